@@ -1,0 +1,35 @@
+"""pytest for what happens inside a vision-language model.
+
+The names below are imported when they are first used: pytest imports this package in every run of
+an environment that has it installed, and must not pay for torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "B1": "mechanisms.bands",
+    "B2": "mechanisms.bands",
+    "Box": "inputs.samples",
+    "CHOOSE_TASKS": "inputs.samples",
+    "CONSISTENT": "mechanisms.bands",
+    "LATER_HALF": "mechanisms.bands",
+    "MID": "mechanisms.bands",
+    "NEGLIGIBLE": "mechanisms.bands",
+    "NotApplicable": "mechanisms.verdicts",
+    "SIGNIFICANT": "mechanisms.bands",
+    "SIX_TASKS": "inputs.samples",
+    "Sample": "inputs.samples",
+    "at_least": "mechanisms.comparisons",
+    "average": "mechanisms.estimates",
+    "spread": "mechanisms.estimates",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that owns it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,145 @@
+"""Where the parts of a language model live, found by structure and never by a model's name.
+
+The engine needs five places: the decoder layers, the norm after them, the projection to the
+vocabulary, the text configuration, and the token that stands for image features. Transformers
+names them alike in every LLaVA-type checkpoint and in every causal language model, so a checkpoint
+is read by what it has and refused by what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from mmflow_bench.errors import CheckpointError
+
+Unembedding = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """The parts of one loaded model that measurements and interventions use."""
+
+    name: str
+    """Model types as transformers names them: `llava/llama`, or `llama` alone."""
+    decoder: nn.Module
+    """The text model whose forward calls the decoder layers."""
+    decoder_layers: tuple[nn.Module, ...]
+    final_norm: nn.Module
+    unembedding: Unembedding
+    """Residual stream -> float32 logits, as the model itself computes them."""
+    text_config: PretrainedConfig
+    image_token_id: int | None
+    """The token whose positions carry image features; None without a vision tower."""
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the model takes images."""
+        return self.image_token_id is not None
+
+
+@runtime_checkable
+class Instrumentable(Protocol):
+    """What the engine needs of a loaded checkpoint: the model and its parts."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The top-level model, in evaluation mode."""
+
+    @property
+    def family(self) -> Family:
+        """Its parts."""
+
+
+def family_of(model: PreTrainedModel) -> Family:
+    """The parts of `model`.
+
+    Raises:
+        CheckpointError: A part is missing; the message says which.
+    """
+    decoder = model.get_decoder()
+    layers = getattr(decoder, "layers", None)
+    final_norm = getattr(decoder, "norm", None)
+    output = model.get_output_embeddings()
+    if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
+        raise _missing(model, f"decoder layers under `.layers` of {type(decoder).__name__}")
+    if not isinstance(final_norm, nn.Module):
+        raise _missing(model, f"a final norm under `.norm` of {type(decoder).__name__}")
+    if not isinstance(output, nn.Module):
+        raise _missing(model, "an output projection (`get_output_embeddings`)")
+    text_config = model.config.get_text_config(decoder=True)
+    types = [model.config.model_type, text_config.model_type]
+    return Family(
+        name="/".join(dict.fromkeys(str(name) for name in types)),
+        decoder=decoder,
+        decoder_layers=tuple(layers[: text_config.num_hidden_layers]),
+        final_norm=final_norm,
+        unembedding=_unembedding(model, output, final_norm, text_config),
+        text_config=text_config,
+        image_token_id=_image_token_id(model.config),
+    )
+
+
+def _missing(model: PreTrainedModel, part: str) -> CheckpointError:
+    return CheckpointError(
+        f"a causal language model or a LLaVA-type model, got {type(model).__name__} without "
+        f"{part}; load a checkpoint with a causal decoder and a language-model head"
+    )
+
+
+def _image_token_id(config: PretrainedConfig) -> int | None:
+    if getattr(config, "vision_config", None) is None:
+        return None
+    for name in ("image_token_id", "image_token_index"):
+        token_id = getattr(config, name, None)
+        if token_id is not None:
+            return int(token_id)
+    return None
+
+
+def _unembedding(
+    model: PreTrainedModel, output: nn.Module, final_norm: nn.Module, config: PretrainedConfig
+) -> Unembedding:
+    """The projection to logits, with the cap that the model applies to its own logits, if any."""
+    weight = output.weight
+    assert isinstance(weight, Tensor)
+
+    def plain(hidden: Float[Tensor, "*position hidden"]) -> Float[Tensor, "*position vocab"]:
+        logits: Tensor = output(hidden.to(device=weight.device, dtype=weight.dtype))
+        return logits.float()
+
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap is None:
+        return plain
+
+    def capped(hidden: Float[Tensor, "*position hidden"]) -> Float[Tensor, "*position vocab"]:
+        logits: Tensor = torch.tanh(plain(hidden) / cap) * cap
+        return logits
+
+    # A text configuration may name a cap that the model wrapped around it never applies
+    # (Gemma 2 under LLaVA), so the model's own logits decide.
+    return capped if _caps_logits(model, final_norm, plain, cap) else plain
+
+
+@torch.no_grad()
+def _caps_logits(
+    model: PreTrainedModel, final_norm: nn.Module, plain: Unembedding, cap: float
+) -> bool:
+    """Whether the model's logits stay below `cap` when the head is driven far beyond it."""
+
+    def drive(_: nn.Module, __: object, state: Tensor) -> Tensor:
+        return state * (4 * cap / plain(state).abs().max().clamp(min=1e-6)).to(state.dtype)
+
+    hook = final_norm.register_forward_hook(drive)
+    try:
+        tokens = torch.tensor([[1, 2]], device=model.device)
+        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
+    finally:
+        hook.remove()
+    return float(logits.abs().max()) < 2 * cap

@@ -1,0 +1,153 @@
+"""What makes two checkpoints the same: a hash of their content, computed without torch.
+
+The store files every measurement under it, so it covers all that may move a number: weights,
+configuration, tokenizer, processor, chat template and any code that the checkpoint brings along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import CheckpointError
+
+_CONFIGURATION = {".json", ".jinja", ".model", ".txt", ".tiktoken", ".py"}
+_NOT_READ_BY_A_MODEL = {"trainer_state.json", "all_results.json", "train_results.json"}
+
+
+def fingerprint(spec: CheckpointSpec) -> str:
+    """Hex sha256 of everything that the checkpoint is made of.
+
+    A folder is hashed by content, a hub checkpoint by the commit that its revision points to, a
+    built one by the source code that builds it and the versions that run it.
+
+    Raises:
+        CheckpointError: A file cannot be read, the builder's source is not there, or the hub does
+            not know the revision.
+    """
+    if spec.kind == "built":
+        parts = [*_sources(spec), *_versions()]
+    elif spec.kind == "hub":
+        parts = [f"hub:{spec.source}@{hub_commit(spec)}:{spec.gguf_file}"]
+    else:
+        parts = _folder_parts(Path(spec.source), spec.gguf_file)
+    if spec.template is not None:
+        parts.append(_template_part(spec.template))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def hub_commit(spec: CheckpointSpec) -> str:
+    """The commit that the revision of a hub checkpoint points to now, or did when last fetched.
+
+    Raises:
+        CheckpointError: The hub cannot be reached and nothing is on disk, or it does not know the
+            checkpoint.
+    """
+    # Imported here: it costs as much as the rest of this stage, and only hub checkpoints need it.
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = hf_hub_download(
+            spec.source,
+            spec.gguf_file or "config.json",
+            revision=spec.revision,
+            local_files_only=spec.offline,
+        )
+    # Connection errors, unknown repositories and revisions, and files not on disk are OSErrors;
+    # a malformed id is a ValueError.
+    except (OSError, ValueError) as error:
+        where = "on this machine" if spec.offline else "on the hub or on this machine"
+        raise CheckpointError(
+            f"a checkpoint {where}, got none for {spec.source!r} (revision "
+            f"{spec.revision or 'main'}: {type(error).__name__}: {_first_line(error)}); check the "
+            "spelling, or give the path of a folder"
+        ) from error
+    # .../snapshots/<commit>/<file>
+    return Path(path).parent.name
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _folder_parts(folder: Path, gguf_file: str | None) -> list[str]:
+    try:
+        return [f"{path.name}:{file_hash(path)}" for path in _folder_files(folder, gguf_file)]
+    except OSError as error:
+        raise CheckpointError(
+            f"a readable checkpoint, got {error.strerror or error} ({error.filename}); check the "
+            "permissions of the folder"
+        ) from error
+
+
+def _folder_files(folder: Path, gguf_file: str | None) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    read = [
+        path
+        for path in files
+        if path.suffix in _CONFIGURATION and path.name not in _NOT_READ_BY_A_MODEL
+    ]
+    read += sorted(folder.glob("*_chat_templates/*.jinja"))
+    if gguf_file is not None:
+        return [*read, folder / gguf_file]
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    pickled = [path for path in files if path.match("pytorch_model*.bin")]
+    return read + (weights or pickled)
+
+
+def file_hash(path: Path) -> str:
+    """Hex sha256 of a file's content, read once per process as long as it does not change."""
+    status = path.stat()
+    return _file_hash(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 (part of the key)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sources(spec: CheckpointSpec) -> list[str]:
+    """One line per source file of the packages that build the model and its samples."""
+    modules = [target.partition(":")[0] for target in (spec.builder, spec.questions) if target]
+    files = {path for module in modules for path in _package_files(module)}
+    return [
+        f"source:{spec.source}",
+        *(f"{path.parent.name}/{path.name}:{file_hash(path)}" for path in sorted(files)),
+    ]
+
+
+def _package_files(module: str) -> Iterable[Path]:
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None or found.origin is None:
+        raise CheckpointError(
+            f"an importable builder, got none under {module!r}; reinstall the package that "
+            "registers this model"
+        )
+    origin = Path(found.origin)
+    return origin.parent.rglob("*.py") if "." in module else [origin]
+
+
+def _versions() -> list[str]:
+    names = ("torch", "transformers", "mmflow-bench")
+    return [f"{name}=={_version(name)}" for name in names]
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _template_part(template: str) -> str:
+    path = Path(template)
+    return f"template:{file_hash(path) if path.is_file() else template}"

@@ -1,0 +1,39 @@
+"""What identifies a checkpoint before anything of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSpec:
+    """One checkpoint, as resolved from what the user typed."""
+
+    name: str
+    """As the user typed it."""
+    source: str
+    """A folder, a hub id, or the name that the builder is called with."""
+    kind: Literal["folder", "hub", "built"]
+    builder: str | None = None
+    """`package.module:function` that gives (model, processor); only of built ones."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: str = "auto"
+    """`auto` keeps the precision that the weights are stored in, half precision on a CPU too."""
+    device: str = "cpu"
+    gguf_file: str | None = None
+    """Name of the GGUF file that holds the weights, where they are not in safetensors."""
+    template: str | None = None
+    """`plain`, or the path of a jinja chat template that replaces the checkpoint's own."""
+    trust_remote_code: bool = False
+    offline: bool = False
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    """The settings above as the user typed them, for the identity of measurements."""
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
+    paper_model: str | None = None
+    """The model of the paper whose published numbers apply, such as `llava-1.5-13b`."""
+    questions: str | None = None
+    """`package.module:function` that gives the checkpoint's own samples, if it has any."""

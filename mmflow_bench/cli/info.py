@@ -1,0 +1,37 @@
+"""`mmflow info`: what a bug report should say."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mmflow_bench.measurements.settings import default_cache, resolve_device
+from mmflow_bench.reports.environment import environment
+
+
+@click.command()
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
+def info(is_json: bool) -> None:
+    """Show versions, device and store."""
+    import torch
+
+    store = default_cache()
+    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    about = {
+        **environment(),
+        "device": resolve_device("auto"),
+        "threads": torch.get_num_threads(),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "store": str(store),
+        "store_megabytes": round(size / 1e6, 1),
+    }
+    if is_json:
+        click.echo(json.dumps(about, indent=1))
+        return
+    for name, value in about.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {text}" for key, text in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value)) or "none"
+        click.echo(f"{name.replace('_', ' '):<16} {value}")

@@ -1,0 +1,146 @@
+"""`mmflow ls`: what there is, at once; nothing here may import torch or numpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Row = dict[str, Any]
+
+
+@click.group()
+def ls() -> None:
+    """List models, tasks, mechanisms, runs or baselines."""
+
+
+def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Any) -> None:
+    def command(is_json: bool, **options: Any) -> None:
+        found = rows(**options)
+        click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
+
+    command.__doc__ = text
+    as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
+    for option in (as_json, *more):
+        command = option(command)
+    ls.command(name)(command)
+
+
+def aligned(rows: Sequence[Row]) -> str:
+    """Rows as columns of text under their names."""
+    if not rows:
+        return "none"
+    names = list(rows[0])
+    table = [names, *([_text(row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def model_rows() -> list[Row]:
+    """Registered checkpoints."""
+    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+
+    return [
+        {
+            "name": name,
+            "default": "*" if name == DEFAULT_MODEL else "",
+            "source": str(getattr(entry, "source", "") or name),
+            "description": str(getattr(entry, "description", "") or ""),
+        }
+        for name, entry in sorted(registered_models().items())
+    ]
+
+
+def task_rows() -> list[Row]:
+    """The question forms, and how many mechanisms look at each."""
+    from mmflow_bench.inputs.samples import SIX_TASKS
+    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+
+    return [
+        {
+            "name": task,
+            "mechanisms": sum(task in m.tasks or "all" in m.tasks for m in CATALOGUE),
+        }
+        for task in SIX_TASKS
+    ]
+
+
+def mechanism_rows() -> list[Row]:
+    """The catalogue."""
+    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+
+    return [
+        {
+            "id": mechanism.id,
+            "section": mechanism.section,
+            "tier": mechanism.tier,
+            "tasks": list(mechanism.tasks),
+            "statement": mechanism.statement,
+        }
+        for mechanism in CATALOGUE
+    ]
+
+
+def run_rows(output: Path) -> list[Row]:
+    """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
+    return [_run_row(path) for path in sorted(output.glob("*/results.json"))]
+
+
+def baseline_rows() -> list[Row]:
+    """Stored baselines of the current folder and of the package."""
+    from mmflow_bench.baselines.files import packaged_root, read_entries
+
+    rows: dict[str, Row] = {}
+    for root in (Path("baselines"), packaged_root()):
+        for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+            files = sorted(folder.glob("*.json"))
+            entries = [entry for path in files for entry in read_entries(path).values()]
+            verdicts = [entry.get("verdict") for entry in entries if isinstance(entry, dict)]
+            row = {
+                "model": folder.name,
+                "mechanisms": len(entries),
+                "holds": verdicts.count("holds"),
+                "folder": str(folder),
+            }
+            rows.setdefault(folder.name, row)
+    return [row for row in rows.values() if row["mechanisms"]]
+
+
+def _run_row(path: Path) -> Row:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "run": path.parent.name,
+            "model": results["checkpoint"]["name"],
+            "mechanisms": len(results["mechanisms"]),
+            "summary": results["summary"],
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"run": path.parent.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name}" for name, number in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+_OUTPUT = click.option(
+    "--mmflow-output",
+    "output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".mmflow") / "runs",
+    help="Folder that run folders are in.",
+)
+_listing("models", model_rows, "Checkpoints that --model knows by name.")
+_listing("tasks", task_rows, "Question forms.")
+_listing("mechanisms", mechanism_rows, "Rows of the catalogue.")
+_listing("runs", run_rows, "Run folders.", _OUTPUT)
+_listing("baselines", baseline_rows, "Stored baselines.")

@@ -1,0 +1,38 @@
+"""`mmflow measure`: fill the store, judge nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mmflow_bench.cli.options import WINDOW, Parsed, measuring_options, open_measurements
+from mmflow_bench.measurements.settings import matches, parse_globs
+
+
+@click.command()
+@measuring_options
+@click.option("--mechanisms", type=Parsed(parse_globs), default="", help="Globs over their ids.")
+@WINDOW
+def measure(mechanisms: tuple[str, ...], window: int | None, **options: Any) -> None:
+    """Measure what the mechanisms read and keep it in the store.
+
+    A later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
+    """
+    from mmflow_bench.measurements.needs import Need
+    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+
+    measurements = open_measurements(options)
+    for task in measurements.tasks:
+        need = Need()
+        for mechanism in CATALOGUE:
+            is_read = task in mechanism.tasks or "all" in mechanism.tasks
+            if is_read and matches(mechanism.id, mechanisms or ()):
+                need.add(mechanism)
+        measurements.ensure(task, **need.arguments(window or measurements.width))
+        count = measurements.accuracy(task)
+        unscored = ", ".join(f"{why} {n}" for why, n in sorted(count.unscored.items()))
+        click.echo(
+            f"{task}: {count.correct} of {count.scored} answered correctly"
+            + (f"; unscored: {unscored}" if unscored else "")
+        )

@@ -1,0 +1,56 @@
+"""`mmflow positions`: where in the sequence each role of a question stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmflow_bench.cli.options import model_and_sample_options, open_measurements
+from mmflow_bench.errors import SampleError
+
+if TYPE_CHECKING:
+    from mmflow_bench.inputs.samples import Sample
+
+
+@click.command()
+@model_and_sample_options
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="FILE.jsonl")
+def positions(output: Path | None, **options: Any) -> None:
+    """One JSON line per sample: its prompt, token ids, and the positions of every role.
+
+    A sample that cannot be encoded is counted on standard error and has no line.
+    """
+    measurements = open_measurements(options | {"cache": "off"})
+    samples = (s for task in measurements.tasks for s in measurements.samples.of(task))
+    lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples))
+    if output is None:
+        for line in lines:
+            click.echo(line)
+    else:
+        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _rows(checkpoint: Any, samples: Iterator[Sample]) -> Iterator[dict[str, Any]]:
+    from mmflow_bench.inputs.encoding import encode
+    from mmflow_bench.positions.resolve import resolve_roles
+
+    for sample in samples:
+        try:
+            encoded = encode(sample, checkpoint)
+        except SampleError as error:
+            click.echo(f"unscored ({error.reason}): {error}", err=True)
+            continue
+        roles = resolve_roles(encoded, checkpoint).positions
+        yield {
+            "question_id": sample.question_id,
+            "image_id": sample.image_id,
+            "task": sample.task,
+            "sequence_length": len(encoded.input_ids),
+            "prompt": encoded.prompt,
+            "input_ids": encoded.input_ids.tolist(),
+            "roles": {str(role): list(where) for role, where in roles.items()},
+        }

@@ -1,0 +1,112 @@
+"""`mmflow run`: pytest on the suites, wherever they are installed."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+VALUED = frozenset(
+    {
+        "--model",
+        "--model-args",
+        "--tasks",
+        "--mechanisms",
+        "--questions",
+        "--images",
+        "--window",
+        "--limit",
+        "--seed",
+        "--mmflow-device",
+        "--batch-size",
+        "--mmflow-cache",
+        "--alpha",
+        "--multiplicity",
+        "--inconclusive",
+        "--baseline-missing",
+        "--mmflow-output",
+    }
+)
+"""Options whose value must be joined with `=`, or pytest takes it for a test path."""
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Run the suites; every argument goes to pytest.
+
+    `mmflow run --model=my-checkpoint -n 2` is `pytest suites/ --model=my-checkpoint -n 2`, also
+    where the package is installed and there is no suites/ folder. `mmflow run --help` is pytest's.
+    """
+    import pytest
+
+    ctx.exit(int(pytest.main(pytest_arguments(arguments, Path.cwd()))))
+
+
+def pytest_arguments(arguments: Sequence[str], folder: Path) -> list[str]:
+    """What pytest is given.
+
+    Args:
+        arguments: What the user has typed after `mmflow run`.
+        folder: Where they typed it.
+    """
+    joined = joined_values(arguments)
+    if any(_is_test_path(argument, folder) for argument in joined):
+        return joined
+    suites = suites_folder(folder)
+    if suites.parent == folder:
+        return [str(suites.relative_to(folder)), *joined]
+    # The tests lie elsewhere: without these, pytest would look for settings beside them.
+    settings = ini_file(folder)
+    given = [f"--rootdir={folder}", f"--config-file={settings or os.devnull}"]
+    return [str(suites), *given, "--import-mode=importlib", *joined]
+
+
+def joined_values(arguments: Sequence[str]) -> list[str]:
+    """Arguments with `--model X` written `--model=X`.
+
+    >>> joined_values(["--model", "a/b", "-x", "--limit=3"])
+    ['--model=a/b', '-x', '--limit=3']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in VALUED and not argument.startswith("--"):
+            joined[-1] = f"{joined[-1]}={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def suites_folder(folder: Path) -> Path:
+    """The suites: of the checkout one stands in, of an editable install, or of the package.
+
+    Raises:
+        click.ClickException: None of the three is there.
+    """
+    package = Path(__file__).parents[1]
+    for candidate in (folder / "suites", package / "suites", package.parent / "suites"):
+        if any(candidate.glob("test_*.py")):
+            return candidate
+    raise click.ClickException(f"no suites in {folder} nor in {package}; reinstall mmflow-bench")
+
+
+def ini_file(folder: Path) -> Path | None:
+    """The file in `folder` that pytest would read its settings from."""
+    pyproject = folder / "pyproject.toml"
+    if (folder / "pytest.ini").is_file():
+        return folder / "pytest.ini"
+    if pyproject.is_file() and "pytest" in tomllib.loads(pyproject.read_text()).get("tool", {}):
+        return pyproject
+    return None
+
+
+def _is_test_path(argument: str, folder: Path) -> bool:
+    path = argument.split("::")[0]
+    return not argument.startswith("-") and bool(path) and (folder / path).exists()

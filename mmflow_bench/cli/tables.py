@@ -1,0 +1,110 @@
+"""`mmflow sweep` and `mmflow lens`: the raw numbers, for people who want no verdicts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmflow_bench.cli.options import (
+    KEEP_INCORRECT,
+    OUTPUT,
+    WINDOW,
+    Parsed,
+    measuring_options,
+    open_measurements,
+)
+from mmflow_bench.errors import StoreError
+from mmflow_bench.measurements.settings import parse_globs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEFAULT_EDGES = (
+    "question->last,image->last,last->last,image->question,"
+    "related_patches->question,other_patches->question"
+)
+
+
+@click.command()
+@measuring_options
+@click.option("--edges", type=Parsed(parse_globs), default=DEFAULT_EDGES, help="source->target,...")
+@click.option(
+    "--method",
+    type=click.Choice(["masked", "unnormalised", "counterfactual"]),
+    default="masked",
+    show_default=True,
+)
+@WINDOW
+@KEEP_INCORRECT
+@OUTPUT
+def sweep(
+    edges: tuple[str, ...],
+    method: str,
+    window: int | None,
+    keep_incorrect: bool,
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """One row per sample, edge and window centre.
+
+    `relative_change` is a fraction of the clean probability of the model's own first answer token.
+    """
+    _check_output(output)
+    from mmflow_bench.interventions.edges import Edge
+    from mmflow_bench.measurements.tables import sweep_rows
+
+    names = [str(Edge.parse(edge)) for edge in edges]
+    measurements = open_measurements(options, keep_incorrect=keep_incorrect)
+    _write(sweep_rows(measurements, edges=names, method=method, width=window), output)
+
+
+@click.command()
+@measuring_options
+@KEEP_INCORRECT
+@OUTPUT
+def lens(keep_incorrect: bool, output: Path | None, **options: Any) -> None:
+    """One row per sample, layer, probe and variant; layer 0 is the embedding."""
+    _check_output(output)
+    from mmflow_bench.measurements.tables import lens_rows
+
+    measurements = open_measurements(options, keep_incorrect=keep_incorrect)
+    _write(lens_rows(measurements), output)
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a wrong file name before an hour of measuring, not after it."""
+    if output is not None and output.suffix not in {".parquet", ".csv"}:
+        raise click.BadParameter(f"FILE.parquet or FILE.csv, got {output}", param_hint="--output")
+
+
+def _write(table: pa.Table, output: Path | None) -> None:
+    """Write a table as its file name says; complete or not at all.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
+    if output is None:
+        csv.write_csv(table, sys.stdout.buffer)
+        return
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write(table, temporary)
+        os.replace(temporary, output)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"a file that can be written, got {error.strerror or error} ({output}); what was "
+            "measured is in the store, so the same command with another --output is quick"
+        ) from error
+    click.echo(f"{table.num_rows} rows: {output}", err=True)

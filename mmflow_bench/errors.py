@@ -1,0 +1,55 @@
+"""One exception class per stage, so that a message always says which stage refused.
+
+Every message reads: what was expected, in domain words, `got` what came, where (sample, checkpoint
+or role), and what to do. Errors that concern one sample carry a `reason`: the short, stable word
+under which the sample is counted as unscored.
+"""
+
+
+class MMFlowError(ValueError):
+    """A state of the domain that makes a measurement impossible or meaningless."""
+
+
+class CheckpointError(MMFlowError):
+    """A checkpoint cannot be found, read or instrumented."""
+
+
+class KnockoutError(MMFlowError):
+    """A knockout that would measure something else than what it says."""
+
+
+class StoreError(MMFlowError):
+    """The measurement store cannot be read or written."""
+
+
+class BaselineError(MMFlowError):
+    """A baseline is missing, unreadable or of another experiment."""
+
+
+class MechanismError(MMFlowError):
+    """A mechanism is asked for that the catalogue or the measurements do not have."""
+
+
+class SampleError(MMFlowError):
+    """One sample cannot be measured; it is counted as unscored under `reason`."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Keep the message for a reader and the reason for the count."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class QuestionError(SampleError):
+    """A row of a question file is incomplete or contradicts itself."""
+
+
+class ImageError(SampleError):
+    """An image is missing, unreadable or unsafe to open."""
+
+
+class PositionError(SampleError):
+    """A role of a sample has no unambiguous token positions."""
+
+
+class AnswerError(SampleError):
+    """The answer of a sample cannot be followed through the vocabulary."""

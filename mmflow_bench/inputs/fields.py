@@ -1,0 +1,106 @@
+"""What makes a row of a question file a usable sample, whichever format it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mmflow_bench.errors import QuestionError
+from mmflow_bench.inputs.phrases import phrase_spans
+from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
+
+BOX_OVERHANG = 1.0
+"""Pixels that a box may stand over the edge: Visual Genome rounds 95 of the published boxes up."""
+
+
+def checked_sample(sample: Sample) -> Sample:
+    """The sample, with boxes cut to the image, if its task can be measured on it.
+
+    A sample without an image whose captions stand in for it needs no boxes.
+
+    Raises:
+        QuestionError: A part is missing or contradicts another; the reason says which.
+    """
+    if not sample.question.strip():
+        raise _refused(sample, "empty-question", "a question", "an empty one")
+    if not sample.answer.strip():
+        raise _refused(sample, "missing-answer", "a reference answer", "an empty one")
+    if sample.task in CHOOSE_TASKS:
+        _require_options(sample)
+    is_text_only = sample.image is None and sample.caption is not None
+    if sample.task in SIX_TASKS and not is_text_only:
+        _require_objects(sample)
+    return replace(sample, boxes=tuple(_inside(sample, box) for box in sample.boxes))
+
+
+def _require_options(sample: Sample) -> None:
+    for name, option in (("true", sample.true_option), ("false", sample.false_option)):
+        if not option:
+            raise _refused(
+                sample, "missing-option", f"a {name} option ({sample.task} asks to choose)", "none"
+            )
+        if not phrase_spans(sample.question, option):
+            raise _refused(
+                sample,
+                "option-not-in-question",
+                f"the {name} option {option!r} as a word of the question",
+                repr(sample.question),
+            )
+
+
+def _require_objects(sample: Sample) -> None:
+    expected = f"the name and box of at least one object ({sample.task} asks about objects)"
+    if not sample.object_names:
+        raise _refused(sample, "missing-object", expected, "no name")
+    if not sample.boxes:
+        raise _refused(sample, "missing-object", expected, "no box")
+
+
+def _inside(sample: Sample, box: Box) -> Box:
+    if sample.image_width is None or sample.image_height is None:
+        return _cut(sample, box, None)
+    return _cut(sample, box, (sample.image_width, sample.image_height))
+
+
+def boxes_inside(sample: Sample, width: int, height: int) -> tuple[Box, ...]:
+    """The sample's boxes, cut to an image of this size.
+
+    Raises:
+        QuestionError: A box has no area or stands out of the image (`box-outside-image`).
+    """
+    return tuple(_cut(sample, box, (width, height)) for box in sample.boxes)
+
+
+def _cut(sample: Sample, box: Box, size: tuple[int, int] | None) -> Box:
+    right, bottom = box.x + box.width, box.y + box.height
+    width, height = size or (right, bottom)
+    overhang = max(-box.x, -box.y, right - width, bottom - height)
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    right, bottom = min(right, width), min(bottom, height)
+    # Written so that a box with a coordinate that is no number is refused too.
+    if not (overhang <= BOX_OVERHANG and right > left and bottom > top):
+        raise _refused(
+            sample,
+            "box-outside-image",
+            f"a box with an area, within the image ({width:g} x {height:g})",
+            f"x={box.x:g} y={box.y:g} width={box.width:g} height={box.height:g}",
+        )
+    return Box(x=left, y=top, width=right - left, height=bottom - top)
+
+
+def _refused(sample: Sample, reason: str, expected: str, got: str) -> QuestionError:
+    return QuestionError(
+        f"{expected}, got {got} (sample {sample.question_id}, task {sample.task}); correct the "
+        "row or leave it out",
+        reason=reason,
+    )
+
+
+def missing_columns(expected: Sequence[str], found: Sequence[str], where: str) -> QuestionError:
+    """The error for a whole file that lacks columns."""
+    lacking = [name for name in expected if name not in found]
+    return QuestionError(
+        f"the columns {', '.join(expected)}, got {', '.join(found) or 'none'} ({where}: without "
+        f"{', '.join(lacking)}); use the layout of the published question sets, or JSON lines",
+        reason="missing-column",
+    )

@@ -1,0 +1,162 @@
+"""How an image processor maps the pixels of a photo onto the grid of patches.
+
+Read from the processor's own settings and from transformers' own size functions: pad to a square,
+resize, crop around the centre, in the order in which the processor does them. One grid per image;
+processors that cut an image into tiles have none here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.image_transforms import (
+    get_resize_output_image_size,
+    get_size_with_aspect_ratio,
+)
+from transformers.image_utils import ChannelDimension, get_image_size_for_max_height_width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """One axis of the mapping: processed = original * scale + offset."""
+
+    original: int
+    """Pixels of the photo."""
+    scale: float
+    offset: float
+    processed: int
+    """Pixels that the vision tower sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGeometry:
+    """Where the pixels of one photo land in the grid of patches."""
+
+    horizontal: Axis
+    vertical: Axis
+    patch_size: int
+    """Pixels per side of a patch."""
+    leading_tokens: int
+    """Image positions before the first patch: 1 where the tower's class token is kept."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of patches."""
+        return self.vertical.processed // self.patch_size
+
+    @property
+    def columns(self) -> int:
+        """Patches per row."""
+        return self.horizontal.processed // self.patch_size
+
+
+def image_geometry(
+    image_processor: Any,
+    *,
+    width: int,
+    height: int,
+    model_inputs: Mapping[str, torch.Tensor],
+    vision_config: Any,
+    image_tokens: int,
+) -> ImageGeometry | None:
+    """The mapping of one image, or None where image positions are not one grid of patches.
+
+    Args:
+        image_processor: Its settings are read, not its name.
+        width: Of the photo, in pixels.
+        height: Of the photo, in pixels.
+        model_inputs: What the processor made of the photo.
+        vision_config: Of the tower, for the patch size.
+        image_tokens: Positions of the sequence that carry image features.
+    """
+    pixels = model_inputs.get("pixel_values")
+    patch_size = getattr(vision_config, "patch_size", None)
+    if pixels is None or pixels.ndim != 4 or len(pixels) != 1 or not isinstance(patch_size, int):
+        return None
+    axes = _axes(image_processor, width=width, height=height)
+    if axes is None or [axes[1].processed, axes[0].processed] != list(pixels.shape[2:]):
+        return None
+    geometry = ImageGeometry(
+        horizontal=axes[0], vertical=axes[1], patch_size=patch_size, leading_tokens=0
+    )
+    leading = image_tokens - geometry.rows * geometry.columns
+    if leading not in (0, 1):
+        return None
+    return ImageGeometry(
+        horizontal=axes[0], vertical=axes[1], patch_size=patch_size, leading_tokens=leading
+    )
+
+
+def _axes(image_processor: Any, *, width: int, height: int) -> tuple[Axis, Axis] | None:
+    """The horizontal and the vertical axis; None if the processor does something unknown."""
+    left, top, wide, high = 0, 0, width, height
+    pads = bool(getattr(image_processor, "do_pad", None))
+    if pads and not hasattr(image_processor, "pad_to_square"):
+        # Elsewhere `do_pad` fills up to the largest image of a batch: no change for one image,
+        # unless a size is given.
+        if getattr(image_processor, "pad_size", None) is not None:
+            return None
+    elif pads:
+        side = max(width, height)
+        left, top, wide, high = (side - width) // 2, (side - height) // 2, side, side
+    resized = (high, wide)
+    if image_processor.do_resize:
+        found = _resized(image_processor.size, high, wide)
+        if found is None:
+            return None
+        resized = found
+    crop: tuple[int | None, int | None] = (None, None)
+    if getattr(image_processor, "do_center_crop", None):
+        crop = (image_processor.crop_size["height"], image_processor.crop_size["width"])
+    return (
+        _axis(width, left, wide, resized[1], crop[1]),
+        _axis(height, top, high, resized[0], crop[0]),
+    )
+
+
+def _axis(original: int, before: int, padded: int, resized: int, crop: int | None) -> Axis:
+    scale = resized / padded
+    shift, processed = (0, resized) if crop is None else (_crop_shift(resized, crop), crop)
+    return Axis(original=original, scale=scale, offset=before * scale + shift, processed=processed)
+
+
+def _crop_shift(resized: int, crop: int) -> int:
+    """What a centre crop adds to a coordinate; positive where it pads a smaller image."""
+    start = (resized - crop) // 2
+    if start >= 0:
+        return -start
+    padding = -((resized - crop) // 2)
+    return padding - max(0, start + padding)
+
+
+def _resized(size: Any, height: int, width: int) -> tuple[int, int] | None:
+    """Height and width after the resize that a processor's `size` asks for."""
+    shortest, longest = size.get("shortest_edge"), size.get("longest_edge")
+    if shortest and longest:
+        return _pair(get_size_with_aspect_ratio((height, width), shortest, longest))
+    if shortest:
+        # transformers reads nothing but the shape; a broadcast scalar has it without the memory.
+        image = np.broadcast_to(np.uint8(0), (3, height, width))
+        return _pair(
+            get_resize_output_image_size(
+                image,
+                size=shortest,
+                default_to_square=False,
+                input_data_format=ChannelDimension.FIRST,
+            )
+        )
+    if size.get("max_height") and size.get("max_width"):
+        largest = (size["max_height"], size["max_width"])
+        return _pair(get_image_size_for_max_height_width((height, width), *largest))
+    if size.get("height") and size.get("width"):
+        return size["height"], size["width"]
+    return None
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    height, width = size
+    return int(height), int(width)

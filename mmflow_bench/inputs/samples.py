@@ -1,0 +1,87 @@
+"""The Sample record: one question about one image, as every later stage sees it.
+
+Boxes and sizes are in pixels of the original image, origin at the top left. Nothing here knows a
+tokenizer or a checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from PIL import Image
+
+
+class Task(StrEnum):
+    """The six question forms of the paper (Table 1, arXiv:2411.18620)."""
+
+    CHOOSE_ATTR = "ChooseAttr"
+    CHOOSE_CAT = "ChooseCat"
+    CHOOSE_REL = "ChooseRel"
+    COMPARE_ATTR = "CompareAttr"
+    LOGICAL_OBJ = "LogicalObj"
+    QUERY_ATTR = "QueryAttr"
+
+
+SIX_TASKS: tuple[str, ...] = tuple(task.value for task in Task)
+CHOOSE_TASKS: tuple[str, ...] = (Task.CHOOSE_ATTR, Task.CHOOSE_CAT, Task.CHOOSE_REL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """An axis-aligned rectangle in pixels of the original image."""
+
+    x: float
+    """Left edge."""
+    y: float
+    """Top edge."""
+    width: float
+    """Extent to the right, positive."""
+    height: float
+    """Extent downwards, positive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One question with its reference answer and everything that positions are found from."""
+
+    question_id: str
+    """Unique within a question file."""
+    image_id: str
+    """Names the image; samples of one image form one cluster in every interval."""
+    task: str
+    """One of the six tasks, or a name of the user's own."""
+    question: str
+    """The question as it stands in the file, options included, instruction excluded."""
+    answer: str
+    """The reference answer."""
+    true_option: str | None = None
+    """The option that is the answer, as it stands in the question."""
+    false_option: str | None = None
+    """The other option, as it stands in the question."""
+    object_names: tuple[str, ...] = ()
+    """Names of the objects that the question asks about."""
+    boxes: tuple[Box, ...] = ()
+    """Boxes of those objects that have one."""
+    image: Image.Image | Path | None = None
+    """The image itself or its file; None for a text-only sample."""
+    image_width: int | None = None
+    """Width that the boxes refer to, in pixels, where the file states it."""
+    image_height: int | None = None
+    """Height that the boxes refer to, in pixels, where the file states it."""
+    caption: str | None = None
+    """Dense captions that may stand in for the image (paper, App. G)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """A sample that was not measured, and why; it is counted and never silently dropped."""
+
+    question_id: str
+    image_id: str
+    task: str
+    reason: str
+    """A short, stable word such as `option-not-in-question`."""
+    message: str
+    """The full error text for a reader."""

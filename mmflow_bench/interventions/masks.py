@@ -1,0 +1,65 @@
+"""Attention edges as boolean matrices, and what may be cut from them.
+
+`visible[query, key]` says that information may flow from the key's position to the query's. A
+knockout takes edges away; it never adds any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from mmflow_bench.errors import KnockoutError
+
+
+def causal_edges(length: int) -> Bool[Tensor, "query key"]:
+    """Every edge from a position to itself and to the positions after it.
+
+    >>> causal_edges(3).int().tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+def cut_edges(
+    length: int, *, sources: Collection[int], targets: Collection[int]
+) -> Bool[Tensor, "query key"]:
+    """Every edge from a source position to a target position."""
+    cut = torch.zeros(length, length, dtype=torch.bool)
+    keys = torch.tensor(sorted(sources), dtype=torch.long)
+    queries = torch.tensor(sorted(targets), dtype=torch.long)
+    cut[queries[:, None], keys[None, :]] = True
+    return cut
+
+
+def without_edges(
+    visible: Bool[Tensor, "query key"], *, sources: Collection[int], targets: Collection[int]
+) -> Bool[Tensor, "query key"]:
+    """`visible` minus every edge from a source position to a target position.
+
+    Information flows from source to target, so a *source* is a key and a *target* a query. Edges
+    that are not there anyway may be named: cutting them does nothing.
+
+    Raises:
+        KnockoutError: A target would be left with no key at all. Softmax over an empty row is
+            undefined, and an additive mask turns it into uniform attention over every position.
+    """
+    cut = cut_edges(visible.shape[-1], sources=sources, targets=targets).to(visible.device)
+    left = visible & ~cut
+    blind = (visible.any(dim=-1) & ~left.any(dim=-1)).nonzero().flatten().tolist()
+    if blind:
+        raise KnockoutError(
+            f"at least one key left for every target, got none for the targets {_some(blind)} "
+            f"without the sources {_some(sorted(sources))}; leave out these targets, or keep one "
+            "of their keys"
+        )
+    return left
+
+
+def _some(positions: list[int]) -> str:
+    if len(positions) <= 8:
+        return ", ".join(map(str, positions))
+    return f"{positions[0]}, {positions[1]}, ... {positions[-1]} ({len(positions)} positions)"

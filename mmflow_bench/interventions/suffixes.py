@@ -1,0 +1,287 @@
+"""All knockouts of a sample from one clean pass: a growing batch of suffixes over a shared prefix.
+
+A knockout whose targets start at position q0 changes no hidden state before q0, because attention
+is causal, and none below the first layer of its window. So only positions from q0 on are computed,
+over the clean pass's keys and values of the prefix; and a knockout joins the batch, as a copy of
+the clean row, when its window begins. Nothing is approximated: `definition.py` is the same number
+by one full forward pass each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mmflow_bench.checkpoints.families import Instrumentable
+from mmflow_bench.errors import KnockoutError
+from mmflow_bench.interventions.attention import (
+    Cut,
+    Shared,
+    attend,
+    attention_function,
+    check_arguments,
+)
+from mmflow_bench.interventions.clean import CleanPass, clean_passes, last_logits, layer_hooks
+from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.masks import cut_edges, without_edges
+
+__all__ = ["CleanPass", "clean_passes", "knockout_logits"]
+
+# How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
+# below; wrong positions or masks go far beyond.
+_CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
+_HALF_TOLERANCE = 0.15
+
+
+@torch.inference_mode()
+def knockout_logits(
+    checkpoint: Instrumentable,
+    clean: CleanPass,
+    knockouts: Sequence[Knockout],
+    *,
+    method: Method = Method.MASKED,
+    counterfactual: CleanPass | None = None,
+    max_rows: int = 256,
+) -> Float[Tensor, "knockout vocab"]:
+    """Logits of the last position under each knockout, in the order given.
+
+    A knockout that names only edges that the model's own mask hides anyway, or no target, gives
+    the clean logits exactly. One with targets and no sources goes through the suffix pass like
+    any other: its distance from the clean logits is the noise of the instrument.
+
+    Args:
+        checkpoint: The loaded checkpoint.
+        clean: The sample's clean pass.
+        knockouts: What to cut; equal ones are computed once.
+        method: What cutting means.
+        counterfactual: The clean pass that values come from, for the counterfactual method.
+        max_rows: Knockouts that go through the decoder together.
+
+    Raises:
+        KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
+            counterfactual pass is missing or too short; or the decoder's layers do more than the
+            engine accounts for.
+    """
+    if (method is Method.COUNTERFACTUAL) != (counterfactual is not None):
+        raise KnockoutError(
+            "a counterfactual clean pass with the counterfactual method and with no other, got "
+            f"{'one' if counterfactual else 'none'} (method {method})"
+        )
+    if not knockouts:
+        return clean.logits.new_empty(0, clean.logits.shape[0])
+    planner = _Planner(clean, method, counterfactual)
+    results = {knockout: clean.logits for knockout in knockouts}
+    groups: dict[int, list[_Row]] = {}
+    for knockout in results:
+        row = planner.row(knockout)
+        if row is not None:
+            groups.setdefault(planner.start(min(knockout.targets)), []).append(row)
+    for start, rows in groups.items():
+        rows.sort(key=lambda row: row.knockout.layers.start)
+        for first in range(0, len(rows), max_rows):
+            chunk = rows[first : first + max_rows]
+            run = _SuffixPass(checkpoint, clean, start, chunk, method, counterfactual)
+            for row, logits in zip(chunk, run.logits(), strict=True):
+                results[row.knockout] = logits
+    return torch.stack([results[knockout] for knockout in knockouts])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """A knockout that has an effect, with the edges it cuts."""
+
+    knockout: Knockout
+    edges: Bool[Tensor, "query key"]
+
+
+class _Planner:
+    """Which knockouts of one sample need computing, and from which position on."""
+
+    def __init__(self, clean: CleanPass, method: Method, counterfactual: CleanPass | None) -> None:
+        """Keep what knockouts are checked against."""
+        self.clean = clean
+        self.method = method
+        self.counterfactual = counterfactual
+        self._masks = {id(visible): visible for visible in clean.visible}
+        self._cuts: dict[tuple[tuple[int, ...], tuple[int, ...]], Bool[Tensor, "query key"]] = {}
+        self._bites: dict[tuple[tuple[int, ...], tuple[int, ...], int], bool] = {}
+        self._starts: dict[int, int] = {}
+
+    def row(self, knockout: Knockout) -> _Row | None:
+        """The knockout with its edges, or None where the clean logits are the answer."""
+        knockout.check(length=self.clean.length, layers=len(self.clean.visible))
+        if not knockout.targets or not knockout.layers:
+            return None
+        self._check_counterfactual(knockout)
+        edges = (knockout.sources, knockout.targets)
+        if edges not in self._cuts:
+            self._cuts[edges] = cut_edges(
+                self.clean.length, sources=knockout.sources, targets=knockout.targets
+            ).to(self.clean.embeddings.device)
+        masks = {id(self.clean.visible[layer]) for layer in knockout.layers}
+        bites = [self._bite(*edges, mask) for mask in masks]
+        if knockout.sources and not any(bites):
+            return None
+        return _Row(knockout=knockout, edges=self._cuts[edges])
+
+    def _bite(self, sources: tuple[int, ...], targets: tuple[int, ...], mask: int) -> bool:
+        """Whether the knockout takes away an edge of this mask; refuses to blind a query."""
+        if (sources, targets, mask) not in self._bites:
+            visible = self._masks[mask]
+            if self.method is Method.MASKED:
+                without_edges(visible, sources=sources, targets=targets)
+            bites = bool((visible & self._cuts[sources, targets]).any())
+            self._bites[sources, targets, mask] = bites
+        return self._bites[sources, targets, mask]
+
+    def _check_counterfactual(self, knockout: Knockout) -> None:
+        if self.counterfactual is None or not knockout.sources:
+            return
+        if max(knockout.sources) >= self.counterfactual.length:
+            raise KnockoutError(
+                "a counterfactual sample that reaches as far as the sources, got "
+                f"{self.counterfactual.length} positions for source {max(knockout.sources)}; use "
+                "the same question with another image of the same size"
+            )
+
+    def start(self, target: int) -> int:
+        """The last position up to `target` before which nothing sees it or anything later.
+
+        That is `target` itself under causal masks; models that attend in both directions inside
+        an image have to be computed from the image's first position.
+        """
+        if target not in self._starts:
+            start = target
+            while any(bool(visible[:start, start:].any()) for visible in self._masks.values()):
+                start -= 1
+            self._starts[target] = start
+        return self._starts[target]
+
+
+class _SuffixPass:
+    """One forward pass of the positions from `start` on, over rows that join layer by layer."""
+
+    def __init__(
+        self,
+        checkpoint: Instrumentable,
+        clean: CleanPass,
+        start: int,
+        rows: Sequence[_Row],
+        method: Method,
+        counterfactual: CleanPass | None,
+    ) -> None:
+        """Rows must be sorted by the first layer of their windows."""
+        self.checkpoint = checkpoint
+        self.clean = clean
+        self.start = start
+        self.rows = rows
+        self.method = method
+        self.counterfactual = counterfactual
+        self.layer = -1
+        self._hidden = dict(_hidden_keys(clean.visible, start))
+        self._cuts = [self._cut(row) for row in rows]
+
+    def logits(self) -> Float[Tensor, "knockout vocab"]:
+        """Logits of the last position of every row.
+
+        Raises:
+            KnockoutError: The row without knockout does not reproduce the clean pass.
+        """
+        family = self.checkpoint.family
+        suffix = self.clean.embeddings[None, self.start :]
+        positions = torch.arange(self.start, self.clean.length, device=suffix.device)[None]
+        with (
+            attention_function(family.decoder, self._attend, with_masks=False),
+            layer_hooks(family, self._enter),
+        ):
+            inputs = {"inputs_embeds": suffix, "position_ids": positions}
+            logits = last_logits(self.checkpoint, inputs)
+        self._check_clean_row(logits[0])
+        return logits[1:]
+
+    def _cut(self, row: _Row) -> Cut:
+        device = row.edges.device
+        targets = torch.tensor(row.knockout.targets, dtype=torch.long, device=device)
+        return Cut(
+            edges=row.edges[self.start :],
+            sources=torch.tensor(row.knockout.sources, dtype=torch.long, device=device),
+            targets=targets - self.start,
+        )
+
+    def _enter(
+        self, layer: int, hidden: Float[Tensor, "row position hidden"]
+    ) -> Float[Tensor, "joined position hidden"]:
+        """Rows whose window begins here join as copies of the clean row."""
+        self.layer = layer
+        if layer == 0:
+            # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
+            hidden = self.clean.embeddings[None, self.start :]
+        joining = sum(row.knockout.layers.start == layer for row in self.rows)
+        if not joining:
+            return hidden
+        return torch.cat([hidden, hidden[:1].expand(joining, -1, -1)])
+
+    def _attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        _: Tensor | None,
+        scaling: float | None = None,
+        softcap: float | None = None,
+        **arguments: object,
+    ) -> tuple[Tensor, None]:
+        check_arguments(module, query, key, arguments)
+        read = attend(
+            query,
+            key,
+            value,
+            shared=self._shared(),
+            cuts={
+                index: cut
+                for index, (row, cut) in enumerate(zip(self.rows, self._cuts, strict=True), 1)
+                if self.layer in row.knockout.layers
+            },
+            method=self.method,
+            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+            softcap=softcap,
+        )
+        return read, None
+
+    def _shared(self) -> Shared:
+        visible = self.clean.visible[self.layer]
+        hidden, hides_prefix = self._hidden[id(visible)]
+        replaced = self.counterfactual.values[self.layer] if self.counterfactual else None
+        return Shared(
+            keys=self.clean.keys[self.layer][:, : self.start],
+            values=self.clean.values[self.layer][:, : self.start],
+            hidden=hidden,
+            hides_prefix=hides_prefix,
+            replaced_values=replaced,
+        )
+
+    def _check_clean_row(self, logits: Float[Tensor, "vocab"]) -> None:
+        """The first row is cut nowhere: it must be the clean pass again."""
+        expected, got = self.clean.logits.softmax(dim=-1), logits.softmax(dim=-1)
+        difference = float((expected - got).abs().max())
+        tolerance = _CLEAN_ROW_TOLERANCE.get(self.clean.embeddings.dtype, _HALF_TOLERANCE)
+        if not difference <= tolerance:
+            raise KnockoutError(
+                f"a suffix pass that reproduces the clean pass, got probabilities {difference:.2g} "
+                f"apart (family {self.checkpoint.family.name}, from position {self.start}); this "
+                "kind of decoder cannot be measured"
+            )
+
+
+def _hidden_keys(
+    masks: Iterable[Bool[Tensor, "query key"]], start: int
+) -> Iterator[tuple[int, tuple[Bool[Tensor, "query key"], bool]]]:
+    """By mask: what it hides from the suffix, and whether any of that is in the prefix."""
+    for visible in {id(visible): visible for visible in masks}.values():
+        hidden = ~visible[start:]
+        yield id(visible), (hidden, bool(hidden[:, :start].any()))

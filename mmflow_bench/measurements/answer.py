@@ -1,0 +1,143 @@
+"""The model's answer to a sample, and which vocabulary entries stand for a word.
+
+The probability that every knockout follows is that of the model's own first answer token (paper,
+Sec. 4 "Evaluation"); a sample enters the curves only when the whole greedy answer is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.suffixes import CleanPass
+
+SPARE_TOKENS = 4
+"""Tokens decoded beyond the reference answer before an answer counts as longer than it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The greedy answer of one sample."""
+
+    prediction: str
+    """First line of the decoded answer, cut `SPARE_TOKENS` beyond the length of the reference."""
+    is_correct: bool
+    token_id: int
+    """The model's own first answer token."""
+    probability: float
+    """Its probability without any knockout."""
+
+
+def probabilities(logits: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
+    """Softmax over the vocabulary in float64, where a relative change of 1e-5 still has digits."""
+    return torch.softmax(logits.double(), dim=-1)
+
+
+def normalised_answer(text: str) -> str:
+    """The form in which two answers are compared: case, outer space and a final stop removed.
+
+    >>> normalised_answer(" Red.") == normalised_answer("red")
+    True
+    """
+    return text.strip().rstrip(".").strip().casefold()
+
+
+@torch.inference_mode()
+def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample) -> Answer:
+    """The model's answer, decoded from the keys and values of the clean pass.
+
+    An answer ends with the end token or its first line: a language model without chat training
+    goes on with a next question. Decoding also stops a few tokens beyond the length of the
+    reference: a longer answer is not equal to it, whatever follows.
+    """
+    token_id = int(clean.logits.argmax())
+    limit = _longest_form(checkpoint, sample.answer) + SPARE_TOKENS
+    tokens = _decode(checkpoint, clean, token_id, limit)
+    prediction = _first_line(checkpoint, tokens)
+    return Answer(
+        prediction=prediction,
+        is_correct=normalised_answer(prediction) == normalised_answer(sample.answer),
+        token_id=token_id,
+        probability=float(probabilities(clean.logits)[token_id]),
+    )
+
+
+def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:
+    model, device = checkpoint.model, checkpoint.model.device
+    ends = _end_tokens(checkpoint)
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
+        cache.update(keys[None], values[None], layer)
+    tokens = [first]
+    while tokens[-1] not in ends and len(tokens) < limit and not _has_line(checkpoint, tokens):
+        position = clean.length + len(tokens) - 1
+        out = model(
+            input_ids=torch.tensor([[tokens[-1]]], device=device),
+            position_ids=torch.tensor([[position]], device=device),
+            attention_mask=torch.ones(1, position + 1, dtype=torch.long, device=device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        tokens.append(int(out.logits[0, -1].argmax()))
+    return [token for token in tokens if token not in ends]
+
+
+def _text(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
+    return str(checkpoint.tokenizer.decode(tokens, skip_special_tokens=True)).lstrip()
+
+
+def _has_line(checkpoint: LoadedCheckpoint, tokens: list[int]) -> bool:
+    return "\n" in _text(checkpoint, tokens)
+
+
+def _first_line(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
+    return _text(checkpoint, tokens).partition("\n")[0].strip()
+
+
+def _end_tokens(checkpoint: LoadedCheckpoint) -> set[int]:
+    """Every token that ends an answer: checkpoints name one or a list, the tokenizer another."""
+    config = getattr(checkpoint.model, "generation_config", None)
+    ends = getattr(config, "eos_token_id", None)
+    listed = ends if isinstance(ends, list) else [ends]
+    return {end for end in [*listed, checkpoint.tokenizer.eos_token_id] if end is not None}
+
+
+def _longest_form(checkpoint: LoadedCheckpoint, answer: str) -> int:
+    forms = (answer, answer.capitalize())
+    encode = checkpoint.tokenizer.encode
+    return max(len(encode(form, add_special_tokens=False)) for form in forms)
+
+
+def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, frozenset[int]]:
+    """First tokens of a word in lower case and capitalised, with and without a space before it.
+
+    Tokenizers differ in which of the forms a mid-layer state resembles, so a probe sums over all
+    of them (docs/decisions/006). Tokens that both cases share, and unknown ones, are left out:
+    they cannot tell the cases apart.
+
+    Returns:
+        `capitalized` and `noncapitalized` -> token ids, possibly empty.
+    """
+    tokenizer = checkpoint.tokenizer
+    space = set(tokenizer.encode(" ", add_special_tokens=False))
+
+    def first_tokens(form: str) -> set[int]:
+        found = set()
+        for text in (form, f" {form}"):
+            tokens = tokenizer.encode(text, add_special_tokens=False)
+            wordly = [token for token in tokens if token not in space]
+            found.update(wordly[:1])
+        return found - {tokenizer.unk_token_id}
+
+    lower, upper = first_tokens(word.lower()), first_tokens(word.capitalize())
+    return {
+        "capitalized": frozenset(upper - lower),
+        "noncapitalized": frozenset(lower - upper),
+    }

@@ -1,0 +1,92 @@
+"""The logit lens at the last position: which word the residual stream would predict, by depth.
+
+The paper multiplies raw hidden states by the unembedding (Eq. 8, arXiv:2411.18620) and so did its
+program; the usual lens applies the final norm first. Both are measured, since verdicts may differ
+(docs/decisions/006).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.errors import AnswerError
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.suffixes import CleanPass
+from mmflow_bench.measurements.answer import case_variants, probabilities
+from mmflow_bench.measurements.plan import OUTPUT
+
+
+@torch.inference_mode()
+def lens_distributions(
+    checkpoint: LoadedCheckpoint, clean: CleanPass
+) -> dict[str, Float[Tensor, "depth vocab"]]:
+    """Vocabulary distributions at every depth, by variant; depth 0 is the embedding.
+
+    At the last depth both variants are the model's output: transformers returns the last hidden
+    state with the final norm applied, and the paper's program read it so.
+    """
+    family = checkpoint.family
+    inner = family.final_norm(clean.residuals[:-1])
+    normed = torch.cat([inner, clean.residuals[-1:]])
+    return {
+        "raw": probabilities(family.unembedding(clean.residuals)),
+        "normed": probabilities(family.unembedding(normed)),
+    }
+
+
+def probe_tokens(
+    checkpoint: LoadedCheckpoint, sample: Sample, token_id: int
+) -> dict[str, frozenset[int]]:
+    """Token ids of every probe that the sample has.
+
+    Raises:
+        AnswerError: The two cases of the answer begin with the same token, so that no lens can
+            tell them apart.
+    """
+    probes = {"answer": frozenset({token_id})}
+    answer = case_variants(checkpoint, sample.answer)
+    if not answer["capitalized"] or not answer["noncapitalized"]:
+        raise AnswerError(
+            "an answer whose first token differs between lower case and capitalised, got "
+            f"{sample.answer!r} (sample {sample.question_id}); its lens is left out",
+            reason="case-variants-coincide",
+        )
+    probes |= answer
+    if sample.false_option:
+        for case, tokens in case_variants(checkpoint, sample.false_option).items():
+            probes[f"false_{case}"] = tokens
+    return probes
+
+
+def lens_rows(
+    checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample, *, token_id: int, key: str
+) -> list[dict[str, object]]:
+    """One row per depth, probe and variant, for the store.
+
+    Raises:
+        AnswerError: As `probe_tokens`.
+    """
+    probes = probe_tokens(checkpoint, sample, token_id)
+    rows: list[dict[str, object]] = []
+    output = probabilities(clean.logits)[None]
+    for variant, distribution in [
+        *lens_distributions(checkpoint, clean).items(),
+        (OUTPUT, output),
+    ]:
+        for probe, tokens in probes.items():
+            chosen = torch.tensor(sorted(tokens), dtype=torch.long, device=distribution.device)
+            values = distribution[:, chosen].sum(dim=-1).tolist()
+            rows.extend(
+                {
+                    "sample": key,
+                    "layer": layer,
+                    "probe": probe,
+                    "variant": variant,
+                    "probability": value,
+                }
+                for layer, value in enumerate(values)
+            )
+    return rows

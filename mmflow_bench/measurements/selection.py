@@ -1,0 +1,135 @@
+"""Which samples of a question file a run looks at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.inputs.questions import QuestionFile, sample_fingerprint
+from mmflow_bench.inputs.samples import Sample
+
+_FORM = "a number of samples per task (20), a share (0.1) or a range (10-20)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A part of each task's samples: a count, a share in (0, 1) or a 0-based half-open range."""
+
+    start: int = 0
+    stop: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """The limit that `--limit` spells: `20`, `0.1` or `10-20`.
+
+        >>> Limit.parse("10-20")
+        Limit(start=10, stop=20, share=None)
+
+        Raises:
+            ValueError: The text is none of the three, or selects nothing.
+        """
+        try:
+            limit = cls._parsed(text.strip())
+        except ValueError as error:
+            raise ValueError(f"--limit takes {_FORM}, got {text!r}") from error
+        if limit.stop is not None and limit.stop <= limit.start:
+            raise ValueError(f"--limit takes {_FORM} that selects something, got {text!r}")
+        return limit
+
+    @classmethod
+    def _parsed(cls, text: str) -> Limit:
+        first, dash, second = text.partition("-")
+        if dash:
+            return cls(start=int(first), stop=int(second))
+        if "." in text:
+            share = float(text)
+            if not 0 < share < 1:
+                raise ValueError(text)
+            return cls(share=share)
+        return cls(stop=int(text))
+
+    def of(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        """The selected part of one task's samples."""
+        if self.share is not None:
+            return samples[: max(1, round(self.share * len(samples)))]
+        return samples[self.start : self.stop]
+
+
+def select(
+    samples: Sequence[Sample],
+    *,
+    tasks: Sequence[str] | None = None,
+    limit: Limit | None = None,
+    seed: int | None = None,
+) -> dict[str, tuple[Sample, ...]]:
+    """Samples by task, in file order, cut to `limit`.
+
+    Args:
+        samples: All readable samples of the question file.
+        tasks: Tasks to keep; all when None.
+        limit: Part of each task; everything when None.
+        seed: Shuffles each task before the cut when given, so that a limited run is a random
+            subset; file order otherwise.
+    """
+    by_task: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if tasks is None or sample.task in tasks:
+            by_task.setdefault(sample.task, []).append(sample)
+    if seed is not None:
+        for task, members in sorted(by_task.items()):
+            random.Random(f"{seed}/{task}").shuffle(members)
+    return {
+        task: tuple(limit.of(members) if limit else members) for task, members in by_task.items()
+    }
+
+
+class SampleSet:
+    """The selected samples by task, each with its content hash and its counterfactual donor."""
+
+    def __init__(
+        self,
+        file: QuestionFile,
+        *,
+        tasks: Sequence[str] | None = None,
+        limit: Limit | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Select from a question file; see `select`."""
+        self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
+        self.unreadable = file.unscored
+        self.fingerprint = file.fingerprint
+        self.keys = {
+            sample.question_id: sample_fingerprint(sample)
+            for members in self.by_task.values()
+            for sample in members
+        }
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return tuple(task for task, members in self.by_task.items() if members)
+
+    def of(self, task: str) -> tuple[Sample, ...]:
+        """The samples of a task.
+
+        Raises:
+            MechanismError: There are none.
+        """
+        if not self.by_task.get(task):
+            raise MechanismError(
+                f"a task that has samples ({', '.join(self.tasks) or 'there are none'}), got "
+                f"{task!r}; check --tasks, --limit and the question file"
+            )
+        return self.by_task[task]
+
+    def donor(self, task: str, sample: Sample) -> Sample | None:
+        """The next sample of the task, cyclically, with another image and another answer."""
+        members = self.of(task)
+        start = members.index(sample)
+        for other in [*members[start + 1 :], *members[:start]]:
+            if other.answer != sample.answer and other.image is not None:
+                return other
+        return None

@@ -1,0 +1,280 @@
+"""Measurements: everything known of one checkpoint on one question file, measured when asked for.
+
+The plugin and the command line hold one object per checkpoint. It reads the store first and loads
+the checkpoint only when something is missing, so a second run, another worker or the job that only
+asserts never touches the weights.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mmflow_bench.checkpoints.fingerprint import fingerprint
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import StoreError
+from mmflow_bench.inputs.forms import FORMS
+from mmflow_bench.inputs.questions import QuestionFile, read_questions
+from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.interventions.windows import window_width
+from mmflow_bench.measurements.plan import Job, Sweep
+from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.selection import Limit, SampleSet
+from mmflow_bench.measurements.stored import StoredResults
+from mmflow_bench.store.shards import Store
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is measured, how many samples are done, and of how many."""
+
+STORE_SCHEMA = 1
+DEFAULT_QUESTIONS = "mmflow_bench.scenes.questions:scene_samples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementOptions:
+    """How measurements are made and kept; none of it changes a number."""
+
+    cache: Path | None = None
+    """Folder of the store; nothing is kept when None."""
+    from_cache: bool = False
+    """Never load the checkpoint; what the store lacks is an error."""
+    refresh: bool = False
+    """Measure again what the store has."""
+    batch_size: int = 1
+    """Samples per clean pass."""
+    self_test: bool = True
+    """Prove on loading that the fast path is exact on this checkpoint."""
+    keep_incorrect: bool = False
+    """Keep samples whose answer is wrong."""
+    progress: Progress | None = None
+    """Told after every sample."""
+
+
+class Measurements:
+    """What one checkpoint does on one set of samples; measures on demand, remembers everything."""
+
+    def __init__(
+        self, spec: CheckpointSpec, samples: SampleSet, options: MeasurementOptions
+    ) -> None:
+        """Open the store of this checkpoint.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self.spec = spec
+        self.samples = samples
+        self.options = options
+        self.fingerprint = fingerprint(spec)
+        # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
+        self._temporary = None if options.cache else tempfile.TemporaryDirectory()
+        root = options.cache or Path(self._temporary.name if self._temporary else "")
+        self.store = Store(root, self.identity)
+        if options.refresh:
+            self.store.clear()
+        self.stored = StoredResults(self.store, self.samples, keep_incorrect=options.keep_incorrect)
+        self._checkpoint: Any = None
+
+    @classmethod
+    def open(
+        cls,
+        spec: CheckpointSpec,
+        *,
+        questions: Path | None = None,
+        images: Path | None = None,
+        tasks: Sequence[str] | None = None,
+        limit: str | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Measurements:
+        """Measurements of a checkpoint on a question file.
+
+        Args:
+            spec: Which checkpoint.
+            questions: A CSV or JSON-lines file; when None the checkpoint's own samples, or the
+                rendered scenes that ship with the project.
+            images: Folder of the images that the file names.
+            tasks: Tasks to keep; all when None.
+            limit: `20`, `0.1` or `10-20`, per task.
+            seed: Shuffles before the limit is taken; file order when None.
+            **options: Fields of `MeasurementOptions`.
+
+        Raises:
+            QuestionError: The question file cannot be read at all.
+            StoreError: The store cannot be written.
+            ValueError: `limit` is malformed.
+        """
+        file = read_questions(questions, images=images) if questions else _own_samples(spec)
+        samples = SampleSet(
+            file, tasks=tasks, limit=Limit.parse(limit) if limit else None, seed=seed
+        )
+        return cls(spec, samples, MeasurementOptions(**options))
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, as the user gave it."""
+        return self.spec.name
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """Everything that may move a number, for the key of the store."""
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
+        return {
+            "schema": STORE_SCHEMA,
+            "instrument": importlib.metadata.version("mmflow-bench"),
+            "prompt": FORMS,
+            "checkpoint": self.fingerprint,
+            "dtype": self.spec.dtype,
+            "attention": "exact",
+            "model_args": dict(sorted(self.spec.model_args.items())),
+            "versions": versions,
+        }
+
+    @property
+    def checkpoint(self) -> Any:
+        """The loaded checkpoint; loads it, proves the fast path and remembers its facts.
+
+        Raises:
+            StoreError: Only the store may be read (`--from-cache`).
+            CheckpointError: It cannot be loaded or instrumented.
+        """
+        if self._checkpoint is None:
+            if self.options.from_cache:
+                raise StoreError(
+                    "a store that holds everything asked for, got measurements that are missing "
+                    f"(checkpoint {self.name}, --from-cache); run the same command without "
+                    "--from-cache where the checkpoint can be loaded, or `mmflow measure`"
+                )
+            self._checkpoint = self._load()
+        return self._checkpoint
+
+    def _load(self) -> Any:
+        # torch and transformers are imported here, not above: a run from the store needs neither.
+        loading = importlib.import_module("mmflow_bench.checkpoints.loading")
+        checkpoint = loading.load_checkpoint(self.spec)
+        if self.options.self_test:
+            selfcheck = importlib.import_module("mmflow_bench.interventions.selfcheck")
+            selfcheck.prove_exact(checkpoint)
+        self.store.remember(
+            {
+                "decoder_layers": checkpoint.decoder_layers,
+                "family": checkpoint.family.name,
+                "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
+                "device": str(checkpoint.model.device.type),
+                "has_image": checkpoint.family.has_image,
+            }
+        )
+        return checkpoint
+
+    def _fact(self, name: str) -> Any:
+        if name not in self.store.facts():
+            _ = self.checkpoint
+        return self.store.facts()[name]
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+        return int(self._fact("decoder_layers"))
+
+    @property
+    def width(self) -> int:
+        """The window width of this depth (docs/decisions/001)."""
+        return window_width(self.decoder_layers)
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """Facts of the checkpoint for reports; empty before anything was measured."""
+        return self.store.facts()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self.samples.tasks
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made; a fraction, 0 if unmeasured."""
+        return self.stored.noise_floor()
+
+    def ensure(
+        self,
+        task: str,
+        *,
+        edges: Collection[str] = (),
+        widths: Collection[int] = (),
+        methods: Collection[str] = (Method.MASKED,),
+        pairs: Collection[tuple[str, int]] = (),
+        lens: bool = False,
+    ) -> None:
+        """Measure what the store lacks of one task; returns at once when it lacks nothing.
+
+        Args:
+            task: A task of `tasks`.
+            edges: Written `source->target`.
+            widths: Window widths, odd; every edge is measured at each.
+            methods: Values of `Method`.
+            pairs: Further (edge, width) pairs.
+            lens: The logit lens too.
+
+        Raises:
+            MechanismError: The question file has no samples of the task.
+        """
+        wanted = dict.fromkeys([*product(edges, widths), *pairs])
+        sweeps = tuple(
+            Sweep(edge=Edge.parse(edge), method=Method(method), width=width)
+            for edge, width in wanted
+            for method in methods
+        )
+        if not self.stored.jobs(task, sweeps, lens=lens):
+            return
+        # Another worker may be measuring the same: wait, then look again.
+        with self.store.lock(f"measure-{task}"):
+            jobs = self.stored.jobs(task, sweeps, lens=lens)
+            if jobs:
+                self._measure(task, jobs)
+
+    def _measure(self, task: str, jobs: Sequence[Job]) -> None:
+        checkpoint = self.checkpoint
+        sweep = importlib.import_module("mmflow_bench.measurements.sweep")
+        self._tell(task, 0, len(jobs))
+        finished = sweep.measure(checkpoint, jobs, batch_size=self.options.batch_size)
+        for done, measured in enumerate(finished, start=1):
+            self.store.append(measured.rows, sample=measured.key)
+            self._tell(task, done, len(jobs))
+        self.store.compact()
+
+    def _tell(self, task: str, done: int, total: int) -> None:
+        if self.options.progress is not None:
+            self.options.progress(task, done, total)
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples of a task were answered correctly."""
+        self.ensure(task)
+        return self.stored.accuracy(task)
+
+    def sweep(
+        self, task: str, edge: str, *, width: int | None = None, method: str = Method.MASKED
+    ) -> SweepTable:
+        """One edge knocked out around every layer, over the kept samples of a task."""
+        width = width or self.width
+        self.ensure(task, edges=[edge], widths=[width], methods=[method])
+        sweep = Sweep(edge=Edge.parse(edge), method=Method(method), width=width)
+        return self.stored.sweep(task, sweep, layers=self.decoder_layers)
+
+    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
+        """Logit-lens probabilities of one probe over the kept samples of a task."""
+        self.ensure(task, lens=True)
+        return self.stored.lens(task, probe=probe, variant=variant, layers=self.decoder_layers)
+
+
+def _own_samples(spec: CheckpointSpec) -> QuestionFile:
+    """The checkpoint's own samples, or the rendered scenes that ship with the project."""
+    module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
+    samples = getattr(importlib.import_module(module), function)()
+    return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")

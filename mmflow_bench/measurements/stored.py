@@ -1,0 +1,156 @@
+"""What the store already knows about a set of samples, and what it still lacks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.measurements.plan import ANSWER_SCOPE, LENS_SCOPE, Job, Sweep, sweep_key
+from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.selection import SampleSet
+from mmflow_bench.store.shards import Store
+
+
+class StoredResults:
+    """The rows of one store that concern one sample set, as tables."""
+
+    def __init__(self, store: Store, samples: SampleSet, *, keep_incorrect: bool) -> None:
+        """Read `store` for `samples`; wrong answers count only with `keep_incorrect`."""
+        self.store = store
+        self.samples = samples
+        self.keep_incorrect = keep_incorrect
+
+    def answers(self) -> dict[str, dict[str, Any]]:
+        """Answer rows by content hash of the sample."""
+        rows = self.store.read("answers", self.samples.keys.values()).to_pylist()
+        return {row["sample"]: row for row in rows}
+
+    def refused(self) -> dict[tuple[str, str], str]:
+        """(sample, scope) -> reason, for everything that could not be measured."""
+        rows = self.store.read("unscored").to_pylist()
+        return {(row["sample"], row["scope"]): row["reason"] for row in rows}
+
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
+        rows = self.store.read("answers", self.samples.keys.values())
+        return max(rows["noise"].to_pylist(), default=0.0)
+
+    def jobs(self, task: str, sweeps: Sequence[Sweep], *, lens: bool) -> list[Job]:
+        """One job for each sample that lacks something; a wrong answer needs nothing more."""
+        answers, refused = self.answers(), self.refused()
+        have = {sweep.shard: self.store.finished(sweep.shard) for sweep in sweeps}
+        seen = self.store.finished("lens") if lens else frozenset()
+        jobs = []
+        for sample in self.samples.of(task):
+            key = self.samples.keys[sample.question_id]
+            answer = answers.get(key)
+            is_wrong = answer is not None and not (answer["is_correct"] or self.keep_incorrect)
+            if is_wrong or (key, ANSWER_SCOPE) in refused:
+                continue
+            missing = tuple(
+                sweep
+                for sweep in sweeps
+                if (stored := self._key(task, sample, sweep)) not in have[sweep.shard]
+                and (stored, sweep.shard) not in refused
+            )
+            wants_lens = lens and key not in seen and (key, LENS_SCOPE) not in refused
+            if missing or wants_lens or answer is None:
+                jobs.append(self._job(task, sample, missing, lens=wants_lens))
+        return jobs
+
+    def _job(self, task: str, sample: Sample, sweeps: tuple[Sweep, ...], *, lens: bool) -> Job:
+        donor = self.samples.donor(task, sample)
+        return Job(
+            sample=sample,
+            key=self.samples.keys[sample.question_id],
+            sweeps=sweeps,
+            lens=lens,
+            keep_incorrect=self.keep_incorrect,
+            donor=donor,
+            donor_key=self.samples.keys[donor.question_id] if donor else None,
+        )
+
+    def _key(self, task: str, sample: Sample, sweep: Sweep) -> str:
+        donor = self.samples.donor(task, sample)
+        return sweep_key(
+            self.samples.keys[sample.question_id],
+            method=sweep.method,
+            donor_key=self.samples.keys[donor.question_id] if donor else None,
+        )
+
+    def kept(self, task: str) -> list[Sample]:
+        """The samples that enter the curves: those answered correctly, unless all are kept."""
+        answers = self.answers()
+        return [
+            sample
+            for sample in self.samples.of(task)
+            if (answer := answers.get(self.samples.keys[sample.question_id]))
+            and (answer["is_correct"] or self.keep_incorrect)
+        ]
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples of a task were answered correctly, and how many not scored, and why."""
+        members = self.samples.of(task)
+        answers, refused = self.answers(), self.refused()
+        keys = [self.samples.keys[sample.question_id] for sample in members]
+        unreadable = Counter(bad.reason for bad in self.samples.unreadable if bad.task == task)
+        unscored = unreadable + Counter(
+            refused[key, ANSWER_SCOPE] for key in keys if (key, ANSWER_SCOPE) in refused
+        )
+        return AnswerCount(
+            task=task,
+            selected=len(members) + unreadable.total(),
+            correct=sum(bool(answers[key]["is_correct"]) for key in keys if key in answers),
+            unscored=dict(sorted(unscored.items())),
+        )
+
+    def sweep(self, task: str, sweep: Sweep, *, layers: int) -> SweepTable:
+        """One edge around every layer, for the kept samples that have positions for it."""
+        have = self.store.finished(sweep.shard)
+        kept = [s for s in self.kept(task) if self._key(task, s, sweep) in have]
+        keys = [self._key(task, sample, sweep) for sample in kept]
+        rows = self.store.read(sweep.shard, keys)
+        answers = self.answers()
+        clean = [answers[self.samples.keys[sample.question_id]] for sample in kept]
+        return SweepTable(
+            edge=str(sweep.edge),
+            task=task,
+            window=sweep.width,
+            method=sweep.method,
+            question_ids=tuple(sample.question_id for sample in kept),
+            image_ids=tuple(sample.image_id for sample in kept),
+            answer_token_ids=tuple(answer["answer_token_id"] for answer in clean),
+            base_probability=np.array([answer["base_probability"] for answer in clean], float),
+            knockout_probability=_matrix(rows, keys, "knockout_probability", layers),
+        )
+
+    def lens(self, task: str, *, probe: str, variant: str, layers: int) -> LensTable:
+        """Lens probabilities of one probe, for the kept samples that have it."""
+        table = self.store.read("lens", self.samples.keys.values())
+        table = table.filter(table["probe"].to_numpy() == probe)
+        variants = table["variant"].to_numpy()
+        inner, output = table.filter(variants == variant), table.filter(variants == "output")
+        have = frozenset(inner["sample"].to_pylist())
+        kept = [s for s in self.kept(task) if self.samples.keys[s.question_id] in have]
+        keys = [self.samples.keys[sample.question_id] for sample in kept]
+        return LensTable(
+            task=task,
+            probe=probe,
+            variant=variant,
+            question_ids=tuple(sample.question_id for sample in kept),
+            image_ids=tuple(sample.image_id for sample in kept),
+            probability=_matrix(inner, keys, "probability", layers + 1),
+            final_probability=_matrix(output, keys, "probability", 1)[:, 0],
+        )
+
+
+def _matrix(table: Any, keys: Sequence[str], column: str, width: int) -> np.ndarray:
+    """Values of `column` as (sample, layer), samples in the order of `keys`."""
+    values: dict[str, list[float]] = {}
+    for key, value in zip(table["sample"].to_pylist(), table[column].to_pylist(), strict=True):
+        values.setdefault(key, []).append(value)
+    return np.array([values[key] for key in keys], dtype=float).reshape(len(keys), width)

@@ -1,0 +1,123 @@
+"""The answer to "does the estimate lie there?", which is yes, no, or not known.
+
+Asking for its truth value, as `assert` does, gives True or False or raises `Inconclusive`, and
+tells the recorder of the running mechanism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmflow_bench.mechanisms.recording import current_recorder, least_favourable
+from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
+from mmflow_bench.statistics.combining import intersection_union, partial_conjunction
+
+if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.estimates import Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """A verdict on one estimate, or on several of which the deciding one is shown."""
+
+    verdict: Verdict
+    estimate: Estimate
+    """The estimate, or the one that decided."""
+    threshold: str
+    """The region in words, e.g. `<= -10%`."""
+    p_hold: float
+    """p-value of the hypothesis that the mechanism does not hold."""
+    p_fail: float
+    """p-value of the hypothesis that it holds."""
+    qualifier: str = ""
+    """What must be said beside the verdict."""
+    parts: tuple[Comparison, ...] = ()
+    """The comparisons that this one combines."""
+
+    @property
+    def p_value(self) -> float | None:
+        """p-value of the hypothesis that the verdict has rejected; None without a decision."""
+        decided = {Verdict.HOLDS: self.p_hold, Verdict.FAILS: self.p_fail}
+        return decided.get(self.verdict)
+
+    def __bool__(self) -> bool:
+        """Whether the mechanism holds.
+
+        Raises:
+            Inconclusive: Neither holding nor failing is established.
+        """
+        recorder = current_recorder.get()
+        if recorder is not None:
+            recorder.record(self)
+        if self.verdict is Verdict.INSTRUMENT_DEPENDENT:
+            raise InstrumentDependent(str(self))
+        if self.verdict is Verdict.INCONCLUSIVE:
+            raise Inconclusive(str(self))
+        return self.verdict is Verdict.HOLDS
+
+    def __and__(self, other: Comparison) -> Comparison:
+        """Both: holds when both do, fails as soon as one does (intersection-union)."""
+        return both_or_all([*(self.parts or (self,)), *(other.parts or (other,))])
+
+    def __str__(self) -> str:
+        """Every estimate with its interval, what it is compared with, and its curve."""
+        lines = [f"{one.estimate!r}: {one.verdict}, {one.threshold} asked" for one in self._shown()]
+        return "; ".join(lines)
+
+    def __repr__(self) -> str:
+        """As `str`: this is what pytest shows of a failed assertion."""
+        return f"<{self}>"
+
+    def _shown(self) -> Sequence[Comparison]:
+        if not self.parts:
+            return (self,)
+        undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
+        return undecided or self.parts
+
+
+def both_or_all(parts: Sequence[Comparison]) -> Comparison:
+    """The intersection of several comparisons, shown by its least favourable part.
+
+    Each part is tested at the full level, since all must hold (intersection-union). A part that is
+    shown not to hold is enough to fail.
+    """
+    shown = least_favourable(list(parts))
+    return Comparison(
+        verdict=shown.verdict,
+        estimate=shown.estimate,
+        threshold=shown.threshold,
+        p_hold=intersection_union([part.p_hold for part in parts]),
+        p_fail=min(part.p_fail for part in parts),
+        qualifier=shown.qualifier,
+        parts=tuple(parts),
+    )
+
+
+def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
+    """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
+
+    Shown by the comparison that is the `required`-th clearest to hold.
+
+    Raises:
+        ValueError: More are required than there are.
+    """
+    count = len(comparisons)
+    p_hold = partial_conjunction([one.p_hold for one in comparisons], required)
+    p_fail = partial_conjunction([one.p_fail for one in comparisons], count - required + 1)
+    ranked = sorted(comparisons, key=lambda one: one.p_hold)
+    shown = ranked[required - 1]
+    alpha = shown.estimate.alpha
+    verdict = Verdict.INCONCLUSIVE
+    if p_hold <= alpha or p_fail <= alpha:
+        verdict = Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS
+    return Comparison(
+        verdict=verdict,
+        estimate=shown.estimate,
+        threshold=shown.threshold,
+        p_hold=p_hold,
+        p_fail=p_fail,
+        qualifier=f"{required} of {count}",
+        parts=tuple(ranked),
+    )

@@ -1,0 +1,222 @@
+"""The curve of one knocked-out edge over layers, and everything a mechanism asks of it.
+
+Every property is an `Estimate` over images. A drop is negative; its peak is the minimum. All places
+are depths: layer / number of layers, of the layer in the middle of the knocked-out windows, which
+is the layer that is hit (docs/decisions/002).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
+from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.equivalences import whole_curve_equivalence
+from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.statistics import curves as read
+from mmflow_bench.statistics.intervals import Interval
+from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic
+
+TIMES_FLOOR = 3
+"""No verdict may rest on an effect below this many times the noise floor (STATISTICS 1)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Relative change of the answer's probability, by the centre of the knocked-out window."""
+
+    name: str
+    """For readers, e.g. `question->last on ChooseAttr`."""
+    values: Float[ndarray, "sample layer"]
+    """One curve for each sample, a fraction; negative is a drop."""
+    image_ids: tuple[str, ...]
+    width: int
+    """Width of the knocked-out window, in layers."""
+    alpha: float
+    noise_floor: float = 0.0
+    """Largest relative change that the instrument makes by itself."""
+    band: Band = EVERYWHERE
+    """Where the curve is looked at."""
+
+    @cached_property
+    def means(self) -> ImageMeans:
+        """The mean curve as a function of image weights."""
+        return ImageMeans(self.values, self.image_ids)
+
+    @property
+    def layers(self) -> int:
+        """Depth of the decoder."""
+        return int(self.values.shape[1])
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """The mean curve, over all layers."""
+        return tuple(float(value) for value in self.means.mean)
+
+    def at(self, band: Band) -> Curve:
+        """The same curve, looked at within `band` only."""
+        return replace(self, band=band)
+
+    @property
+    def peak(self) -> Estimate:
+        """The deepest drop, cross-fitted: located on half of the images, read on the others."""
+        columns = self._columns(self.band)
+        return self._estimate(
+            "peak",
+            lambda weights: read.cross_fitted_minimum(
+                *(half[:, columns] for half in self.means.halves(weights))
+            ),
+        )
+
+    def peak_in(self, band: Band) -> Estimate:
+        """The deepest drop at a centre in `band`, cross-fitted."""
+        return self.at(band).peak
+
+    @property
+    def peak_depth(self) -> Estimate:
+        """Depth of the layer that is hit where the drop is deepest."""
+        columns = self._columns(self.band)
+        return self._place(
+            "depth of the peak",
+            lambda weights: (
+                columns[0]
+                + read.plateau_midpoint(
+                    self.means.curves(weights)[:, columns], floor=self._least_drop
+                )
+            ),
+        )
+
+    @property
+    def centre(self) -> Estimate:
+        """Mean depth, weighted by the drop."""
+        place = self._place(
+            "centre",
+            lambda weights: read.drop_weighted_centre(
+                self.means.curves(weights), floor=self._least_drop
+            ),
+        )
+        return replace(place, kind=Kind.CENTRE)
+
+    @property
+    def first_depth(self) -> Estimate:
+        """Depth of the first layer that a window holds while the drop is at least half its peak."""
+        return self._place(
+            "first layer",
+            lambda weights: np.maximum(0, self._support(weights)[0] - self.width // 2),
+        )
+
+    @property
+    def last_depth(self) -> Estimate:
+        """Depth of the last layer that a window holds while the drop is at least half its peak."""
+        return self._place(
+            "last layer",
+            lambda weights: np.minimum(
+                self.layers - 1, self._support(weights)[1] + self.width // 2
+            ),
+        )
+
+    @property
+    def band_mean(self) -> Estimate:
+        """The mean change over the centres looked at."""
+        columns = self._columns(self.band)
+        return self._estimate(
+            "mean", lambda weights: self.means.curves(weights)[:, columns].mean(axis=1)
+        )
+
+    def prominence(self, early: Band, late: Band) -> Estimate:
+        """How far the curve recovers between a drop in `early` and one in `late`, cross-fitted.
+
+        Over the shallower of the two, so that one drop alone has none.
+        """
+        one, two = np.array(self._columns(early)), np.array(self._columns(late))
+        return self._estimate(
+            "prominence of two drops",
+            lambda weights: read.cross_fitted_prominence(
+                *self.means.halves(weights), early=one, late=two
+            ),
+        )
+
+    def overlap(self, other: Curve) -> Estimate:
+        """Shared area of two drops, each scaled to area one, on the images of both."""
+        common = set(self.means.images) & set(other.means.images)
+        one, two = self._only(common), other._only(common)
+        estimate = one._estimate(
+            f"overlap (width {self.width}) with {other.name}",
+            lambda weights: read.overlap(
+                one.means.curves(weights), two.means.curves(weights), floor=self._least_drop
+            ),
+        )
+        return replace(estimate, unit="ratio", floor=0.0)
+
+    @property
+    def is_present(self) -> Comparison:
+        """Whether there is a drop beyond what counts as negligible: nothing else has a place."""
+        return self.peak <= -NEGLIGIBLE
+
+    def equivalent_to_zero(self, margin: float) -> Comparison:
+        """Whether the whole curve lies within +-`margin` of zero, for all layers at once."""
+        described = replace(self.peak, name=f"extreme of {self.name}{self._where}")
+        columns = self._columns(self.band)
+        return whole_curve_equivalence(self.means, columns, described, margin=margin)
+
+    @property
+    def largest_change(self) -> Estimate:
+        """The largest change in any sample at any layer; exact, since nothing is sampled."""
+        value = float(np.abs(self.values).max())
+        source = Known(value, Interval(value, value))
+        return replace(self.peak, source=source, name=f"largest change of {self.name}")
+
+    @property
+    def _least_drop(self) -> float:
+        return TIMES_FLOOR * self.noise_floor
+
+    @property
+    def _where(self) -> str:
+        if self.band == EVERYWHERE:
+            return ""
+        centres = self._columns(self.band)
+        return f" (centres {centres[0]}-{centres[-1]})"
+
+    def _columns(self, band: Band) -> list[int]:
+        columns = list(band.centres(self.layers, self.width))
+        if not columns:
+            raise MechanismError(
+                f"a window that leaves layers between depth {band.low:g} and {band.high:g}, got "
+                f"width {self.width} of {self.layers} layers ({self.name}); use a smaller --window"
+            )
+        return columns
+
+    def _support(
+        self, weights: Float[ndarray, "draw image"]
+    ) -> tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]]:
+        return read.support(self.means.curves(weights), floor=self._least_drop)
+
+    def _only(self, images: set[str]) -> Curve:
+        if images == set(self.means.images):
+            return self
+        kept = [i for i, image in enumerate(self.image_ids) if image in images]
+        return replace(
+            self, values=self.values[kept], image_ids=tuple(self.image_ids[i] for i in kept)
+        )
+
+    def _estimate(self, what: str, statistic: Statistic) -> Estimate:
+        return Estimate(
+            source=ImageStatistic(self.means.images, statistic),
+            name=f"{what} of {self.name}{self._where}",
+            unit="fraction",
+            n=len(self.values),
+            alpha=self.alpha,
+            curve=self.mean,
+            floor=self.noise_floor,
+        )
+
+    def _place(self, what: str, statistic: Statistic) -> Estimate:
+        """An estimate of a layer, as a depth."""
+        estimate = self._estimate(what, lambda weights: statistic(weights) / self.layers)
+        return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)

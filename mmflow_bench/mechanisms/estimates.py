@@ -1,0 +1,285 @@
+"""Numbers with intervals, whose comparisons are three-way questions.
+
+`drop.peak <= -0.1` is not True or False but a `Comparison`; `assert` turns it into an outcome.
+Estimates that are computed from the same images stay paired through arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.regions import (
+    Evidence,
+    Region,
+    decide,
+    formatted,
+    from_equivalence,
+    two_instruments,
+)
+from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction, interval
+from mmflow_bench.statistics.resampling import ImageStatistic, joined
+
+FEWEST_IMAGES = 2
+"""One image says nothing about others."""
+
+
+class Kind(Enum):
+    """Which interval suits an estimate."""
+
+    SMOOTH = "bias-corrected and accelerated bootstrap"
+    CENTRE = "percentile bootstrap"
+    PLACE = "bootstrap mass by layer"
+    """A layer index: the region must hold the mass, whatever shape it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A number and an interval that come from no resampling."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Estimate:
+    """A number, its 1 - alpha interval over images, and the curve it comes from."""
+
+    source: ImageStatistic | Known
+    """The number as a function of image weights, or with an interval that is known already."""
+    name: str
+    """What is estimated, for readers."""
+    unit: str
+    """`fraction`, `probability`, `depth` or `ratio`."""
+    n: int
+    """Samples."""
+    alpha: float
+    """Error rate of the two-sided interval."""
+    kind: Kind = Kind.SMOOTH
+    curve: tuple[float, ...] | None = None
+    """By layer, for a sparkline."""
+    floor: float = 0.0
+    """How exactly the instrument knows the number; the interval is never narrower."""
+    twin: Estimate | None = None
+    """The same number by another instrument that should agree."""
+
+    @cached_property
+    def value(self) -> float:
+        """The number on the samples as they are; NaN where it is not defined."""
+        return self.source.value
+
+    @cached_property
+    def replicates(self) -> Float[ndarray, "draw"] | None:
+        """Its bootstrap replicates, in the same draws of images as any other's of these images."""
+        return None if isinstance(self.source, Known) else self.source.replicates()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Everything that a verdict rests on."""
+        if isinstance(self.source, Known):
+            return Evidence(interval=self.source.interval, value=self.value)
+        if len(self.source.images) < FEWEST_IMAGES:
+            return Evidence(value=self.value)
+        draws = self.source.replicates()
+        defined = draws[~np.isnan(draws)]
+        is_usual = len(defined) >= (1 - self.alpha / 2) * len(draws)
+        if not math.isfinite(self.value):
+            return Evidence(value=self.value, undefined=1 - len(defined) / len(draws))
+        if not is_usual:
+            return Evidence(value=self.value)
+        correction = Correction()
+        if self.kind is Kind.SMOOTH:
+            correction = bca_correction(self.value, defined, self.source.jackknife())
+        bounds = interval(defined, correction, alpha=self.alpha)
+        return Evidence(
+            interval=bounds.widened(self.value, self.floor),
+            value=self.value,
+            replicates=defined,
+            correction=correction,
+            is_place=self.kind is Kind.PLACE,
+            floor=self.floor,
+        )
+
+    @property
+    def low(self) -> float:
+        """Lower bound of the interval; NaN where there is none."""
+        return self.evidence.interval.low if self.evidence.interval else math.nan
+
+    @property
+    def high(self) -> float:
+        """Upper bound of the interval; NaN where there is none."""
+        return self.evidence.interval.high if self.evidence.interval else math.nan
+
+    def compare(self, region: Region) -> Comparison:
+        """Whether the estimate lies in a region; by both instruments where there are two."""
+        own = decide(self, region)
+        return two_instruments(own, decide(self.twin, region)) if self.twin else own
+
+    def __le__(self, other: float | Estimate) -> Comparison:
+        """At most a threshold, or at most another estimate (paired)."""
+        return _against(self, other, lambda bound: Region(high=bound, sign="<="))
+
+    def __lt__(self, other: float | Estimate) -> Comparison:
+        """Below a threshold or another estimate."""
+        return _against(self, other, lambda bound: Region(high=bound, sign="<"))
+
+    def __ge__(self, other: float | Estimate) -> Comparison:
+        """At least a threshold or another estimate."""
+        return _against(self, other, lambda bound: Region(low=bound, sign=">="))
+
+    def __gt__(self, other: float | Estimate) -> Comparison:
+        """Above a threshold or another estimate."""
+        return _against(self, other, lambda bound: Region(low=bound, sign=">"))
+
+    def within(self, low: float, high: float) -> Comparison:
+        """Between two values."""
+        return self.compare(Region(low=low, high=high, sign=".."))
+
+    def equivalent_to_zero(self, margin: float) -> Comparison:
+        """Within +-`margin` of zero by two one-sided tests, that is by the 1 - 2 alpha interval."""
+        region = Region(low=-margin, high=margin, sign="+-")
+        return from_equivalence(_widened(self).compare(region))
+
+    def at_least(self, value: float, *, bound: float) -> Comparison:
+        """At least `value` as measured, and above `bound` with confidence.
+
+        For thresholds that say how large an effect must look, not how large it must be shown to be;
+        it fails when the whole interval is below `value`.
+        """
+        return self.compare(Region(low=bound, sign=">", least=value))
+
+    def __sub__(self, other: Estimate | float) -> Estimate:
+        """The paired difference."""
+        if not isinstance(other, Estimate):
+            return self + -other
+        floor = self.floor + other.floor
+        name = f"{self.name} - {other.name}"
+        return combined(np.subtract, [self, other], name=name, unit=self.unit, floor=floor)
+
+    def __add__(self, other: Estimate | float) -> Estimate:
+        """The paired sum."""
+        if not isinstance(other, Estimate):
+            shift = float(other)
+            name = f"{self.name} {'-' if shift < 0 else '+'} {abs(shift):g}"
+            return combined(lambda x: x + shift, [self], name=name, unit=self.unit)
+        floor = self.floor + other.floor
+        name = f"{self.name} + {other.name}"
+        return combined(np.add, [self, other], name=name, unit=self.unit, floor=floor)
+
+    def __mul__(self, factor: float) -> Estimate:
+        """A multiple."""
+        floor = self.floor * abs(factor)
+        name = f"{factor:g} x {self.name}"
+        return combined(lambda x: x * factor, [self], name=name, unit=self.unit, floor=floor)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Estimate) -> Estimate:
+        """The paired ratio; not defined where the denominator is below the noise floor."""
+        name = f"{self.name} / {other.name}"
+        scale = max(abs(other.value), other.floor)
+        floor = 0.0
+        if scale > 0:
+            floor = (self.floor + abs(self.value / scale) * other.floor) / scale
+
+        def ratio(
+            above: Float[ndarray, "draw"], below: Float[ndarray, "draw"]
+        ) -> Float[ndarray, "draw"]:
+            return above / np.where(np.abs(below) > other.floor, below, np.nan)
+
+        return combined(ratio, [self, other], name=name, unit="ratio", floor=floor)
+
+    def __repr__(self) -> str:
+        """Name, number, interval, n and curve."""
+        number = formatted(self.value, self.unit)
+        bounds = f"[{formatted(self.low, self.unit)}, {formatted(self.high, self.unit)}]"
+        line = sparkline(self.curve, 40) if self.curve else ""
+        return f"{self.name} = {number} {bounds} (n={self.n}) {line}".rstrip()
+
+
+def combined(
+    function: Callable[..., Float[ndarray, "draw"]],
+    parts: Sequence[Estimate],
+    *,
+    name: str,
+    unit: str,
+    kind: Kind | None = None,
+    floor: float | None = None,
+) -> Estimate:
+    """A function of paired estimates, on the same draws of images.
+
+    Args:
+        function: Of one array for each part, elementwise.
+        parts: At least one estimate that is not a known interval.
+        name: What is estimated.
+        unit: Its unit.
+        kind: Which interval suits it; places stay places.
+        floor: How exactly it is known; as the first part when None.
+
+    Raises:
+        TypeError: A part is a known interval, which cannot be resampled.
+    """
+    sources = [part.source for part in parts]
+    statistics = [source for source in sources if isinstance(source, ImageStatistic)]
+    if len(statistics) != len(sources):
+        raise TypeError("estimates that are resampled, got a known interval; compare it as it is")
+    twins = [part.twin or part for part in parts]
+    has_twin = any(part.twin for part in parts)
+    is_place = any(part.kind is Kind.PLACE for part in parts)
+    shown = next((part.curve for part in parts if part.curve), None)
+    return Estimate(
+        source=joined(function, statistics),
+        name=name,
+        unit=unit,
+        n=min(part.n for part in parts),
+        alpha=parts[0].alpha,
+        kind=kind or (Kind.PLACE if is_place else Kind.SMOOTH),
+        curve=shown,
+        floor=parts[0].floor if floor is None else floor,
+        twin=combined(function, twins, name=name, unit=unit, kind=kind, floor=floor)
+        if has_twin
+        else None,
+    )
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean over tasks, say, paired by image."""
+    name = f"mean over {len(estimates)} of {estimates[0].name}"
+    return combined(_mean, estimates, name=name, unit=estimates[0].unit)
+
+
+def spread(estimates: Sequence[Estimate]) -> Estimate:
+    """Largest minus smallest of several estimates, paired by image."""
+    name = f"range over {len(estimates)} of {estimates[0].name}"
+    return combined(_range, estimates, name=name, unit=estimates[0].unit)
+
+
+def _widened(estimate: Estimate) -> Estimate:
+    """The same estimate with its 1 - 2 alpha interval."""
+    twin = _widened(estimate.twin) if estimate.twin else None
+    return replace(estimate, alpha=2 * estimate.alpha, twin=twin)
+
+
+def _mean(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
+    return np.asarray(np.mean(values, axis=0))
+
+
+def _range(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
+    return np.asarray(np.max(values, axis=0) - np.min(values, axis=0))
+
+
+def _against(
+    estimate: Estimate, other: float | Estimate, region: Callable[[float], Region]
+) -> Comparison:
+    if isinstance(other, Estimate):
+        return (estimate - other).compare(region(0.0))
+    return estimate.compare(region(float(other)))

@@ -1,0 +1,268 @@
+"""The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
+
+`flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
+depths. What a checkpoint or its samples cannot have raises `NotApplicable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.mechanisms.curves import Curve
+from mmflow_bench.mechanisms.estimates import Estimate, Known
+from mmflow_bench.mechanisms.lens import LensCurve
+from mmflow_bench.mechanisms.verdicts import NotApplicable
+from mmflow_bench.statistics.combining import wilson
+from mmflow_bench.statistics.intervals import Interval
+
+LENSES = ("normed", "raw")
+
+
+class Measured(Protocol):
+    """The measurements of one checkpoint, as far as mechanisms look at them."""
+
+    @property
+    def spec(self) -> Any:
+        """The checkpoint; its `paper_model` names the paper's checkpoint that it is, if any."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+
+    @property
+    def width(self) -> int:
+        """Width of the knocked-out windows."""
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made."""
+
+    def ensure(self, task: str) -> None:
+        """Measure what is missing; may refuse a task that the checkpoint does not master."""
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples were answered correctly."""
+
+    def sweep(self, task: str, edge: str, *, width: int, method: str) -> SweepTable:
+        """One edge knocked out around every layer."""
+
+    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
+        """Logit-lens probabilities of one probe."""
+
+
+class Flow:
+    """Curves of one checkpoint, measured when they are asked for."""
+
+    def __init__(
+        self,
+        measurements: Measured,
+        *,
+        alpha: float = 0.05,
+        others: Mapping[str, Measured] | None = None,
+    ) -> None:
+        """Look at the measurements of one checkpoint.
+
+        Args:
+            measurements: Of the checkpoint.
+            alpha: Error rate of every interval.
+            others: Measurements of other checkpoints by the paper's name for them.
+        """
+        self._measurements = measurements
+        self._alpha = alpha
+        self._others = others or {}
+
+    def __call__(
+        self, edge: str, task: str, *, width: int | None = None, method: str = "masked"
+    ) -> Curve:
+        """The relative change of the answer's probability when an edge is knocked out.
+
+        Args:
+            edge: Written `source -> target`.
+            task: A task of the question file.
+            width: Width of the window in layers; scaled with the depth when None.
+            method: masked, unnormalised or counterfactual.
+
+        Raises:
+            NotApplicable: No sample of the task has positions for both roles.
+            KnockoutError: The edge names an unknown role.
+        """
+        name = str(Edge.parse(edge))
+        self._require_samples(task)
+        width = width or self.width
+        table = self._measurements.sweep(task, name, width=width, method=str(method))
+        if not table.question_ids:
+            raise NotApplicable(f"no sample of {task} has positions for {name}")
+        return Curve(
+            name=f"{name} on {task}",
+            values=table.relative_change,
+            image_ids=table.image_ids,
+            width=width,
+            alpha=self._alpha,
+            noise_floor=self.noise_floor,
+        )
+
+    def lens(self, probe: str, task: str, *, variant: str | None = None) -> LensCurve:
+        """The probability that the logit lens gives to a probe at the last position.
+
+        Args:
+            probe: answer, capitalized, noncapitalized, false_capitalized or false_noncapitalized.
+            task: A task of the question file.
+            variant: raw or normed; with None both are asked and must agree.
+
+        Raises:
+            NotApplicable: No sample of the task has the probe.
+        """
+        self._require_samples(task)
+        if variant is not None:
+            return self._lens(probe, task, variant=variant)
+        one, other = (self._lens(probe, task, variant=name) for name in LENSES)
+        return LensCurve(
+            name=one.name,
+            values=one.values,
+            question_ids=one.question_ids,
+            image_ids=one.image_ids,
+            alpha=self._alpha,
+            noise_floor=one.noise_floor,
+            twin=other,
+        )
+
+    def lens_error(self, task: str) -> Estimate:
+        """The largest difference, over samples, of the lens at the last layer and the output."""
+        self._require_samples(task)
+        table = self._measurements.lens(task, probe="answer", variant="normed")
+        if not table.question_ids:
+            raise NotApplicable(f"no sample of {task} has a lens")
+        error = np.abs(table.probability[:, -1] - table.final_probability).max()
+        count = len(table.question_ids)
+        return self._exact(float(error), f"lens against output on {task}", count, "probability")
+
+    @property
+    def noise(self) -> Estimate:
+        """The largest relative change that a knockout of no edge made, in any sample."""
+        count = sum(self._measurements.accuracy(task).scored for task in self.tasks)
+        return self._exact(self.noise_floor, "largest change without a knockout", count, "fraction")
+
+    def accuracy(self, *tasks: str) -> Estimate:
+        """The share of scored samples answered correctly, pooled over tasks.
+
+        Raises:
+            NotApplicable: None of the tasks has a sample that could be scored.
+        """
+        for task in tasks:
+            self._require_samples(task)
+        counts = [self._measurements.accuracy(task) for task in tasks]
+        correct, scored = sum(c.correct for c in counts), sum(c.scored for c in counts)
+        if not scored:
+            raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
+        return self._proportion(correct, scored, f"accuracy on {', '.join(tasks)}")
+
+    def first_token_share(self, task: str) -> Estimate:
+        """The share of answers that begin with the commonest first token of the task."""
+        self._require_samples(task)
+        table = self._measurements.sweep(
+            task, "question->last", width=self.width, method="masked"
+        )
+        counts = np.unique(table.answer_token_ids, return_counts=True)[1]
+        if not len(counts):
+            raise NotApplicable(f"the first answer tokens of {task} are not known")
+        return self._proportion(int(counts.max()), int(counts.sum()), f"first token on {task}")
+
+    def require(self, *tasks: str) -> None:
+        """Refuse unless the checkpoint has samples of the tasks, and masters them.
+
+        Raises:
+            NotApplicable: A task has no samples.
+        """
+        for task in tasks:
+            self._require_samples(task)
+            self._measurements.ensure(task)
+
+    def other(self, paper_model: str) -> Flow:
+        """The flow of another of the paper's checkpoints, measured in the same run.
+
+        Raises:
+            NotApplicable: It is not measured in this run.
+        """
+        if paper_model not in self._others:
+            raise NotApplicable(f"compares with {paper_model}, which this run does not measure")
+        return Flow(self._others[paper_model], alpha=self._alpha, others=self._others)
+
+    def only_for(self, *paper_models: str) -> None:
+        """Refuse unless the checkpoint is one of these of the paper.
+
+        Raises:
+            NotApplicable: It is another one, or not of the paper.
+        """
+        if self.paper_model not in paper_models:
+            raise NotApplicable(f"the paper says this of {', '.join(paper_models)} only")
+
+    def not_for(self, *paper_models: str) -> None:
+        """Refuse for checkpoints of the paper that it does not say this of.
+
+        Raises:
+            NotApplicable: The checkpoint is one of them.
+        """
+        if self.paper_model in paper_models:
+            raise NotApplicable(f"the paper does not say this of {self.paper_model}")
+
+    @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        name = getattr(self._measurements.spec, "paper_model", None)
+        return str(name) if name else None
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self._measurements.tasks
+
+    @property
+    def layers(self) -> int:
+        """Depth of the decoder."""
+        return self._measurements.decoder_layers
+
+    @property
+    def width(self) -> int:
+        """Width of the knocked-out windows, in layers."""
+        return self._measurements.width
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that the instrument makes by itself."""
+        return float(self._measurements.noise_floor)
+
+    def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
+        table = self._measurements.lens(task, probe=probe, variant=variant)
+        if not table.question_ids:
+            raise NotApplicable(f"no sample of {task} has the probe {probe}")
+        return LensCurve(
+            name=f"{probe} on {task} ({variant} lens)",
+            values=table.probability,
+            question_ids=table.question_ids,
+            image_ids=table.image_ids,
+            alpha=self._alpha,
+            noise_floor=self.noise_floor,
+        )
+
+    def _require_samples(self, task: str) -> None:
+        if task not in self.tasks:
+            known = ", ".join(self.tasks) or "none"
+            raise NotApplicable(f"no samples of task {task} (there are: {known})")
+
+    def _proportion(self, successes: int, trials: int, name: str) -> Estimate:
+        interval = wilson(successes, trials, alpha=self._alpha)
+        known = Known(successes / trials, interval)
+        return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
+
+    def _exact(self, value: float, name: str, n: int, unit: str) -> Estimate:
+        known = Known(value, Interval(value, value))
+        return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)

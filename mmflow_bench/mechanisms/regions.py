@@ -1,0 +1,164 @@
+"""Regions that a mechanism asks an estimate to lie in, and the three-way decision.
+
+One-sided questions are decided by the same two-sided 1 - alpha interval that is reported, as in
+STATISTICS ("upper 95% bound"); equivalence to zero alone uses the 1 - 2 alpha interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below
+
+if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.estimates import Estimate
+
+PERCENT_UNITS = frozenset({"fraction", "probability"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """What is asked of an estimate."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    sign: str
+    """How the region is written: `<=`, `<`, `>=`, `>`, `..` or `+-`."""
+    least: float | None = None
+    """The value itself must be at least this, beside what is asked of the interval."""
+
+    def text(self, unit: str) -> str:
+        """The region in words, short enough for a table."""
+        low, high = formatted(self.low, unit), formatted(self.high, unit)
+        if self.least is not None:
+            return f">= {formatted(self.least, unit)}, {self.sign} {low}"
+        if self.sign == "..":
+            return f"{low}..{high}"
+        return f"+-{high}" if self.sign == "+-" else f"{self.sign} {high if '<' in self.sign else low}"
+
+    @property
+    def ceiling(self) -> float:
+        """The region fails when the whole interval is below this."""
+        return self.low if self.least is None else self.least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that a verdict on one estimate rests on."""
+
+    value: float
+    interval: Interval | None = None
+    """None where the estimate is not defined or cannot have one."""
+    undefined: float = 0.0
+    """Share of the draws of images on which the estimate does not exist."""
+    replicates: Float[ndarray, "draw"] = field(default_factory=lambda: np.empty(0))
+    correction: Correction = Correction()
+    is_place: bool = False
+    """The region must hold the mass of the replicates, not the interval."""
+    floor: float = 0.0
+
+
+def decide(estimate: Estimate, region: Region) -> Comparison:
+    """The verdict on one estimate by one instrument."""
+    evidence = estimate.evidence
+    if evidence.interval is None:
+        verdict, p_hold, p_fail = _by_absence(evidence, estimate.alpha)
+    elif evidence.is_place:
+        verdict, p_hold, p_fail = _by_mass(evidence, region, estimate.alpha)
+    else:
+        verdict = _by_interval(evidence.interval, evidence.value, region)
+        p_hold, p_fail = _p_values(evidence, region)
+    return Comparison(
+        verdict=verdict,
+        estimate=estimate,
+        threshold=region.text(estimate.unit),
+        p_hold=p_hold,
+        p_fail=p_fail,
+    )
+
+
+def two_instruments(one: Comparison, other: Comparison) -> Comparison:
+    """The verdict that two instruments agree on, shown by the one that favours it less."""
+    decided = {one.verdict, other.verdict} - {Verdict.INCONCLUSIVE}
+    shown = one if one.p_hold >= other.p_hold else other
+    if len(decided) == 2:
+        return replace(shown, verdict=Verdict.INSTRUMENT_DEPENDENT, qualifier="raw and normed lens")
+    if one.verdict is other.verdict:
+        return replace(shown, qualifier="raw and normed lens")
+    undecided = one if one.verdict is Verdict.INCONCLUSIVE else other
+    return replace(undecided, qualifier="one lens decides")
+
+
+def from_equivalence(comparison: Comparison) -> Comparison:
+    """One-sided p-values for a comparison that was decided by a 1 - 2 alpha interval."""
+    return replace(comparison, p_hold=comparison.p_hold / 2, p_fail=comparison.p_fail / 2)
+
+
+def formatted(value: float, unit: str) -> str:
+    """A number as a reader wants it: changes and probabilities in percent.
+
+    >>> formatted(-0.3, "fraction"), formatted(-0.2884, "fraction"), formatted(0.35, "depth")
+    ('-30%', '-28.8%', '0.35')
+    """
+    if unit in PERCENT_UNITS:
+        return f"{_short(100 * value, 1)}%"
+    return _short(value, 2)
+
+
+def _short(value: float, digits: int) -> str:
+    if not math.isfinite(value) or (value and abs(value) < 0.5 * 10**-digits):
+        return f"{value:.1g}"
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:
+    is_strict = region.sign in {"<", ">"}
+    reaches_low = bounds.low > region.low if is_strict else bounds.low >= region.low
+    reaches_high = bounds.high < region.high if is_strict else bounds.high <= region.high
+    is_large = region.least is None or value >= region.least
+    if reaches_low and reaches_high and is_large:
+        return Verdict.HOLDS
+    if bounds.high < region.ceiling or bounds.low > region.high:
+        return Verdict.FAILS
+    return Verdict.INCONCLUSIVE
+
+
+def _by_absence(evidence: Evidence, alpha: float) -> tuple[Verdict, float, float]:
+    """A curve without a drop has no place: nothing can be said of it, and no claim on it holds."""
+    is_absent = evidence.undefined >= 1 - alpha
+    verdict = Verdict.FAILS if is_absent else Verdict.INCONCLUSIVE
+    return verdict, 1.0, 1 - evidence.undefined if is_absent else 1.0
+
+
+def _by_mass(evidence: Evidence, region: Region, alpha: float) -> tuple[Verdict, float, float]:
+    draws = evidence.replicates
+    is_in = (draws >= region.low) & (draws <= region.high)
+    if region.sign in {"<", ">"}:
+        is_in = (draws > region.low) & (draws < region.high)
+    p_hold = 1 - float(is_in.mean())
+    p_fail = float(is_in.mean())
+    if min(p_hold, p_fail) > alpha:
+        return Verdict.INCONCLUSIVE, p_hold, p_fail
+    return (Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS), p_hold, p_fail
+
+
+def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:
+    """p-values for holding and for failing; for a known interval, only what it says itself."""
+    if not len(evidence.replicates):
+        return 1.0, 1.0
+    draws, correction, floor = evidence.replicates, evidence.correction, evidence.floor
+    below_low = confidence_below(region.low, draws, correction, floor=floor)
+    below_high = confidence_below(region.high, draws, correction, floor=floor)
+    below_ceiling = confidence_below(region.ceiling, draws, correction, floor=floor)
+    p_hold = 2 * max(below_low, 1 - below_high)
+    p_fail = 2 * min(1 - below_ceiling, below_high)
+    return min(1.0, p_hold), min(1.0, p_fail)

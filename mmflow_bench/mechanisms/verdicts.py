@@ -1,0 +1,43 @@
+"""The outcome of a mechanism on a checkpoint, and the exceptions that carry those without a number.
+
+Verdicts are three-way by construction: a mechanism says that a parameter lies in a region; it holds
+when the interval lies in the region, fails when the interval lies in the complement, and is
+inconclusive otherwise (docs/decisions/007).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What is known of one mechanism on one task of one checkpoint."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    INCONCLUSIVE = "inconclusive"
+    """The interval straddles the threshold: more samples may decide."""
+    PRECONDITION_FAILED = "precondition-failed"
+    """The checkpoint does not answer the questions, so there is no mechanism to speak of."""
+    INSTRUMENT_DEPENDENT = "instrument-dependent"
+    """Two instruments that should agree decide differently."""
+    NOT_APPLICABLE = "not-applicable"
+    """The mechanism says nothing about this checkpoint or these samples."""
+
+
+class Inconclusive(Exception):
+    """The interval of a comparison lies neither in the region nor in its complement."""
+
+    verdict = Verdict.INCONCLUSIVE
+
+
+class InstrumentDependent(Inconclusive):
+    """Two instruments that should agree decide a comparison differently."""
+
+    verdict = Verdict.INSTRUMENT_DEPENDENT
+
+
+class NotApplicable(Exception):
+    """A mechanism that says nothing about this checkpoint or these samples, and why."""
+
+    verdict = Verdict.NOT_APPLICABLE

@@ -1,0 +1,69 @@
+"""The tokenizer and the processor of a planted checkpoint.
+
+A word-level tokenizer: words, punctuation marks and line breaks are tokens, spaces are not. The
+chat template is that of LLaVA-1.5.
+"""
+
+from __future__ import annotations
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Punctuation, Sequence, Split
+from tokenizers.processors import TemplateProcessing
+from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
+
+from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, SPECIAL, UNKNOWN, words
+from mmflow_bench.scenes.pictures import PATCH
+from mmflow_bench.scenes.rendering import SIZE
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] != 'system' %}{{ message['role'].upper() + ': ' }}{% endif %}"
+    "{% if message['content'] is string %}{{ message['content'] + ' ' }}{% else %}"
+    "{% for content in message['content'] if content['type'] == 'image' %}"
+    "{{ '<image>\n' }}{% endfor %}"
+    "{% for content in message['content'] if content['type'] == 'text' %}"
+    "{{ content['text'] + ' ' }}{% endfor %}"
+    "{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The word-level tokenizer; it puts `<s>` before every text."""
+    vocabulary = {word: token for token, word in enumerate(words())}
+    backend = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    backend.pre_tokenizer = Sequence(
+        [Split(Regex("\n"), "isolated"), Split(Regex("[^\\S\n]+"), "removed"), Punctuation()]
+    )
+    backend.post_processor = TemplateProcessing(
+        single=f"{BEGIN} $A", pair=f"{BEGIN} $A $B", special_tokens=[(BEGIN, vocabulary[BEGIN])]
+    )
+    backend.add_special_tokens(list(SPECIAL))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=BEGIN,
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        extra_special_tokens=[IMAGE],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def processor() -> LlavaProcessor:
+    """The processor: an ordinary CLIP image processor, for which a scene has its native size."""
+    return LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(
+            size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
+        ),
+        tokenizer=tokenizer(),
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        # the class token, without which one placeholder would be missing
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+        image_token=IMAGE,
+    )

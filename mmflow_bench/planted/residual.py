@@ -1,0 +1,77 @@
+"""The named dimensions of a planted decoder's residual stream.
+
+Every fact that a token can know has dimensions of its own, so that a stage reads and writes by
+name. The large constant in `bias` makes RMSNorm an identity up to 1e-5: the norm of every state
+is that of the constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.scenes.things import ANSWERS, CATEGORIES, COLORS, GISTS, MATERIALS, SIDES
+
+Form = Mapping[int, float]
+"""A linear form on the residual stream: dimension -> coefficient."""
+
+WIDTH = 128
+BIAS_VALUE = 4096.0
+"""The constant in `bias`; at 1000 the squared answer logits would change the norm by 1e-4."""
+
+_OBJECT_FACTS = {
+    "seen": 1,
+    "category": len(CATEGORIES),
+    "color": len(COLORS),
+    "material": len(MATERIALS),
+    "side": len(SIDES),
+}
+_SIZES: dict[str, int] = {
+    "bias": 1,
+    "begin": 1,  # the first token, which every head without a match attends to
+    "question": 1,  # a word that only questions have
+    "suffix": 1,  # the role word between the question and the last position
+    "last": 1,
+    "object_word": 1,
+    "separator": 1,  # a word after which the second object follows
+    "second_word": 1,  # an object word after a separator
+    "mark": 1,  # the question mark, where the objects are compared
+    "stop": 1,  # an answer word, after which the sequence ends
+    "form": len(SIX_TASKS),
+    "wanted_category": len(CATEGORIES),
+    "wanted_color": len(COLORS),
+    "background": 1,  # an image patch that shows wallpaper
+    "object_patch": 1,
+    "gist": len(GISTS),
+    "context": len(ANSWERS),  # evidence from the gist, at question tokens
+    "decision": len(ANSWERS),  # evidence from the objects, at the question mark
+    "lower": len(ANSWERS),
+    "upper": len(ANSWERS),
+    **{f"first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
+    # patches, words and the question mark share `first`: what the token knows about its object
+    **{f"second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
+}
+_STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
+
+if sum(_SIZES.values()) > WIDTH:
+    raise ValueError(f"at most {WIDTH} dimensions, got {sum(_SIZES.values())}; widen the decoder")
+
+
+def dimensions(name: str) -> range:
+    """All dimensions of a named fact.
+
+    Raises:
+        KeyError: There is no such fact.
+    """
+    return range(_STARTS[name], _STARTS[name] + _SIZES[name])
+
+
+def dimension(name: str, index: int = 0) -> int:
+    """One dimension of a named fact."""
+    return dimensions(name)[index]
+
+
+def total(*names: str) -> Form:
+    """The sum of all dimensions of some facts."""
+    return {dim: 1.0 for name in names for dim in dimensions(name)}

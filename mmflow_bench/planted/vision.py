@@ -1,0 +1,125 @@
+"""A CLIP tower and a projector that recognise the patches of rendered scenes.
+
+The tower's patch convolution is a bank of matched filters: one linear read-out per fact, solved
+from the finite book of patches that scenes are made of. Every fact is written twice, as b and -b
+with b = +-1, so that all patches have mean 0 and variance 1 and the tower's layer norm changes
+nothing. The projector turns b into exact zeros and ones and writes them where the decoder expects
+them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import CLIPImageProcessorPil, CLIPVisionModel
+from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
+
+from mmflow_bench.planted.residual import BIAS_VALUE, dimension
+from mmflow_bench.scenes.pictures import GRID, PATCH, patch_book
+from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, SIDES
+
+_SEEN = 1
+FACTS = _SEEN + len(GISTS) + len(CATEGORIES) + len(COLORS) + len(MATERIALS)
+"""Facts that a patch shows by its pixels; the side of the image is one more, by position."""
+VISION_WIDTH = 2 * (FACTS + 1)
+_STEEPNESS = 32.0
+"""Scale of the projector's steps: GELU is max(x, 0) to 1e-15 at a quarter of it."""
+
+
+def write_tower(tower: CLIPVisionModel) -> None:
+    """Write the filters and positions; attention and MLP pass everything on unchanged."""
+    kernel = torch.from_numpy(_filters()).float()
+    with torch.no_grad():
+        for parameter in tower.parameters():
+            parameter.zero_()
+        for module in tower.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.weight.fill_(math.sqrt(1 + module.eps))
+        embeddings = tower.embeddings
+        embeddings.patch_embedding.weight.copy_(torch.cat([kernel, -kernel])[_interleaved()])
+        embeddings.class_embedding.copy_(_antipodal(torch.ones(FACTS + 1)))
+        columns = torch.arange(GRID * GRID) % GRID
+        sides = torch.zeros(GRID * GRID + 1, FACTS + 1)
+        sides[1:, -1] = torch.where(columns < GRID // 2, 1.0, -1.0)
+        embeddings.position_embedding.weight.copy_(_antipodal(sides))
+
+
+def write_projector(projector: LlavaMultiModalProjector) -> None:
+    """Write the steps that clean every fact and the map of facts to residual dimensions."""
+    first, second = projector.linear_1, projector.linear_2
+    with torch.no_grad():
+        for parameter in projector.parameters():
+            parameter.zero_()
+        second.bias[dimension("bias")] = BIAS_VALUE
+        for step, (column, targets) in enumerate(_facts_to_dimensions()):
+            low, high = 2 * step, 2 * step + 1
+            # two ramps whose difference is 0 below a quarter and 1 above three quarters
+            first.weight[[low, high], column] = _STEEPNESS / 2
+            first.bias[low], first.bias[high] = _STEEPNESS / 4, -_STEEPNESS / 4
+            for target in targets:
+                second.weight[target, low] = 2 / _STEEPNESS
+                second.weight[target, high] = -2 / _STEEPNESS
+
+
+def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
+    """Vision columns (b or -b of a fact) and the residual dimensions that they set to 1."""
+    groups = (
+        ("gist", len(GISTS)),
+        ("first_category", len(CATEGORIES)),
+        ("first_color", len(COLORS)),
+        ("first_material", len(MATERIALS)),
+    )
+    names = [(name, index) for name, size in groups for index in range(size)]
+    steps = [
+        (2 * fact, [dimension(name, index)]) for fact, (name, index) in enumerate(names, _SEEN)
+    ]
+    seen = (0, [dimension("first_seen"), dimension("object_patch")])
+    sides = [(2 * FACTS + index, [dimension("first_side", index)]) for index in range(len(SIDES))]
+    return [seen, (1, [dimension("background")]), *steps, *sides]
+
+
+def _filters() -> NDArray[np.float64]:
+    """One filter per fact and a blank one for the side, on the normalised pixels of a patch.
+
+    Raises:
+        ValueError: Two patches with different facts look alike to every filter.
+    """
+    book = patch_book()
+    pixels = np.stack([picture for picture, _, _ in book]) / 255
+    mean, deviation = CLIPImageProcessorPil.image_mean, CLIPImageProcessorPil.image_std
+    normalised = (pixels - np.array(mean)) / np.array(deviation)
+    inputs = normalised.transpose(0, 3, 1, 2).reshape(len(book), -1)
+    facts = np.stack([_facts(gist, shown) for _, gist, shown in book])
+    filters, *_ = np.linalg.lstsq(inputs, facts, rcond=1e-10)
+    error = float(np.abs(inputs @ filters - facts).max())
+    if error > 1e-6:
+        raise ValueError(
+            f"patches that linear filters tell apart, got a fact that is off by {error:.2g}; "
+            "draw the objects or the wallpaper more differently"
+        )
+    blank = np.zeros((1, 3, PATCH, PATCH))
+    return np.concatenate([filters.T.reshape(FACTS, 3, PATCH, PATCH), blank])
+
+
+def _facts(gist: int | None, shown: tuple[str, str, str] | None) -> NDArray[np.float64]:
+    """The facts of a patch as +1 and -1."""
+    category, color, material = shown or (None, None, None)
+    truths = [shown is not None]
+    truths += [gist == index for index in range(len(GISTS))]
+    truths += [category == name for name in CATEGORIES]
+    truths += [color == name for name in COLORS]
+    truths += [material == name for name in MATERIALS]
+    return np.where(truths, 1.0, -1.0)
+
+
+def _interleaved() -> torch.Tensor:
+    """Order that puts b and -b of each fact next to each other."""
+    return torch.arange(VISION_WIDTH).reshape(2, -1).T.flatten()
+
+
+def _antipodal(facts: torch.Tensor) -> torch.Tensor:
+    return torch.cat([facts, -facts], dim=-1)[..., _interleaved()]

@@ -1,0 +1,136 @@
+"""The end of a run: corrections over all verdicts, run folders, closing tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.multiplicity import survives
+from mmflow_bench.reports.rows import MechanismRow
+
+
+def write_runs(run: Run) -> None:
+    """Write a run folder for each checkpoint; a full disk leaves the tests' outcomes alone."""
+    from mmflow_bench.reports.environment import environment
+    from mmflow_bench.reports.folder import keep_out_of_git, write_run
+    from mmflow_bench.reports.results import results_of
+
+    run.rows = corrected(ordered(run.rows), run)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    for slug in run.settings.slugs:
+        rows = [row for row in run.rows if row.model == slug]
+        errors = [crash for crash in run.crashes if crash["model"] == slug]
+        if not rows and not errors:
+            continue
+        results = results_of(
+            rows,
+            facts=run.facts.get(slug) or _unopened(run, slug),
+            run_id=run.run_id,
+            created=created,
+            settings=run.settings.described(),
+            environment=environment(),
+            errors=errors,
+        )
+        folder = run.folder(slug)
+        try:
+            write_run(folder, results, rows)
+            if run.settings.output is None:
+                keep_out_of_git(run.own_folder)
+        except StoreError as error:
+            run.notice(f"results of {slug} were not kept: {error}")
+        else:
+            run.notice(f"results: {folder / 'results.json'}")
+
+
+def summarize(run: Run, terminal: Any) -> None:
+    """Print the closing tables and everything that must be said once."""
+    from mmflow_bench.reports.terminal import render
+
+    writer = terminal._tw
+    if run.rows:
+        terminal.write_sep("=", "mmflow: information flow")
+        text = render(
+            run.rows, facts=run.facts, width=writer.fullwidth, colour=bool(writer.hasmarkup)
+        )
+        terminal.write(text)
+    for line in [*_baseline_lines(run), *_crash_lines(run), *run.notices]:
+        terminal.write_line(line)
+    if run.deselected and not run.selected:
+        terminal.write_line(
+            f"mmflow: --mechanisms and --tasks left none of {run.deselected} tests; "
+            "`mmflow ls mechanisms` lists the ids",
+            yellow=True,
+        )
+
+
+def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
+    """Rows by checkpoint, section, catalogue and task: workers report in any order."""
+    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+
+    place = {mechanism.id: i for i, mechanism in enumerate(CATALOGUE)}
+    models = list(dict.fromkeys(row.model for row in rows))
+
+    def key(row: MechanismRow) -> tuple[object, ...]:
+        task = SIX_TASKS.index(row.task) if row.task in SIX_TASKS else len(SIX_TASKS)
+        position = place.get(row.id, len(place))
+        return models.index(row.model), row.section, position, row.id, task, row.task, row.test
+
+    return sorted(rows, key=key)
+
+
+def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
+    """Rows with a qualifier where a verdict does not survive --multiplicity.
+
+    Verdicts themselves stay: a test has passed or failed by its own interval, before the others
+    were known.
+    """
+    method, alpha = run.settings.multiplicity, run.settings.alpha
+    decided = [i for i, row in enumerate(rows) if row.verdict in {"holds", "fails"}]
+    judged = [i for i in decided if rows[i].p_value is not None]
+    if method == "none" or not decided:
+        return list(rows)
+    kept = survives([rows[i].p_value or 0.0 for i in judged], method=method, alpha=alpha)
+    result = list(rows)
+    for i, is_kept in zip(judged, kept, strict=True):
+        if not is_kept:
+            said = [rows[i].qualifier] if rows[i].qualifier else []
+            result[i] = replace(rows[i], qualifier=", ".join([*said, f"not after {method}"]))
+    run.notice(
+        f"--multiplicity={method}: {sum(kept)} of {len(judged)} verdicts with a p-value survive at "
+        f"alpha {alpha:g}; {len(decided) - len(judged)} have none and are left as they are"
+    )
+    return result
+
+
+def _unopened(run: Run, slug: str) -> dict[str, Any]:
+    """Facts of a checkpoint that could not be opened: only what its spec says."""
+    spec = run.specs[slug]
+    about = {"name": spec.name, "source": str(spec.source), "revision": spec.revision}
+    return {"checkpoint": about, "tasks": {}}
+
+
+def _baseline_lines(run: Run) -> list[str]:
+    lines = []
+    for slug in run.settings.slugs:
+        states = [row.baseline for row in run.rows if row.model == slug]
+        if new := states.count("new"):
+            lines.append(
+                f"baseline: none for {new} of {len(states)} mechanisms of {slug}; not compared "
+                "(--snapshot-update writes them)"
+            )
+        if other := states.count("other-conditions"):
+            lines.append(
+                f"baseline: {other} of {slug} were made with other samples or another window; not "
+                "compared"
+            )
+    return lines
+
+
+def _crash_lines(run: Run) -> list[str]:
+    messages = dict.fromkeys(crash["message"] for crash in run.crashes)
+    return [f"no verdict: {message}" for message in messages]

@@ -1,0 +1,178 @@
+"""The positions of every role of one encoded sample, or the reason why a role has none.
+
+A role that cannot be placed does not spoil the sample: only what needs it stays unmeasured. No role
+is ever an empty set, because a knockout without sources would pass for "no effect".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.errors import PositionError
+from mmflow_bench.inputs.encoding import EncodedSample
+from mmflow_bench.inputs.phrases import Span
+from mmflow_bench.positions.image_grid import patches_overlapping
+from mmflow_bench.positions.roles import Role
+from mmflow_bench.positions.spans import find_object, find_phrase, token_positions
+
+Positions = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePositions:
+    """Where each role of one sample stands."""
+
+    positions: Mapping[Role, Positions]
+    """Sorted, never empty."""
+    unavailable: Mapping[Role, PositionError]
+    """Every other role, with the reason."""
+
+    def __getitem__(self, role: Role) -> Positions:
+        """The positions of a role.
+
+        Raises:
+            PositionError: The sample has none.
+        """
+        if role in self.unavailable:
+            raise self.unavailable[role]
+        return self.positions[role]
+
+
+def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RolePositions:
+    """The positions of every role.
+
+    Roles without positions are kept with their reason: `phrase-not-in-question`,
+    `ambiguous-phrase`, `no-options`, `no-objects`, `no-image`, `no-caption`, `no-boxes`,
+    `no-newlines`, `unsupported-image-grid`, or `empty-role`.
+    """
+    resolver = _Resolver(encoded, checkpoint.family.image_token_id)
+    positions: dict[Role, Positions] = {}
+    unavailable: dict[Role, PositionError] = {}
+    for role in Role:
+        try:
+            found = tuple(sorted(set(resolver.of(role))))
+            if not found:
+                raise resolver.error(role, "at least one position", "none", "empty-role")
+            positions[role] = found
+        except PositionError as error:
+            unavailable[role] = error
+    return RolePositions(positions=positions, unavailable=unavailable)
+
+
+class _Resolver:
+    """One encoded sample, asked for one role after the other."""
+
+    def __init__(self, encoded: EncodedSample, image_token_id: int | None) -> None:
+        self.encoded = encoded
+        self.sample = encoded.sample
+        self.image_positions = [
+            position
+            for position, token in enumerate(encoded.input_ids.tolist())
+            if token == image_token_id
+        ]
+        self.question = self._covering(encoded.question_span)
+        self.last = len(encoded.offsets) - 1
+
+    def of(self, role: Role) -> Iterable[int]:
+        """Positions of a role, unsorted."""
+        finders: Mapping[Role, Callable[[], Iterable[int]]] = {
+            Role.IMAGE: self._image,
+            Role.CAPTION: self._caption,
+            Role.QUESTION: lambda: self.question,
+            Role.LAST: lambda: [self.last],
+            Role.TRUE_OPTION: lambda: self._option(self.sample.true_option),
+            Role.FALSE_OPTION: lambda: self._option(self.sample.false_option),
+            Role.OBJECTS: self._objects,
+            Role.QUESTION_WITHOUT_OPTIONS: lambda: (
+                set(self.question)
+                - set(self._option(self.sample.true_option))
+                - set(self._option(self.sample.false_option))
+            ),
+            Role.QUESTION_WITHOUT_OBJECTS: lambda: set(self.question) - set(self._objects()),
+            Role.RELATED_PATCHES: self._related,
+            Role.OTHER_PATCHES: lambda: set(self._image()) - set(self._related()),
+            Role.NEWLINE: self._newlines,
+            Role.SUFFIX: lambda: range(max(self.question, default=self.last) + 1, self.last),
+            Role.PREFIX: self._prefix,
+        }
+        return finders[role]()
+
+    def error(self, role: Role | str, expected: str, got: str, reason: str) -> PositionError:
+        """The error of a role that cannot be placed."""
+        return PositionError(
+            f"{expected} for the role {role}, got {got} (sample {self.sample.question_id}); leave "
+            "out the edges that need this role",
+            reason=reason,
+        )
+
+    def _covering(self, span: Span) -> Positions:
+        return token_positions(self.encoded.offsets, *span)
+
+    def _image(self) -> Iterable[int]:
+        if not self.image_positions:
+            raise self.error(Role.IMAGE, "an image", "a sample without one", "no-image")
+        return self.image_positions
+
+    def _caption(self) -> Positions:
+        if self.encoded.caption_span is None:
+            raise self.error(
+                Role.CAPTION, "captions in the image's place", "a sample without", "no-caption"
+            )
+        return self._covering(self.encoded.caption_span)
+
+    def _in_question(self, span: Span) -> Positions:
+        start = self.encoded.question_span[0]
+        return self._covering((start + span[0], start + span[1]))
+
+    def _text(self) -> str:
+        start, end = self.encoded.question_span
+        return self.encoded.text[start:end]
+
+    def _option(self, option: str | None) -> Positions:
+        if not option:
+            raise self.error("option", "an option", "a sample without", "no-options")
+        return self._in_question(find_phrase(self._text(), option, sample=self.sample.question_id))
+
+    def _objects(self) -> Iterable[int]:
+        if not self.sample.object_names:
+            raise self.error(Role.OBJECTS, "object names", "none", "no-objects")
+        for name in self.sample.object_names:
+            yield from self._in_question(
+                find_object(self._text(), name, sample=self.sample.question_id)
+            )
+
+    def _related(self) -> Iterable[int]:
+        image = list(self._image())
+        geometry = self.encoded.geometry
+        if geometry is None:
+            shapes = {name: tuple(v.shape) for name, v in self.encoded.model_inputs.items()}
+            raise self.error(
+                Role.RELATED_PATCHES,
+                "image positions that are one grid of patches",
+                f"{len(image)} positions from {shapes}",
+                "unsupported-image-grid",
+            )
+        if not self.encoded.boxes:
+            raise self.error(Role.RELATED_PATCHES, "boxes", "none", "no-boxes")
+        patches = patches_overlapping(self.encoded.boxes, geometry)
+        if not patches:
+            raise self.error(
+                Role.RELATED_PATCHES, "boxes in the cropped image", "none", "empty-role"
+            )
+        return [image[geometry.leading_tokens + patch] for patch in patches]
+
+    def _newlines(self) -> Iterable[int]:
+        self._image()
+        if self.encoded.geometry is None:
+            raise self.error(
+                Role.NEWLINE, "a known grid", "another layout", "unsupported-image-grid"
+            )
+        raise self.error(Role.NEWLINE, "an image cut into tiles", "a single grid", "no-newlines")
+
+    def _prefix(self) -> Iterable[int]:
+        end = min(self.question, default=0)
+        caption = self.encoded.caption_span
+        taken = set(self._covering(caption)) if caption else set()
+        return set(range(end)) - set(self.image_positions) - taken

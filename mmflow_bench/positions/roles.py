@@ -1,0 +1,33 @@
+"""The roles that token positions play in a question about an image."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A named set of positions in the sequence that the decoder sees."""
+
+    IMAGE = "image"
+    """Every position that carries image features, newline positions included."""
+    CAPTION = "caption"
+    """Text that stands in for the image."""
+    QUESTION = "question"
+    """The question text alone: neither the prompt before it nor the instruction after it."""
+    LAST = "last"
+    """The final prompt position, which predicts the answer."""
+    TRUE_OPTION = "true_option"
+    FALSE_OPTION = "false_option"
+    OBJECTS = "objects"
+    QUESTION_WITHOUT_OPTIONS = "question_without_options"
+    QUESTION_WITHOUT_OBJECTS = "question_without_objects"
+    RELATED_PATCHES = "related_patches"
+    """Image positions whose patch overlaps a box of an asked-about object."""
+    OTHER_PATCHES = "other_patches"
+    """Image positions that are neither related nor newline."""
+    NEWLINE = "newline"
+    """Row-separating image positions of anyres checkpoints."""
+    SUFFIX = "suffix"
+    """Positions after the question and before the last one: instruction and role tokens."""
+    PREFIX = "prefix"
+    """Positions before the question that carry neither image nor caption."""

@@ -1,0 +1,102 @@
+"""From characters to token positions, through the offsets that the tokenizer gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmflow_bench.errors import PositionError
+from mmflow_bench.inputs.phrases import Span, phrase_spans
+
+# Questions name an object in the singular or plural, whichever the annotation has.
+_IRREGULAR = (
+    ("man", "men"),
+    ("woman", "women"),
+    ("person", "people"),
+    ("child", "children"),
+    ("mouse", "mice"),
+    ("goose", "geese"),
+    ("foot", "feet"),
+    ("tooth", "teeth"),
+)
+
+
+def token_positions(offsets: Sequence[Span], start: int, end: int) -> tuple[int, ...]:
+    """Positions whose token covers at least one character of [start, end).
+
+    A token that is only partly inside belongs to the span, as in the published program. Tokens that
+    share one character, as byte-fallback tokens do, all belong; tokens that stand for no character
+    belong to nothing.
+
+    >>> token_positions([(0, 0), (0, 4), (4, 8), (8, 9)], 5, 9)
+    (2, 3)
+    """
+    return tuple(
+        position
+        for position, (first, last) in enumerate(offsets)
+        if max(first, start) < min(last, end)
+    )
+
+
+def find_phrase(question: str, phrase: str, *, sample: str) -> Span:
+    """The characters of a phrase that a question holds once, as whole words.
+
+    Args:
+        question: The question.
+        phrase: Case does not matter.
+        sample: Id of the sample, for the message.
+
+    Raises:
+        PositionError: It is not there (`phrase-not-in-question`), or more than once
+            (`ambiguous-phrase`).
+    """
+    return _only(phrase_spans(question, phrase), question, phrase, sample)
+
+
+def find_object(question: str, name: str, *, sample: str) -> Span:
+    """The characters of an object's name, in the number that the question uses.
+
+    The name itself wins over its plural or singular.
+
+    Raises:
+        PositionError: No form of it is there (`phrase-not-in-question`), or a form is there more
+            than once (`ambiguous-phrase`).
+    """
+    for form in (name, *_other_numbers(name)):
+        spans = phrase_spans(question, form)
+        if spans:
+            return _only(spans, question, form, sample)
+    return _only((), question, name, sample)
+
+
+def _only(spans: Sequence[Span], question: str, phrase: str, sample: str) -> Span:
+    if len(spans) == 1:
+        return spans[0]
+    got, reason = (
+        (f"{len(spans)} of them", "ambiguous-phrase")
+        if spans
+        else ("none", "phrase-not-in-question")
+    )
+    raise PositionError(
+        f"the words {phrase!r} once in the question, got {got} (sample {sample}: {question!r}); "
+        "correct the row, or leave out the roles that need it",
+        reason=reason,
+    )
+
+
+def _other_numbers(name: str) -> tuple[str, ...]:
+    """Plural and singular forms of a name; only its last word changes."""
+    before, space, word = name.rpartition(" ")
+    forms = [f"{word}s", f"{word}es"]
+    if word.endswith("y"):
+        forms.append(f"{word[:-1]}ies")
+    for ending in ("fe", "f"):
+        if word.endswith(ending):
+            forms.append(f"{word.removesuffix(ending)}ves")
+    for plural, singular in (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")):
+        if word.endswith(plural) and len(word) > len(plural) + 1:
+            forms.append(word.removesuffix(plural) + singular)
+    for one, many in _IRREGULAR:
+        for this, other in ((one, many), (many, one)):
+            if word == this or word.endswith(f"-{this}"):
+                forms.append(word.removesuffix(this) + other)
+    return tuple(f"{before}{space}{form}" for form in dict.fromkeys(forms))

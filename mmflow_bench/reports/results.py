@@ -1,0 +1,172 @@
+"""results.json: what one run found out about one checkpoint, with its published JSON Schema.
+
+The only module that imports pydantic; import it inside functions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmflow_bench.reports.rows import MechanismRow, verdict_counts
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
+
+Verdict = Literal[
+    "holds",
+    "fails",
+    "inconclusive",
+    "precondition-failed",
+    "instrument-dependent",
+    "not-applicable",
+]
+Outcome = Literal["passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckpointResult(_Record):
+    """Which weights were looked at."""
+
+    name: str
+    source: str
+    revision: str | None = None
+    fingerprint: str = ""
+    family: str = ""
+    decoder_layers: int | None = None
+    dtype: str = ""
+    attention: str = "exact"
+
+
+class TaskResult(_Record):
+    """How many samples of a task there were, and what became of them."""
+
+    selected: int
+    correct: int
+    unscored: dict[str, int] = Field(default_factory=dict)
+
+
+class DataResult(_Record):
+    """Which samples were looked at."""
+
+    name: str
+    fingerprint: str = ""
+    tasks: dict[str, TaskResult] = Field(default_factory=dict)
+
+
+class MechanismResult(_Record):
+    """One mechanism on one task."""
+
+    id: str
+    task: str
+    verdict: Verdict
+    expected: str
+    outcome: Outcome
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    threshold: str = ""
+    n: int | None = None
+    tier: str = ""
+    qualifier: str = ""
+    citation: str = ""
+    seconds: float = 0.0
+    section: str = ""
+    statement: str = ""
+    reason: str = ""
+    baseline: str = ""
+    test: str = ""
+
+
+class ErrorResult(_Record):
+    """A test that ended without a verdict."""
+
+    test: str
+    message: str
+
+
+class Results(_Record):
+    """The content of results.json."""
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    created: str
+    checkpoint: CheckpointResult
+    data: DataResult
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    noise_floor: float | None = None
+    mechanisms: list[MechanismResult]
+    errors: list[ErrorResult] = Field(default_factory=list)
+    summary: dict[Verdict, int]
+
+    def as_json(self) -> str:
+        """The text of results.json."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def results_of(
+    rows: Sequence[MechanismRow],
+    *,
+    facts: Mapping[str, Any],
+    run_id: str,
+    created: str,
+    settings: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    errors: Sequence[Mapping[str, str]] = (),
+) -> Results:
+    """The results of one checkpoint.
+
+    Args:
+        rows: Its mechanisms.
+        facts: `checkpoint`, `data` and `tasks`, as far as the run has learned them.
+        run_id: Of the whole run, which may have looked at several checkpoints.
+        created: UTC, ISO 8601.
+        settings: What the options decided.
+        environment: Versions and machine.
+        errors: Tests that ended without a verdict.
+    """
+    checkpoint = {
+        k: v for k, v in facts["checkpoint"].items() if k in CheckpointResult.model_fields
+    }
+    data = {"name": str(settings.get("questions") or f"samples of {checkpoint['name']}")}
+    mechanisms = [
+        {k: v for k, v in row.as_dict().items() if k in MechanismResult.model_fields}
+        for row in rows
+    ]
+    return Results.model_validate(
+        {
+            "run_id": run_id,
+            "created": created,
+            "checkpoint": checkpoint,
+            "data": data | dict(facts.get("data", {})) | {"tasks": facts.get("tasks", {})},
+            "settings": dict(settings),
+            "environment": dict(environment),
+            "noise_floor": facts.get("noise_floor"),
+            "mechanisms": mechanisms,
+            "errors": [{"test": e["test"], "message": e["message"]} for e in errors],
+            "summary": verdict_counts(rows),
+        }
+    )
+
+
+def schema_text() -> str:
+    """The JSON Schema of results.json, as published in `results.schema.json`."""
+    return json.dumps(Results.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file.
+
+    Raises:
+        pydantic.ValidationError: The file does not follow the schema.
+    """
+    return Results.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,0 +1,214 @@
+"""The closing tables: one block per section, one line per mechanism and task.
+
+At 80 columns every number fits and the curve is a thumbnail; wider terminals give the rest of the
+line to the curve.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.reports.rows import MechanismRow, verdict_counts
+
+SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "instrument-dependent": "?"}
+STYLES = {
+    "holds": "green",
+    "fails": "red",
+    "inconclusive": "yellow",
+    "instrument-dependent": "yellow",
+    "precondition-failed": "magenta",
+    "not-applicable": "dim",
+}
+SHORT = {"precondition-failed": "precondition", "instrument-dependent": "instrument"}
+PERCENT_UNITS = frozenset({"fraction", "relative change", "probability", "percent"})
+OWN = "own"
+SECTIONS = {
+    "1a": "preconditions",
+    "1b": "edges into the last position",
+    "1c": "image to question",
+    "1f": "related and other patches",
+    "1g": "logit lens at the last position",
+    "1i": "captions in the image's place",
+    "1z": "controls",
+    OWN: "mechanisms of one's own",
+}
+
+_HEAD = ("task", "verdict", "estimate", "interval", "n", "threshold")
+_WIDTHS = (12, 15, 7, 16, 4, 10)
+_MOST_CURVE = 60
+
+
+def render(
+    rows: Sequence[MechanismRow],
+    *,
+    facts: Mapping[str, Mapping[str, Any]],
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """The closing tables of a run as text, with ANSI colours if wanted.
+
+    Args:
+        rows: In the order to be shown.
+        facts: By slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
+        width: Columns of the terminal.
+        colour: Whether to colour.
+    """
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for model, of_model in groupby(rows, lambda row: row.model):
+        members = list(of_model)
+        console.print(_model_line(model, facts.get(model, {})))
+        for section, of_section in groupby(members, lambda row: row.section):
+            _print_section(console, section, list(of_section), width)
+        for line in unscored_lines(facts.get(model, {})):
+            console.print(Text(line, style="magenta", overflow="fold"))
+        console.print(_summary(members))
+    return buffer.getvalue()
+
+
+def formatted(value: float | None, unit: str) -> str:
+    """A number as a reader wants it: changes and probabilities in percent.
+
+    >>> formatted(-0.3042, "fraction"), formatted(0.52, "depth"), formatted(None, "depth")
+    ('-30.4%', '0.52', '')
+    """
+    if value is None:
+        return ""
+    if unit in PERCENT_UNITS:
+        # Adding zero makes a negative zero positive.
+        return f"{round(100 * value, 1) + 0.0:.1f}%"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def unscored_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Samples that could not be measured, by task and reason, with a few messages."""
+    lines = []
+    for task, count in facts.get("tasks", {}).items():
+        if count["unscored"]:
+            reasons = ", ".join(f"{why} {n}" for why, n in sorted(count["unscored"].items()))
+            lines.append(f"unscored: {task} {reasons} (of {count['selected']})")
+    return lines + [f"  {message}" for message in facts.get("messages", ()) if lines]
+
+
+def verdict_line(rows: Iterable[MechanismRow]) -> str:
+    """How many mechanisms have each verdict, those known beforehand in brackets."""
+    members = list(rows)
+    parts = []
+    for verdict, count in verdict_counts(members).items():
+        known = sum(row.verdict == verdict and row.outcome == "xfailed" for row in members)
+        parts.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
+    return ", ".join(parts)
+
+
+def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
+    checkpoint = facts.get("checkpoint", {})
+    about = [str(checkpoint[name]) for name in ("family", "dtype") if checkpoint.get(name)]
+    if checkpoint.get("decoder_layers"):
+        about.insert(0, f"{checkpoint['decoder_layers']} layers")
+    if facts.get("noise_floor"):
+        about.append(f"noise floor {facts['noise_floor']:.1e}")
+    line = Text(str(checkpoint.get("name", model)), style="bold")
+    return line.append(f"  {', '.join(about)}", style="not bold dim")
+
+
+def _print_section(
+    console: Console, section: str, rows: Sequence[MechanismRow], width: int
+) -> None:
+    title = SECTIONS[section] if section == OWN else f"{section} {SECTIONS.get(section, '')}"
+    console.print()
+    console.print(Text(f"── {title} ".ljust(min(width, 100), "─"), style="bold"))
+    curve_width = max(0, min(_MOST_CURVE, width - sum(_WIDTHS) - len(_WIDTHS) - 2))
+    head = _cells(_HEAD)
+    console.print(Text(f"  {head} {'curve' if curve_width >= 5 else ''}".rstrip(), style="dim"))
+    for name, of_mechanism in groupby(rows, lambda row: row.id):
+        members = list(of_mechanism)
+        console.print(_mechanism_line(name, members[0], width))
+        for row in _folded(members):
+            console.print(_row_line(row, curve_width, width))
+        for qualifier in dict.fromkeys(row.qualifier for row in members if row.qualifier):
+            console.print(Text(f"  * {qualifier}", style="yellow"))
+
+
+def _mechanism_line(name: str, row: MechanismRow, width: int) -> Text:
+    line = Text(name, style="bold cyan", no_wrap=True)
+    if row.tier and row.tier != "holds":
+        line.append(f" [{row.tier}]", style="not bold cyan")
+    line.append(f"  {row.statement}", style="not bold dim")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
+    """One row instead of many where a mechanism applies to no task."""
+    if len(rows) > 1 and all(row.verdict == "not-applicable" for row in rows):
+        return [replace(rows[0], task=f"{len(rows)} tasks")]
+    return rows
+
+
+def _row_line(row: MechanismRow, curve_width: int, width: int) -> Text:
+    line = Text("  ", no_wrap=True)
+    line.append(f"{row.task:<{_WIDTHS[0]}} ")
+    style = "bold red" if row.outcome in {"failed", "xpassed"} else STYLES.get(row.verdict, "")
+    line.append(f"{_verdict(row):<{_WIDTHS[1]}}", style=style)
+    if row.estimate is None:
+        line.append(f" {row.reason}", style="dim")
+    else:
+        line.append(" " + _cells(_numbers(row), skip=2))
+        line.append(" " + sparkline(row.curve, curve_width), style="cyan")
+    line.rstrip()
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _verdict(row: MechanismRow) -> str:
+    verdict = SHORT.get(row.verdict, row.verdict)
+    if row.baseline == "drift":
+        return f"≠ {verdict}"
+    if row.outcome == "xfailed":
+        verdict = f"{verdict} (known)"
+    elif row.outcome == "xpassed":
+        verdict = f"{verdict} (new)"
+    mark = "*" if row.qualifier else ""
+    return f"{SYMBOLS.get(row.verdict, '-')} {verdict}{mark}"
+
+
+def _numbers(row: MechanismRow) -> tuple[str, ...]:
+    low, high = formatted(row.low, row.unit), formatted(row.high, row.unit)
+    interval = f"[{low.removesuffix('%')}, {high}]" if low and high else ""
+    count = "" if row.n is None else str(row.n)
+    return (formatted(row.estimate, row.unit), interval, count, row.threshold)
+
+
+def _cells(values: Sequence[str], *, skip: int = 0) -> str:
+    """Values under their heads: words to the left, numbers to the right."""
+    cells = []
+    for value, width, head in zip(values, _WIDTHS[skip:], _HEAD[skip:], strict=True):
+        is_number = head in {"estimate", "n"}
+        cells.append(value.rjust(width) if is_number else value.ljust(width))
+    return " ".join(cells)
+
+
+def _summary(rows: Sequence[MechanismRow]) -> Text:
+    line = Text("\n").append(f"{len(rows)} mechanisms: ", style="bold").append(verdict_line(rows))
+    compared = sum(row.baseline in {"same", "drift"} for row in rows)
+    drifted = sum(row.baseline == "drift" for row in rows)
+    if compared:
+        line.append(f"; baseline: {compared - drifted} as stored")
+        line.append(f", {drifted} drifted" if drifted else "", style="bold red")
+    return line

@@ -1,0 +1,69 @@
+"""Several tests as one statement: "all", "most", and corrections for asking much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtri
+
+from mmflow_bench.statistics.intervals import Interval
+
+
+def intersection_union(p_values: Sequence[float]) -> float:
+    """The p-value of "all of them": the largest; asking for all needs no correction.
+
+    >>> intersection_union([0.01, 0.04])
+    0.04
+    """
+    return max(p_values)
+
+
+def partial_conjunction(p_values: Sequence[float], required: int) -> float:
+    """The p-value of "at least `required` of them", valid under any dependence.
+
+    Benjamini and Heller 2008 (Biometrics 64, 1215), Bonferroni form: of the p-values that remain
+    when the `required - 1` smallest are set aside, the smallest times their number.
+
+    >>> partial_conjunction([0.01, 0.9, 0.02, 0.01], 3)
+    0.04
+
+    Raises:
+        ValueError: More are required than there are.
+    """
+    if not 1 <= required <= len(p_values):
+        raise ValueError(f"1 to {len(p_values)} tests can be required, got {required}")
+    rest = len(p_values) - required + 1
+    return min(1.0, rest * sorted(p_values)[required - 1])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: those at most alpha are rejected with family-wise error alpha.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.maximum.accumulate(np.minimum(1.0, factors * np.asarray(p_values)[order]))
+    result = np.empty(len(p_values))
+    result[order] = adjusted
+    return [float(value) for value in result]
+
+
+def wilson(successes: int, trials: int, *, alpha: float) -> Interval:
+    """Wilson's interval of a proportion; sensible also when all trials succeed.
+
+    >>> wilson(24, 24, alpha=0.05).low.__round__(3)
+    0.862
+
+    Raises:
+        ValueError: There are no trials.
+    """
+    if trials < 1:
+        raise ValueError(f"a proportion needs at least one trial, got {trials}")
+    z = -float(ndtri(alpha / 2))
+    share, spread = successes / trials, z * z / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * (share * (1 - share) / trials + spread / (4 * trials)) ** 0.5
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))

@@ -1,0 +1,119 @@
+"""What is read off a curve over layers: minima, places, overlaps; vectorised over draws.
+
+Every function takes one curve per row and gives one number per row. Drops are negative. A place is
+a layer index, NaN where the curve has no drop above `floor` to have a place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+Curves = Float[ndarray, "draw layer"]
+Numbers = Float[ndarray, "draw"]
+
+PLATEAU = 0.9
+"""Layers whose drop is at least this share of the deepest belong to the peak."""
+
+
+def cross_fitted_minimum(first: Curves, second: Curves) -> Numbers:
+    """Depth of the minimum, located on one half of the images and read on the other, averaged.
+
+    The minimum of a noisy curve is biased downwards; where the minimum is says nothing about the
+    noise of the other half (docs/decisions/003).
+    """
+    rows = np.arange(len(first))
+    there = second[rows, first.argmin(axis=1)]
+    back = first[rows, second.argmin(axis=1)]
+    return np.asarray((there + back) / 2)
+
+
+def plateau_midpoint(curves: Curves, *, floor: float) -> Numbers:
+    """Middle of the run of layers around the minimum that are nearly as deep.
+
+    A transfer in one layer is a plateau as wide as the knocked-out window, centred on that layer:
+    its middle is the layer that is hit, while the minimum itself falls anywhere on the plateau.
+    """
+    deepest = curves.min(axis=1)
+    place = curves.argmin(axis=1)[:, None]
+    layer = np.arange(curves.shape[1])[None, :]
+    is_shallow = curves > PLATEAU * deepest[:, None]
+    before = np.where(is_shallow & (layer < place), layer, -1).max(axis=1)
+    after = np.where(is_shallow & (layer > place), layer, curves.shape[1]).min(axis=1)
+    return np.where(deepest < -floor, (before + after) / 2, np.nan)
+
+
+def drop_weighted_centre(curves: Curves, *, floor: float) -> Numbers:
+    """Mean layer, weighted by the drop: sum(l * max(0, -c)) / sum(max(0, -c))."""
+    drops = _drops(curves, floor)
+    total = drops.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((drops @ np.arange(curves.shape[1])) / np.where(total > 0, total, np.nan))
+
+
+def cross_fitted_prominence(
+    first: Curves, second: Curves, *, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
+) -> Numbers:
+    """Height of the valley between two drops over the shallower of them, cross-fitted.
+
+    Args:
+        first: Curves of one half of the images.
+        second: Curves of the other half.
+        early: Layers that the first drop is looked for in.
+        late: Layers that the second drop is looked for in, all after `early`.
+    """
+    there = _prominence(second, *_two_drops(first, early, late))
+    back = _prominence(first, *_two_drops(second, early, late))
+    return np.asarray((there + back) / 2)
+
+
+def overlap(first: Curves, second: Curves, *, floor: float) -> Numbers:
+    """Shared area of two drops, each scaled to area one: 0 when disjoint, 1 when equal."""
+    shares = [_drops(curves, floor) for curves in (first, second)]
+    totals = [drops.sum(axis=1, keepdims=True) for drops in shares]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = [drops / total for drops, total in zip(shares, totals, strict=True)]
+    return np.asarray(np.minimum(*scaled).sum(axis=1))
+
+
+def support(curves: Curves, *, floor: float) -> tuple[Numbers, Numbers]:
+    """First and last layer whose drop is at least half of the deepest."""
+    deepest = curves.min(axis=1)
+    is_deep = curves <= deepest[:, None] / 2
+    first = is_deep.argmax(axis=1)
+    last = curves.shape[1] - 1 - is_deep[:, ::-1].argmax(axis=1)
+    has_drop = deepest < -floor
+    return np.where(has_drop, first, np.nan), np.where(has_drop, last, np.nan)
+
+
+def onset(curves: Curves, *, floor: float) -> Numbers:
+    """First index at which a rising curve reaches half of its maximum."""
+    highest = curves.max(axis=1)
+    first = (curves >= highest[:, None] / 2).argmax(axis=1)
+    return np.where(highest > floor, first, np.nan)
+
+
+def _drops(curves: Curves, floor: float) -> Curves:
+    return np.where(curves < -floor, -curves, 0.0)
+
+
+def _two_drops(
+    curves: Curves, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
+) -> tuple[Int[ndarray, "draw"], Int[ndarray, "draw"], Int[ndarray, "draw"]]:
+    """Places of the first drop, the valley and the second drop."""
+    one = early[curves[:, early].argmin(axis=1)]
+    two = late[curves[:, late].argmin(axis=1)]
+    layer = np.arange(curves.shape[1])[None, :]
+    is_between: Bool[ndarray, "draw layer"] = (layer >= one[:, None]) & (layer <= two[:, None])
+    return one, np.where(is_between, curves, -np.inf).argmax(axis=1), two
+
+
+def _prominence(
+    curves: Curves,
+    one: Int[ndarray, "draw"],
+    valley: Int[ndarray, "draw"],
+    two: Int[ndarray, "draw"],
+) -> Numbers:
+    rows = np.arange(len(curves))
+    return np.asarray(curves[rows, valley] - np.maximum(curves[rows, one], curves[rows, two]))

@@ -1,0 +1,164 @@
+"""Numbers as functions of how often each image is drawn, which is all that resampling needs.
+
+The unit of inference is the sample, and samples of one image form a cluster (STATISTICS: unit and
+resampling). A bootstrap draw is therefore a weight for every image. Writing each statistic as a
+function of a whole matrix of weights gives its value (all weights one), its bootstrap replicates
+and its jackknife by the same code, in one matrix product for all layers; and two statistics are
+paired as soon as they see the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+DRAWS = 2000
+SEED = 241118620
+JACKKNIFE_GROUPS = 200
+"""Most images are left out one by one; more than this many, in groups of equal size."""
+
+Weights = Float[ndarray, "draw image"]
+Statistic = Callable[[Weights], Float[ndarray, "draw"]]
+
+
+@lru_cache(maxsize=8)
+def bootstrap_weights(images: int) -> Weights:
+    """How often each image is drawn, for every bootstrap draw; the same on every call."""
+    generator = np.random.default_rng([SEED, images])
+    drawn = generator.integers(images, size=(DRAWS, images))
+    cells = drawn + images * np.arange(DRAWS)[:, None]
+    weights = np.bincount(cells.ravel(), minlength=DRAWS * images).astype(float)
+    weights.setflags(write=False)
+    return weights.reshape(DRAWS, images)
+
+
+@lru_cache(maxsize=8)
+def jackknife_weights(images: int) -> Weights:
+    """All images but one, or but one group, for every image or group."""
+    groups = min(images, JACKKNIFE_GROUPS)
+    left_out = np.arange(images)[None, :] % groups == np.arange(groups)[:, None]
+    weights = 1.0 - left_out
+    weights.setflags(write=False)
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatistic:
+    """A number that depends on samples of some images."""
+
+    images: tuple[str, ...]
+    """Sorted and unique; the columns of the weights."""
+    statistic: Statistic
+    """The number for every row of weights; NaN where it is not defined."""
+
+    @property
+    def value(self) -> float:
+        """The number on the samples as they are."""
+        return float(self.statistic(np.ones((1, len(self.images))))[0])
+
+    def replicates(self) -> Float[ndarray, "draw"]:
+        """The number on every bootstrap draw of images."""
+        return self.statistic(bootstrap_weights(len(self.images)))
+
+    def jackknife(self) -> Float[ndarray, "group"]:
+        """The number without each image, or group of images, in turn."""
+        return self.statistic(jackknife_weights(len(self.images)))
+
+
+def joined(
+    function: Callable[..., Float[ndarray, "draw"]], parts: Sequence[ImageStatistic]
+) -> ImageStatistic:
+    """A function of several statistics, paired: every draw of images reaches all of them."""
+    images = tuple(sorted(set().union(*(part.images for part in parts))))
+    place = {image: i for i, image in enumerate(images)}
+    columns = [
+        None if part.images == images else np.array([place[image] for image in part.images], int)
+        for part in parts
+    ]
+
+    def statistic(weights: Weights) -> Float[ndarray, "draw"]:
+        values = [
+            part.statistic(weights if column is None else weights[:, column])
+            for part, column in zip(parts, columns, strict=True)
+        ]
+        return function(*values)
+
+    return ImageStatistic(images, statistic)
+
+
+class ImageMeans:
+    """Mean curves of samples that are clustered by image, as functions of image weights.
+
+    The mean is the ratio of weighted sums to weighted counts, so that every sample counts the same
+    (the paper's mean over samples) however many samples its image has.
+    """
+
+    def __init__(self, values: Float[ndarray, "sample layer"], image_ids: Sequence[str]) -> None:
+        """Gather samples by image.
+
+        Args:
+            values: One curve for each sample.
+            image_ids: The image of each sample.
+        """
+        self.images = tuple(sorted(set(image_ids)))
+        place = {image: i for i, image in enumerate(self.images)}
+        owner = np.array([place[image] for image in image_ids], dtype=int)
+        sums = np.zeros((len(self.images), values.shape[1]))
+        np.add.at(sums, owner, values)
+        counts = np.bincount(owner, minlength=len(self.images)).astype(float)
+        self.samples = len(values)
+        self.layers = values.shape[1]
+        self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
+        """The mean curve."""
+        table = np.column_stack([sums, counts])
+        is_first = _halves(self.images)[:, None]
+        # Sums and counts of both halves side by side: one matrix product gives everything.
+        self._table = np.hstack([np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)])
+        self._known: list[tuple[Weights, Float[ndarray, "draw column"]]] = []
+
+    def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
+        """The mean curve for every row of weights; NaN where no sample is drawn."""
+        first, second = np.split(self._totals(weights), 2, axis=1)
+        return _ratio(first + second)
+
+    def halves(
+        self, weights: Weights
+    ) -> tuple[Float[ndarray, "draw layer"], Float[ndarray, "draw layer"]]:
+        """Mean curves of two fixed halves of the images, for cross-fitting.
+
+        Where a draw leaves a half without samples, the mean of the whole stands in for it.
+        """
+        first, second = np.split(self._totals(weights), 2, axis=1)
+        whole = _ratio(first + second)
+        one, other = (
+            np.where(half[:, -1:] > 0, _ratio(half), whole) for half in (first, second)
+        )
+        return one, other
+
+    def _totals(self, weights: Weights) -> Float[ndarray, "draw column"]:
+        for known, totals in self._known:
+            if known is weights:
+                return totals
+        totals = weights @ self._table
+        # A mechanism asks several things of one curve, always on the same matrices of weights.
+        self._known = [*self._known[-2:], (weights, totals)]
+        return totals
+
+
+def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return totals[:, :-1] / totals[:, -1:]
+
+
+def _halves(images: Sequence[str]) -> Bool[ndarray, "image"]:
+    """Which images are in the first half: by a hash, so that the order of samples is irrelevant."""
+    order = sorted(range(len(images)), key=lambda i: (crc32(images[i].encode()), images[i]))
+    is_first = np.zeros(len(images), dtype=bool)
+    is_first[order[::2]] = True
+    return is_first

@@ -1,0 +1,208 @@
+"""The measurement store: what was measured once is never measured again, nor lost.
+
+A `Store` holds everything measured under one identity (checkpoint, processor, prompt, dtype,
+attention, versions). A measurement is appended to the *journal* the moment its sample is finished,
+one small Parquet file under a temporary name and then `os.replace`, so a killed run loses at most
+the sample it was working on. `compact` merges the journal into one sorted Parquet shard for each
+measurement (edge, method, window), which makes the shards of a resumed run byte-identical to those
+of a run that was never interrupted. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from mmflow_bench.errors import StoreError
+
+Rows = Mapping[str, Sequence[Mapping[str, object]]]
+"""What was measured of one sample: shard name -> rows."""
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "answers": pa.schema(
+        {
+            "sample": pa.string(),
+            "prediction": pa.string(),
+            "is_correct": pa.bool_(),
+            "answer_token_id": pa.int64(),
+            "base_probability": pa.float64(),
+            "noise": pa.float64(),
+        }
+    ),
+    "unscored": pa.schema(
+        {
+            "sample": pa.string(),
+            "scope": pa.string(),
+            "reason": pa.string(),
+            "message": pa.string(),
+        }
+    ),
+    "sweep": pa.schema(
+        {
+            "sample": pa.string(),
+            "layer": pa.int64(),
+            "knockout_probability": pa.float64(),
+        }
+    ),
+    "lens": pa.schema(
+        {
+            "sample": pa.string(),
+            "layer": pa.int64(),
+            "probe": pa.string(),
+            "variant": pa.string(),
+            "probability": pa.float64(),
+        }
+    ),
+}
+"""Columns of each kind of shard; `sample` is the content hash of a sample."""
+
+
+def identity_digest(identity: Mapping[str, object]) -> str:
+    """Sha256 of the canonical JSON of an identity, as 64 hex digits."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def sweep_shard(edge: str, *, method: str, width: int) -> str:
+    """Name of the shard that holds one edge, method and window width."""
+    return f"sweep.{edge.replace('->', '-to-')}.{method}.w{width}"
+
+
+def _kind(shard: str) -> str:
+    return shard.split(".", 1)[0]
+
+
+class Store:
+    """Shards and journal of one identity, in a folder of its own under `root`."""
+
+    def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
+        """Open the folder of `identity`, creating it where needed.
+
+        Raises:
+            StoreError: The folder cannot be made or written.
+        """
+        self.folder = root / identity_digest(identity)[:24]
+        with _storing(self.folder):
+            (self.folder / "journal").mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "identity.json").exists():
+                text = json.dumps(identity, indent=1, sort_keys=True)
+                _replace(self.folder / "identity.json", text.encode())
+
+    def facts(self) -> dict[str, object]:
+        """What was learned of the checkpoint when it was last loaded, such as its depth."""
+        path = self.folder / "facts.json"
+        if not path.exists():
+            return {}
+        facts: dict[str, object] = json.loads(path.read_text())
+        return facts
+
+    def remember(self, facts: Mapping[str, object]) -> None:
+        """Keep facts of the checkpoint so that a later run need not load it."""
+        with _storing(self.folder):
+            text = json.dumps(facts, indent=1, sort_keys=True)
+            _replace(self.folder / "facts.json", text.encode())
+
+    def append(
+        self, measured: Mapping[str, Sequence[Mapping[str, object]]], *, sample: str
+    ) -> None:
+        """Journal everything measured of one sample: shard name -> rows.
+
+        Raises:
+            StoreError: The disk is full or the folder is not writable.
+        """
+        with _storing(self.folder):
+            for shard, rows in measured.items():
+                table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[_kind(shard)])
+                content = identity_digest({"rows": list(rows)})[:8]
+                path = self.folder / "journal" / f"{shard}@{sample[:32]}-{content}.parquet"
+                temporary = path.with_suffix(f".{os.getpid()}.tmp")
+                pq.write_table(table, temporary)
+                os.replace(temporary, path)
+
+    def read(self, shard: str, samples: Iterable[str] | None = None) -> pa.Table:
+        """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
+        schema = SCHEMAS[_kind(shard)]
+        table = pa.concat_tables([schema.empty_table(), *self._tables(shard)])
+        if samples is not None:
+            wanted = pa.array(sorted(set(samples)), pa.string())
+            table = table.filter(pc.is_in(table["sample"], value_set=wanted))
+        return _sorted_unique(table)
+
+    def finished(self, shard: str) -> frozenset[str]:
+        """Content hashes of the samples that a shard already holds."""
+        tables = self._tables(shard, columns=["sample"])
+        return frozenset(name for table in tables for name in table["sample"].to_pylist())
+
+    def compact(self) -> None:
+        """Merge the journal into one sorted file for each shard; safe to be killed at any point."""
+        with _storing(self.folder), FileLock(self.folder / "compact.lock"):
+            journal = sorted((self.folder / "journal").glob("*.parquet"))
+            for shard in sorted({path.name.split("@")[0] for path in journal}):
+                merged = self.read(shard)
+                temporary = self.folder / f"{shard}.{os.getpid()}.tmp"
+                pq.write_table(merged, temporary)
+                os.replace(temporary, self.folder / f"{shard}.parquet")
+            for path in journal:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget everything measured under this identity."""
+        with _storing(self.folder), FileLock(self.folder / "compact.lock"):
+            for path in [*self.folder.glob("*.parquet"), *(self.folder / "journal").iterdir()]:
+                path.unlink(missing_ok=True)
+
+    def lock(self, name: str) -> FileLock:
+        """A lock shared by every process that measures under this identity."""
+        return FileLock(self.folder / f"{name}.lock")
+
+    def _tables(self, shard: str, columns: list[str] | None = None) -> list[pa.Table]:
+        try:
+            return [pq.read_table(path, columns=columns) for path in self._files(shard)]
+        except FileNotFoundError:
+            # Another process has just merged its journal: the rows are in the shard by now.
+            return [pq.read_table(path, columns=columns) for path in self._files(shard)]
+
+    def _files(self, shard: str) -> list[Path]:
+        merged = self.folder / f"{shard}.parquet"
+        journal = sorted((self.folder / "journal").glob(f"{shard}@*.parquet"))
+        return [merged, *journal] if merged.exists() else journal
+
+
+def _sorted_unique(table: pa.Table) -> pa.Table:
+    """One row per key, in key order: a row journalled twice (two workers) is kept once."""
+    keys = [name for name in table.column_names if name in _KEYS]
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
+    table = table.take(order).combine_chunks()
+    rows = list(zip(*(table[name].to_pylist() for name in keys), strict=True))
+    first = [i for i, row in enumerate(rows) if i == 0 or row != rows[i - 1]]
+    return table.take(pa.array(first, pa.int64())).combine_chunks()
+
+
+_KEYS = ("sample", "scope", "layer", "probe", "variant")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"a writable measurement store with free space, got {error.strerror or error} "
+            f"({folder}); point --mmflow-cache at another folder or switch it off with "
+            "--mmflow-cache=off. What was measured before is kept."
+        ) from error

@@ -1,0 +1,118 @@
+"""Sec. 5, experiment 2: the image reaches the question twice, before the question is read."""
+
+import pytest
+from mmflow_bench import (
+    B1,
+    B2,
+    CONSISTENT,
+    LATER_HALF,
+    NEGLIGIBLE,
+    SIGNIFICANT,
+    SIX_TASKS,
+    average,
+    spread,
+)
+
+TWO_DROP_TASKS = ["ChooseAttr", "ChooseCat", "ChooseRel", "QueryAttr"]
+SMALL_DROP_TASKS = ["CompareAttr", "LogicalObj"]
+
+
+@pytest.mark.mechanism("imgq-drop")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_image_to_question_drops(flow, task):
+    assert flow("image -> question", task).peak <= SIGNIFICANT
+
+
+@pytest.mark.mechanism("imgq-drop1")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_first_drop_is_sharp(flow, task):
+    # App. I: "rather smaller" in the 7b checkpoint.
+    threshold = -0.05 if flow.paper_model == "llava-1.5-7b" else -0.20
+    assert flow("image -> question", task).peak_in(B1) <= threshold
+
+
+@pytest.mark.mechanism("imgq-drop1-60")
+def test_first_drop_averages_60_percent(flow):
+    flow.only_for("llava-1.5-13b")
+    drops = [flow("image -> question", task).peak_in(B1) for task in SIX_TASKS]
+    assert average(drops).within(-0.72, -0.48)
+
+
+@pytest.mark.mechanism("imgq-drop1-7b-less")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_first_drop_is_smaller_in_the_smaller_checkpoint(flow, task):
+    flow.only_for("llava-1.5-7b")
+    larger = flow.other("llava-1.5-13b")
+    drops = [model("image -> question", task).peak_in(B1) for model in (flow, larger)]
+    assert drops[0] > drops[1]
+
+
+@pytest.mark.mechanism("imgq-drop2")
+@pytest.mark.parametrize("task", TWO_DROP_TASKS)
+def test_second_drop_follows(flow, task):
+    assert flow("image -> question", task).peak_in(B2) <= -0.08
+
+
+@pytest.mark.mechanism("imgq-drop2")
+@pytest.mark.parametrize("task", SMALL_DROP_TASKS)
+def test_second_drop_is_a_smaller_decrease(flow, task):
+    second = flow("image -> question", task).peak_in(B2)
+    assert second.at_least(-0.10, bound=-0.15) & (second <= NEGLIGIBLE)
+
+
+@pytest.mark.mechanism("imgq-drop2-21")
+def test_second_drop_averages_21_percent(flow):
+    flow.only_for("llava-1.5-13b")
+    drops = [flow("image -> question", task).peak_in(B2) for task in TWO_DROP_TASKS]
+    assert average(drops).within(-0.29, -0.13)
+
+
+@pytest.mark.mechanism("imgq-two-drops")
+@pytest.mark.parametrize("task", TWO_DROP_TASKS)
+def test_there_are_two_distinct_drops(flow, task):
+    prominence = flow("image -> question", task).prominence(B1, B2)
+    assert prominence.at_least(0.03, bound=0.0)
+
+
+@pytest.mark.mechanism("imgq-drop2-lt-drop1")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_second_drop_is_smaller(flow, task):
+    flow.not_for("llava-1.5-7b", "llama3-llava-next-8b")
+    drop = flow("image -> question", task)
+    assert drop.at(B1).is_present & (drop.peak_in(B2) > drop.peak_in(B1))
+
+
+@pytest.mark.mechanism("imgq-layers-consistent")
+def test_layers_of_both_drops_are_the_same_in_all_tasks(flow):
+    flow.not_for("llama3-llava-next-8b")
+    drops = [flow("image -> question", task) for task in SIX_TASKS]
+    first = spread([drop.at(B1).peak_depth for drop in drops])
+    second = spread([drop.at(B2).peak_depth for drop in drops])
+    assert (first <= CONSISTENT) & (second <= CONSISTENT)
+
+
+@pytest.mark.mechanism("imgq-low-only")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_image_to_question_is_negligible_in_the_later_half(flow, task):
+    assert flow("image -> question", task).at(LATER_HALF).equivalent_to_zero(NEGLIGIBLE)
+
+
+@pytest.mark.mechanism("order-imgq-qlast")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_image_reaches_the_question_before_the_question_is_read(flow, task):
+    before, after = flow("image -> question", task), flow("question -> last", task)
+    one_layer = 1 / flow.layers
+    assert before.is_present & after.is_present & (after.centre - before.centre >= one_layer)
+
+
+@pytest.mark.mechanism("stages-disjoint")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_the_two_stages_are_disjoint(flow, task):
+    before, after = flow("image -> question", task), flow("question -> last", task)
+    single = [flow(edge, task, width=1) for edge in ("image -> question", "question -> last")]
+    assert (
+        before.is_present
+        & after.is_present
+        & (before.overlap(after) <= 0.6)
+        & (single[0].overlap(single[1]) <= 0.35)
+    )

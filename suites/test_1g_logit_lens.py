@@ -1,0 +1,78 @@
+"""Sec. 7: the answer appears in lower case in the middle layers and is capitalised at the end.
+
+Each probability is read by the lens with and without the final norm, which must agree.
+"""
+
+import pytest
+from mmflow_bench import CHOOSE_TASKS, SIX_TASKS
+
+
+@pytest.mark.mechanism("lens-lower-rise")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_lower_case_answer_becomes_probable(flow, task):
+    assert flow.lens("noncapitalized", task).max >= 0.10
+
+
+@pytest.mark.mechanism("lens-lower-20-70")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_lower_case_answer_rises_to_20_to_70_percent(flow, task):
+    flow.only_for("llava-1.5-13b")
+    assert flow.lens("noncapitalized", task, variant="raw").max.within(0.15, 0.75)
+
+
+@pytest.mark.mechanism("lens-lower-mid")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_lower_case_answer_appears_mid_depth(flow, task):
+    lower = flow.lens("noncapitalized", task)
+    assert (lower.max >= 0.10) & lower.onset.within(0.35, 0.70)
+
+
+@pytest.mark.mechanism("lens-after-integration")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_answer_appears_after_the_image_is_in_while_the_question_is_read(flow, task):
+    lower = flow.lens("noncapitalized", task)
+    related, read = flow("related_patches -> question", task), flow("question -> last", task)
+    assert (
+        (lower.max >= 0.10)
+        & related.is_present
+        & read.is_present
+        & (lower.onset >= related.centre)
+        & (lower.onset >= read.first_depth)
+        & (lower.onset <= read.last_depth)
+    )
+
+
+@pytest.mark.mechanism("lens-lower-fall")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_lower_case_answer_is_gone_at_the_end(flow, task):
+    assert flow.lens("noncapitalized", task).final <= 0.05
+
+
+@pytest.mark.mechanism("lens-upper-late")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_capitalised_answer_comes_late(flow, task):
+    upper = flow.lens("capitalized", task)
+    assert (upper.max_until(0.5) <= 0.05) & (upper.final >= 0.50)
+
+
+@pytest.mark.mechanism("lens-order")
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_lower_case_comes_first_and_capitals_take_over(flow, task):
+    lower, upper = flow.lens("noncapitalized", task), flow.lens("capitalized", task)
+    lead = lower - upper
+    assert (lower.max >= 0.10) & (lower.onset < upper.onset) & (lead.max > 0) & (lead.final < 0)
+
+
+@pytest.mark.mechanism("lens-false")
+@pytest.mark.parametrize("task", CHOOSE_TASKS)
+def test_false_option_never_comes_near_the_true_one(flow, task):
+    true = flow.lens("capitalized", task) + flow.lens("noncapitalized", task)
+    false = flow.lens("false_capitalized", task) + flow.lens("false_noncapitalized", task)
+    assert (false.max - 0.5 * true.max <= 0) & (false.final <= 0.15)
+
+
+@pytest.mark.mechanism("lens-newline-8b")
+@pytest.mark.parametrize("task", ["ChooseAttr"])
+def test_every_answer_begins_with_the_same_token(flow, task):
+    flow.only_for("llama3-llava-next-8b")
+    assert flow.first_token_share(task) >= 0.95

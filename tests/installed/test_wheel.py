@@ -1,0 +1,64 @@
+"""What a user gets who installs the wheel and never sees the checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+OWN_MECHANISM = """
+from mmflow_bench import SIX_TASKS
+import pytest
+
+@pytest.mark.parametrize("task", SIX_TASKS[:1])
+def test_the_question_tells_the_last_position_more_than_the_image_does(flow, task):
+    question, image = flow("question -> last", task), flow("image -> last", task)
+    assert (question.peak - image.peak) <= -0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True
+    )
+    return folder / "site"
+
+
+def run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": str(installed),
+        "MMFLOW_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "120",
+    }
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_mechanism_of_ones_own_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(OWN_MECHANISM)
+    done = run(installed, tmp_path, "-m", "pytest", "test_mine.py", "--limit=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_the_packaged_suites_run_with_their_baselines(installed: Path, tmp_path: Path) -> None:
+    done = run(
+        installed,
+        tmp_path,
+        *("-m", "mmflow_bench.cli", "run", "--mechanisms=q-last-drop", "--tasks=ChooseAttr"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "q-last-drop" in done.stdout
+    assert str(installed / "mmflow_bench" / "suites")

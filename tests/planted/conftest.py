@@ -1,0 +1,127 @@
+"""Planted checkpoints and an independent, slow way to ask them and to cut their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+from mmflow_bench.inputs.samples import Box, Sample
+from mmflow_bench.planted.models import build
+
+INSTRUCTION = "\nAnswer the question using a single word or phrase."
+PATCH = 14
+GRID = 6
+
+
+@dataclass(frozen=True)
+class Planted:
+    name: str
+    model: LlavaForConditionalGeneration
+    processor: LlavaProcessor
+
+    @property
+    def layers(self) -> int:
+        return int(self.model.config.text_config.num_hidden_layers)
+
+    def prompt(self, sample: Sample) -> str:
+        content = [{"type": "image"}, {"type": "text", "text": sample.question + INSTRUCTION}]
+        message = {"role": "user", "content": content}
+        rendered = self.processor.apply_chat_template([message], add_generation_prompt=True)
+        assert isinstance(rendered, str)
+        return rendered
+
+    def encode(self, *samples: Sample) -> Mapping[str, Tensor]:
+        return self.processor(
+            images=[sample.image for sample in samples],
+            text=[self.prompt(sample) for sample in samples],
+            padding=True,
+            return_tensors="pt",
+        ).to(dtype=self.model.dtype)
+
+    def token(self, word: str) -> int:
+        return int(self.processor.tokenizer.encode(word, add_special_tokens=False)[0])
+
+    @torch.inference_mode()
+    def answers(self, *samples: Sample) -> list[str]:
+        inputs = self.encode(*samples)
+        tokens = self.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+        new = tokens[:, inputs["input_ids"].shape[1] :]
+        return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+
+    def positions(self, sample: Sample) -> dict[str, list[int]]:
+        """Positions by role; the question is found by the words around it."""
+        tokens = self.encode(sample)["input_ids"][0].tolist()
+        text = self.processor.tokenizer.convert_ids_to_tokens(tokens)
+        image = [position for position, token in enumerate(text) if token == "<image>"]
+        start, end = image[-1] + 2, text.index("?") + 1
+        related = [image[patch] for patch in _patches(sample.boxes)]
+        return {
+            "image": image,
+            "question": list(range(start, end)),
+            "last": [len(tokens) - 1],
+            "related_patches": related,
+            "other_patches": [position for position in image if position not in related],
+        }
+
+    @torch.inference_mode()
+    def knocked_out(self, sample: Sample, edge: str, windows: Sequence[range]) -> Tensor:
+        """Next-token probabilities, one row per window, by dense masks in full forwards."""
+        inputs, positions = self.encode(sample), self.positions(sample)
+        source, _, target = edge.partition("->")
+        length = inputs["input_ids"].shape[1]
+        lowest = torch.finfo(torch.float32).min
+        causal = torch.full((length, length), lowest).triu(1)
+        blocked = causal.clone()
+        blocked[torch.tensor(positions[target])[:, None], torch.tensor(positions[source])] = lowest
+        handles = []
+        for layer, module in enumerate(self.model.model.language_model.layers):
+            rows = [blocked if layer in window else causal for window in windows]
+            hook = _mask_hook(torch.stack(rows)[:, None])
+            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+        try:
+            copies = {
+                name: value.expand(len(windows), *value.shape[1:]) for name, value in inputs.items()
+            }
+            logits = self.model(**copies).logits[:, -1]
+        finally:
+            for handle in handles:
+                handle.remove()
+        return torch.softmax(logits.double(), dim=-1)
+
+
+def _mask_hook(mask: Tensor) -> Callable[..., tuple[object, dict[str, object]]]:
+    return lambda module, args, kwargs: (args, kwargs | {"attention_mask": mask})  # noqa: ARG005
+
+
+def _patches(boxes: Sequence[Box]) -> list[int]:
+    return [
+        row * GRID + column
+        for row in range(GRID)
+        for column in range(GRID)
+        if any(
+            box.x < (column + 1) * PATCH
+            and box.x + box.width > column * PATCH
+            and box.y < (row + 1) * PATCH
+            and box.y + box.height > row * PATCH
+            for box in boxes
+        )
+    ]
+
+
+@cache
+def _planted(name: str) -> Planted:
+    model, processor = build(name)
+    model.set_attn_implementation("eager")
+    return Planted(name, model, processor)
+
+
+@pytest.fixture
+def planted() -> Callable[[str], Planted]:
+    """`planted("planted/mini")`, built once."""
+    return _planted

@@ -1,0 +1,86 @@
+"""A project whose checkpoints are measured by a table of numbers instead of a decoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mmflow_bench.mechanisms.flow
+import pyarrow.parquet  # noqa: F401
+import pytest
+
+# pytester forgets what an inner run has imported: what every run needs is imported once, out here.
+import mmflow_bench.baselines.extension
+import mmflow_bench.plugin.closing
+import mmflow_bench.reports.folder
+import mmflow_bench.reports.results
+import mmflow_bench.reports.terminal  # noqa: F401
+
+pytest_plugins = ("pytester",)
+
+MEASURED = Path(__file__).with_name("measured.py.txt")
+
+SUITE = """
+import pytest
+
+@pytest.mark.mechanism("q-last-drop")
+@pytest.mark.parametrize("task", ["ChooseAttr", "QueryAttr"])
+def test_question_to_last_drops(flow, task):
+    assert flow("question -> last", task).peak <= -0.1
+
+@pytest.mark.mechanism("imgq-drop")
+@pytest.mark.parametrize("task", ["ChooseAttr", "QueryAttr"])
+def test_image_to_question_drops(flow, task):
+    assert flow("image -> question", task).peak <= -0.1
+"""
+INI = """[pytest]
+addopts =
+    --import-mode=importlib --strict-markers
+    -p no:cacheprovider -p no:hypothesispytest -p no:anyio
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with an ini file and two mechanisms on two tasks, its checkpoints fakes."""
+    monkeypatch.delenv("MMFLOW_MODEL", raising=False)
+    monkeypatch.setenv("MMFLOW_CACHE", str(pytester.path / "store"))
+    pytester.makeini(INI)
+    (pytester.path / "conftest.py").write_text(MEASURED.read_text())
+    (pytester.path / "test_suite.py").write_text(SUITE)
+    return pytester
+
+
+@pytest.fixture
+def behave(project: pytest.Pytester) -> Callable[..., None]:
+    """Say how the checkpoints of the project behave."""
+
+    def say(**behaviour: Any) -> None:
+        (project.path / "behaviour.json").write_text(json.dumps({"all": behaviour}))
+
+    return say
+
+
+@pytest.fixture
+def results(project: pytest.Pytester) -> Callable[..., dict[str, Any]]:
+    """The results.json of the last run, of the only model or of one of them."""
+
+    def read(model: str = "*") -> dict[str, Any]:
+        paths = project.path.glob(f".mmflow/runs/*-{model}-*/results.json")
+        newest = max(paths, key=lambda path: path.stat().st_mtime_ns)
+        content: dict[str, Any] = json.loads(newest.read_text())
+        return content
+
+    return read
+
+
+@pytest.fixture(params=["plain", "two workers"])
+def run(
+    request: pytest.FixtureRequest, project: pytest.Pytester
+) -> Callable[..., pytest.RunResult]:
+    """Run pytest in one process, and again under xdist."""
+    if request.param == "plain":
+        return project.runpytest_inprocess
+    return lambda *arguments: project.runpytest_subprocess("-n", "2", *arguments)

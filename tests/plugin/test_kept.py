@@ -1,0 +1,65 @@
+"""What a run leaves behind: JUnit properties, results.json, tables; or a clear complaint."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pyarrow.parquet as pq
+import pytest
+
+from mmflow_bench.reports.results import read_results
+
+
+def test_junit_carries_the_numbers_of_each_mechanism(run, project):
+    run_result = run("--junit-xml=junit.xml", "-W", "error::pytest.PytestWarning")
+    assert run_result.ret == 0
+    cases = ElementTree.parse(project.path / "junit.xml").getroot().iter("testcase")
+    for case in cases:
+        named = {p.get("name"): p.get("value") for p in case.iter("property")}
+        assert named["mmflow.verdict"] == "holds"
+        assert float(named["mmflow.low"]) < float(named["mmflow.estimate"]) < -0.3
+        assert len(named["mmflow.run_id"]) == 32
+
+
+def test_the_run_folder_holds_results_mechanisms_and_samples(project):
+    run_result = project.runpytest_inprocess("--mmflow-output=kept")
+    assert run_result.ret == 0
+    (folder,) = (project.path / "kept").iterdir()
+    assert folder.name.split("-")[1] == "planted_base"
+    results = read_results(folder / "results.json")
+    assert results.summary == {"holds": 4}
+    mechanisms = pq.read_table(folder / "mechanisms.parquet").to_pylist()
+    assert [row["id"] for row in mechanisms] == [row.id for row in results.mechanisms]
+    assert len(mechanisms[0]["curve"]) == 12
+    samples = pq.read_table(folder / "samples.parquet").to_pylist()
+    keys = {(row["task"], row["edge"], row["question_id"]) for row in samples}
+    assert len(keys) == 2 * 2 * 40
+
+
+def test_a_run_folder_that_cannot_be_made_leaves_the_outcomes_alone(project):
+    (project.path / "kept").write_text("a file where a folder should be")
+    run_result = project.runpytest_inprocess("--mmflow-output=kept")
+    run_result.assert_outcomes(passed=4)
+    assert run_result.ret == 0
+    run_result.stdout.fnmatch_lines(["results of planted_base were not kept: a run folder*"])
+
+
+def test_nothing_is_coloured_under_no_color(project, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    run_result = project.runpytest_subprocess()
+    assert "\x1b[" not in run_result.stdout.str()
+
+
+def test_a_failed_assertion_shows_the_curve(project, behave):
+    behave(drops={})
+    run_result = project.runpytest_inprocess("-k", "ChooseAttr")
+    run_result.assert_outcomes(failed=2, deselected=2)
+    run_result.stdout.fnmatch_lines(["*mmflow curve by layer*"])
+
+
+@pytest.mark.parametrize("method", ["holm", "bh"])
+def test_a_correction_is_reported_and_changes_no_verdict(project, results, method):
+    run_result = project.runpytest_inprocess(f"--multiplicity={method}")
+    run_result.assert_outcomes(passed=4)
+    run_result.stdout.fnmatch_lines([f"--multiplicity={method}: * verdicts with a p-value*"])
+    assert results()["summary"] == {"holds": 4}

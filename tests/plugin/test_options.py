@@ -1,0 +1,84 @@
+"""Options: what they accept, how they refuse, where else they may be written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+REFUSED = {
+    "--limit=abc": "--limit takes*got 'abc'",
+    "--window=4": "--window takes `auto` or an odd number*got '4'*",
+    "--batch-size=0": "--batch-size takes*got '0'",
+    "--alpha=2": "--alpha takes an error rate*",
+    "--model-args=revision": "--model-args takes key=value pairs*",
+    "--questions=missing.csv": "--questions takes a CSV or JSON-lines file*missing.csv",
+    "--images=missing": "--images takes a folder*missing",
+    "--model=planted/bsae": "*planted/base*",
+    "--inconclusive=maybe": "*--inconclusive: invalid choice: 'maybe'*",
+}
+
+
+@pytest.mark.parametrize(("argument", "message"), REFUSED.items(), ids=REFUSED)
+def test_a_wrong_value_is_refused_before_any_test(project, argument, message):
+    run_result = project.runpytest_inprocess(argument)
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+def test_from_cache_and_refresh_contradict_each_other(project):
+    run_result = project.runpytest_inprocess("--from-cache", "--refresh")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_model_after_a_space_is_refused_where_it_moves_the_rootdir(pytester):
+    pytester.mkdir("checkpoint")
+    run_result = pytester.runpytest_inprocess("--model", str(pytester.path / "checkpoint"))
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines(["*--model=*with a space pytest takes the folder*"])
+
+
+def test_ini_keys_stand_in_for_options(project, results):
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nmmflow_alpha = 0.01\nmmflow_model = planted/mini\nmmflow_window = 5\n")
+    project.runpytest_inprocess().assert_outcomes(passed=4)
+    content = results()
+    assert content["settings"]["alpha"] == 0.01
+    assert content["settings"]["window"] == 5
+    assert content["checkpoint"]["name"] == "planted/mini"
+
+
+def test_environment_beats_ini_and_option_beats_both(project, results, monkeypatch):
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nmmflow_model = planted/unknown\n")
+    monkeypatch.setenv("MMFLOW_MODEL", "planted/mini")
+    project.runpytest_inprocess().assert_outcomes(passed=4)
+    assert results()["checkpoint"]["name"] == "planted/mini"
+    project.runpytest_inprocess("--model=planted/base").assert_outcomes(passed=4)
+    assert results()["checkpoint"]["name"] == "planted/base"
+
+
+def test_the_plugin_is_registered_once_with_a_root_conftest(project):
+    conftest = project.path / "conftest.py"
+    text = conftest.read_text()
+    conftest.write_text(text.replace("plugins = ()", 'plugins = ("mmflow_bench.plugin",)'))
+    run_result = project.runpytest_subprocess("--trace-config")
+    named = "PLUGIN registered: <module 'mmflow_bench.plugin'"
+    assert run_result.ret == 0
+    assert sum(line.startswith(named) for line in run_result.outlines) == 1
+
+
+def test_a_run_without_mechanisms_is_left_alone(pytester):
+    pytester.makepyfile("def test_plain(): pass")
+    run_result = pytester.runpytest_subprocess()
+    run_result.assert_outcomes(passed=1)
+    run_result.stdout.no_fnmatch_line("*mmflow:*")
+    assert not (pytester.path / ".mmflow").exists()
+
+
+def test_the_plugin_is_light_to_import():
+    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "rich", "syrupy")
+    code = f"import sys, mmflow_bench.plugin; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,68 @@
+"""Slugs and small parsers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmflow_bench.measurements.settings import (
+    default_cache,
+    exact_tasks,
+    parse_cache,
+    parse_model_args,
+    parse_window,
+)
+from mmflow_bench.plugin.scheduling import measurement_key
+from mmflow_bench.plugin.settings import model_slugs, slug
+
+
+def test_a_slug_has_no_character_that_test_ids_are_split_at():
+    for model in ("org/llava-1.5-7b", "/tmp/a-b [c]@d", "./x::y", "..."):
+        assert not set(slug(model)) & set("-[]@:/ ")
+
+
+def test_two_folders_of_one_name_get_two_slugs():
+    slugs = model_slugs(["/a/tuned", "/b/tuned", "/a/tuned"])
+    assert len(slugs) == 2
+    assert list(slugs.values()) == ["/a/tuned", "/b/tuned"]
+
+
+def test_globs_stand_for_tasks():
+    assert exact_tasks(["Choose*"]) == ("ChooseAttr", "ChooseCat", "ChooseRel")
+    assert exact_tasks(["QueryAttr", "my-own"]) == ("QueryAttr", "my-own")
+    assert exact_tasks(["my-*"]) is None
+    assert exact_tasks([]) is None
+
+
+def test_the_store_is_where_the_user_says(monkeypatch):
+    monkeypatch.setenv("MMFLOW_CACHE", "/data/flows")
+    assert parse_cache(None) == default_cache() == Path("/data/flows")
+    assert parse_cache("here") == Path("here")
+    assert parse_cache("off") is None
+
+
+def test_pairs_and_windows_are_parsed():
+    assert parse_model_args("revision=main, dtype=float32") == {
+        "revision": "main",
+        "dtype": "float32",
+    }
+    assert parse_window("9") == 9
+    assert parse_window("auto") is None
+    with pytest.raises(ValueError, match="odd"):
+        parse_window("8")
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "key"),
+    [
+        ("a.py::test_b[m_1-ChooseAttr]", "m_1/ChooseAttr"),
+        ("a.py::test_b[m_1-9-ChooseAttr]", "m_1/ChooseAttr"),
+        ("a.py::test_b[m_1]", "m_1/all"),
+        ("a.py::TestX::test_b[m_1-own]", "m_1/own"),
+        ("a.py::test_b[other-ChooseAttr]", None),
+        ("a.py::test_b", None),
+    ],
+)
+def test_a_test_id_names_its_measurement(nodeid, key):
+    assert measurement_key(nodeid, frozenset({"m_1"})) == key

@@ -1,0 +1,164 @@
+"""Verdicts become outcomes, in one process and under xdist."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mmflow_bench.baselines.files import baseline_file, change_entries
+from mmflow_bench.plugin.expecting import exception_for
+
+
+def test_mechanisms_that_hold_pass_and_are_listed(run, results):
+    run_result = run("--strict-config")
+    run_result.assert_outcomes(passed=4)
+    run_result.stdout.fnmatch_lines(
+        [
+            "*mmflow: information flow*",
+            "planted/base*12 layers*",
+            "q-last-drop*",
+            "  ChooseAttr*holds*-4?.?%*[[]*]*40*",
+            "4 mechanisms: 4 holds*",
+            "results: *results.json",
+        ]
+    )
+    content = results()
+    assert content["summary"] == {"holds": 4}
+    assert content["data"]["tasks"]["QueryAttr"]["correct"] == 40
+    assert {row["outcome"] for row in content["mechanisms"]} == {"passed"}
+
+
+def test_undecided_mechanisms_are_neither_passed_nor_failed(run, results, behave):
+    behave(drops={"question->last": -0.12, "image->question": -0.12}, noise=0.4)
+    run_result = run()
+    assert run_result.ret == 0
+    assert Counter(run_result.parseoutcomes()) == {"inconclusive": 4}
+    content = results()
+    assert content["summary"] == {"inconclusive": 4}
+    assert {row["outcome"] for row in content["mechanisms"]} == {"inconclusive"}
+
+
+def test_every_ending_has_its_verdict(project, results):
+    (project.path / "test_suite.py").write_text(
+        """
+import pytest
+from mmflow_bench.mechanisms.verdicts import NotApplicable
+
+@pytest.mark.mechanism("q-last-drop")
+@pytest.mark.parametrize("task", ["ChooseAttr", "ChooseRel"])
+def test_needs_samples(flow, task):
+    assert flow("question -> last", task).peak <= -0.1
+
+@pytest.mark.mechanism("imgq-drop", minimum_accuracy=1.01)
+def test_needs_accuracy(flow):
+    assert flow("image -> question", "ChooseAttr").peak <= -0.1
+
+def test_does_not_apply(flow):
+    raise NotApplicable("no image")
+
+def test_fails(flow):
+    assert flow("last -> last", "ChooseAttr").peak <= -0.1
+
+def test_breaks(flow):
+    raise KeyError("unrelated")
+"""
+    )
+    run_result = project.runpytest_inprocess()
+    run_result.assert_outcomes(passed=1, skipped=3, failed=2)
+    run_result.stdout.fnmatch_lines(["*ChooseRel*not-applicable*no samples of task ChooseRel*"])
+    content = results()
+    assert content["summary"] == {
+        "holds": 1,
+        "fails": 1,
+        "precondition-failed": 1,
+        "not-applicable": 2,
+    }
+    assert [error["test"] for error in content["errors"]] == [
+        "test_suite.py::test_breaks[planted_base]"
+    ]
+
+
+def test_inconclusive_can_fail_the_run(project, results, behave):
+    behave(drops={"question->last": -0.12, "image->question": -0.12}, noise=0.4)
+    run_result = project.runpytest_inprocess("--inconclusive=fail")
+    run_result.assert_outcomes(failed=4)
+    assert {row["verdict"] for row in results()["mechanisms"]} == {"inconclusive"}
+    assert {row["outcome"] for row in results()["mechanisms"]} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ({"correct": 30}, "*30 of 40 answers correct (75%), 90% are needed*"),
+        ({"correct": 0, "unscored": {"missing-image": 40}}, "*none of 40 samples could be scored*"),
+    ],
+)
+def test_a_task_that_is_not_mastered_has_no_verdict(project, results, behave, behaviour, reason):
+    behave(**behaviour)
+    run_result = project.runpytest_inprocess("-rs")
+    run_result.assert_outcomes(skipped=4)
+    run_result.stdout.fnmatch_lines([reason])
+    assert results()["summary"] == {"precondition-failed": 4}
+    assert not (project.path / "ensured.jsonl").exists()
+
+
+def test_unscored_samples_are_listed_by_reason(project, behave):
+    behave(unscored={"missing-image": 2})
+    run_result = project.runpytest_inprocess()
+    run_result.stdout.fnmatch_lines(["unscored: ChooseAttr missing-image 2 (of 40)"])
+
+
+def store_expectation(project: pytest.Pytester, verdict: str) -> None:
+    conditions = "questions=own limit=all window=auto alpha=0.05"
+    name = "test_question_to_last_drops[ChooseAttr]"
+    path = baseline_file(project.path / "baselines", "planted_base", "test_suite")
+    entry = {"verdict": verdict, "conditions": conditions, "estimate": 0.0, "tolerance": 1.0}
+    entry |= {"n": 40, "unit": "fraction"}
+    change_entries(path, lambda entries: entries | {name: entry})
+
+
+def test_a_mechanism_known_to_fail_is_an_expected_failure(run, project, results, behave):
+    store_expectation(project, "fails")
+    behave(drops={"image->question": -0.5})
+    run_result = run("-k", "ChooseAttr")
+    run_result.assert_outcomes(passed=1, xfailed=1, deselected=None)
+    row = next(row for row in results()["mechanisms"] if row["id"] == "q-last-drop")
+    assert (row["verdict"], row["expected"], row["outcome"]) == ("fails", "fails", "xfailed")
+
+
+def test_a_mechanism_known_to_fail_that_holds_fails_the_run(project):
+    store_expectation(project, "fails")
+    run_result = project.runpytest_inprocess("-k", "ChooseAttr")
+    assert run_result.ret == 1
+
+
+def test_a_mechanism_known_to_fail_that_is_undecided_stays_undecided(project, behave):
+    store_expectation(project, "fails")
+    behave(drops={"question->last": -0.12, "image->question": -0.5}, noise=0.4)
+    run_result = project.runpytest_inprocess("-k", "test_question and ChooseAttr")
+    # Its verdict differs from the stored one, which is what a baseline is there to say.
+    run_result.assert_outcomes(failed=1, deselected=3)
+    run_result.stdout.fnmatch_lines(["*verdict: baseline 'fails', received 'inconclusive'*"])
+
+
+def test_a_checkpoint_that_cannot_be_opened_ends_the_run_in_one_line(project, behave):
+    behave(broken="weights that can be read, got nothing")
+    run_result = project.runpytest_inprocess()
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stdout.fnmatch_lines(["*Exit: planted_base: weights that can be read, got nothing*"])
+
+
+def test_workers_say_in_one_line_what_cannot_be_opened(project, behave):
+    behave(broken="weights that can be read, got nothing")
+    run_result = project.runpytest_subprocess("-n", "2")
+    run_result.assert_outcomes(errors=4)
+    run_result.stdout.fnmatch_lines(["no verdict: planted_base: weights that can be read*"])
+
+
+def test_a_record_may_except_a_mechanism_or_one_of_its_tasks():
+    exceptions = {"a[ChooseAttr]": "fails", "b": "inconclusive"}
+    assert exception_for(exceptions, "a", "ChooseAttr") == "fails"
+    assert exception_for(exceptions, "a", "QueryAttr") is None
+    assert exception_for(exceptions, "b", "QueryAttr") == "inconclusive"
+    assert exception_for(exceptions, "b", None) == "inconclusive"

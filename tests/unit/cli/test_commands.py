@@ -1,0 +1,114 @@
+"""The command line: quick where nothing is measured, clear where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from mmflow_bench.cli.listing import aligned
+from mmflow_bench.cli.main import main
+from mmflow_bench.cli.tables import _write
+from mmflow_bench.errors import StoreError
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.mark.parametrize("what", ["models", "tasks", "mechanisms", "runs", "baselines"])
+def test_listings_are_text_or_json(what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, as_json = invoke("ls", what), invoke("ls", what, "--json")
+    assert text.exit_code == as_json.exit_code == 0
+    rows = json.loads(as_json.output)
+    if what in {"models", "tasks", "mechanisms"}:
+        assert len(rows) > 1
+        assert text.output.startswith(next(iter(rows[0])))
+
+
+def test_listing_imports_nothing_heavy_and_answers_at_once():
+    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "pytest")
+    code = (
+        "import sys\nfrom mmflow_bench.cli.main import main\n"
+        "for what in ('models', 'tasks', 'mechanisms', 'runs', 'baselines'):\n"
+        "    main(['ls', what], standalone_mode=False)\n"
+        f"print([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
+    )
+    start = time.perf_counter()
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    assert found.stderr.strip() == "[]"
+    assert seconds < 2, "five listings in one process; one has half a second"
+
+
+def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "a": '{"checkpoint": {"name": "m"}, "mechanisms": [1], "summary": {"holds": 1}}',
+        "b": "{",
+    }.items():
+        folder = tmp_path / ".mmflow" / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(text)
+    lines = invoke("ls", "runs").output.splitlines()
+    assert lines[1].split() == ["a", "m", "1", "1", "holds"]
+    assert lines[2].split()[:2] == ["b", "unreadable"]
+
+
+def test_columns_are_aligned():
+    assert aligned([{"a": "x", "b": [1, 2]}, {"a": "yyy", "b": []}]).splitlines() == [
+        *("a    b", "x    1,2", "yyy"),
+    ]
+    assert aligned([]) == "none"
+
+
+def test_a_domain_error_is_one_line_and_exit_code_2(monkeypatch):
+    monkeypatch.delenv("MMFLOW_DEBUG", raising=False)
+    found = invoke("sweep", "--model=planted/bsae")
+    assert found.exit_code == 2
+    assert found.stderr.startswith("mmflow: ")
+    assert "planted/base" in found.stderr
+    assert "Traceback" not in found.output
+
+
+def test_debugging_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("MMFLOW_DEBUG", "1")
+    assert invoke("sweep", "--model=planted/bsae").exception is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit=abc"], "got 'abc'"),
+        (["--window=8"], "odd"),
+        (["--questions=missing.csv"], "missing.csv"),
+        (["--method=mean"], "masked"),
+        (["--output=table.xlsx"], "FILE.parquet or FILE.csv, got table.xlsx"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(arguments, message):
+    found = invoke("sweep", *arguments)
+    assert found.exit_code == 2
+    assert message in found.stderr
+
+
+def test_tables_are_written_as_the_file_name_says(tmp_path):
+    table = pa.table({"a": [1, 2]})
+    _write(table, tmp_path / "new" / "t.parquet")
+    _write(table, tmp_path / "new" / "t.csv")
+    assert pq.read_table(tmp_path / "new" / "t.parquet").equals(table)
+    assert (tmp_path / "new" / "t.csv").read_text().split() == ['"a"', "1", "2"]
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_a_table_that_cannot_be_written_is_an_error_in_words(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="what was measured is in the store"):
+        _write(pa.table({"a": [1]}), tmp_path / "file" / "t.csv")

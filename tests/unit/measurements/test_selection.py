@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.measurements.selection import Limit, select
+
+
+def samples(count: int, task: str = "ChooseAttr") -> list[Sample]:
+    return [
+        Sample(question_id=f"{task}-{i}", image_id=str(i), task=task, question="?", answer="a")
+        for i in range(count)
+    ]
+
+
+def test_a_count_takes_the_first_of_each_task() -> None:
+    chosen = select(samples(5) + samples(5, "QueryAttr"), limit=Limit.parse("2"))
+    assert [[sample.question_id for sample in members] for members in chosen.values()] == [
+        ["ChooseAttr-0", "ChooseAttr-1"],
+        ["QueryAttr-0", "QueryAttr-1"],
+    ]
+
+
+def test_a_share_and_a_range_are_understood() -> None:
+    assert len(Limit.parse("0.5").of(samples(10))) == 5
+    assert [s.image_id for s in Limit.parse("3-5").of(samples(10))] == ["3", "4"]
+
+
+@pytest.mark.parametrize("text", ["abc", "", "1.5", "-3", "5-5", "0", "2-x", "nan"])
+def test_refuses_a_limit_that_selects_nothing_or_is_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--limit takes a number of samples per task"):
+        Limit.parse(text)
+
+
+@given(st.integers(1, 30), st.integers(0, 9))
+def test_a_seed_shuffles_before_the_cut_and_always_alike(count: int, seed: int) -> None:
+    limit = Limit.parse("3")
+    first = select(samples(count), limit=limit, seed=seed)
+    assert first == select(samples(count), limit=limit, seed=seed)
+    assert len(first["ChooseAttr"]) == min(3, count)
+
+
+def test_a_larger_limit_holds_the_samples_of_a_smaller_one() -> None:
+    small = select(samples(20), limit=Limit.parse("5"), seed=3)["ChooseAttr"]
+    large = select(samples(20), limit=Limit.parse("9"), seed=3)["ChooseAttr"]
+    assert large[:5] == small
+
+
+def test_only_the_asked_tasks_are_kept() -> None:
+    assert list(select(samples(2) + samples(2, "QueryAttr"), tasks=["QueryAttr"])) == ["QueryAttr"]

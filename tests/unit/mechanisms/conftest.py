@@ -1,0 +1,250 @@
+"""Checkpoints as closed-form curves: information flows that are known, for every mechanism."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.interventions.windows import layer_window
+from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.recording import Recorder, current_recorder
+from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
+
+SUITES = Path(__file__).parents[3] / "suites"
+LAYERS = 40
+CONTEXT, ATTRIBUTE = 3.888, 2.25
+"""Logits that the two transfers bring: chosen for drops of 60% and 21%."""
+COMPETITORS = 15.0
+LENS_COMPETITORS = 30.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """Where information flows in a synthetic checkpoint."""
+
+    first: int | None = 0
+    first_from: str = "other_patches"
+    second: int | None = 10
+    second_from: str = "related_patches"
+    read: range = range(13, 34)
+    reader: str = "question"
+    direct: float = 0.0
+    self_loop: int | None = None
+    lower: str = "moved"
+    upper_bump: float = 0.0
+
+    def lost(self, edge: str, window: range) -> float:
+        """Logits of the answer that are lost when an edge is cut in a window."""
+        source, _, target = edge.partition("->")
+        everything = CONTEXT + ATTRIBUTE
+        share = len(set(window) & set(self.read)) / len(self.read)
+        if edge == "last->last":
+            return everything if self.self_loop in window else 0.0
+        if target == "last":
+            part = {"question": 1.0, "image": self.direct}.get(source, 0.0)
+            if self.reader != "question":
+                part = 1.0 if source == self.reader else 0.0
+            return everything * part * share
+        if target != "question" or self.reader == "image":
+            return 0.0
+        lost = 0.0
+        for amount, layer, patches in (
+            (CONTEXT, self.first, self.first_from),
+            (ATTRIBUTE, self.second, self.second_from),
+        ):
+            if layer in window and source in {"image", patches}:
+                lost += amount
+        return lost
+
+    def lens(self, probe: str) -> np.ndarray:
+        """Probability of a probe by depth."""
+        depth = np.arange(LAYERS + 1)
+        written = np.clip((depth - self.read[0]) / len(self.read), 0, 1) * (CONTEXT + ATTRIBUTE)
+        moved = np.interp(depth, [35, 39], [0, 1])
+        if self.lower == "never":
+            moved = np.ones(LAYERS + 1)
+        if self.lower == "kept":
+            moved = np.interp(depth, [35, 39], [0, 0.65])
+        logits = {"noncapitalized": written * (1 - moved), "capitalized": written * moved}
+        logits["capitalized"] += self.upper_bump * ((depth > 9) & (depth < 20))
+        logits["answer"] = logits["capitalized"]
+        total = sum(np.exp(logits[case]) for case in ("noncapitalized", "capitalized"))
+        own = np.exp(logits[probe]) if probe in logits else 1.0
+        return own / (total + LENS_COMPETITORS)
+
+
+BASE = Known()
+KNOWN: Mapping[str, Known] = {
+    "base": BASE,
+    "no_stage1": replace(BASE, first=None),
+    "no_stage2": replace(BASE, second=None),
+    "single_stage": replace(BASE, second=0),
+    "swapped": replace(BASE, first=10, second=0),
+    "late_stage2": replace(BASE, second=22, read=range(24, 34)),
+    "st1_related": replace(BASE, first_from="related_patches"),
+    "stage2_from_other": replace(BASE, second_from="other_patches"),
+    "direct": replace(BASE, reader="image"),
+    "img_last_too": replace(BASE, direct=0.6),
+    "suffix_readout": replace(BASE, reader="suffix"),
+    "early_ql": replace(BASE, read=range(11, 14)),
+    "order_rev": replace(BASE, read=range(3, 6), first=10, second=14),
+    "self_loop": replace(BASE, self_loop=34),
+    "no_lower": replace(BASE, lower="never"),
+    "lower_kept": replace(BASE, lower="kept"),
+    "upper_early": replace(BASE, upper_bump=2.5),
+}
+
+
+class SyntheticMeasurements:
+    """Tables of a synthetic checkpoint, with noise between samples and between layers."""
+
+    def __init__(
+        self,
+        known: Known,
+        *,
+        n: int = 24,
+        noise: float = 1e-6,
+        spread: float = 0.0,
+        paper_model: str | None = None,
+        captions: bool = False,
+    ) -> None:
+        self.known, self.n, self.noise, self.spread = known, n, noise, spread
+        self.spec = SimpleNamespace(name="synthetic", paper_model=paper_model)
+        self.tasks: tuple[str, ...] = SIX_TASKS
+        self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
+        self.captions = captions
+
+    def ensure(self, task: str) -> None:
+        assert task in self.tasks
+
+    def accuracy(self, task: str) -> AnswerCount:
+        return AnswerCount(task=task, selected=self.n, correct=self.n, unscored={})
+
+    def sweep(self, task: str, edge: str, *, width: int, method: str = "masked") -> SweepTable:
+        generator = np.random.default_rng([len(edge), SIX_TASKS.index(task), self.n, width])
+        wrong = "image" if self.captions else "caption"
+        n = 0 if wrong in edge or (self.captions and "patches" in edge) else self.n
+        edge_known = edge.replace("caption->last", "image->last")
+        lost = np.array(
+            [self.known.lost(edge_known, layer_window(c, width, LAYERS)) for c in range(LAYERS)]
+        )
+        full = CONTEXT + ATTRIBUTE
+        scale = np.exp(self.spread * generator.standard_normal((n, 1)))
+        kept = np.exp(full - np.minimum(full, lost * scale))
+        change = kept / (kept + COMPETITORS) * (np.exp(full) + COMPETITORS) / np.exp(full) - 1
+        change = change + (edge != "question->image") * self.noise * generator.standard_normal(
+            change.shape
+        )
+        base = np.full(n, 0.5)
+        return SweepTable(
+            edge=edge,
+            task=task,
+            window=width,
+            method=method,
+            question_ids=tuple(f"{task}{i}" for i in range(n)),
+            image_ids=tuple(f"{task}{i - i % 5 // 4}" for i in range(n)),
+            answer_token_ids=(1,) * n,
+            base_probability=base,
+            knockout_probability=base[:, None] * (1 + change),
+        )
+
+    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
+        generator = np.random.default_rng([len(probe), len(variant), self.n])
+        n = 0 if probe.startswith("false") and not task.startswith("Choose") else self.n
+        probability = self.known.lens(probe) + self.noise * generator.standard_normal(
+            (n, LAYERS + 1)
+        )
+        return LensTable(
+            task=task,
+            probe=probe,
+            variant=variant,
+            question_ids=tuple(f"{task}{i}" for i in range(n)),
+            image_ids=tuple(f"{task}{i}" for i in range(n)),
+            probability=probability,
+            final_probability=probability[:, -1],
+        )
+
+
+@dataclass(frozen=True)
+class SuiteTest:
+    """One test of the suites, and the mechanism that it decides."""
+
+    mechanism: str
+    function: Callable[..., None]
+    tasks: tuple[str, ...]
+
+
+@cache
+def suite_tests() -> tuple[SuiteTest, ...]:
+    """Every test of the suites."""
+    return tuple(_suite_tests())
+
+
+def _suite_tests() -> Iterator[SuiteTest]:
+    for path in sorted(SUITES.glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(f"suites_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, function in vars(module).items():
+            if name.startswith("test_"):
+                marks = {mark.name: mark for mark in function.pytestmark}
+                tasks = marks["parametrize"].args[1] if "parametrize" in marks else ("all",)
+                yield SuiteTest(marks["mechanism"].args[0], function, tuple(tasks))
+
+
+def verdict_of(test: SuiteTest, flow: Flow, task: str) -> str:
+    """The verdict of a test of the suites, as the plugin would give it."""
+    token = current_recorder.set(Recorder())
+    try:
+        test.function(flow, *([] if task == "all" else [task]))
+    except Inconclusive as error:
+        return str(error.verdict)
+    except NotApplicable:
+        return "not-applicable"
+    except AssertionError:
+        return "fails"
+    finally:
+        current_recorder.reset(token)
+    return "holds"
+
+
+@pytest.fixture(scope="session")
+def measured() -> Callable[..., SyntheticMeasurements]:
+    """`measured(kind, n=24, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint."""
+    return lambda kind="base", **options: SyntheticMeasurements(KNOWN[kind], **options)
+
+
+@pytest.fixture(scope="session")
+def verdicts(
+    measured: Callable[..., SyntheticMeasurements],
+) -> Callable[..., dict[tuple[str, str], str]]:
+    """`verdicts(kind, tasks=..., **options)`: (mechanism, task) -> verdict, for the suites."""
+
+    def decide(
+        kind: str = "base", *, tasks: tuple[str, ...] = (*SIX_TASKS, "all"), **options: object
+    ) -> dict[tuple[str, str], str]:
+        flow = Flow(measured(kind, **options))
+        return {
+            (test.mechanism, task): verdict_of(test, flow, task)
+            for test in suite_tests()
+            for task in test.tasks
+            if task in tasks
+        }
+
+    return decide
+
+
+@pytest.fixture(scope="session")
+def suites() -> tuple[SuiteTest, ...]:
+    """Every test of the suites."""
+    return suite_tests()

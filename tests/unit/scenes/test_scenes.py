@@ -1,0 +1,179 @@
+"""Scenes are what their samples say: boxes, answers, options and clusters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmflow_bench.errors import QuestionError
+from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
+from mmflow_bench.scenes.pictures import (
+    object_drawing,
+    object_mask,
+    patch_book,
+    wallpaper,
+    with_skirting,
+)
+from mmflow_bench.scenes.questions import scene_samples
+from mmflow_bench.scenes.rendering import PlacedObject, Scene
+from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, PLURALS
+
+SAMPLES = scene_samples()
+
+
+def pixels(sample: Sample) -> np.ndarray:
+    assert isinstance(sample.image, Image.Image)
+    return np.asarray(sample.image)
+
+
+def cut(sample: Sample, box: Box) -> np.ndarray:
+    left, top = int(box.x), int(box.y)
+    return pixels(sample)[top : top + int(box.height), left : left + int(box.width)]
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_box_is_the_smallest_rectangle_around_the_objects_own_pixels(category: str) -> None:
+    thing = PlacedObject(category=category, color="red", material="wood", row=2, column=3)
+    canvas = np.zeros((84, 84), dtype=bool)
+    canvas[28:56, 42:70] = object_mask(category)
+    rows, columns = np.nonzero(canvas)
+    box = thing.box
+    assert (box.x, box.y) == (columns.min(), rows.min())
+    assert (box.x + box.width, box.y + box.height) == (columns.max() + 1, rows.max() + 1)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_an_object_reaches_into_each_of_its_four_patches(category: str) -> None:
+    mask = object_mask(category)
+    quarters = [mask[y : y + 14, x : x + 14] for y in (0, 14) for x in (0, 14)]
+    assert all(quarter.any() for quarter in quarters)
+
+
+def looks_of(name: str, colors: Sequence[str]) -> list[np.ndarray]:
+    rows, columns = np.nonzero(object_mask(name))
+    inside = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+    return [object_drawing(name, color, matter)[inside] for color in colors for matter in MATERIALS]
+
+
+def test_the_pixels_in_a_box_are_those_of_the_object_asked_about() -> None:
+    for sample in scene_samples(tasks=["QueryAttr"]):
+        shown = cut(sample, sample.boxes[0])
+        assert any(np.array_equal(shown, look) for look in looks_of(sample.object_names[0], COLORS))
+
+
+def test_the_color_in_the_answer_is_the_color_in_the_box() -> None:
+    for sample in scene_samples(tasks=["ChooseAttr"]):
+        shown, name = cut(sample, sample.boxes[0]), sample.object_names[0]
+        assert any(np.array_equal(shown, look) for look in looks_of(name, [sample.answer]))
+
+
+def test_wallpaper_and_objects_are_told_apart_by_every_patch() -> None:
+    looks: dict[bytes, object] = {}
+    for picture, gist, shown in patch_book():
+        assert looks.setdefault(picture.tobytes(), (gist, shown)) == (gist, shown)
+    assert {gist for gist, _ in looks.values() if gist is not None} == set(range(len(GISTS)))
+
+
+def test_the_skirting_board_hides_no_object() -> None:
+    for category in CATEGORIES:
+        drawing = object_drawing(category, "red", "metal")
+        changed = (with_skirting(drawing) != drawing).any(-1)
+        assert not (changed & object_mask(category)).any()
+
+
+def test_wallpaper_fills_every_patch_without_an_object() -> None:
+    thing = PlacedObject(category="cup", color="red", material="wood", row=0, column=0)
+    picture = np.asarray(Scene(gist=5, objects=(thing,)).rendered())
+    assert np.array_equal(picture[14:28, 28:42], wallpaper(5))
+    assert np.array_equal(picture[:28, :28], object_drawing("cup", "red", "wood"))
+
+
+def test_the_same_seed_gives_the_same_samples() -> None:
+    for first, second in zip(SAMPLES, scene_samples(), strict=True):
+        assert (first.question, first.answer, first.boxes) == (
+            second.question,
+            second.answer,
+            second.boxes,
+        )
+        assert np.array_equal(pixels(first), pixels(second))
+
+
+def test_another_seed_gives_other_identifiers_and_scenes() -> None:
+    others = scene_samples(seed=1)
+    assert not {sample.question_id for sample in SAMPLES} & {s.question_id for s in others}
+    assert any(
+        not np.array_equal(pixels(first), pixels(second))
+        for first, second in zip(SAMPLES, others, strict=True)
+    )
+
+
+def test_fewer_samples_are_a_prefix_of_more() -> None:
+    few = scene_samples(per_task=3, tasks=["LogicalObj"])
+    many = scene_samples(per_task=9, tasks=["LogicalObj"])
+    assert [sample.question for sample in few] == [sample.question for sample in many[:3]]
+
+
+def test_question_ids_are_unique_and_one_image_is_one_picture() -> None:
+    assert len({sample.question_id for sample in SAMPLES}) == len(SAMPLES)
+    for first, second in combinations(SAMPLES, 2):
+        if first.image_id == second.image_id:
+            assert first.question != second.question
+            assert np.array_equal(pixels(first), pixels(second))
+
+
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_some_images_are_asked_about_twice(task: str) -> None:
+    counts = Counter(sample.image_id for sample in SAMPLES if sample.task == task)
+    assert Counter(counts.values()) == {2: 6, 1: 12}
+
+
+@pytest.mark.parametrize("task", CHOOSE_TASKS)
+def test_options_stand_in_the_question_once_and_in_balanced_order(task: str) -> None:
+    samples = [sample for sample in SAMPLES if sample.task == task]
+    true_first = 0
+    for sample in samples:
+        assert sample.true_option == sample.answer
+        assert sample.false_option is not None
+        words = sample.question.replace(",", " ").replace("?", " ").split()
+        assert words.count(sample.answer) == words.count(sample.false_option) == 1
+        true_first += words.index(sample.answer) < words.index(sample.false_option)
+    assert true_first == len(samples) / 2
+
+
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_object_names_are_words_of_the_question(task: str) -> None:
+    for sample in scene_samples(tasks=[task]):
+        words = sample.question.replace(",", " ").replace("?", " ").split()
+        assert all(words.count(name) == 1 for name in sample.object_names)
+        assert 1 <= len(sample.boxes) <= len(sample.object_names)
+
+
+def test_answers_of_binary_tasks_are_balanced() -> None:
+    for task in ("ChooseRel", "CompareAttr", "LogicalObj", "QueryAttr"):
+        answers = Counter(sample.answer for sample in SAMPLES if sample.task == task)
+        assert set(answers.values()) == {12}
+
+
+def test_logical_questions_ask_about_things_that_are_there_and_things_that_are_not() -> None:
+    samples = scene_samples(per_task=48, tasks=["LogicalObj"])
+    assert {len(sample.boxes) for sample in samples} == {1, 2}
+    assert all(name in PLURALS.values() for sample in samples for name in sample.object_names)
+
+
+def test_no_two_boxes_of_a_sample_share_a_patch() -> None:
+    for sample in SAMPLES:
+        for one, two in combinations(sample.boxes, 2):
+            rows = abs(one.y // 14 - two.y // 14)
+            columns = abs(one.x // 14 - two.x // 14)
+            assert rows > 1 or columns > 1
+
+
+def test_a_task_without_scenes_is_refused() -> None:
+    with pytest.raises(QuestionError, match="got 'Caption'") as caught:
+        scene_samples(tasks=["Caption"])
+    assert caught.value.reason == "no-scenes"
