@@ -20,12 +20,12 @@ _HOME = {
     "SIGNIFICANT": "mechanisms.bands",
     "SIX_TASKS": "inputs.samples",
     "Sample": "inputs.samples",
+    "agree": "mechanisms.estimates",
     "at_least": "mechanisms.comparisons",
     "average": "mechanisms.estimates",
-    "spread": "mechanisms.estimates",
 }
 
-__all__ = sorted(_HOME)
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

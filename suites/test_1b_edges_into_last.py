@@ -1,6 +1,7 @@
 """Sec. 5, experiment 1: which positions does the last one take its information from?"""
 
 import pytest
+
 from mmflow_bench import MID, NEGLIGIBLE, SIGNIFICANT, SIX_TASKS, at_least
 
 WITHOUT_QUERY_ATTR = [task for task in SIX_TASKS if task != "QueryAttr"]

@@ -1,6 +1,7 @@
 """Sec. 5, experiment 2: the image reaches the question twice, before the question is read."""
 
 import pytest
+
 from mmflow_bench import (
     B1,
     B2,
@@ -9,8 +10,8 @@ from mmflow_bench import (
     NEGLIGIBLE,
     SIGNIFICANT,
     SIX_TASKS,
+    agree,
     average,
-    spread,
 )
 
 TWO_DROP_TASKS = ["ChooseAttr", "ChooseCat", "ChooseRel", "QueryAttr"]
@@ -86,9 +87,9 @@ def test_second_drop_is_smaller(flow, task):
 def test_layers_of_both_drops_are_the_same_in_all_tasks(flow):
     flow.not_for("llama3-llava-next-8b")
     drops = [flow("image -> question", task) for task in SIX_TASKS]
-    first = spread([drop.at(B1).peak_depth for drop in drops])
-    second = spread([drop.at(B2).peak_depth for drop in drops])
-    assert (first <= CONSISTENT) & (second <= CONSISTENT)
+    first = agree([drop.at(B1).peak_depth for drop in drops], within=CONSISTENT)
+    second = agree([drop.at(B2).peak_depth for drop in drops], within=CONSISTENT)
+    assert first & second
 
 
 @pytest.mark.mechanism("imgq-low-only")

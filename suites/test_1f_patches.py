@@ -1,7 +1,8 @@
 """Sec. 6: first the whole image, then the objects that are asked about."""
 
 import pytest
-from mmflow_bench import B1, B2, CONSISTENT, SIX_TASKS, spread
+
+from mmflow_bench import B1, B2, CONSISTENT, SIX_TASKS, agree
 
 TWO_DROP_TASKS = ["ChooseAttr", "ChooseCat", "ChooseRel", "QueryAttr"]
 SMALL_DROP_TASKS = ["CompareAttr", "LogicalObj"]
@@ -45,9 +46,9 @@ def test_each_kind_of_patch_accounts_for_one_drop(flow, task):
 
 @pytest.mark.mechanism("patches-layers-consistent")
 def test_layers_of_both_kinds_are_the_same_in_all_tasks(flow):
-    other = spread([flow("other_patches -> question", task).peak_depth for task in SIX_TASKS])
-    related = spread([flow("related_patches -> question", task).peak_depth for task in SIX_TASKS])
-    assert (other <= CONSISTENT) & (related <= CONSISTENT)
+    other = [flow("other_patches -> question", task).peak_depth for task in SIX_TASKS]
+    related = [flow("related_patches -> question", task).peak_depth for task in SIX_TASKS]
+    assert agree(other, within=CONSISTENT) & agree(related, within=CONSISTENT)
 
 
 @pytest.mark.mechanism("order-oth-rel")

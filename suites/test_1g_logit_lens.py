@@ -4,6 +4,7 @@ Each probability is read by the lens with and without the final norm, which must
 """
 
 import pytest
+
 from mmflow_bench import CHOOSE_TASKS, SIX_TASKS
 
 
@@ -60,7 +61,8 @@ def test_capitalised_answer_comes_late(flow, task):
 def test_lower_case_comes_first_and_capitals_take_over(flow, task):
     lower, upper = flow.lens("noncapitalized", task), flow.lens("capitalized", task)
     lead = lower - upper
-    assert (lower.max >= 0.10) & (lower.onset < upper.onset) & (lead.max > 0) & (lead.final < 0)
+    crosses = (lead.max > 0) & (lead.final < 0)
+    assert (lower.max >= 0.10) & crosses & (lower.onset < upper.onset)
 
 
 @pytest.mark.mechanism("lens-false")

@@ -1,6 +1,7 @@
 """Controls: what must be so on any checkpoint, or the instrument is wrong."""
 
 import pytest
+
 from mmflow_bench import SIX_TASKS
 
 

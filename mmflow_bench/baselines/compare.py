@@ -59,10 +59,8 @@ def _compared(path: str, received: Any, stored: Any, tolerance: float) -> Iterat
             yield from _compared(f"{path}[{i}]", new, old, tolerance)
     elif _is_number(received) and _is_number(stored):
         if not math.isclose(received, stored, rel_tol=1e-9, abs_tol=tolerance):
-            yield (
-                f"{path or 'value'}: baseline {stored:.6g}, received {received:.6g} "
-                f"(tolerance {tolerance:g})"
-            )
+            within = "" if isinstance(stored, int) else f" (tolerance {tolerance:g})"
+            yield f"{path or 'value'}: baseline {stored:.6g}, received {received:.6g}{within}"
     elif received != stored:
         yield f"{path or 'value'}: baseline {stored!r}, received {received!r}"
 

@@ -7,7 +7,9 @@ are missing and would be drawn at random, tokenizers without offsets, pickled co
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -25,9 +27,15 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import (
+    disable_progress_bar,
+    enable_progress_bar,
+    is_progress_bar_enabled,
+)
 
 from mmflow_bench.checkpoints.families import Family, family_of
 from mmflow_bench.checkpoints.fingerprint import fingerprint, hub_commit
+from mmflow_bench.checkpoints.hardware import spare_threads
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
@@ -86,10 +94,8 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
         CheckpointError: Files are missing or of another model, weights are incomplete, the
             tokenizer has no offsets, or the architecture is not one that can be instrumented.
     """
-    if spec.kind == "built":
-        model, processor = _built(spec)
-    else:
-        model, processor = _from_pretrained(spec)
+    with _bars_only_on_a_terminal():
+        model, processor = _built(spec) if spec.kind == "built" else _from_pretrained(spec)
     return assemble_checkpoint(model, processor, spec=spec)
 
 
@@ -112,6 +118,7 @@ def assemble_checkpoint(
     model.eval()
     model.requires_grad_(False)
     family = family_of(model)
+    spare_threads(model.device.type, model.config.get_text_config().hidden_size)
     tokenizer = _fast_tokenizer(processor, spec)
     if family.has_image and not hasattr(processor, "image_processor"):
         raise CheckpointError(
@@ -127,6 +134,19 @@ def assemble_checkpoint(
         fingerprint=identity or fingerprint(spec),
         chat_template=_chat_template(processor, tokenizer, spec),
     )
+
+
+@contextmanager
+def _bars_only_on_a_terminal() -> Iterator[None]:
+    """Keep transformers' progress bars out of logs, as this package's own are."""
+    if sys.stderr.isatty() or not is_progress_bar_enabled():
+        yield
+        return
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        enable_progress_bar()
 
 
 def _built(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:

@@ -14,15 +14,14 @@ from mmflow_bench.reports.environment import environment
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
 def info(is_json: bool) -> None:
     """Show versions, device and store."""
-    import torch
+    from mmflow_bench.checkpoints.hardware import hardware
 
     store = default_cache()
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     about = {
         **environment(),
         "device": resolve_device("auto"),
-        "threads": torch.get_num_threads(),
-        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        **hardware(),
         "store": str(store),
         "store_megabytes": round(size / 1e6, 1),
     }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+INTERRUPTED = 2
+"""pytest's exit code for Ctrl-C, which reaches both processes."""
 VALUED = frozenset(
     {
         "--model",
@@ -45,9 +49,12 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     `mmflow run --model=my-checkpoint -n 2` is `pytest suites/ --model=my-checkpoint -n 2`, also
     where the package is installed and there is no suites/ folder. `mmflow run --help` is pytest's.
     """
-    import pytest
-
-    ctx.exit(int(pytest.main(pytest_arguments(arguments, Path.cwd()))))
+    # A process of its own: pytest rewrites the assertions of modules that are not yet imported.
+    command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
+    try:
+        ctx.exit(subprocess.run(command, check=False).returncode)
+    except KeyboardInterrupt:
+        ctx.exit(INTERRUPTED)
 
 
 def pytest_arguments(arguments: Sequence[str], folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Protocol
 
 
@@ -25,29 +26,23 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Need:
-    """Edges, windows and lens that some mechanisms read of one task."""
+    """Sweeps and lens that some mechanisms read of one task."""
 
-    edges: set[str] = field(default_factory=set)
-    widths: set[str] = field(default_factory=set)
-    """`auto` and `one`; the number of layers is known once the checkpoint is."""
+    sweeps: set[tuple[str, str]] = field(default_factory=set)
+    """(edge, `auto` or `one`); the number of layers is known once the checkpoint is."""
     lens: bool = False
 
     def add(self, reader: Reader) -> None:
         """Add what one mechanism reads."""
-        self.edges |= set(reader.edges)
-        if reader.edges:
-            self.widths |= {"auto", "one"} if reader.widths == "both" else {reader.widths}
+        widths = ("auto", "one") if reader.widths == "both" else (reader.widths,)
+        self.sweeps |= set(product(reader.edges, widths))
         self.lens |= reader.lens
 
     def union(self, other: Need) -> Need:
         """What both read."""
-        return Need(self.edges | other.edges, self.widths | other.widths, self.lens or other.lens)
+        return Need(self.sweeps | other.sweeps, self.lens or other.lens)
 
     def arguments(self, width: int) -> dict[str, Any]:
         """Keyword arguments for `Measurements.ensure`, where `auto` is `width` layers."""
-        widths = {1 if name == "one" else width for name in self.widths}
-        return {
-            "edges": tuple(sorted(self.edges)),
-            "widths": tuple(sorted(widths)),
-            "lens": self.lens,
-        }
+        pairs = {(edge, 1 if name == "one" else width) for edge, name in self.sweeps}
+        return {"pairs": tuple(sorted(pairs)), "lens": self.lens}

@@ -62,7 +62,8 @@ class SweepTable:
     def relative_change(self) -> Float[ndarray, "sample layer"]:
         """(knocked out - clean) / clean, a fraction; negative is a drop (paper, Sec. 4)."""
         base = self.base_probability[:, None]
-        return (self.knockout_probability - base) / base
+        change: Float[ndarray, "sample layer"] = (self.knockout_probability - base) / base
+        return change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -378,9 +378,7 @@ _TEXT_ONLY = (
     ),
 )
 
-_CONTROL = Mechanism(
-    id="", section="1z", statement="", citation="", tier="control", needs="any"
-)
+_CONTROL = Mechanism(id="", section="1z", statement="", citation="", tier="control", needs="any")
 _CONTROLS = (
     replace(
         _CONTROL,

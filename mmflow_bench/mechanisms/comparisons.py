@@ -35,6 +35,8 @@ class Comparison:
     """What must be said beside the verdict."""
     parts: tuple[Comparison, ...] = ()
     """The comparisons that this one combines."""
+    is_conjunction: bool = False
+    """Whether all of `parts` must hold, not only some of them."""
 
     @property
     def p_value(self) -> float | None:
@@ -59,7 +61,7 @@ class Comparison:
 
     def __and__(self, other: Comparison) -> Comparison:
         """Both: holds when both do, fails as soon as one does (intersection-union)."""
-        return both_or_all([*(self.parts or (self,)), *(other.parts or (other,))])
+        return both_or_all([*self._conjuncts, *other._conjuncts])
 
     def __str__(self) -> str:
         """Every estimate with its interval, what it is compared with, and its curve."""
@@ -69,6 +71,10 @@ class Comparison:
     def __repr__(self) -> str:
         """As `str`: this is what pytest shows of a failed assertion."""
         return f"<{self}>"
+
+    @property
+    def _conjuncts(self) -> tuple[Comparison, ...]:
+        return self.parts if self.is_conjunction else (self,)
 
     def _shown(self) -> Sequence[Comparison]:
         if not self.parts:
@@ -92,6 +98,7 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
         p_fail=min(part.p_fail for part in parts),
         qualifier=shown.qualifier,
         parts=tuple(parts),
+        is_conjunction=True,
     )
 
 
@@ -118,6 +125,6 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
         threshold=shown.threshold,
         p_hold=p_hold,
         p_fail=p_fail,
-        qualifier=f"{required} of {count}",
+        qualifier="" if required == count else f"{required} of {count}",
         parts=tuple(ranked),
     )

@@ -35,9 +35,7 @@ def whole_curve_equivalence(
         return _comparison(described, Known(extreme, Interval(np.nan, np.nan)), None, margin)
     draws = means.curves(bootstrap_weights(images))[:, columns]
     spread = deviations(mean, draws, images=images)
-    test = equivalence(
-        mean, spread, margin=margin, alpha=described.alpha, floor=described.floor
-    )
+    test = equivalence(mean, spread, margin=margin, alpha=described.alpha, floor=described.floor)
     known = Known(extreme, Interval(float(test.low.min()), float(test.high.max())))
     return _comparison(described, known, test, margin)
 
@@ -58,6 +56,7 @@ def _comparison(
         threshold=f"+-{formatted(margin, described.unit)}",
         p_hold=test.p_inside if test else 1.0,
         p_fail=test.p_outside if test else 1.0,
+        qualifier=described.caution,
     )
 
 

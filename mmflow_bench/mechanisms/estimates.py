@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.comparisons import Comparison, at_least
 from mmflow_bench.mechanisms.regions import (
     Evidence,
     Region,
@@ -31,6 +32,8 @@ from mmflow_bench.statistics.resampling import ImageStatistic, joined
 
 FEWEST_IMAGES = 2
 """One image says nothing about others."""
+FEW_IMAGES = 10
+"""With fewer, verdicts stand but are marked: resampling so few covers too little."""
 
 
 class Kind(Enum):
@@ -81,6 +84,12 @@ class Estimate:
     def replicates(self) -> Float[ndarray, "draw"] | None:
         """Its bootstrap replicates, in the same draws of images as any other's of these images."""
         return None if isinstance(self.source, Known) else self.source.replicates()
+
+    @property
+    def caution(self) -> str:
+        """What a reader must know beside a verdict on this estimate."""
+        is_small = isinstance(self.source, ImageStatistic) and len(self.source.images) < FEW_IMAGES
+        return "few images" if is_small else ""
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -212,7 +221,6 @@ def combined(
     *,
     name: str,
     unit: str,
-    kind: Kind | None = None,
     floor: float | None = None,
 ) -> Estimate:
     """A function of paired estimates, on the same draws of images.
@@ -222,7 +230,6 @@ def combined(
         parts: At least one estimate that is not a known interval.
         name: What is estimated.
         unit: Its unit.
-        kind: Which interval suits it; places stay places.
         floor: How exactly it is known; as the first part when None.
 
     Raises:
@@ -234,7 +241,8 @@ def combined(
         raise TypeError("estimates that are resampled, got a known interval; compare it as it is")
     twins = [part.twin or part for part in parts]
     has_twin = any(part.twin for part in parts)
-    is_place = any(part.kind is Kind.PLACE for part in parts)
+    kinds = {part.kind for part in parts}
+    of_parts = next(k for k in (Kind.PLACE, Kind.CENTRE, Kind.SMOOTH) if k in kinds)
     shown = next((part.curve for part in parts if part.curve), None)
     return Estimate(
         source=joined(function, statistics),
@@ -242,12 +250,10 @@ def combined(
         unit=unit,
         n=min(part.n for part in parts),
         alpha=parts[0].alpha,
-        kind=kind or (Kind.PLACE if is_place else Kind.SMOOTH),
+        kind=of_parts,
         curve=shown,
         floor=parts[0].floor if floor is None else floor,
-        twin=combined(function, twins, name=name, unit=unit, kind=kind, floor=floor)
-        if has_twin
-        else None,
+        twin=combined(function, twins, name=name, unit=unit, floor=floor) if has_twin else None,
     )
 
 
@@ -257,10 +263,15 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     return combined(_mean, estimates, name=name, unit=estimates[0].unit)
 
 
-def spread(estimates: Sequence[Estimate]) -> Estimate:
-    """Largest minus smallest of several estimates, paired by image."""
-    name = f"range over {len(estimates)} of {estimates[0].name}"
-    return combined(_range, estimates, name=name, unit=estimates[0].unit)
+def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
+    """Whether no two of several estimates differ by more than `within`, paired by image.
+
+    Asked pair by pair: the range of several noisy numbers is larger than that of what they
+    estimate, the difference of two is not. All pairs must be shown to be close; that some pair is
+    not is tested with Bonferroni's correction.
+    """
+    pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
+    return at_least(len(pairs), pairs)
 
 
 def _widened(estimate: Estimate) -> Estimate:
@@ -271,10 +282,6 @@ def _widened(estimate: Estimate) -> Estimate:
 
 def _mean(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
     return np.asarray(np.mean(values, axis=0))
-
-
-def _range(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
-    return np.asarray(np.max(values, axis=0) - np.min(values, axis=0))
 
 
 def _against(

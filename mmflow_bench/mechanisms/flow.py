@@ -168,9 +168,7 @@ class Flow:
     def first_token_share(self, task: str) -> Estimate:
         """The share of answers that begin with the commonest first token of the task."""
         self._require_samples(task)
-        table = self._measurements.sweep(
-            task, "question->last", width=self.width, method="masked"
-        )
+        table = self._measurements.sweep(task, "question->last", width=self.width, method="masked")
         counts = np.unique(table.answer_token_ids, return_counts=True)[1]
         if not len(counts):
             raise NotApplicable(f"the first answer tokens of {task} are not known")

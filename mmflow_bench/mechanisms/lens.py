@@ -7,7 +7,7 @@ the verdict is `instrument-dependent` (docs/decisions/006).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -102,14 +102,16 @@ class LensCurve:
         place = {question: i for i, question in enumerate(other.question_ids)}
         kept = [i for i, question in enumerate(self.question_ids) if question in place]
         theirs = [place[self.question_ids[i]] for i in kept]
-        both = self.twin is not None and other.twin is not None
+        twin = None
+        if self.twin is not None and other.twin is not None:
+            twin = self.twin._with(other.twin, function, sign)
         return replace(
             self,
             name=f"{self.name} {sign} {other.name}",
             values=function(self.values[kept], other.values[theirs]),
             question_ids=tuple(self.question_ids[i] for i in kept),
             image_ids=tuple(self.image_ids[i] for i in kept),
-            twin=self.twin._with(other.twin, function, sign) if both else None,
+            twin=twin,
         )
 
     def _estimate(self, what: str, statistic: Callable[[LensCurve], Statistic]) -> Estimate:

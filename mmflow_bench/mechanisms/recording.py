@@ -36,5 +36,12 @@ _ORDER = (Verdict.FAILS, Verdict.INSTRUMENT_DEPENDENT, Verdict.INCONCLUSIVE, Ver
 
 
 def least_favourable(comparisons: list[Comparison]) -> Comparison:
-    """The one with the worst verdict, and among equals the one that holds least clearly."""
-    return min(comparisons, key=lambda one: (_ORDER.index(one.verdict), -one.p_hold, one.p_fail))
+    """The one with the worst verdict, and among equals the one that holds least clearly.
+
+    What holds beyond doubt is equally clear; of such the last is shown, since mechanisms name what
+    they presuppose before what they claim.
+    """
+    return min(
+        reversed(comparisons),
+        key=lambda one: (_ORDER.index(one.verdict), -round(one.p_hold, 3), round(one.p_fail, 3)),
+    )

@@ -21,6 +21,8 @@ from mmflow_bench.statistics.intervals import Correction, Interval, confidence_b
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.estimates import Estimate
 
+ROUNDING = 1e-9
+NO_CORRECTION = Correction()
 PERCENT_UNITS = frozenset({"fraction", "probability"})
 
 
@@ -42,7 +44,9 @@ class Region:
             return f">= {formatted(self.least, unit)}, {self.sign} {low}"
         if self.sign == "..":
             return f"{low}..{high}"
-        return f"+-{high}" if self.sign == "+-" else f"{self.sign} {high if '<' in self.sign else low}"
+        if self.sign == "+-":
+            return f"+-{high}"
+        return f"{self.sign} {high if '<' in self.sign else low}"
 
     @property
     def ceiling(self) -> float:
@@ -60,7 +64,7 @@ class Evidence:
     undefined: float = 0.0
     """Share of the draws of images on which the estimate does not exist."""
     replicates: Float[ndarray, "draw"] = field(default_factory=lambda: np.empty(0))
-    correction: Correction = Correction()
+    correction: Correction = NO_CORRECTION
     is_place: bool = False
     """The region must hold the mass of the replicates, not the interval."""
     floor: float = 0.0
@@ -82,6 +86,7 @@ def decide(estimate: Estimate, region: Region) -> Comparison:
         threshold=region.text(estimate.unit),
         p_hold=p_hold,
         p_fail=p_fail,
+        qualifier=estimate.caution,
     )
 
 
@@ -140,12 +145,10 @@ def _by_absence(evidence: Evidence, alpha: float) -> tuple[Verdict, float, float
 
 
 def _by_mass(evidence: Evidence, region: Region, alpha: float) -> tuple[Verdict, float, float]:
-    draws = evidence.replicates
-    is_in = (draws >= region.low) & (draws <= region.high)
-    if region.sign in {"<", ">"}:
-        is_in = (draws > region.low) & (draws < region.high)
-    p_hold = 1 - float(is_in.mean())
-    p_fail = float(is_in.mean())
+    # Places are multiples of 1 / layers, whose differences are off by rounding.
+    draws, slack = evidence.replicates, -ROUNDING if region.sign in {"<", ">"} else ROUNDING
+    mass = float(((draws >= region.low - slack) & (draws <= region.high + slack)).mean())
+    p_hold, p_fail = 1 - mass, mass
     if min(p_hold, p_fail) > alpha:
         return Verdict.INCONCLUSIVE, p_hold, p_fail
     return (Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS), p_hold, p_fail

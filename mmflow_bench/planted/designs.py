@@ -79,8 +79,8 @@ BASE = Design(
     transfer_layers=range(13, 34),
     direct_layer=20,
     case_changes=(
-        *((layer, 0.06) for layer in range(22, 28)),
-        *((layer, 0.13) for layer in range(28, 34)),
+        *((layer, 0.08) for layer in range(22, 28)),
+        *((layer, 0.14) for layer in range(28, 34)),
         (34, 0.3),
         (35, 0.4),
         (36, 0.5),

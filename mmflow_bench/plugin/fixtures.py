@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,8 +52,9 @@ def flow(
 
     run = run_of(request.config)
     marker = request.node.get_closest_marker("mechanism")
-    minimum = marker.kwargs.get("minimum_accuracy", MINIMUM_ACCURACY) if marker else None
-    guarded = GuardedMeasurements(mmflow_measurements, minimum or MINIMUM_ACCURACY)
+    asked = marker.kwargs if marker else {}
+    minimum = asked.get("minimum_accuracy", MINIMUM_ACCURACY)
+    guarded = GuardedMeasurements(mmflow_measurements, minimum)
     recorder = Recorder()
     request.node.stash[RECORDER] = recorder
     token = current_recorder.set(recorder)
@@ -105,7 +106,7 @@ def _opened(run: Run, slug: str) -> PlannedMeasurements:
     if slug in run.broken:
         pytest.fail(run.broken[slug], pytrace=False)
     choose_accelerator(run)
-    bar = MeasuringBar(_terminal(run))
+    bar = _bar(run)
     try:
         measurements = _open(run, slug, bar)
     except MMFlowError as error:
@@ -142,10 +143,12 @@ def _open(run: Run, slug: str, bar: MeasuringBar) -> Any:
     return Measurements.open(spec, progress=bar, **arguments)
 
 
-def _terminal(run: Run) -> Any:
-    """The terminal behind pytest's capturing, or None on a worker."""
-    if run.worker is not None or not sys.__stderr__:
-        return None
+def _bar(run: Run) -> MeasuringBar:
+    """A bar on the terminal of this run; on a worker it draws nothing."""
     reporter = run.config.pluginmanager.get_plugin("terminalreporter")
-    # pytest replaces file descriptors 1 and 2 while a test runs; its writer holds the real one.
-    return reporter._tw._file if reporter is not None else None
+    if run.worker is not None or reporter is None:
+        return MeasuringBar(None)
+    capture = run.config.pluginmanager.get_plugin("capturemanager")
+    # While a test runs, pytest's own writer is captured like everything else.
+    visibly = capture.global_and_fixture_disabled if capture is not None else nullcontext
+    return MeasuringBar(reporter._tw._file, visibly=visibly)

@@ -99,7 +99,7 @@ class PlannedMeasurements:
 
     def _ensure_planned(self, task: str) -> None:
         need = self._plan.of(self._model, task)
-        if need.edges or need.lens:
+        if need.sweeps or need.lens:
             self._measurements.ensure(task, methods=("masked",), **need.arguments(self.width))
 
     @contextmanager

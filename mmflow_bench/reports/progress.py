@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TextIO
 
 
@@ -11,9 +13,22 @@ class MeasuringBar:
     Without a terminal it does nothing at all, so that logs and captured output stay clean.
     """
 
-    def __init__(self, file: TextIO | None) -> None:
-        """Draw on `file` if it is a terminal."""
-        self._file = file if file is not None and file.isatty() else None
+    def __init__(
+        self,
+        file: TextIO | None,
+        *,
+        visibly: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Draw on `file` if it is a terminal.
+
+        Args:
+            file: Where to draw; nowhere when None.
+            visibly: Makes a context in which `file` reaches the screen, for runs that capture it.
+        """
+        with visibly():
+            self._file = file if file is not None and file.isatty() else None
+        self._visibly = visibly
+        self._shown = ExitStack()
         self._progress: Any = None
         self._bars: dict[str, Any] = {}
 
@@ -22,6 +37,7 @@ class MeasuringBar:
         if self._file is None:
             return
         if self._progress is None:
+            self._shown.enter_context(self._visibly())
             self._progress = self._started(self._file)
         if label not in self._bars:
             self._bars[label] = self._progress.add_task(label, total=total)
@@ -31,6 +47,7 @@ class MeasuringBar:
         """Remove the bars; a later call starts new ones."""
         if self._progress is not None:
             self._progress.stop()
+            self._shown.close()
         self._progress, self._bars = None, {}
 
     @staticmethod

@@ -209,6 +209,6 @@ def _summary(rows: Sequence[MechanismRow]) -> Text:
     compared = sum(row.baseline in {"same", "drift"} for row in rows)
     drifted = sum(row.baseline == "drift" for row in rows)
     if compared:
-        line.append(f"; baseline: {compared - drifted} as stored")
+        line.append(f"\nbaseline: {compared - drifted} as stored")
         line.append(f", {drifted} drifted" if drifted else "", style="bold red")
     return line

@@ -14,9 +14,6 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtr, ndtri
 
-FEW = 10
-"""With fewer replicates than this on one side, a tail is read off a normal curve instead."""
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -91,8 +88,9 @@ def confidence_below(
         floor: The replicates are known no more exactly than this.
     """
     count = int((replicates < threshold).sum())
-    if FEW <= count <= len(replicates) - FEW:
+    if 0 < count < len(replicates):
         return correction.alpha(float(ndtri(count / len(replicates))))
+    # Beyond all replicates: their normal curve tells far from very far, as Holm's step needs.
     spread = max(float(replicates.std()), floor / 2)
     distance = threshold - float(replicates.mean())
     if spread == 0:

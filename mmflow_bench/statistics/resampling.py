@@ -33,9 +33,10 @@ def bootstrap_weights(images: int) -> Weights:
     generator = np.random.default_rng([SEED, images])
     drawn = generator.integers(images, size=(DRAWS, images))
     cells = drawn + images * np.arange(DRAWS)[:, None]
-    weights = np.bincount(cells.ravel(), minlength=DRAWS * images).astype(float)
+    counts = np.bincount(cells.ravel(), minlength=DRAWS * images)
+    weights: Weights = counts.reshape(DRAWS, images).astype(float)
     weights.setflags(write=False)
-    return weights.reshape(DRAWS, images)
+    return weights
 
 
 @lru_cache(maxsize=8)
@@ -43,7 +44,7 @@ def jackknife_weights(images: int) -> Weights:
     """All images but one, or but one group, for every image or group."""
     groups = min(images, JACKKNIFE_GROUPS)
     left_out = np.arange(images)[None, :] % groups == np.arange(groups)[:, None]
-    weights = 1.0 - left_out
+    weights: Weights = 1.0 - left_out
     weights.setflags(write=False)
     return weights
 
@@ -136,16 +137,14 @@ class ImageMeans:
         """
         first, second = np.split(self._totals(weights), 2, axis=1)
         whole = _ratio(first + second)
-        one, other = (
-            np.where(half[:, -1:] > 0, _ratio(half), whole) for half in (first, second)
-        )
+        one, other = (np.where(half[:, -1:] > 0, _ratio(half), whole) for half in (first, second))
         return one, other
 
     def _totals(self, weights: Weights) -> Float[ndarray, "draw column"]:
         for known, totals in self._known:
             if known is weights:
                 return totals
-        totals = weights @ self._table
+        totals = np.asarray(weights @ self._table)
         # A mechanism asks several things of one curve, always on the same matrices of weights.
         self._known = [*self._known[-2:], (weights, totals)]
         return totals
@@ -153,7 +152,7 @@ class ImageMeans:
 
 def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return totals[:, :-1] / totals[:, -1:]
+        return np.asarray(totals[:, :-1] / totals[:, -1:])
 
 
 def _halves(images: Sequence[str]) -> Bool[ndarray, "image"]:

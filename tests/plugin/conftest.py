@@ -7,18 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mmflow_bench.mechanisms.flow
 import pyarrow.parquet  # noqa: F401
 import pytest
 
 # pytester forgets what an inner run has imported: what every run needs is imported once, out here.
 import mmflow_bench.baselines.extension
+import mmflow_bench.mechanisms.flow
 import mmflow_bench.plugin.closing
 import mmflow_bench.reports.folder
 import mmflow_bench.reports.results
 import mmflow_bench.reports.terminal  # noqa: F401
-
-pytest_plugins = ("pytester",)
 
 MEASURED = Path(__file__).with_name("measured.py.txt")
 

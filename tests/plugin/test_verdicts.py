@@ -103,6 +103,13 @@ def test_a_task_that_is_not_mastered_has_no_verdict(project, results, behave, be
     assert not (project.path / "ensured.jsonl").exists()
 
 
+def test_a_mechanism_may_ask_for_less_accuracy(project, behave):
+    behave(correct=30)
+    suite = project.path / "test_suite.py"
+    suite.write_text(suite.read_text().replace('-drop")', '-drop", minimum_accuracy=0.0)'))
+    project.runpytest_inprocess().assert_outcomes(passed=4)
+
+
 def test_unscored_samples_are_listed_by_reason(project, behave):
     behave(unscored={"missing-image": 2})
     run_result = project.runpytest_inprocess()

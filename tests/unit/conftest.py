@@ -53,7 +53,8 @@ def byte_level_tokenizer() -> Tokenizer:
 def sentencepiece_tokenizer() -> Tokenizer:
     """As Llama-2 and Vicuna: spaces become part of words, unknown characters fall to bytes."""
     trained = Tokenizer(models.BPE(unk_token="<unk>"))
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    words = [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+    trained.pre_tokenizer = pre_tokenizers.Sequence(words)
     single_bytes = [f"<0x{byte:02X}>" for byte in range(256)]
     trained.train_from_iterator(
         CORPUS, BpeTrainer(vocab_size=400, special_tokens=[*SPECIAL, *single_bytes])

@@ -23,6 +23,10 @@ def test_the_received_tolerance_does_not_count():
     assert lines(estimate=-0.5, tolerance=1.0)
 
 
+def test_a_count_has_no_tolerance_to_speak_of():
+    assert lines(n=39) == ["n: baseline 40, received 39"]
+
+
 def test_a_verdict_must_be_the_same():
     assert lines(verdict="fails") == ["verdict: baseline 'holds', received 'fails'"]
 

@@ -129,3 +129,10 @@ def test_a_gguf_file_that_is_none_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("model.gguf").write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match=r"model\.gguf"):
         load(tmp_path)
+
+
+def test_a_log_is_not_filled_with_progress_bars(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load(folder)
+    assert "%|" not in capfd.readouterr().err

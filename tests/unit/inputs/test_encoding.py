@@ -50,7 +50,7 @@ def a_sample(**changes: Any) -> Sample:
             true_option="red",
             false_option="blue",
             object_names=("cup",),
-            boxes=(Box(x=0, y=0, width=20, height=20),),
+            boxes=(Box(x=0.0, y=0.0, width=20.0, height=20.0),),
             image=Image.new("RGB", (60, 40), "gray"),
         ),
         **changes,
@@ -154,7 +154,7 @@ def test_the_question_is_found_after_captions_that_quote_it(text_checkpoint: Bui
         ({"image": None}, True, "missing-image"),
         ({}, False, "missing-caption"),
         ({"caption": "a <s> cup"}, False, "special-token-in-text"),
-        ({"boxes": (Box(x=50, y=0, width=20, height=9),)}, True, "box-outside-image"),
+        ({"boxes": (Box(x=50.0, y=0.0, width=20.0, height=9.0),)}, True, "box-outside-image"),
         ({"image_width": 15, "image_height": 10}, True, "box-outside-image"),
     ],
 )
@@ -173,9 +173,11 @@ def test_what_cannot_be_measured_is_refused_with_a_reason(
 
 def test_boxes_follow_a_resized_copy_of_their_image(image_checkpoint: Build) -> None:
     sample = a_sample(
-        image_width=120, image_height=160, boxes=(Box(x=60, y=80, width=60, height=40),)
+        image_width=120, image_height=160, boxes=(Box(x=60.0, y=80.0, width=60.0, height=40.0),)
     )
-    assert encode(sample, image_checkpoint()).boxes == (Box(x=30, y=20, width=30, height=10),)
+    assert encode(sample, image_checkpoint()).boxes == (
+        Box(x=30.0, y=20.0, width=30.0, height=10.0),
+    )
 
 
 def test_another_image_takes_the_place_of_the_samples_own(image_checkpoint: Build) -> None:

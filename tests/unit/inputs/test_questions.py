@@ -111,7 +111,7 @@ def test_a_published_row_becomes_a_sample(tmp_path: Path, images: Path) -> None:
         true_option="empty",
         false_option="full",
         object_names=("jar",),
-        boxes=(Box(x=253, y=291, width=60, height=105),),
+        boxes=(Box(x=253.0, y=291.0, width=60.0, height=105.0),),
         image=images / "2390560.jpg",
         image_width=375,
         image_height=500,
@@ -123,7 +123,7 @@ def test_an_object_without_a_box_keeps_its_name(tmp_path: Path) -> None:
     (sample,) = read_questions(write_csv(tmp_path, LOGICAL)).samples
     assert sample.task == "LogicalObj"
     assert sample.object_names == ("grass", "mud")
-    assert sample.boxes == (Box(x=32, y=312, width=214, height=147),)
+    assert sample.boxes == (Box(x=32.0, y=312.0, width=214.0, height=147.0),)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_bad_row_is_counted_with_its_reason_and_spoils_no_other(
 def test_a_box_one_pixel_over_the_edge_is_cut(tmp_path: Path) -> None:
     over = ATTRIBUTE | {"central object w": "123", "central object y": "-1"}
     (sample,) = read_questions(write_csv(tmp_path, over)).samples
-    assert sample.boxes == (Box(x=253, y=0, width=122, height=104),)
+    assert sample.boxes == (Box(x=253.0, y=0.0, width=122.0, height=104.0),)
 
 
 def test_an_id_is_used_once(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_file_that_is_unusable_as_a_whole_says_why(
 
 def test_a_json_line_becomes_a_sample(tmp_path: Path, images: Path) -> None:
     (sample,) = read_questions(write_lines(tmp_path, LINE), images=images).samples
-    assert sample.boxes == (Box(x=253, y=291, width=60, height=105.5),)
+    assert sample.boxes == (Box(x=253.0, y=291.0, width=60.0, height=105.5),)
     assert sample.object_names == ("jar",)
     assert (sample.true_option, sample.caption) == ("empty", "a jar.")
     assert sample.image == images / "42.png"
@@ -316,7 +316,7 @@ def test_the_sample_fingerprint_follows_everything_that_it_says(changes: dict[st
         question="Is the jar full or empty?",
         answer="empty",
         object_names=("jar",),
-        boxes=(Box(x=1, y=2, width=3, height=4),),
+        boxes=(Box(x=1.0, y=2.0, width=3.0, height=4.0),),
         image=Image.new("RGB", (4, 3)),
     )
     assert sample_fingerprint(sample) == sample_fingerprint(replace(sample))

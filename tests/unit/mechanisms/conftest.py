@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
@@ -40,6 +41,8 @@ class Known:
     self_loop: int | None = None
     lower: str = "moved"
     upper_bump: float = 0.0
+    first_amount: float = CONTEXT
+    caption_read: frozenset[int] = frozenset()
 
     def lost(self, edge: str, window: range) -> float:
         """Logits of the answer that are lost when an edge is cut in a window."""
@@ -48,6 +51,8 @@ class Known:
         share = len(set(window) & set(self.read)) / len(self.read)
         if edge == "last->last":
             return everything if self.self_loop in window else 0.0
+        if source == "caption":
+            return everything * len(set(window) & self.caption_read) / 6
         if target == "last":
             part = {"question": 1.0, "image": self.direct}.get(source, 0.0)
             if self.reader != "question":
@@ -57,7 +62,7 @@ class Known:
             return 0.0
         lost = 0.0
         for amount, layer, patches in (
-            (CONTEXT, self.first, self.first_from),
+            (self.first_amount, self.first, self.first_from),
             (ATTRIBUTE, self.second, self.second_from),
         ):
             if layer in window and source in {"image", patches}:
@@ -69,6 +74,8 @@ class Known:
         depth = np.arange(LAYERS + 1)
         written = np.clip((depth - self.read[0]) / len(self.read), 0, 1) * (CONTEXT + ATTRIBUTE)
         moved = np.interp(depth, [35, 39], [0, 1])
+        if self.lower == "nothing":
+            written = np.zeros(LAYERS + 1)
         if self.lower == "never":
             moved = np.ones(LAYERS + 1)
         if self.lower == "kept":
@@ -100,6 +107,9 @@ KNOWN: Mapping[str, Known] = {
     "no_lower": replace(BASE, lower="never"),
     "lower_kept": replace(BASE, lower="kept"),
     "upper_early": replace(BASE, upper_bump=2.5),
+    "nothing": replace(BASE, first=None, second=None, reader="nobody", lower="nothing"),
+    "captions": replace(BASE, caption_read=frozenset(range(2, 8))),
+    "weak_stage1": replace(BASE, first_amount=1.5),
 }
 
 
@@ -132,10 +142,8 @@ class SyntheticMeasurements:
         generator = np.random.default_rng([len(edge), SIX_TASKS.index(task), self.n, width])
         wrong = "image" if self.captions else "caption"
         n = 0 if wrong in edge or (self.captions and "patches" in edge) else self.n
-        edge_known = edge.replace("caption->last", "image->last")
-        lost = np.array(
-            [self.known.lost(edge_known, layer_window(c, width, LAYERS)) for c in range(LAYERS)]
-        )
+        windows = [layer_window(center, width, LAYERS) for center in range(LAYERS)]
+        lost = np.array([self.known.lost(edge, window) if n else 0.0 for window in windows])
         full = CONTEXT + ATTRIBUTE
         scale = np.exp(self.spread * generator.standard_normal((n, 1)))
         kept = np.exp(full - np.minimum(full, lost * scale))

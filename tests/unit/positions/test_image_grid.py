@@ -12,12 +12,13 @@ from mmflow_bench.positions.image_grid import patches_overlapping
 def grid(
     *, scale: float = 1.0, offset: float = 0.0, processed: int = 28, patch_size: int = 7
 ) -> ImageGeometry:
-    axis = Axis(original=100, scale=scale, offset=offset, processed=processed)
+    axis = Axis(original=100, scale=scale, offset=float(offset), processed=processed)
     return ImageGeometry(horizontal=axis, vertical=axis, patch_size=patch_size, leading_tokens=0)
 
 
 def patches(geometry: ImageGeometry, *boxes: tuple[float, float, float, float]) -> list[int]:
-    found = [Box(x=x, y=y, width=w, height=h) for x, y, w, h in boxes]
+    edges = [map(float, box) for box in boxes]
+    found = [Box(x=x, y=y, width=w, height=h) for x, y, w, h in edges]
     return sorted(patches_overlapping(found, geometry))
 
 

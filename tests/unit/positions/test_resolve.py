@@ -28,7 +28,7 @@ def a_sample(**changes: Any) -> Sample:
             true_option="red",
             false_option="blue",
             object_names=("cup",),
-            boxes=(Box(x=0, y=0, width=10, height=10),),
+            boxes=(Box(x=0.0, y=0.0, width=10.0, height=10.0),),
             image=Image.new("RGB", (40, 40), "gray"),
         ),
         **changes,
@@ -90,7 +90,7 @@ def test_related_patches_follow_the_box(checkpoint: LoadedCheckpoint) -> None:
     _, roles = resolved(a_sample(), checkpoint)
     first = roles[Role.IMAGE][0]
     assert roles[Role.RELATED_PATCHES] == (first,)
-    _, moved = resolved(a_sample(boxes=(Box(x=31, y=31, width=9, height=9),)), checkpoint)
+    _, moved = resolved(a_sample(boxes=(Box(x=31.0, y=31.0, width=9.0, height=9.0),)), checkpoint)
     assert moved[Role.RELATED_PATCHES] == (first + 15,)
 
 
@@ -120,7 +120,11 @@ def test_tiles_have_an_image_role_and_no_patches_yet(tiled_checkpoint: LoadedChe
         ({"object_names": ("mug",)}, Role.OBJECTS, "phrase-not-in-question"),
         ({"object_names": ("mug",)}, Role.QUESTION_WITHOUT_OBJECTS, "phrase-not-in-question"),
         ({"boxes": ()}, Role.RELATED_PATCHES, "no-boxes"),
-        ({"boxes": (Box(x=0, y=0, width=40, height=40),)}, Role.OTHER_PATCHES, "empty-role"),
+        (
+            {"boxes": (Box(x=0.0, y=0.0, width=40.0, height=40.0),)},
+            Role.OTHER_PATCHES,
+            "empty-role",
+        ),
         ({"image": Image.new("RGB", (400, 40))}, Role.RELATED_PATCHES, "empty-role"),
         ({}, Role.NEWLINE, "no-newlines"),
         ({}, Role.CAPTION, "no-caption"),

@@ -1,0 +1,93 @@
+"""Statistics as functions of image weights: paired, deterministic, indifferent to order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmflow_bench.statistics.resampling import (
+    DRAWS,
+    ImageMeans,
+    ImageStatistic,
+    bootstrap_weights,
+    jackknife_weights,
+    joined,
+)
+
+
+def first_layer(means):
+    return ImageStatistic(means.images, lambda weights: means.curves(weights)[:, 0])
+
+
+def test_draws_are_as_large_as_the_sample_and_the_same_every_time():
+    weights = bootstrap_weights(17)
+    assert weights.shape == (DRAWS, 17)
+    assert (weights.sum(axis=1) == 17).all()
+    bootstrap_weights.cache_clear()
+    assert (bootstrap_weights(17) == weights).all()
+
+
+def test_many_images_are_left_out_in_groups_that_cover_all():
+    weights = jackknife_weights(1000)
+    assert weights.shape == (200, 1000)
+    assert ((1 - weights).sum(axis=0) == 1).all()
+
+
+@given(sizes=st.lists(st.integers(1, 4), min_size=2, max_size=8), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_a_draw_is_the_mean_over_the_samples_of_the_drawn_images(sizes, seed):
+    generator = np.random.default_rng(seed)
+    ids = [f"image{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    values = generator.standard_normal((len(ids), 3))
+    means = ImageMeans(values, ids)
+    weights = bootstrap_weights(len(sizes))
+    drawn = [
+        values[k]
+        for i, times in enumerate(weights[0].astype(int))
+        for _ in range(times)
+        for k, image in enumerate(ids)
+        if image == means.images[i]
+    ]
+    assert means.curves(weights)[0] == pytest.approx(np.mean(drawn, axis=0))
+
+
+def test_the_order_of_samples_is_irrelevant():
+    generator = np.random.default_rng(0)
+    values, ids = generator.standard_normal((30, 5)), [f"image{i // 2}" for i in range(30)]
+    order = generator.permutation(30)
+    one = ImageMeans(values, ids)
+    other = ImageMeans(values[order], [ids[i] for i in order])
+    weights = bootstrap_weights(15)
+    assert one.curves(weights) == pytest.approx(other.curves(weights))
+    assert one.halves(weights)[0] == pytest.approx(other.halves(weights)[0])
+
+
+def test_halves_share_no_image_and_make_up_the_whole():
+    values = np.eye(10)
+    means = ImageMeans(values, [f"image{i}" for i in range(10)])
+    first, second = means.halves(np.ones((1, 10)))
+    assert ((first > 0) != (second > 0)).all()
+    assert (first + second) / 2 == pytest.approx(means.curves(np.ones((1, 10))))
+
+
+def test_a_draw_without_images_of_one_half_uses_the_whole():
+    means = ImageMeans(np.eye(2), ["a", "b"])
+    first, second = means.halves(np.array([[2.0, 0.0]]))
+    assert first == pytest.approx(second)
+
+
+def test_equal_samples_have_no_difference_in_any_draw():
+    means = ImageMeans(np.random.default_rng(0).standard_normal((20, 1)), list("abcdefghij") * 2)
+    difference = joined(np.subtract, [first_layer(means), first_layer(means)])
+    assert np.abs(difference.replicates()).max() == 0
+
+
+def test_statistics_of_different_images_are_drawn_from_the_images_of_both():
+    generator = np.random.default_rng(0)
+    one = ImageMeans(generator.standard_normal((20, 1)), [f"image{i}" for i in range(20)])
+    other = ImageMeans(generator.standard_normal((20, 1)), [f"image{i}" for i in range(10, 30)])
+    difference = joined(np.subtract, [first_layer(one), first_layer(other)])
+    assert len(difference.images) == 30
+    assert difference.value == pytest.approx(one.mean[0] - other.mean[0])
+    independent = joined(np.subtract, [first_layer(one), first_layer(one)])
+    assert difference.replicates().std() > independent.replicates().std()
