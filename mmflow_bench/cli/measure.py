@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mmflow_bench.cli.counts import echo_counts
 from mmflow_bench.cli.options import WINDOW, Parsed, measuring_options, open_measurements
 from mmflow_bench.measurements.settings import matches, parse_globs
 
@@ -30,9 +31,4 @@ def measure(mechanisms: tuple[str, ...], window: int | None, **options: Any) -> 
             if is_read and matches(mechanism.id, mechanisms or ()):
                 need.add(mechanism)
         measurements.ensure(task, **need.arguments(window or measurements.width))
-        count = measurements.accuracy(task)
-        unscored = ", ".join(f"{why} {n}" for why, n in sorted(count.unscored.items()))
-        click.echo(
-            f"{task}: {count.correct} of {count.scored} answered correctly"
-            + (f"; unscored: {unscored}" if unscored else "")
-        )
+    echo_counts(measurements)

@@ -25,6 +25,8 @@ def positions(output: Path | None, **options: Any) -> None:
     A sample that cannot be encoded is counted on standard error and has no line.
     """
     measurements = open_measurements(options | {"cache": "off"})
+    for row in measurements.samples.unreadable:
+        click.echo(f"unscored ({row.reason}): {row.message}", err=True)
     samples = (s for task in measurements.tasks for s in measurements.samples.of(task))
     lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples))
     if output is None:

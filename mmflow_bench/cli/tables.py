@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmflow_bench.cli.counts import echo_counts
 from mmflow_bench.cli.options import (
     KEEP_INCORRECT,
     OUTPUT,
@@ -61,6 +62,7 @@ def sweep(
     names = [str(Edge.parse(edge)) for edge in edges]
     measurements = open_measurements(options, keep_incorrect=keep_incorrect)
     _write(sweep_rows(measurements, edges=names, method=method, width=window), output)
+    echo_counts(measurements, asked=names, to_error=True)
 
 
 @click.command()
@@ -70,10 +72,12 @@ def sweep(
 def lens(keep_incorrect: bool, output: Path | None, **options: Any) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
     _check_output(output)
+    from mmflow_bench.measurements.plan import LENS_SCOPE
     from mmflow_bench.measurements.tables import lens_rows
 
     measurements = open_measurements(options, keep_incorrect=keep_incorrect)
     _write(lens_rows(measurements), output)
+    echo_counts(measurements, asked=[LENS_SCOPE], to_error=True)
 
 
 def _check_output(output: Path | None) -> None:

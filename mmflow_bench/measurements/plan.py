@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.store.shards import sweep_shard
+from mmflow_bench.store.shards import edge_of, sweep_shard
 
 PROBES = (
     "answer",
@@ -64,3 +64,13 @@ class Job:
 def sweep_key(key: str, *, method: Method, donor_key: str | None) -> str:
     """The key under which a sample's sweep is stored."""
     return f"{key}+{donor_key}" if method is Method.COUNTERFACTUAL else key
+
+
+def sample_of(key: str) -> str:
+    """The content hash of the sample in a key of `sweep_key`."""
+    return key.partition("+")[0]
+
+
+def measured_in(scope: str) -> str:
+    """What could not be measured under a scope: an edge, or `lens`."""
+    return scope if scope == LENS_SCOPE else edge_of(scope)

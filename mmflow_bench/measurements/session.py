@@ -258,6 +258,15 @@ class Measurements:
         self.ensure(task)
         return self.stored.accuracy(task)
 
+    def refusals(self, task: str) -> dict[str, dict[str, int]]:
+        """Edge or `lens` -> reason -> answered samples that it could not be measured on."""
+        return self.stored.refusals(task)
+
+    def messages(self, *, limit: int) -> list[str]:
+        """A few full explanations of samples that could not be measured, one for each reason."""
+        unreadable = {bad.reason: bad.message for bad in reversed(self.samples.unreadable)}
+        return [*unreadable.values(), *self.stored.messages(limit=limit)][:limit]
+
     def sweep(
         self, task: str, edge: str, *, width: int | None = None, method: str = Method.MASKED
     ) -> SweepTable:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.measurements.plan import ANSWER_SCOPE, LENS_SCOPE, Job, Sweep, sweep_key
+from mmflow_bench.measurements.plan import (
+    ANSWER_SCOPE,
+    LENS_SCOPE,
+    Job,
+    Sweep,
+    measured_in,
+    sample_of,
+    sweep_key,
+)
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.store.shards import Store
@@ -107,6 +115,30 @@ class StoredResults:
             correct=sum(bool(answers[key]["is_correct"]) for key in keys if key in answers),
             unscored=dict(sorted(unscored.items())),
         )
+
+    def refusals(self, task: str) -> dict[str, dict[str, int]]:
+        """Edge or `lens` -> reason -> answered samples of a task that have no positions for it."""
+        keys = {self.samples.keys[sample.question_id] for sample in self.samples.of(task)}
+        # A sample is refused in every window and by every method, but counted once.
+        found = {
+            (measured_in(scope), reason, sample_of(stored))
+            for (stored, scope), reason in self.refused().items()
+            if scope != ANSWER_SCOPE and sample_of(stored) in keys
+        }
+        counts: dict[str, dict[str, int]] = {}
+        for what, reason, _ in sorted(found):
+            reasons = counts.setdefault(what, {})
+            reasons[reason] = reasons.get(reason, 0) + 1
+        return counts
+
+    def messages(self, *, limit: int) -> list[str]:
+        """A few full explanations of what could not be measured, one for each reason."""
+        keys = frozenset(self.samples.keys.values())
+        chosen: dict[str, str] = {}
+        for row in self.store.read("unscored").to_pylist():
+            if row["scope"] == ANSWER_SCOPE and row["sample"] in keys:
+                chosen.setdefault(row["reason"], row["message"])
+        return list(chosen.values())[:limit]
 
     def sweep(self, task: str, sweep: Sweep, *, layers: int) -> SweepTable:
         """One edge around every layer, for the kept samples that have positions for it."""

@@ -17,7 +17,8 @@ from mmflow_bench.baselines.compare import (
     differences,
 )
 from mmflow_bench.baselines.files import find_file, packaged_root, read_entries
-from mmflow_bench.plugin.models import mechanism_of, model_of
+from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
+from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.plugin.run import Run, run_of
 from mmflow_bench.reports.rows import MechanismRow
 
@@ -88,10 +89,10 @@ def compared(item: pytest.Item, row: MechanismRow) -> tuple[MechanismRow, Baseli
 
 def entry_of(row: MechanismRow, settings: Settings) -> dict[str, Any]:
     """What is stored of a row."""
-    rounded = None if row.estimate is None else round(row.estimate, 6)
-    interval = [None if value is None else round(value, 6) for value in (row.low, row.high)]
+    rounded = _rounded(row.estimate)
+    interval = [_rounded(row.low), _rounded(row.high)]
     return {
-        "conditions": conditions(settings),
+        "conditions": conditions(settings, row.task),
         "verdict": row.verdict,
         "estimate": rounded,
         "interval": interval,
@@ -102,15 +103,17 @@ def entry_of(row: MechanismRow, settings: Settings) -> dict[str, Any]:
     }
 
 
-def conditions(settings: Settings) -> str:
-    """What must be equal before two runs may be compared number by number."""
+def conditions(settings: Settings, task: str) -> str:
+    """What must be equal before two runs of a task may be compared number by number."""
     measured = settings.measurement
     questions = "own"
     if measured.questions is not None:
         questions = f"{measured.questions.name}:{_content_hash(measured.questions)[:8]}"
     seed = "" if measured.seed is None else f" seed={measured.seed}"
+    # Which tasks are selected moves nothing but the statements across tasks.
+    among = f" tasks={','.join(measured.tasks)}" if task == ALL_TASKS and measured.tasks else ""
     return (
-        f"questions={questions} limit={measured.limit or 'all'}{seed} "
+        f"questions={questions} limit={measured.limit or 'all'}{seed}{among} "
         f"window={settings.window or 'auto'} alpha={settings.alpha:g}"
     )
 
@@ -133,7 +136,7 @@ def stored_entry(item: pytest.Item) -> dict[str, Any] | None:
 def expected_verdict(item: pytest.Item, settings: Settings) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
     entry = stored_entry(item)
-    if entry is None or entry.get("conditions") != conditions(settings):
+    if entry is None or entry.get("conditions") != conditions(settings, task_of(item) or ALL_TASKS):
         return None
     return str(entry.get("verdict", "")) or None
 
@@ -163,3 +166,8 @@ def _location(item: pytest.Item) -> dict[str, str] | None:
         "file": Extension.get_location(test_location=location, index=0),
         "entry": Extension.get_snapshot_name(test_location=location),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    # Adding zero makes a negative zero positive: its sign depends on the machine.
+    return None if value is None else round(value, 6) + 0.0

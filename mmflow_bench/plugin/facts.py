@@ -27,6 +27,7 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
             "selected": int(count.selected),
             "correct": int(count.correct),
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
+            "edges_unscored": planned.refusals(task),
         }
     return {
         "checkpoint": {
@@ -39,7 +40,7 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
         "tasks": tasks,
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
-        "messages": [str(bad.message) for bad in unreadable[:SHOWN_MESSAGES]],
+        "messages": planned.messages(limit=SHOWN_MESSAGES),
     }
 
 

@@ -51,6 +51,7 @@ class TaskResult(_Record):
     selected: int
     correct: int
     unscored: dict[str, int] = Field(default_factory=dict)
+    edges_unscored: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 
 class DataResult(_Record):

@@ -103,7 +103,18 @@ def unscored_lines(facts: Mapping[str, Any]) -> list[str]:
         if count["unscored"]:
             reasons = ", ".join(f"{why} {n}" for why, n in sorted(count["unscored"].items()))
             lines.append(f"unscored: {task} {reasons} (of {count['selected']})")
+        lines += _edge_lines(task, count)
     return lines + [f"  {message}" for message in facts.get("messages", ()) if lines]
+
+
+def _edge_lines(task: str, count: Mapping[str, Any]) -> list[str]:
+    """Edges that some samples lack; what all of them lack makes a mechanism not applicable."""
+    return [
+        f"unscored: {task} {edge} {reason} {number} (of {count['correct']})"
+        for edge, reasons in count.get("edges_unscored", {}).items()
+        for reason, number in reasons.items()
+        if number < count["correct"]
+    ]
 
 
 def verdict_line(rows: Iterable[MechanismRow]) -> str:

@@ -77,6 +77,15 @@ def sweep_shard(edge: str, *, method: str, width: int) -> str:
     return f"sweep.{edge.replace('->', '-to-')}.{method}.w{width}"
 
 
+def edge_of(shard: str) -> str:
+    """The edge in the name of a shard.
+
+    >>> edge_of(sweep_shard("image->last", method="masked", width=9))
+    'image->last'
+    """
+    return shard.split(".")[1].replace("-to-", "->")
+
+
 def _kind(shard: str) -> str:
     return shard.split(".", 1)[0]
 

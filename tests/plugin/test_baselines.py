@@ -162,3 +162,17 @@ def test_own(flow, flow_snapshot):
     run_result = project.runpytest_inprocess()
     assert run_result.ret == 1
     run_result.stdout.fnmatch_lines(["*peak: baseline -0.3, received -0.4 (tolerance 0.05)*"])
+
+
+def test_a_statement_across_tasks_is_not_compared_on_fewer_of_them(project):
+    (project.path / "test_suite.py").write_text(
+        "import pytest\n\n\n"
+        '@pytest.mark.mechanism("imgq-drop1-60")\n'
+        "def test_average(flow):\n"
+        '    drops = [flow("question -> last", t).peak for t in ("ChooseAttr", "QueryAttr")]\n'
+        "    assert all(drop <= 0.5 for drop in drops)\n"
+    )
+    project.runpytest_inprocess("--snapshot-update").assert_outcomes(passed=1)
+    run_result = project.runpytest_inprocess("--tasks=ChooseAttr")
+    assert run_result.ret == 0
+    run_result.stdout.fnmatch_lines(["baseline: 1 of planted_base were made with other samples*"])

@@ -95,6 +95,17 @@ def test_unscored_samples_are_counted_by_reason():
     assert unscored_lines({"tasks": {}, "messages": []}) == []
 
 
+def test_edges_that_some_samples_lack_are_counted_and_what_all_lack_is_not_listed():
+    edges = {
+        "caption->last": {"no-caption": 8},
+        "related_patches->question": {"ambiguous-object": 3},
+    }
+    count = {"selected": 9, "correct": 8, "unscored": {}, "edges_unscored": edges}
+    assert unscored_lines({"tasks": {"ChooseAttr": count}}) == [
+        "unscored: ChooseAttr related_patches->question ambiguous-object 3 (of 8)"
+    ]
+
+
 def test_units_decide_the_format():
     assert formatted(-0.3, "fraction") == "-30.0%"
     assert formatted(-2e-7, "fraction") == "0.0%"

@@ -1,0 +1,84 @@
+"""The whole instrument on a checkpoint whose flow is known: samples in, tables out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.tables import sweep_rows
+from mmflow_bench.planted import closed_form
+
+EDGES = (
+    "question->last",
+    "image->last",
+    "last->last",
+    "image->question",
+    "related_patches->question",
+    "other_patches->question",
+)
+TOLERANCE = 1e-4
+"""0.01 percentage points of relative change, and of probability."""
+
+
+def opened(name: str, **options: Any) -> Measurements:
+    return Measurements.open(resolve_checkpoint(name), **({"limit": "2"} | options))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1, 9, 15])
+def test_measured_curves_of_the_base_checkpoint_are_those_of_its_design(width: int) -> None:
+    measurements = opened("planted/base")
+    for task in SIX_TASKS:
+        measurements.ensure(task, edges=EDGES, widths=[width])
+        for edge in EDGES:
+            measured = measurements.sweep(task, edge, width=width).relative_change
+            expected = closed_form.relative_change("planted/base", edge, width=width, task=task)
+            assert len(measured) == 2
+            assert np.abs(measured - expected).max() < TOLERANCE, (task, edge)
+
+
+@pytest.mark.parametrize("variant", ["raw", "normed"])
+def test_the_measured_lens_is_that_of_the_design(variant: str) -> None:
+    measurements = opened("planted/mini")
+    for task in SIX_TASKS:
+        expected = dict(
+            zip(
+                ("noncapitalized", "capitalized"),
+                closed_form.lens("planted/mini", task=task),
+                strict=True,
+            )
+        )
+        for probe, curve in expected.items():
+            measured = measurements.lens(task, probe=probe, variant=variant).probability
+            np.testing.assert_allclose(measured, np.tile(curve, (2, 1)), atol=TOLERANCE)
+
+
+def test_samples_measured_together_are_those_measured_one_by_one() -> None:
+    tables = [
+        sweep_rows(opened("planted/mini", limit="4", batch_size=size), edges=EDGES, method="masked")
+        for size in (1, 4)
+    ]
+    alone, together = (table.to_pydict() for table in tables)
+    for column in alone.keys() - {"base_probability", "knockout_probability", "relative_change"}:
+        assert alone[column] == together[column]
+    for column in ("base_probability", "knockout_probability"):
+        np.testing.assert_allclose(alone[column], together[column], rtol=1e-5)
+
+
+def test_the_store_gives_back_what_was_measured(tmp_path: Path) -> None:
+    measured = sweep_rows(opened("planted/mini", cache=tmp_path), edges=EDGES, method="masked")
+    read = opened("planted/mini", cache=tmp_path, from_cache=True)
+    assert sweep_rows(read, edges=EDGES, method="masked").equals(measured)
+
+
+def test_every_method_sees_that_the_question_is_read(tmp_path: Path) -> None:
+    measurements = opened("planted/mini", cache=tmp_path, limit="4")
+    for method in ("masked", "unnormalised", "counterfactual"):
+        curve = measurements.sweep("ChooseAttr", "question->last", method=method)
+        assert curve.relative_change.mean(axis=0).min() < -0.2, method
