@@ -22,6 +22,10 @@ class Method(StrEnum):
     clean pass of the counterfactual sample."""
 
 
+TWINS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
+"""What a verdict by the masked method is checked against."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knockout:
     """The edges from all `sources` to all `targets`, cut in every head of some layers."""

@@ -23,6 +23,10 @@ class Reader(Protocol):
     def lens(self) -> bool:
         """Whether it reads the logit lens."""
 
+    @property
+    def has_twins(self) -> bool:
+        """Whether other methods of knocking out are asked too."""
+
 
 @dataclass(slots=True)
 class Need:
@@ -31,16 +35,22 @@ class Need:
     sweeps: set[tuple[str, str]] = field(default_factory=set)
     """(edge, `auto` or `one`); the number of layers is known once the checkpoint is."""
     lens: bool = False
+    twins: set[str] = field(default_factory=set)
+    """Edges that the other methods are asked about too, at `auto`."""
 
     def add(self, reader: Reader) -> None:
         """Add what one mechanism reads."""
         widths = ("auto", "one") if reader.widths == "both" else (reader.widths,)
         self.sweeps |= set(product(reader.edges, widths))
         self.lens |= reader.lens
+        if reader.has_twins:
+            self.twins |= set(reader.edges)
 
     def union(self, other: Need) -> Need:
         """What both read."""
-        return Need(self.sweeps | other.sweeps, self.lens or other.lens)
+        return Need(
+            self.sweeps | other.sweeps, self.lens or other.lens, self.twins | other.twins
+        )
 
     def arguments(self, width: int) -> dict[str, Any]:
         """Keyword arguments for `Measurements.ensure`, where `auto` is `width` layers."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 SWEEP_COLUMNS = (
@@ -26,6 +26,8 @@ SWEEP_COLUMNS = (
     "knockout_probability",
     "relative_change",
 )
+COUNTERFACTUAL_COLUMNS = ("counterfactual_probability", "is_flipped")
+"""Follow `SWEEP_COLUMNS` in tables of the counterfactual method."""
 LENS_COLUMNS = (
     "checkpoint",
     "task",
@@ -57,10 +59,18 @@ class SweepTable:
     """Clean probability of the model's own first answer token."""
     knockout_probability: Float[ndarray, "sample layer"]
     """The same token's probability with the window centred on `layer` knocked out."""
+    counterfactual_probability: Float[ndarray, "sample layer"] | None = None
+    """By the counterfactual method, probability of the first token that the model answers with when
+    it sees the donor's image."""
+    is_flipped: Bool[ndarray, "sample layer"] | None = None
+    """Whether that token has become the likeliest."""
 
     @property
     def relative_change(self) -> Float[ndarray, "sample layer"]:
-        """(knocked out - clean) / clean, a fraction; negative is a drop (paper, Sec. 4)."""
+        """(knocked out - clean) / clean, a fraction; negative is a drop (paper, Sec. 4).
+
+        Why this and not another measure: docs/decisions/004.
+        """
         base = self.base_probability[:, None]
         change: Float[ndarray, "sample layer"] = (self.knockout_probability - base) / base
         return change

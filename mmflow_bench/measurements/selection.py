@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.inputs.questions import QuestionFile, sample_fingerprint
 from mmflow_bench.inputs.samples import Sample
+
+PART = 3
+FEWEST_OF_PART = 4
 
 _FORM = "a number of samples per task (20), a share (0.1) or a range (10-20)"
 
@@ -99,6 +103,7 @@ class SampleSet:
     ) -> None:
         """Select from a question file; see `select`."""
         self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
+        self._donors = self.by_task
         self.unreadable = file.unscored
         self.fingerprint = file.fingerprint
         self.keys = {
@@ -127,9 +132,22 @@ class SampleSet:
 
     def donor(self, task: str, sample: Sample) -> Sample | None:
         """The next sample of the task, cyclically, with another image and another answer."""
-        members = self.of(task)
+        members = self._donors[task]
         start = members.index(sample)
         for other in [*members[start + 1 :], *members[:start]]:
-            if other.answer != sample.answer and other.image is not None:
+            is_other = other.image_id != sample.image_id and other.answer != sample.answer
+            if is_other and other.image is not None:
                 return other
         return None
+
+    def part(self) -> SampleSet:
+        """Every third sample of each task, or more where that would leave fewer than four.
+
+        Donors are those of the whole, so that a sample's rows are the same in both.
+        """
+        part = copy(self)
+        part.by_task = {
+            task: members[:: max(1, min(PART, len(members) // FEWEST_OF_PART))]
+            for task, members in self.by_task.items()
+        }
+        return part

@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -80,6 +81,7 @@ class Measurements:
             self.store.clear()
         self.stored = StoredResults(self.store, self.samples, keep_incorrect=options.keep_incorrect)
         self._checkpoint: Any = None
+        self._whole: Measurements | None = None
 
     @classmethod
     def open(
@@ -116,6 +118,16 @@ class Measurements:
         )
         return cls(spec, samples, MeasurementOptions(**options))
 
+    def part(self) -> Measurements:
+        """The same on about a third of the samples: what is costly and need only agree."""
+        part = copy(self)
+        part._whole = self
+        part.samples = self.samples.part()
+        part.stored = StoredResults(
+            self.store, part.samples, keep_incorrect=self.options.keep_incorrect
+        )
+        return part
+
     @property
     def name(self) -> str:
         """The checkpoint's name, as the user gave it."""
@@ -144,6 +156,8 @@ class Measurements:
             StoreError: Only the store may be read (`--from-cache`).
             CheckpointError: It cannot be loaded or instrumented.
         """
+        if self._whole is not None:
+            return self._whole.checkpoint
         if self._checkpoint is None:
             if self.options.from_cache:
                 raise StoreError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.plan import (
     ANSWER_SCOPE,
     LENS_SCOPE,
@@ -158,6 +159,7 @@ class StoredResults:
             answer_token_ids=tuple(answer["answer_token_id"] for answer in clean),
             base_probability=np.array([answer["base_probability"] for answer in clean], float),
             knockout_probability=_matrix(rows, keys, "knockout_probability", layers),
+            **_counterfactual(rows, keys, layers) if sweep.method is Method.COUNTERFACTUAL else {},
         )
 
     def lens(self, task: str, *, probe: str, variant: str, layers: int) -> LensTable:
@@ -178,6 +180,13 @@ class StoredResults:
             probability=_matrix(inner, keys, "probability", layers + 1),
             final_probability=_matrix(output, keys, "probability", 1)[:, 0],
         )
+
+
+def _counterfactual(table: Any, keys: Sequence[str], layers: int) -> dict[str, np.ndarray]:
+    return {
+        "counterfactual_probability": _matrix(table, keys, "counterfactual_probability", layers),
+        "is_flipped": _matrix(table, keys, "is_flipped", layers).astype(bool),
+    }
 
 
 def _matrix(table: Any, keys: Sequence[str], column: str, width: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -133,13 +134,27 @@ def _sweep_rows(
             alone = _sweep_rows(checkpoint, job, clean, answer, roles=roles, sweeps=[sweep])
             _merge(rows, alone)
         return rows
-    followed = probabilities(logits)[:, answer.token_id].reshape(len(planned), layers)
-    for (sweep, _), values in zip(planned, followed.tolist(), strict=True):
+    followed = _followed(logits, answer, counterfactual)
+    for number, (sweep, _) in enumerate(planned):
         rows[sweep.shard] = [
-            {"sample": key, "layer": layer, "knockout_probability": value}
-            for layer, value in enumerate(values)
+            {"sample": key, "layer": layer, **followed[number * layers + layer]}
+            for layer in range(layers)
         ]
     return rows
+
+
+def _followed(
+    logits: Float[Tensor, "knockout vocab"], answer: Answer, counterfactual: CleanPass | None
+) -> list[dict[str, object]]:
+    """What is kept of each knockout: the answer's probability, and the other image's answer's."""
+    chances = probabilities(logits)
+    kept: dict[str, list[object]] = {"knockout_probability": chances[:, answer.token_id].tolist()}
+    if counterfactual is not None:
+        token = int(counterfactual.logits.argmax())
+        kept["counterfactual_probability"] = chances[:, token].tolist()
+        has_moved = token != answer.token_id
+        kept["is_flipped"] = [has_moved and best == token for best in chances.argmax(-1).tolist()]
+    return [dict(zip(kept, values, strict=True)) for values in zip(*kept.values(), strict=True)]
 
 
 def _knockouts(sweep: Sweep, roles: RolePositions, layers: int) -> list[Knockout]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.plan import PROBES, VARIANTS
 from mmflow_bench.measurements.records import LensTable, SweepTable
 from mmflow_bench.measurements.session import Measurements
@@ -25,6 +26,10 @@ SWEEP_SCHEMA = pa.schema(
         "knockout_probability": pa.float64(),
         "relative_change": pa.float64(),
     }
+)
+COUNTERFACTUAL_FIELDS = (
+    pa.field("counterfactual_probability", pa.float64()),
+    pa.field("is_flipped", pa.bool_()),
 )
 LENS_SCHEMA = pa.schema(
     {
@@ -46,8 +51,12 @@ def sweep_rows(
     """One row per sample, edge and window centre, over all tasks; measures what is missing.
 
     `relative_change` is a fraction; the probability followed is that of the model's own first
-    answer token.
+    answer token. The counterfactual method adds the probability of the answer to the other image,
+    and whether it has become the likeliest.
     """
+    schema = SWEEP_SCHEMA
+    if method == Method.COUNTERFACTUAL:
+        schema = pa.schema([*SWEEP_SCHEMA, *COUNTERFACTUAL_FIELDS])
     tables = []
     for task in measurements.tasks:
         chosen = width or measurements.width
@@ -55,15 +64,15 @@ def sweep_rows(
         for edge in edges:
             table = measurements.sweep(task, edge, width=chosen, method=method)
             rows = list(_sweep_rows(measurements.name, table))
-            tables.append(pa.Table.from_pylist(rows, schema=SWEEP_SCHEMA))
-    return pa.concat_tables([SWEEP_SCHEMA.empty_table(), *tables])
+            tables.append(pa.Table.from_pylist(rows, schema=schema))
+    return pa.concat_tables([schema.empty_table(), *tables])
 
 
 def _sweep_rows(checkpoint: str, table: SweepTable) -> Iterator[dict[str, object]]:
     change = table.relative_change
     for i, question_id in enumerate(table.question_ids):
         for layer in range(change.shape[1]):
-            yield {
+            row: dict[str, object] = {
                 "checkpoint": checkpoint,
                 "task": table.task,
                 "question_id": question_id,
@@ -77,6 +86,11 @@ def _sweep_rows(checkpoint: str, table: SweepTable) -> Iterator[dict[str, object
                 "knockout_probability": float(table.knockout_probability[i, layer]),
                 "relative_change": float(change[i, layer]),
             }
+            if table.counterfactual_probability is not None and table.is_flipped is not None:
+                probability = table.counterfactual_probability[i, layer]
+                row["counterfactual_probability"] = float(probability)
+                row["is_flipped"] = bool(table.is_flipped[i, layer])
+            yield row
 
 
 def lens_rows(measurements: Measurements) -> pa.Table:

@@ -62,6 +62,16 @@ class Mechanism:
     paper_models: tuple[str, ...] = ()
     """The paper's checkpoints that it is about; empty for any checkpoint."""
 
+    @property
+    def has_twins(self) -> bool:
+        """Whether other methods of knocking out are asked too (docs/decisions/010).
+
+        Not where the size itself is claimed, where single layers are read, and where captions stand
+        in for the image, which no other image can replace.
+        """
+        is_knockout = bool(self.edges) and self.tier == "holds"
+        return is_knockout and self.widths == "auto" and self.needs != "captions"
+
 
 _PRECONDITIONS = (
     Mechanism(

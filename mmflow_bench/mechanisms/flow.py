@@ -68,6 +68,7 @@ class Flow:
         *,
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
+        method: str = "masked",
     ) -> None:
         """Look at the measurements of one checkpoint.
 
@@ -75,13 +76,15 @@ class Flow:
             measurements: Of the checkpoint.
             alpha: Error rate of every interval.
             others: Measurements of other checkpoints by the paper's name for them.
+            method: How edges are knocked out where a mechanism does not say it.
         """
         self._measurements = measurements
         self._alpha = alpha
         self._others = others or {}
+        self._method = method
 
     def __call__(
-        self, edge: str, task: str, *, width: int | None = None, method: str = "masked"
+        self, edge: str, task: str, *, width: int | None = None, method: str | None = None
     ) -> Curve:
         """The relative change of the answer's probability when an edge is knocked out.
 
@@ -89,7 +92,7 @@ class Flow:
             edge: Written `source -> target`.
             task: A task of the question file.
             width: Width of the window in layers; scaled with the depth when None.
-            method: masked, unnormalised or counterfactual.
+            method: masked, unnormalised or counterfactual; that of this flow when None.
 
         Raises:
             NotApplicable: No sample of the task has positions for both roles.
@@ -98,7 +101,7 @@ class Flow:
         name = str(Edge.parse(edge))
         self._require_samples(task)
         width = width or self.width
-        table = self._measurements.sweep(task, name, width=width, method=str(method))
+        table = self._measurements.sweep(task, name, width=width, method=method or self._method)
         if not table.question_ids:
             raise NotApplicable(f"no sample of {task} has positions for {name}")
         return Curve(

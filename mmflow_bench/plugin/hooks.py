@@ -226,6 +226,6 @@ def _is_asked_for(config: pytest.Config) -> bool:
     chosen = any(
         name.startswith("mmflow_") and value not in (None, False)
         for name, value in options.items()
-        if name != "mmflow_self_test"
+        if name not in {"mmflow_self_test", "mmflow_twins"}
     )
     return chosen or bool(config.getini("mmflow_model"))

@@ -19,6 +19,7 @@ from mmflow_bench.plugin.outcomes import (
     shorten,
 )
 from mmflow_bench.plugin.run import run_of
+from mmflow_bench.plugin.twins import qualified
 
 
 def judge(item: pytest.Item, error: Exception | None) -> None:
@@ -31,7 +32,7 @@ def judge(item: pytest.Item, error: Exception | None) -> None:
     row = row_of(item, error)
     if row is None:
         return
-    row, drift = compared(item, row)
+    row, drift = compared(item, qualified(item, row))
     item.stash[ROW] = row
     if drift is not None:
         raise drift from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mmflow_bench.plugin.planning import Plan
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+    from mmflow_bench.plugin.twins import TwinMeasurements
     from mmflow_bench.reports.progress import MeasuringBar
 
 MINIMUM_ACCURACY = 0.90
@@ -96,6 +98,19 @@ class PlannedMeasurements:
             self.ensure(task, lens=True)
             self._lenses[key] = self._measurements.lens(task, probe=probe, variant=variant)
         return self._lenses[key]
+
+    @cached_property
+    def twins(self) -> TwinMeasurements:
+        """Part of the same samples, for the other methods of knocking out."""
+        from mmflow_bench.plugin.twins import TwinMeasurements
+
+        return TwinMeasurements(self)
+
+    def ensure_twins(self, part: Any, task: str, *, methods: Collection[str]) -> None:
+        """Measure everything that the other methods are planned to be asked about a task."""
+        edges = self._plan.of(self._model, task).twins
+        with self._drawing():
+            part.ensure(task, edges=sorted(edges), widths=(self.width,), methods=methods)
 
     def _ensure_planned(self, task: str) -> None:
         need = self._plan.of(self._model, task)

@@ -147,6 +147,19 @@ def _add_measuring_options(group: pytest.OptionGroup) -> None:
         dest="mmflow_self_test",
         help="skip that proof",
     )
+    group.addoption(
+        "--twins",
+        action="store_true",
+        default=True,
+        dest="mmflow_twins",
+        help="check verdicts by the counterfactual and the unnormalised method (default)",
+    )
+    group.addoption(
+        "--no-twins",
+        action="store_false",
+        dest="mmflow_twins",
+        help="skip these checks, which measure a third of the samples twice more",
+    )
 
 
 def _add_verdict_options(group: pytest.OptionGroup) -> None:

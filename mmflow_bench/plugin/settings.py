@@ -51,6 +51,8 @@ class Settings:
     output: Path | None = None
     """Folder that run folders are made in; None is `.mmflow/runs` where pytest was started."""
     update_baselines: bool = False
+    twins: bool = True
+    """Whether verdicts by knockout are checked by the other methods."""
 
     @property
     def slugs(self) -> dict[str, str]:
@@ -77,6 +79,7 @@ class Settings:
             "model_args": dict(self.model_args),
             "self_test": measured.self_test,
             "from_cache": measured.from_cache,
+            "twins": self.twins,
         }
 
 
@@ -127,6 +130,7 @@ def settings_from(config: pytest.Config) -> Settings:
         baselines=_ini_folder(config, "mmflow_baselines"),
         output=_absolute(config, _value(config, "output")),
         update_baselines=bool(getattr(option, "update_snapshots", False)),
+        twins=option.mmflow_twins,
     )
 
 

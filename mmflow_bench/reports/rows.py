@@ -18,6 +18,8 @@ VERDICTS = (
     "instrument-dependent",
     "not-applicable",
 )
+CONFIRMED = "confirmed-by-counterfactual"
+"""The qualifier of a verdict that another method of knocking out agrees with."""
 OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped")
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmflow_bench.mechanisms.sparkline import sparkline
-from mmflow_bench.reports.rows import MechanismRow, verdict_counts
+from mmflow_bench.reports.rows import CONFIRMED, MechanismRow, verdict_counts
 
 SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "instrument-dependent": "?"}
 STYLES = {
@@ -152,7 +152,7 @@ def _print_section(
         console.print(_mechanism_line(name, members[0], width))
         for row in _folded(members):
             console.print(_row_line(row, curve_width, width))
-        for qualifier in dict.fromkeys(row.qualifier for row in members if row.qualifier):
+        for qualifier in dict.fromkeys(filter(None, map(_remark, members))):
             console.print(Text(f"  * {qualifier}", style="yellow"))
 
 
@@ -187,6 +187,12 @@ def _row_line(row: MechanismRow, curve_width: int, width: int) -> Text:
     return line
 
 
+def _remark(row: MechanismRow) -> str:
+    """What must be read beside a verdict; that it is confirmed is counted at the end."""
+    said = row.qualifier.split(", ")
+    return ", ".join(part for part in said if part != CONFIRMED)
+
+
 def _verdict(row: MechanismRow) -> str:
     verdict = SHORT.get(row.verdict, row.verdict)
     if row.baseline == "drift":
@@ -195,7 +201,7 @@ def _verdict(row: MechanismRow) -> str:
         verdict = f"{verdict} (known)"
     elif row.outcome == "xpassed":
         verdict = f"{verdict} (new)"
-    mark = "*" if row.qualifier else ""
+    mark = "*" if _remark(row) else ""
     return f"{SYMBOLS.get(row.verdict, '-')} {verdict}{mark}"
 
 
@@ -217,6 +223,8 @@ def _cells(values: Sequence[str], *, skip: int = 0) -> str:
 
 def _summary(rows: Sequence[MechanismRow]) -> Text:
     line = Text("\n").append(f"{len(rows)} mechanisms: ", style="bold").append(verdict_line(rows))
+    if confirmed := sum(CONFIRMED in row.qualifier for row in rows):
+        line.append(f"\n{confirmed} {CONFIRMED}")
     compared = sum(row.baseline in {"same", "drift"} for row in rows)
     drifted = sum(row.baseline == "drift" for row in rows)
     if compared:

@@ -43,7 +43,7 @@ _Composition = tuple[Sequence[PlacedObject], tuple[_Asked, _Asked]]
 
 
 def scene_samples(
-    *, per_task: int = 16, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
+    *, per_task: int = 14, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
 ) -> tuple[Sample, ...]:
     """Rendered scenes with questions, task by task; fewer per task are a prefix of more.
 

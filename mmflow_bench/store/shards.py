@@ -53,6 +53,15 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "knockout_probability": pa.float64(),
         }
     ),
+    "counterfactual": pa.schema(
+        {
+            "sample": pa.string(),
+            "layer": pa.int64(),
+            "knockout_probability": pa.float64(),
+            "counterfactual_probability": pa.float64(),
+            "is_flipped": pa.bool_(),
+        }
+    ),
     "lens": pa.schema(
         {
             "sample": pa.string(),
@@ -73,8 +82,12 @@ def identity_digest(identity: Mapping[str, object]) -> str:
 
 
 def sweep_shard(edge: str, *, method: str, width: int) -> str:
-    """Name of the shard that holds one edge, method and window width."""
-    return f"sweep.{edge.replace('->', '-to-')}.{method}.w{width}"
+    """Name of the shard that holds one edge, method and window width.
+
+    It begins with the kind of its rows, a key of `SCHEMAS`.
+    """
+    kind = method if method in SCHEMAS else "sweep"
+    return f"{kind}.{edge.replace('->', '-to-')}.{method}.w{width}"
 
 
 def edge_of(shard: str) -> str:

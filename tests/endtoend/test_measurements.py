@@ -82,3 +82,33 @@ def test_every_method_sees_that_the_question_is_read(tmp_path: Path) -> None:
     for method in ("masked", "unnormalised", "counterfactual"):
         curve = measurements.sweep("ChooseAttr", "question->last", method=method)
         assert curve.relative_change.mean(axis=0).min() < -0.2, method
+
+
+def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> None:
+    measurements = opened("planted/mini", limit="4", tasks=["ChooseAttr"])
+    columns = sweep_rows(measurements, edges=["image->question"], method="counterfactual")
+    rows = columns.to_pylist()
+    by_layer = [row for row in rows if row["layer"] == 0]
+    # Without its own image's context the answer is the donor's, at least in probability.
+    assert all(row["knockout_probability"] < row["base_probability"] for row in by_layer)
+    assert all(row["counterfactual_probability"] > 0.05 for row in by_layer)
+    assert not any(row["is_flipped"] for row in rows if row["layer"] == 11)
+    masked = sweep_rows(measurements, edges=["image->question"], method="masked")
+    assert set(columns.column_names) - set(masked.column_names) == {
+        "counterfactual_probability",
+        "is_flipped",
+    }
+
+
+def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path) -> None:
+    whole = opened("planted/mini", limit="8", tasks=["ChooseAttr"], cache=tmp_path)
+    part = whole.part()
+    assert len(part.samples.of("ChooseAttr")) == 4
+    of_part = part.sweep("ChooseAttr", "image->question", method="counterfactual")
+    of_whole = whole.sweep("ChooseAttr", "image->question", method="counterfactual")
+    assert set(of_part.question_ids) < set(of_whole.question_ids)
+    kept = [of_whole.question_ids.index(name) for name in of_part.question_ids]
+    np.testing.assert_array_equal(
+        of_part.knockout_probability, of_whole.knockout_probability[kept]
+    )
+    assert part.checkpoint is whole.checkpoint

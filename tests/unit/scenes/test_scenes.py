@@ -23,7 +23,7 @@ from mmflow_bench.scenes.questions import scene_samples
 from mmflow_bench.scenes.rendering import PlacedObject, Scene
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, PLURALS
 
-SAMPLES = scene_samples()
+SAMPLES = scene_samples(per_task=16)
 
 
 def pixels(sample: Sample) -> np.ndarray:
