@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -144,7 +145,9 @@ def _bars_only_on_a_terminal() -> Iterator[None]:
         return
     disable_progress_bar()
     try:
-        yield
+        # The bar of GGUF files knows no switch.
+        with redirect_stderr(StringIO()):
+            yield
     finally:
         enable_progress_bar()
 

@@ -27,6 +27,12 @@ _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 0.1
 
 
+def rounding(checkpoint: Instrumentable) -> float:
+    """Largest difference in probability that two ways to compute the same may have."""
+    is_half = checkpoint.model.dtype in (torch.float16, torch.bfloat16)
+    return _HALF_TOLERANCE if is_half else _TOLERANCE
+
+
 def prove_exact(checkpoint: Instrumentable) -> None:
     """Nothing, if the engine is right about this checkpoint.
 
@@ -102,9 +108,8 @@ def _agree(
     what: str,
 ) -> None:
     difference = float((expected.softmax(dim=-1) - got.softmax(dim=-1)).abs().max())
-    is_half = checkpoint.model.dtype in (torch.float16, torch.bfloat16)
     # Written so that NaN is refused too.
-    if not difference <= (_HALF_TOLERANCE if is_half else _TOLERANCE):
+    if not difference <= rounding(checkpoint):
         raise CheckpointError(
             f"{what} to agree with the model's own forward pass, got probabilities "
             f"{difference:.2g} apart (family {checkpoint.family.name}); this kind of decoder "

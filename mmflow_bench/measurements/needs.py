@@ -48,9 +48,7 @@ class Need:
 
     def union(self, other: Need) -> Need:
         """What both read."""
-        return Need(
-            self.sweeps | other.sweeps, self.lens or other.lens, self.twins | other.twins
-        )
+        return Need(self.sweeps | other.sweeps, self.lens or other.lens, self.twins | other.twins)
 
     def arguments(self, width: int) -> dict[str, Any]:
         """Keyword arguments for `Measurements.ensure`, where `auto` is `width` layers."""

@@ -172,11 +172,10 @@ class Measurements:
         # torch and transformers are imported here, not above: a run from the store needs neither.
         loading = importlib.import_module("mmflow_bench.checkpoints.loading")
         checkpoint = loading.load_checkpoint(self.spec)
-        if self.options.self_test:
-            selfcheck = importlib.import_module("mmflow_bench.interventions.selfcheck")
-            selfcheck.prove_exact(checkpoint)
+        checks = self._prove(checkpoint) if self.options.self_test else []
         self.store.remember(
             {
+                "self_test": checks,
                 "decoder_layers": checkpoint.decoder_layers,
                 "family": checkpoint.family.name,
                 "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
@@ -185,6 +184,14 @@ class Measurements:
             }
         )
         return checkpoint
+
+    def _prove(self, checkpoint: Any) -> list[dict[str, object]]:
+        selfcheck = importlib.import_module("mmflow_bench.interventions.selfcheck")
+        selfcheck.prove_exact(checkpoint)
+        of_samples = importlib.import_module("mmflow_bench.measurements.self_test")
+        samples = [sample for task in self.samples.tasks for sample in self.samples.of(task)]
+        checks: list[dict[str, object]] = of_samples.self_test(checkpoint, samples)
+        return checks
 
     def _fact(self, name: str) -> Any:
         if name not in self.store.facts():
@@ -210,6 +217,12 @@ class Measurements:
     def tasks(self) -> tuple[str, ...]:
         """Tasks that have samples."""
         return self.samples.tasks
+
+    @property
+    def self_test(self) -> tuple[dict[str, Any], ...]:
+        """Outcome of the checks on this checkpoint: `name`, `passed`, `detail`; empty if none."""
+        checks: Any = self.store.facts().get("self_test", ())
+        return tuple(checks)
 
     @property
     def noise_floor(self) -> float:

@@ -39,6 +39,7 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
         },
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
         "tasks": tasks,
+        "self_test": list(getattr(planned, "self_test", ())),
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
         "messages": planned.messages(limit=SHOWN_MESSAGES),
     }

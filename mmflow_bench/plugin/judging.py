@@ -8,7 +8,7 @@ import pytest
 
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.plugin.comparing import compared
-from mmflow_bench.plugin.models import model_of
+from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of
 from mmflow_bench.plugin.outcomes import (
     ROW,
     accept,
@@ -19,7 +19,8 @@ from mmflow_bench.plugin.outcomes import (
     shorten,
 )
 from mmflow_bench.plugin.run import run_of
-from mmflow_bench.plugin.twins import qualified
+from mmflow_bench.plugin.twins import DECIDED, qualified
+from mmflow_bench.reports.rows import MechanismRow
 
 
 def judge(item: pytest.Item, error: Exception | None) -> None:
@@ -32,6 +33,12 @@ def judge(item: pytest.Item, error: Exception | None) -> None:
     row = row_of(item, error)
     if row is None:
         return
+    if failed := _failed_checks(item, row):
+        from mmflow_bench.mechanisms.verdicts import InstrumentDependent
+
+        reason = f"the self-test failed ({', '.join(failed)}): {row.verdict} by itself"
+        item.stash[ROW] = replace(row, verdict="instrument-dependent", reason=reason)
+        raise InstrumentDependent(reason) from error
     row, drift = compared(item, qualified(item, row))
     item.stash[ROW] = row
     if drift is not None:
@@ -43,6 +50,14 @@ def judge(item: pytest.Item, error: Exception | None) -> None:
         reason = f"no baseline to compare with ({row.verdict} by itself)"
         item.stash[ROW] = replace(row, verdict="inconclusive", reason=reason)
         raise Inconclusive(reason) from error
+
+
+def _failed_checks(item: pytest.Item, row: MechanismRow) -> list[str]:
+    """Checks of the instrument whose failure leaves a decided verdict without ground."""
+    planned = getattr(item, "funcargs", {}).get(MODEL_FIXTURE)
+    if row.verdict not in DECIDED:
+        return []
+    return [check["name"] for check in getattr(planned, "self_test", ()) if not check["passed"]]
 
 
 def finish(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -45,6 +45,14 @@ class CheckpointResult(_Record):
     attention: str = "exact"
 
 
+class CheckResult(_Record):
+    """One check of the instrument on the checkpoint and its samples."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
 class TaskResult(_Record):
     """How many samples of a task there were, and what became of them."""
 
@@ -105,6 +113,7 @@ class Results(_Record):
     settings: dict[str, Any]
     environment: dict[str, Any]
     noise_floor: float | None = None
+    self_test: list[CheckResult] = Field(default_factory=list)
     mechanisms: list[MechanismResult]
     errors: list[ErrorResult] = Field(default_factory=list)
     summary: dict[Verdict, int]
@@ -152,6 +161,7 @@ def results_of(
             "settings": dict(settings),
             "environment": dict(environment),
             "noise_floor": facts.get("noise_floor"),
+            "self_test": list(facts.get("self_test", ())),
             "mechanisms": mechanisms,
             "errors": [{"test": e["test"], "message": e["message"]} for e in errors],
             "summary": verdict_counts(rows),

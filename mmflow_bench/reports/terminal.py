@@ -76,6 +76,8 @@ def render(
         console.print(_model_line(model, facts.get(model, {})))
         for section, of_section in groupby(members, lambda row: row.section):
             _print_section(console, section, list(of_section), width)
+        for line in self_test_lines(facts.get(model, {})):
+            console.print(Text(line, style="bold red", overflow="fold"))
         for line in unscored_lines(facts.get(model, {})):
             console.print(Text(line, style="magenta", overflow="fold"))
         console.print(_summary(members))
@@ -94,6 +96,15 @@ def formatted(value: float | None, unit: str) -> str:
         # Adding zero makes a negative zero positive.
         return f"{round(100 * value, 1) + 0.0:.1f}%"
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def self_test_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Checks of the instrument that failed, with the likely cause."""
+    return [
+        f"self-test failed: {check['name']}: {check['detail']}"
+        for check in facts.get("self_test", ())
+        if not check["passed"]
+    ]
 
 
 def unscored_lines(facts: Mapping[str, Any]) -> list[str]:

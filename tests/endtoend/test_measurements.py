@@ -108,7 +108,5 @@ def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path)
     of_whole = whole.sweep("ChooseAttr", "image->question", method="counterfactual")
     assert set(of_part.question_ids) < set(of_whole.question_ids)
     kept = [of_whole.question_ids.index(name) for name in of_part.question_ids]
-    np.testing.assert_array_equal(
-        of_part.knockout_probability, of_whole.knockout_probability[kept]
-    )
+    np.testing.assert_array_equal(of_part.knockout_probability, of_whole.knockout_probability[kept])
     assert part.checkpoint is whole.checkpoint

@@ -169,3 +169,18 @@ def test_a_record_may_except_a_mechanism_or_one_of_its_tasks():
     assert exception_for(exceptions, "a", "QueryAttr") is None
     assert exception_for(exceptions, "b", "QueryAttr") == "inconclusive"
     assert exception_for(exceptions, "b", None) == "inconclusive"
+
+
+def test_a_failed_self_test_leaves_no_verdict_standing(run, results, behave):
+    checks = [
+        {"name": "fast-path", "passed": True, "detail": "as it should be"},
+        {"name": "batch-parity", "passed": False, "detail": "apart; likely cause: padding"},
+    ]
+    behave(self_test=checks)
+    run_result = run()
+    assert run_result.ret == 0
+    content = results()
+    assert content["summary"] == {"instrument-dependent": 4}
+    assert "batch-parity" in content["mechanisms"][0]["reason"]
+    assert [check["passed"] for check in content["self_test"]] == [True, False]
+    run_result.stdout.fnmatch_lines(["self-test failed: batch-parity: apart; likely cause*"])
