@@ -74,9 +74,7 @@ def test_intervals_cover_at_their_nominal_rate(
 def test_verdicts_on_the_threshold_itself_are_wrong_in_either_way_at_most_at_alpha(n: int) -> None:
     generator = np.random.default_rng(1000 + n)
     threshold = float(TRUTH[list(FLAT.centres(40, 9))].mean())
-    verdicts = [
-        (noisy(generator, n).at(FLAT).band_mean <= threshold).verdict for _ in range(DRAWS)
-    ]
+    verdicts = [(noisy(generator, n).at(FLAT).band_mean <= threshold).verdict for _ in range(DRAWS)]
     for verdict in (Verdict.HOLDS, Verdict.FAILS):
         rate = verdicts.count(verdict) / DRAWS
         assert within_binomial_error(rate, at_most=ALPHA, draws=DRAWS), (verdict, rate)
