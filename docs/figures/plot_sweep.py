@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 # Okabe-Ito: distinguishable without red-green vision, readable on light and dark ground.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -40,6 +41,7 @@ def draw(table, tasks, title, path):
         panel.axhline(0, color="#888888", linewidth=0.8)
         panel.set_title(f"{task} (n = {count})", fontsize=10)
         panel.set_xlabel("layer in the middle of the window")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0][0].set_ylabel("change of the answer's\nprobability (%)")
     panels[0][-1].legend(loc="best", fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
