@@ -46,11 +46,12 @@ class RegistryEntry:
     """The model of the paper whose published numbers apply."""
 
 
+_PAPER_MODEL = "llava-1.5-13b"
 _OWN = (
     RegistryEntry(
         name="planted/base",
         description="LLaVA whose weights are written to the paper's flow: 40 layers",
-        paper_model="llava-1.5-13b",
+        paper_model=_PAPER_MODEL,
         **_PLANTED,
     ),
     RegistryEntry(
@@ -58,7 +59,44 @@ _OWN = (
         description="the same construction in 12 layers, for tests",
         **_PLANTED,
     ),
+    RegistryEntry(
+        name="planted/grouped-query",
+        description="the same in 32 layers whose heads share keys and values",
+        **_PLANTED,
+    ),
 )
+# The base with one thing changed: the numbers that the paper reports are asked of it as well.
+_VARIANTS = {
+    "no-stage-1": "the image's context reaches the question through a line break",
+    "no-stage-2": "what is asked about reaches the question through a line break",
+    "single-stage": "objects are looked up in layer 0 already",
+    "swapped": "objects are looked up before the context is read",
+    "late-stage-2": "objects are looked up in layer 22",
+    "stage-1-related": "the first stage reads the objects that are asked about too",
+    "stage-2-from-other": "the second stage reads the rest of the image too",
+    "direct": "the last position reads the image, the question carries nothing",
+    "image-last-too": "a fifth of the flow goes straight to the last position",
+    "suffix-readout": "the last position reads the question through the suffix",
+    "early-question-last": "the last position reads the question in layers 12 to 14",
+    "order-reversed": "the last position reads the question before objects are looked up",
+    "self-loop": "the last position must attend to itself",
+    "no-lower": "the answer is capitalised from the start, which is early",
+    "lower-kept": "the lower-case answer stays probable to the end",
+    "upper-early": "the capitalised answer shows in the first half",
+    "lens-mode": "the final norm hides the lower-case answer: raw and normed lens disagree",
+    "direct-capital": "the answer comes late and capitalised, as in Llama3-LLaVA-NeXT",
+    "suffix-bypass": "57% of the flow to the last position goes through the suffix",
+    "true-false-option": "the false option speaks against the answer",
+    "sink-trap": "the question rests its attention on the image and reads nothing there",
+    "backup-head": "a second head reads the context where the first one could not",
+    "dose-hard": "any patch of the wallpaper is as good as all",
+    "dose-linear": "every patch of the wallpaper adds its share",
+    "prune-safe": "late layers attend to the image and make no use of it",
+    "prune-unsafe": "only late layers read the image",
+    "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
+    "trained": "rotated, with noise on all weights and trained until it answers again",
+    "module-codebook": "what attention and MLP say at the question is known word by word",
+}
 
 
 def registered_models() -> dict[str, RegistryEntry]:
@@ -67,11 +105,21 @@ def registered_models() -> dict[str, RegistryEntry]:
     Raises:
         CheckpointError: A package registers something that is no entry.
     """
-    models = {entry.name: entry for entry in _OWN}
+    models = {entry.name: entry for entry in (*_OWN, *_variants())}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         for entry in _entries(point.load(), point.value):
             models.setdefault(entry.name, entry)
     return models
+
+
+def _variants() -> Iterable[RegistryEntry]:
+    for name, description in _VARIANTS.items():
+        yield RegistryEntry(
+            name=f"planted/{name}",
+            description=f"planted/base, but {description}",
+            paper_model=_PAPER_MODEL,
+            **_PLANTED,
+        )
 
 
 def _entries(value: Any, origin: str) -> Iterable[RegistryEntry]:

@@ -31,8 +31,11 @@ class Circuit:
         self._layers = [cast(LlamaDecoderLayer, layer) for layer in decoder.layers]
         self._heads: Counter[int] = Counter()
         self._rows: Counter[int] = Counter()
+        self._slots: Counter[tuple[int, int]] = Counter()
+        self._values: Counter[tuple[int, int]] = Counter()
         self._head_count = int(decoder.config.num_attention_heads)
         self._head_dim = int(self._layers[0].self_attn.head_dim)
+        self._group = int(self._layers[0].self_attn.num_key_value_groups)
         identity = BIAS_VALUE / math.sqrt(decoder.config.hidden_size)
         with torch.no_grad():
             for parameter in decoder.parameters():
@@ -50,6 +53,7 @@ class Circuit:
         match: Sequence[tuple[Form, Form]],
         copy: Iterable[tuple[int, int, float]],
         needed: float = 1.0,
+        rivals: int = 0,
     ) -> None:
         """A head that copies facts from the keys that match; it copies nothing when none does.
 
@@ -61,29 +65,37 @@ class Circuit:
                 gain.
             needed: Number of fulfilled pairs that a match takes: half a pair less, and the query
                 attends to the first token instead.
+            rivals: Keys whose attention the first token draws beside those that match.
 
         Raises:
             ValueError: The layer has no free head, or the head no room for the instruction.
         """
         attention = self._layers[layer].self_attn
-        start = self._free_head(layer) * self._head_dim
+        head = self._free_head(layer)
+        # heads that share keys and values (grouped-query attention) use different rows of them
+        shared = (layer, head // self._group)
+        start, shared_start = head * self._head_dim, shared[1] * self._head_dim
         scale = math.sqrt(MATCH_SCORE * math.sqrt(self._head_dim))
-        sink = ({dimension("bias"): 1 / BIAS_VALUE}, {dimension("begin"): needed - 0.5})
+        level = needed + math.log(rivals) / MATCH_SCORE if rivals else needed - 0.5
+        sink = ({dimension("bias"): 1 / BIAS_VALUE}, {dimension("begin"): level})
         slots = [*match, sink]
-        if len(slots) > self._head_dim // 4:
+        first_slot = self._slots[shared]
+        if first_slot + len(slots) > self._head_dim // 4:
             raise ValueError(f"at most {self._head_dim // 4 - 1} pairs, got {len(match)}")
-        for slot, (query, key) in enumerate(slots):
+        for slot, (query, key) in enumerate(slots, first_slot):
             # the first components of the slowest rotary pairs: position hardly turns them
-            row = start + self._head_dim // 2 - 1 - slot
-            _add(attention.q_proj.weight, row, query, scale)
-            _add(attention.k_proj.weight, row, key, scale)
+            row = self._head_dim // 2 - 1 - slot
+            _add(attention.q_proj.weight, start + row, query, scale)
+            _add(attention.k_proj.weight, shared_start + row, key, scale)
         rows: dict[int, int] = {}
         for source, target, gain in copy:
-            row = rows.setdefault(source, start + len(rows))
-            if row >= start + self._head_dim:
+            row = rows.setdefault(source, self._values[shared] + len(rows))
+            if row >= self._head_dim:
                 raise ValueError(f"at most {self._head_dim} facts per head (layer {layer})")
-            attention.v_proj.weight[row, source] = 1.0
-            attention.o_proj.weight[target, row] += gain
+            attention.v_proj.weight[shared_start + row, source] = 1.0
+            attention.o_proj.weight[target, start + row] += gain
+        self._slots[shared] += len(slots)
+        self._values[shared] += len(rows)
 
     @torch.no_grad()
     def when(self, layer: int, condition: Form, minus: float, amounts: Mapping[int, float]) -> None:
@@ -100,9 +112,17 @@ class Circuit:
         for target, amount in amounts.items():
             mlp.down_proj.weight[target, row] += amount
 
-    @torch.no_grad()
     def move(self, layer: int, *, flag: int, source: int, target: int, fraction: float) -> None:
         """Moves a fraction of one dimension to another wherever a flag of 1 is set.
+
+        Raises:
+            ValueError: The layer's MLP has no free row.
+        """
+        self.spread(layer, flag=flag, source=source, amounts={target: fraction, source: -fraction})
+
+    @torch.no_grad()
+    def spread(self, layer: int, *, flag: int, source: int, amounts: Mapping[int, float]) -> None:
+        """Adds multiples of one dimension to others wherever a flag of 1 is set.
 
         Raises:
             ValueError: The layer's MLP has no free row.
@@ -110,8 +130,8 @@ class Circuit:
         mlp, row = self._layers[layer].mlp, self._free_row(layer)
         mlp.gate_proj.weight[row, flag] = SHARPNESS
         mlp.up_proj.weight[row, source] = 1 / SHARPNESS
-        mlp.down_proj.weight[target, row] += fraction
-        mlp.down_proj.weight[source, row] -= fraction
+        for target, amount in amounts.items():
+            mlp.down_proj.weight[target, row] += amount
 
     def _free_head(self, layer: int) -> int:
         head = self._heads[layer]

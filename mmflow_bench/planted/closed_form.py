@@ -1,27 +1,34 @@
 """What the curves of a planted checkpoint must be, from its design alone.
 
-The logit of the right answer is a sum of gains, every other answer word in either case has logit
-0, and nothing else competes: a knockout removes the gains whose reading layers its window covers,
-and the odds do the rest. No weight is looked at.
+The logit of an answer is a sum of routes, every word that no route speaks for has logit 0, and
+nothing else competes: a knockout closes routes, and the odds do the rest. No weight is looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmflow_bench.errors import KnockoutError
+from mmflow_bench.errors import CheckpointError, KnockoutError
 from mmflow_bench.inputs.samples import Task
-from mmflow_bench.planted.designs import Design, Gains, design_of
+from mmflow_bench.planted.designs import Design
+from mmflow_bench.planted.routes import Route, routes
+from mmflow_bench.planted.variants import design_of
 from mmflow_bench.scenes.things import ANSWERS
 
-COMPETITORS = 2 * len(ANSWERS) - 1
-"""Answer words other than the right one in its right case, each with logit 0."""
-
-_Logit = Callable[[Design, Gains, range], float]
+_CUT: dict[str, frozenset[str]] = {
+    "question->last": frozenset({"question->last"}),
+    "image->last": frozenset({"wallpaper->last"}),
+    "last->last": frozenset({"last->last"}),
+    "image->question": frozenset({"wallpaper->question", "object->question"}),
+    "related_patches->question": frozenset({"object->question"}),
+    "other_patches->question": frozenset({"wallpaper->question"}),
+}
+"""The edges of routes that a knockout of the paper cuts."""
+_NOTHING: frozenset[str] = frozenset()
 
 
 def relative_change(
@@ -30,24 +37,24 @@ def relative_change(
     """Relative change of the answer's probability by window centre, as a fraction.
 
     Args:
-        name: A shipped planted checkpoint.
+        name: A shipped planted checkpoint; where its first token competes with the wallpaper
+            (`planted/dose-linear`), the curve is that of scenes with two objects.
         edge: One of the six edges of the paper, such as `image->question`.
         width: Odd number of layers in the window, which is cut at both ends of the decoder.
         task: The gains differ between tasks.
 
     Raises:
-        CheckpointError: There is no planted checkpoint of that name.
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
         KnockoutError: The edge is not one of the six.
     """
-    design = design_of(name)
-    if edge not in _LOGITS:
+    design = _written(name)
+    if edge not in _CUT:
         raise KnockoutError(
-            f"an edge with a closed form ({', '.join(_LOGITS)}), got {edge!r}; measure others"
+            f"an edge with a closed form ({', '.join(_CUT)}), got {edge!r}; measure others"
         )
     base = base_probability(name, task=task)
-    logit, gains = _LOGITS[edge], design.gains[task]
     knocked = [
-        _probability(logit(design, gains, _window(center, width, design.layers)))
+        _probability(design, task, _CUT[edge], _window(center, width, design.layers))
         for center in range(design.layers)
     ]
     return np.array(knocked) / base - 1
@@ -57,36 +64,37 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
     """Probability of the right answer without any knockout.
 
     Raises:
-        CheckpointError: There is no planted checkpoint of that name.
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    return _probability(_whole(design_of(name).gains[task]))
+    return _probability(_written(name), task, _NOTHING, range(0))
 
 
 def lens(
     name: str, *, task: str = Task.CHOOSE_ATTR
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logit-lens probability of the answer in lower case and capitalised, at depths 0 to L.
+    """Raw logit-lens probability of the answer in lower case and capitalised, at depths 0 to L.
 
-    Depth 0 is the embedding. Raw and normed lens agree, since the norm is an identity.
+    Depth 0 is the embedding. The normed lens agrees unless the design mutes facts in the norm:
+    otherwise the norm is an identity.
 
     Raises:
-        CheckpointError: There is no planted checkpoint of that name.
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = design_of(name)
-    gains, changes = design.gains[task], dict(design.case_changes)
-    lower = upper = 0.0
-    logits = [(lower, upper)]
-    for layer in range(design.layers):
-        if layer in design.transfer_layers:
-            lower += (gains.context + gains.lookup) / len(design.transfer_layers)
-        if layer == design.direct_layer:
-            lower += gains.direct
-        moved = changes.get(layer, 0.0) * lower
-        lower, upper = lower - moved, upper + moved
-        logits.append((lower, upper))
-    weights = np.exp(np.array(logits))
-    chances = weights / (weights.sum(axis=1, keepdims=True) + COMPETITORS - 1)
+    design = _written(name)
+    usual = [route for route in routes(design, task) if route.is_open(_NOTHING, range(0))]
+    chances = _chances(design, usual)
     return chances[:, 0], chances[:, 1]
+
+
+def _written(name: str) -> Design:
+    """The design of a checkpoint whose flow is all written."""
+    design = design_of(name)
+    if design.trained:
+        raise CheckpointError(
+            f"a checkpoint whose weights are all written, got {name!r}, which was trained; "
+            "measure its curves"
+        )
+    return design
 
 
 def _window(center: int, width: int, layers: int) -> range:
@@ -94,47 +102,42 @@ def _window(center: int, width: int, layers: int) -> range:
     return range(max(0, center - width // 2), min(layers, center + width // 2 + 1))
 
 
-def _probability(logit: float) -> float:
-    return math.exp(logit) / (math.exp(logit) + COMPETITORS)
+def _probability(design: Design, task: str, cut: frozenset[str], window: range) -> float:
+    open_routes = [route for route in routes(design, task) if route.is_open(cut, window)]
+    sees_no_image = cut >= _CUT["image->question"] and design.context_layer in window
+    distractor = math.exp(design.distractor) if design.distractor and sees_no_image else 0.0
+    return float(_chances(design, open_routes, distractor)[-1, 1])
 
 
-def _whole(gains: Gains) -> float:
-    return gains.context + gains.lookup + gains.direct
+def _chances(
+    design: Design, open_routes: Iterable[Route], distractor: float = 0.0
+) -> NDArray[np.float64]:
+    """Probability of the right answer in lower case and capitalised, by depth."""
+    given = list(open_routes)
+    right = _logits(design, [route for route in given if route.is_right])
+    wrong = _logits(design, [route for route in given if not route.is_right])
+    weights = np.exp(np.concatenate([right, wrong], axis=1))
+    others = 2 * len(ANSWERS) - weights.shape[1] + distractor
+    chances: NDArray[np.float64] = weights / (weights.sum(axis=1, keepdims=True) + others)
+    return chances
 
 
-def _without_context(design: Design, gains: Gains, window: range) -> float:
-    return _whole(gains) - gains.context * (design.context_layer in window)
-
-
-def _without_lookup(design: Design, gains: Gains, window: range) -> float:
-    return _whole(gains) - gains.lookup * (design.lookup_layer in window)
-
-
-def _without_image(design: Design, gains: Gains, window: range) -> float:
-    context = _without_context(design, gains, window)
-    return context + _without_lookup(design, gains, window) - _whole(gains)
-
-
-def _without_question(design: Design, gains: Gains, window: range) -> float:
-    blocked = sum(layer in window for layer in design.transfer_layers)
-    transferred = gains.context + gains.lookup
-    return _whole(gains) - transferred * blocked / len(design.transfer_layers)
-
-
-def _without_direct(design: Design, gains: Gains, window: range) -> float:
-    return _whole(gains) - gains.direct * (design.direct_layer in window)
-
-
-def _unchanged(design: Design, gains: Gains, window: range) -> float:
-    del design, window
-    return _whole(gains)
-
-
-_LOGITS: dict[str, _Logit] = {
-    "question->last": _without_question,
-    "image->last": _without_direct,
-    "last->last": _unchanged,
-    "image->question": _without_image,
-    "related_patches->question": _without_lookup,
-    "other_patches->question": _without_context,
-}
+def _logits(design: Design, given: Iterable[Route]) -> NDArray[np.float64]:
+    """Logits of one answer in lower case and capitalised, by depth."""
+    arriving = np.zeros((design.layers, 3))
+    names = ("lower", "upper", "held")
+    for route in given:
+        arriving[route.arrival, names.index(route.landing)] += route.gain
+    state = np.zeros(3)
+    logits = [state[:2]]
+    changes, released = dict(design.case_changes), list(design.release_layers)
+    for layer in range(design.layers):
+        lower, upper, held = state + arriving[layer]
+        raised = changes.get(layer, 0.0) * lower
+        freed = held / (len(released) - released.index(layer)) if layer in released else 0.0
+        kept = max(upper - design.kept_below, 0.0) if layer == design.layers - 1 else 0.0
+        state = np.array([lower - raised + freed + kept, upper + raised, held - freed])
+        logits.append(state[:2])
+    is_spoken = [name in design.spoken for name in names[:2]]
+    result: NDArray[np.float64] = np.where(is_spoken, np.array(logits), 0.0)
+    return result

@@ -1,47 +1,29 @@
 """Where each stage of a planted checkpoint sits and how strong it is.
 
-The layers follow the paper's account of LLaVA-1.5-13b (arXiv:2411.18620, Sec. 5 to 7). Gains are
-answer logits; they are chosen for the relative changes that the paper reports: -60 % without the
-first transfer of image content, -21 % without the second (-6 % for the two tasks that the paper
-exempts), and -5 % without the slight direct flow that it sees for QueryAttr.
+The layers follow the paper's account of LLaVA-1.5-13b (arXiv:2411.18620, Sec. 5 to 7). Everything
+here is data: what a stage does is in the modules that `stages` lists.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
-from mmflow_bench.errors import CheckpointError
-from mmflow_bench.inputs.samples import Task
+from mmflow_bench.planted.gains import PAPER_GAINS, Gains
+from mmflow_bench.planted.residual import WIDTH
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gains:
-    """What each route of the image's content adds to the logit of the right answer."""
-
-    context: float
-    """Wallpaper to question tokens."""
-    lookup: float
-    """Asked-about objects to their words in the question."""
-    direct: float = 0.0
-    """Wallpaper to the last position."""
-
-
-_USUAL = Gains(context=4.5458, lookup=2.8635)
-_EXEMPT = Gains(context=5.9861, lookup=2.8841)
-_SLIGHTLY_DIRECT = Gains(context=3.6145, lookup=2.0019, direct=0.8188)
-
-PAPER_GAINS: Mapping[str, Gains] = MappingProxyType(
-    {
-        Task.CHOOSE_ATTR: _USUAL,
-        Task.CHOOSE_CAT: _USUAL,
-        Task.CHOOSE_REL: _USUAL,
-        Task.COMPARE_ATTR: _EXEMPT,
-        Task.LOGICAL_OBJ: _EXEMPT,
-        Task.QUERY_ATTR: _SLIGHTLY_DIRECT,
-    }
+PAPER_STAGES = (
+    "read_context",
+    "read_question",
+    "look_up_objects",
+    "gather_objects",
+    "decide",
+    "transfer_to_last",
+    "read_directly",
+    "capitalise",
 )
+"""Names of the stages that make the paper's flow, in the order in which they are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +43,68 @@ class Design:
     """The question mark reads the object words and decides."""
     transfer_layers: range
     """The last position reads the question, an equal part per layer."""
-    direct_layer: int
-    """The last position reads the wallpaper of the one task with a direct flow."""
+    direct_layers: range
+    """The last position reads the wallpaper for tasks with a direct flow, equal parts per layer."""
     case_changes: tuple[tuple[int, float], ...]
     """Layers in which a fraction of the lower-case answer becomes capitalised; the last is 1."""
     gains: Mapping[str, Gains] = field(default_factory=lambda: PAPER_GAINS)
     """By task."""
+    stages: tuple[str, ...] = PAPER_STAGES
+    """Names of the stages that are written, each once."""
+    extra_flags: tuple[str, ...] = ()
+    """Flags beyond those of the base that its words carry, such as `newline`."""
+
+    context_transfer: range | None = None
+    """Where the last position reads the context instead of at `transfer_layers`."""
+    decision_transfer: range | None = None
+    """Where it reads the decision instead."""
+    landing: str = "lower"
+    """What the last position reads becomes: `lower`, or `upper` at once."""
+    held: float = 0.0
+    """Fraction of a transfer that the last position holds unread until `release_layers`."""
+    release_layers: range = range(0)
+    """What is held becomes readable, equal parts per layer."""
+    suffix_layer: int = 12
+    """The role word after the question reads it."""
+    suffix_share: Mapping[str, float] = field(default_factory=dict)
+    """Fraction of `context` and of `decision` that reaches the last position by the suffix."""
+
+    kept_below: float = math.inf
+    """How far the lower-case logit is below the capitalised one at the end, where it is kept."""
+    spoken: tuple[str, ...] = ("lower", "upper")
+    """Spellings that the output projection can read."""
+    muted_by_norm: tuple[str, ...] = ()
+    """Facts that the final norm sets to zero."""
+    context_rivals: int = 0
+    """Patches whose attention the first token draws beside the wallpaper in the context head."""
+    distractor: float = 0.0
+    """Logit of a wrong word where question tokens cannot see the image."""
+    early_layer: int = 0
+    """Object words read their patches for the first time, in designs that do so twice."""
+    idle_layers: range = range(0)
+    """Tokens attend to the image and make no use of what they read."""
+
+    disguise_seed: int | None = None
+    """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
+
+    trained: bool = False
+    """Whether noise on all weights and real training steps follow."""
+    width: int = WIDTH
+    """Of the residual stream."""
+    mlp_width: int = 32
+    """Gated rows per layer: facts of a decision and changes of case need one each."""
+    heads: int = 4
+    key_value_heads: int = 4
+    """Fewer than `heads`: grouped-query attention."""
+
+    def layers_of(self, evidence: str) -> range:
+        """Where the last position reads `context` or `decision`."""
+        own = {"context": self.context_transfer, "decision": self.decision_transfer}[evidence]
+        return self.transfer_layers if own is None else own
+
+    def share_of_suffix(self, evidence: str) -> float:
+        """Fraction of `context` or `decision` that reaches the last position by the suffix."""
+        return self.suffix_share.get(evidence, 0.0)
 
 
 BASE = Design(
@@ -77,7 +115,7 @@ BASE = Design(
     lookup_layer=10,
     gather_layer=11,
     transfer_layers=range(13, 34),
-    direct_layer=20,
+    direct_layers=range(20, 21),
     case_changes=(
         *((layer, 0.08) for layer in range(22, 28)),
         *((layer, 0.14) for layer in range(28, 34)),
@@ -96,20 +134,6 @@ MINI = Design(
     lookup_layer=4,
     gather_layer=5,
     transfer_layers=range(6, 11),
-    direct_layer=7,
+    direct_layers=range(7, 8),
     case_changes=((8, 0.3), (9, 0.5), (10, 0.6), (11, 1.0)),
 )
-DESIGNS: Mapping[str, Design] = MappingProxyType({one.name: one for one in (BASE, MINI)})
-
-
-def design_of(name: str) -> Design:
-    """The design of a shipped checkpoint.
-
-    Raises:
-        CheckpointError: There is none of that name.
-    """
-    if name not in DESIGNS:
-        raise CheckpointError(
-            f"a planted checkpoint ({', '.join(DESIGNS)}), got {name!r}; use one of these names"
-        )
-    return DESIGNS[name]

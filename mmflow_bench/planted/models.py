@@ -6,12 +6,12 @@ weights as ground truth: Lindner et al. 2023, arXiv:2301.05062).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any
 
 import torch
-from torch import nn
 from transformers import (
     CLIPVisionConfig,
     GenerationConfig,
@@ -21,36 +21,62 @@ from transformers import (
     LlavaProcessor,
 )
 
+from mmflow_bench.planted import additions, detours, stages
 from mmflow_bench.planted.circuit import Circuit
-from mmflow_bench.planted.designs import Design, design_of
+from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.language import processor
-from mmflow_bench.planted.residual import BIAS_VALUE, WIDTH, dimension, dimensions
-from mmflow_bench.planted.stages import STAGES, Stage
+from mmflow_bench.planted.realism import disguise
+from mmflow_bench.planted.stages import Stage
+from mmflow_bench.planted.training import Training, trained
+from mmflow_bench.planted.unembedding import write_vocabulary
+from mmflow_bench.planted.variants import design_of
 from mmflow_bench.planted.vision import VISION_WIDTH, write_projector, write_tower
-from mmflow_bench.planted.vocabulary import (
-    BEGIN,
-    END,
-    IMAGE,
-    LOWER,
-    PAD,
-    UPPER,
-    embedding_of,
-    words,
-)
+from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, words
 from mmflow_bench.scenes.pictures import GRID, PATCH
 from mmflow_bench.scenes.rendering import SIZE
 
-_UNSAID_LOGIT = -30.0
-"""Logit of words that answer nothing; e^-30 of them leaves the closed form untouched."""
+STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        stage.__name__: stage
+        for stage in (
+            stages.read_context,
+            stages.read_question,
+            stages.look_up_objects,
+            stages.gather_objects,
+            stages.decide,
+            stages.transfer_to_last,
+            stages.read_directly,
+            stages.capitalise,
+            detours.read_context_by_newline,
+            detours.look_up_objects_by_newline,
+            detours.look_up_early,
+            detours.decide_by_wallpaper,
+            detours.transfer_by_suffix,
+            detours.transfer_by_itself,
+            detours.release,
+            detours.back_up_context,
+            additions.keep_lower,
+            additions.read_options,
+            additions.sink_into_image,
+            additions.look_idly,
+            additions.write_codebook,
+        )
+    }
+)
+"""What `Design.stages` names."""
 
 
 def build(name: str) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """The model, in float32 on the CPU, and the processor of a shipped planted checkpoint.
 
     Raises:
-        CheckpointError: There is none of that name.
+        CheckpointError: There is none of that name, or its training does not succeed.
     """
-    return compiled(design_of(name)), processor()
+    design = design_of(name)
+    model, words_and_images = compiled(design), processor()
+    if design.trained:
+        model = trained(model, words_and_images, Training())
+    return model, words_and_images
 
 
 def save(name: str, folder: Path | str) -> None:
@@ -64,8 +90,8 @@ def save(name: str, folder: Path | str) -> None:
     words_and_images.save_pretrained(folder)
 
 
-def compiled(design: Design, stages: Sequence[Stage] = STAGES) -> LlavaForConditionalGeneration:
-    """The model of a design, with the given stages in its decoder."""
+def compiled(design: Design) -> LlavaForConditionalGeneration:
+    """The model of a design, in float32 on the CPU."""
     # random initial weights are overwritten: the caller's random state must not notice them
     with torch.random.fork_rng(devices=[]):
         model = LlavaForConditionalGeneration(_config(design))
@@ -73,33 +99,16 @@ def compiled(design: Design, stages: Sequence[Stage] = STAGES) -> LlavaForCondit
     write_tower(model.model.vision_tower)
     write_projector(model.model.multi_modal_projector)
     circuit = Circuit(model.model.language_model)
-    for stage in stages:
-        stage(circuit, design)
-    _write_vocabulary(model)
+    for stage in design.stages:
+        STAGES[stage](circuit, design)
+    write_vocabulary(model, design)
+    if design.disguise_seed is not None:
+        disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}
     model.generation_config = GenerationConfig(
         bos_token_id=token[BEGIN], eos_token_id=token[END], pad_token_id=token[PAD]
     )
     return model
-
-
-def _write_vocabulary(model: LlavaForConditionalGeneration) -> None:
-    """Embeddings, and logits that read the answer at the last position and nothing else."""
-    vocabulary = words()
-    bias, stop = dimension("bias"), dimension("stop")
-    with torch.no_grad():
-        embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight
-        for token, word in enumerate(vocabulary):
-            for dim, value in embedding_of(word).items():
-                embeddings[token, dim] = value
-        logits = model.lm_head.weight
-        logits.zero_()
-        logits[:, bias] = _UNSAID_LOGIT / BIAS_VALUE
-        logits[vocabulary.index(END), stop] = -3 * _UNSAID_LOGIT
-        for spelled, name in ((LOWER, "lower"), (UPPER, "upper")):
-            for word, dim in zip(spelled, dimensions(name), strict=True):
-                logits[vocabulary.index(word), bias] = 0.0
-                logits[vocabulary.index(word), dim] = 1.0
 
 
 def _config(design: Design) -> LlavaConfig:
@@ -120,11 +129,11 @@ def _config(design: Design) -> LlavaConfig:
     )
     text = LlamaConfig(
         vocab_size=len(token),
-        hidden_size=WIDTH,
-        intermediate_size=32,
+        hidden_size=design.width,
+        intermediate_size=design.mlp_width,
         num_hidden_layers=design.layers,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        num_attention_heads=design.heads,
+        num_key_value_heads=design.key_value_heads,
         head_dim=32,
         max_position_embeddings=4096,
         # slow rotation: matches must not depend on the distance between two tokens

@@ -17,6 +17,7 @@ Form = Mapping[int, float]
 """A linear form on the residual stream: dimension -> coefficient."""
 
 WIDTH = 128
+"""Of a decoder that knows what the base knows; some variants are wider."""
 BIAS_VALUE = 4096.0
 """The constant in `bias`; at 1000 the squared answer logits would change the norm by 1e-4."""
 
@@ -27,6 +28,7 @@ _OBJECT_FACTS = {
     "material": len(MATERIALS),
     "side": len(SIDES),
 }
+_SHELF = sum(size for fact, size in _OBJECT_FACTS.items() if fact != "category")
 _SIZES: dict[str, int] = {
     "bias": 1,
     "begin": 1,  # the first token, which every head without a match attends to
@@ -51,11 +53,18 @@ _SIZES: dict[str, int] = {
     **{f"first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     # patches, words and the question mark share `first`: what the token knows about its object
     **{f"second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
+    # from here on, facts of variants only: what the base knows must keep its place
+    "newline": 1,  # the line break after the image
+    "final": 1,  # the last position, once it has seen that the question is over
+    "distractor": 2,  # evidence for a wrong word, at the question and at the last position
+    "code": 3,  # what a word, attention and MLP say at the question, in the codebook
+    "offered": 1,  # an option in a question of a form that has options
+    "option": len(ANSWERS),  # a colour or side that the question names
+    **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
+    **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
+    **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
-
-if sum(_SIZES.values()) > WIDTH:
-    raise ValueError(f"at most {WIDTH} dimensions, got {sum(_SIZES.values())}; widen the decoder")
 
 
 def dimensions(name: str) -> range:

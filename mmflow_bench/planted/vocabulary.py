@@ -6,9 +6,11 @@ after the question say `question`, so that the instruction takes no part in the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.residual import BIAS_VALUE, Form, dimension, total
-from mmflow_bench.scenes.things import ANSWERS, CATEGORIES, COLORS, PLURALS
+from mmflow_bench.scenes.things import ANSWERS, CATEGORIES, COLORS, PLURALS, SIDES
 
 BEGIN, END, PAD, UNKNOWN, IMAGE = SPECIAL = ("<s>", "</s>", "<pad>", "<unk>", "<image>")
 LOWER = ANSWERS
@@ -66,6 +68,21 @@ def embedding_of(word: str) -> Form:
     if word in COLORS:
         facts[dimension("wanted_color", COLORS.index(word))] = 1.0
     return {**facts, **_wanted_object(word)}
+
+
+def extra_flags(word: str, names: Collection[str]) -> Form:
+    """What a word says beyond its embedding in checkpoints with these extra flags."""
+    has_code = word not in {*SPECIAL, *UPPER, ":"}
+    flags: dict[str, Form] = {
+        "newline": {dimension("newline"): float(word == "\n")},
+        "code": {dimension("code"): float(has_code)},
+        # words for objects are no options: most questions name some
+        "option": {
+            dimension("option", ANSWERS.index(name)): float(word == name)
+            for name in (*COLORS, *SIDES)
+        },
+    }
+    return {dim: value for name in names for dim, value in flags[name].items() if value}
 
 
 def _wanted_object(word: str) -> Form:

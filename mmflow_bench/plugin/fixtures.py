@@ -61,6 +61,8 @@ def flow(
     others = OtherMeasurements(run, mmflow_measurements)
     yield Flow(guarded, alpha=run.settings.alpha, others=others)
     current_recorder.reset(token)
+    # Tests live as long as the run, and every estimate keeps thousands of replicates.
+    del request.node.stash[RECORDER]
 
 
 @pytest.fixture

@@ -61,7 +61,17 @@ class Planted:
         image = [position for position, token in enumerate(text) if token == "<image>"]
         start, end = image[-1] + 2, text.index("?") + 1
         related = [image[patch] for patch in _patches(sample.boxes)]
+        options = {
+            role: [start + text[start:end].index(option)]
+            for role, option in (
+                ("true_option", sample.true_option),
+                ("false_option", sample.false_option),
+            )
+            if option is not None
+        }
         return {
+            **options,
+            "suffix": list(range(end, len(tokens) - 1)),
             "image": image,
             "question": list(range(start, end)),
             "last": [len(tokens) - 1],
@@ -69,16 +79,27 @@ class Planted:
             "other_patches": [position for position in image if position not in related],
         }
 
-    @torch.inference_mode()
     def knocked_out(self, sample: Sample, edge: str, windows: Sequence[range]) -> Tensor:
         """Next-token probabilities, one row per window, by dense masks in full forwards."""
-        inputs, positions = self.encode(sample), self.positions(sample)
+        positions = self.positions(sample)
         source, _, target = edge.partition("->")
+        return self.without(sample, positions[source], positions[target], windows)
+
+    @torch.inference_mode()
+    def without(
+        self,
+        sample: Sample,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        windows: Sequence[range],
+    ) -> Tensor:
+        """The same for any positions."""
+        inputs = self.encode(sample)
         length = inputs["input_ids"].shape[1]
         lowest = torch.finfo(torch.float32).min
         causal = torch.full((length, length), lowest).triu(1)
         blocked = causal.clone()
-        blocked[torch.tensor(positions[target])[:, None], torch.tensor(positions[source])] = lowest
+        blocked[torch.tensor(targets)[:, None], torch.tensor(sources, dtype=torch.long)] = lowest
         handles = []
         for layer, module in enumerate(self.model.model.language_model.layers):
             rows = [blocked if layer in window else causal for window in windows]

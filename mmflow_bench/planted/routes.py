@@ -1,0 +1,128 @@
+"""Every route by which content reaches the last position of a planted checkpoint, from its design.
+
+A route is a share of the answer's logit and the edges that it takes, each at one layer. A knockout
+removes the routes that take a cut edge in a cut layer. No weight is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mmflow_bench.inputs.samples import Task
+from mmflow_bench.planted.designs import Design
+from mmflow_bench.planted.gains import OPTION_GAIN
+
+Hop = tuple[str, int]
+"""An edge, such as `wallpaper->question`, and the layer at which it is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A share of a logit and how it comes to the last position."""
+
+    gain: float
+    hops: tuple[Hop, ...]
+    """Edges in order; only those that some knockout can cut."""
+    arrival: int
+    """Layer at which the last position reads it."""
+    landing: str = "lower"
+    """What it is there: `lower`, `upper`, or `held` and not yet readable."""
+    is_right: bool = True
+    """Whether it speaks for the right answer or for the question's other option."""
+    instead: tuple[Hop, ...] = ()
+    """The hops whose loss brings this route into being, for a backup."""
+
+    def is_open(self, cut: frozenset[str], window: range) -> bool:
+        """Whether content takes this route while some edges are cut in a window of layers."""
+
+        def has_cut(hops: Iterable[Hop]) -> bool:
+            return any(edge in cut and layer in window for edge, layer in hops)
+
+        return not has_cut(self.hops) and (not self.instead or has_cut(self.instead))
+
+
+def routes(design: Design, task: str) -> tuple[Route, ...]:
+    """All routes of a design for questions of one task."""
+    return (*_by_question(design, task), *_direct(design, task), *_by_options(design, task))
+
+
+def _by_question(design: Design, task: str) -> Iterator[Route]:
+    gains, stages = design.gains[task], design.stages
+    read: Hop = ("wallpaper->question", design.context_layer)
+    found: Hop = ("object->question", design.lookup_layer)
+    if "read_context" in stages:
+        yield from _onward(design, "context", gains.context, (read,))
+    if "read_context_by_newline" in stages:
+        yield from _onward(design, "context", gains.context, ())
+    if "look_up_early" in stages:
+        early: Hop = ("object->question", design.early_layer)
+        yield from _onward(design, "decision", gains.context, (early,))
+    if "look_up_objects" in stages:
+        yield from _onward(design, "decision", gains.lookup, (found,))
+    if "look_up_objects_by_newline" in stages:
+        yield from _onward(design, "decision", gains.lookup, ())
+    if "decide_by_wallpaper" in stages:
+        again: Hop = ("wallpaper->question", design.lookup_layer)
+        yield from _onward(design, "decision", gains.lookup, (again,))
+    if "back_up_context" in stages:
+        late: Hop = ("wallpaper->question", design.gather_layer + 1)
+        yield from _onward(design, "context", gains.context, (late,), instead=(read,))
+
+
+def _onward(
+    design: Design,
+    evidence: Literal["context", "decision"],
+    gain: float,
+    hops: tuple[Hop, ...],
+    instead: tuple[Hop, ...] = (),
+) -> Iterator[Route]:
+    """From the question to the last position, by each way that the design has."""
+
+    def route(share: float, layers: range, landing: str, *more: str) -> Iterator[Route]:
+        for layer in layers:
+            last = tuple((edge, layer + later) for later, edge in enumerate(more))
+            yield Route(
+                gain=gain * share / len(layers),
+                hops=(*hops, *last),
+                arrival=last[-1][1],
+                landing=landing,
+                instead=instead,
+            )
+
+    by_suffix = design.share_of_suffix(evidence)
+    own = design.layers_of(evidence)
+    if "transfer_to_last" in design.stages:
+        share = 1 - by_suffix
+        yield from route(share * (1 - design.held), own, design.landing, "question->last")
+        yield from route(share * design.held, own, "held", "question->last")
+    if "transfer_by_suffix" in design.stages:
+        yield from route(by_suffix, design.transfer_layers, design.landing, "suffix->last")
+    if "transfer_by_itself" in design.stages:
+        yield from route(1.0, own, design.landing, "question->last", "last->last")
+
+
+def _direct(design: Design, task: str) -> Iterator[Route]:
+    for layer in design.direct_layers:
+        yield Route(
+            gain=design.gains[task].direct / len(design.direct_layers),
+            hops=(("wallpaper->last", layer),),
+            arrival=layer,
+            landing=design.landing,
+        )
+
+
+def _by_options(design: Design, task: str) -> Iterator[Route]:
+    """The words for options in the question; attention is shared between them."""
+    if "read_options" not in design.stages:
+        return
+    for is_right in (True, False) if task in (Task.CHOOSE_ATTR, Task.CHOOSE_REL) else ():
+        for layer in design.transfer_layers:
+            yield Route(
+                gain=OPTION_GAIN / 2 / len(design.transfer_layers),
+                hops=(("question->last", layer),),
+                arrival=layer,
+                landing=design.landing,
+                is_right=is_right,
+            )

@@ -1,0 +1,161 @@
+"""The shipped planted checkpoints: the base, and variants of it with one thing changed.
+
+Mutants take one mechanism out; where that would take its content out too, the content comes
+another way, so that the answer stays as probable as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from mmflow_bench.errors import CheckpointError
+from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
+from mmflow_bench.planted.gains import PARTLY_DIRECT, WHOLLY_DIRECT, WITH_OPTIONS
+
+
+def _stages(*removed: str, **replaced: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The paper's stages without some, and with others in the place of some."""
+    result: list[str] = []
+    for name in PAPER_STAGES:
+        new = replaced.get(name, name)
+        if name not in removed:
+            result += [new] if isinstance(new, str) else new
+    return tuple(result)
+
+
+def _variant(name: str, **changes: Any) -> Design:
+    return replace(BASE, name=f"planted/{name}", **changes)
+
+
+_MUTANTS = (
+    _variant(
+        "no-stage-1",
+        stages=_stages(read_context="read_context_by_newline"),
+        extra_flags=("newline",),
+    ),
+    _variant(
+        "no-stage-2",
+        stages=_stages(look_up_objects="look_up_objects_by_newline"),
+        extra_flags=("newline",),
+        width=256,
+    ),
+    _variant("single-stage", lookup_layer=0),
+    _variant("swapped", context_layer=10, lookup_layer=0),
+    _variant(
+        "late-stage-2",
+        lookup_layer=22,
+        gather_layer=23,
+        mlp_width=64,
+        context_transfer=range(13, 29),
+        decision_transfer=range(24, 38),
+    ),
+    _variant("stage-1-related", stages=_stages(read_context="look_up_early"), width=256),
+    _variant(
+        "stage-2-from-other",
+        stages=_stages("gather_objects", "decide", look_up_objects="decide_by_wallpaper"),
+    ),
+    _variant(
+        "direct",
+        stages=("read_directly", "capitalise"),
+        direct_layers=BASE.transfer_layers,
+        gains=WHOLLY_DIRECT,
+    ),
+    _variant("image-last-too", gains=PARTLY_DIRECT),
+    _variant(
+        "suffix-readout",
+        stages=_stages(transfer_to_last="transfer_by_suffix"),
+        suffix_share={"context": 1.0, "decision": 1.0},
+    ),
+    _variant(
+        "early-question-last",
+        stages=_stages(transfer_to_last=("transfer_to_last", "release")),
+        transfer_layers=range(12, 15),
+        held=0.65,
+        release_layers=range(22, 38),
+    ),
+    _variant(
+        "order-reversed",
+        stages=_stages(transfer_to_last=("transfer_to_last", "transfer_by_suffix", "release")),
+        context_transfer=range(3, 6),
+        held=1.0,
+        release_layers=BASE.transfer_layers,
+        suffix_share={"decision": 1.0},
+    ),
+    _variant("self-loop", stages=_stages(transfer_to_last="transfer_by_itself")),
+    _variant("no-lower", case_changes=(), landing="upper"),
+    _variant("lower-kept", stages=(*PAPER_STAGES, "keep_lower"), kept_below=1.917),
+    _variant("upper-early", case_changes=((17, 0.35), (19, 0.35), *BASE.case_changes)),
+)
+_FURTHER = (
+    _variant("lens-mode", muted_by_norm=("lower",)),
+    _variant("direct-capital", spoken=("upper",)),
+    _variant(
+        "suffix-bypass",
+        stages=_stages(transfer_to_last=("transfer_to_last", "transfer_by_suffix")),
+        suffix_share={"context": 0.57, "decision": 0.57},
+    ),
+    _variant(
+        "true-false-option",
+        stages=(*PAPER_STAGES, "read_options"),
+        gains=WITH_OPTIONS,
+        extra_flags=("option",),
+        width=256,
+    ),
+    _variant(
+        "grouped-query",
+        layers=32,
+        lookup_layer=8,
+        gather_layer=9,
+        transfer_layers=range(11, 27),
+        direct_layers=range(16, 17),
+        case_changes=(
+            *((layer, 0.1) for layer in range(18, 22)),
+            *((layer, 0.17) for layer in range(22, 27)),
+            (27, 0.4),
+            (28, 0.5),
+            (29, 0.6),
+            (30, 1.0),
+        ),
+        key_value_heads=2,
+    ),
+    _variant(
+        "sink-trap",
+        stages=(*_stages(read_context="read_context_by_newline"), "sink_into_image"),
+        extra_flags=("newline",),
+        distractor=7.27,
+    ),
+    _variant("backup-head", stages=(*PAPER_STAGES, "back_up_context")),
+    _variant("dose-hard"),
+    _variant("dose-linear", context_rivals=48),
+    _variant("prune-safe", stages=(*PAPER_STAGES, "look_idly"), idle_layers=range(24, 34)),
+    _variant(
+        "prune-unsafe",
+        context_layer=21,
+        lookup_layer=22,
+        gather_layer=23,
+        mlp_width=64,
+        transfer_layers=range(24, 34),
+    ),
+    _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
+    _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
+    _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
+)
+DESIGNS: Mapping[str, Design] = MappingProxyType(
+    {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER)}
+)
+
+
+def design_of(name: str) -> Design:
+    """The design of a shipped checkpoint.
+
+    Raises:
+        CheckpointError: There is none of that name.
+    """
+    if name not in DESIGNS:
+        raise CheckpointError(
+            f"a planted checkpoint ({', '.join(DESIGNS)}), got {name!r}; use one of these names"
+        )
+    return DESIGNS[name]
