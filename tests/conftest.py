@@ -1,4 +1,7 @@
-"""Tiny checkpoints with random weights, built in code, for every test that needs a model."""
+"""Tiny checkpoints with random weights, built in code, for every test that needs a model.
+
+And shape checking: what the annotations say of axes is enforced in the test run, and only there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from functools import cache
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
@@ -26,7 +30,26 @@ from transformers import (
     Qwen3Config,
 )
 
-from mmflow_bench.checkpoints.families import Family, family_of
+# One by one, not `mmflow_bench`: the plugin is imported before this file and cannot be checked.
+SHAPE_CHECKED = (
+    "mmflow_bench.checkpoints",
+    "mmflow_bench.inputs",
+    "mmflow_bench.interventions",
+    "mmflow_bench.measurements",
+    "mmflow_bench.statistics",
+    # Not mechanisms.flow: its protocol can be checked only by asking for every property.
+    "mmflow_bench.mechanisms.curves",
+    "mmflow_bench.mechanisms.equivalences",
+    "mmflow_bench.mechanisms.estimates",
+    "mmflow_bench.mechanisms.lens",
+    "mmflow_bench.mechanisms.regions",
+)
+TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+"""The tower: to a type checker an int is a float, and suites write `estimate <= 0`."""
+
+install_import_hook(SHAPE_CHECKED, TYPECHECKER)
+
+from mmflow_bench.checkpoints.families import Family, family_of  # noqa: E402
 
 LAYERS = 10
 VOCABULARY = 99

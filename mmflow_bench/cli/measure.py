@@ -16,9 +16,7 @@ from mmflow_bench.measurements.settings import matches, parse_globs
 @click.option("--mechanisms", type=Parsed(parse_globs), default="", help="Globs over their ids.")
 @click.option("--twins/--no-twins", default=True, help="The other methods too, on a third.")
 @WINDOW
-def measure(
-    mechanisms: tuple[str, ...], twins: bool, window: int | None, **options: Any
-) -> None:
+def measure(mechanisms: tuple[str, ...], twins: bool, window: int | None, **options: Any) -> None:
     """Measure what the mechanisms read and keep it in the store.
 
     A later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.

@@ -57,7 +57,9 @@ def probe_tokens(
     probes |= answer
     if sample.false_option:
         for case, tokens in case_variants(checkpoint, sample.false_option).items():
-            probes[f"false_{case}"] = tokens
+            # No token to look at is not a probability of zero.
+            if tokens:
+                probes[f"false_{case}"] = tokens
     return probes
 
 

@@ -80,7 +80,8 @@ class LensCurve:
         column = round(depth * self.layers) + 1
         if not 0 <= column <= self.layers:
             raise MechanismError(
-                f"a depth from 0 to below 1, got {depth:g} ({self.name}); 0 is the first layer"
+                f"a depth from 0 to the last layer's, {(self.layers - 1) / self.layers:g}, got "
+                f"{depth:g} ({self.name}); 0 is the first layer"
             )
         return self._estimate(
             f"at depth {depth:g}", lambda curve: lambda w: curve.means.curves(w)[:, column]

@@ -94,12 +94,20 @@ def two_instruments(one: Comparison, other: Comparison) -> Comparison:
     """The verdict that two instruments agree on, shown by the one that favours it less."""
     decided = {one.verdict, other.verdict} - {Verdict.INCONCLUSIVE}
     shown = one if one.p_hold >= other.p_hold else other
+    verdict, qualifier = one.verdict, "raw and normed lens"
     if len(decided) == 2:
-        return replace(shown, verdict=Verdict.INSTRUMENT_DEPENDENT, qualifier="raw and normed lens")
-    if one.verdict is other.verdict:
-        return replace(shown, qualifier="raw and normed lens")
-    undecided = one if one.verdict is Verdict.INCONCLUSIVE else other
-    return replace(undecided, qualifier="one lens decides")
+        verdict = Verdict.INSTRUMENT_DEPENDENT
+    elif one.verdict is not other.verdict:
+        verdict, qualifier = Verdict.INCONCLUSIVE, "one lens decides"
+        shown = one if one.verdict is Verdict.INCONCLUSIVE else other
+    # Both must be shown to hold, or to fail.
+    return replace(
+        shown,
+        verdict=verdict,
+        qualifier=qualifier,
+        p_hold=max(one.p_hold, other.p_hold),
+        p_fail=max(one.p_fail, other.p_fail),
+    )
 
 
 def from_equivalence(comparison: Comparison) -> Comparison:
