@@ -1,0 +1,128 @@
+"""Every assertion goes red on exactly the checkpoints that lack its mechanism.
+
+`expected.json` says for each planted checkpoint which mechanisms fail on which tasks, and
+`unkillable.json` which ones no checkpoint can kill, and why. The run must agree in both directions.
+After a change that is meant, `MMFLOW_WRITE_MATRIX=1 pytest tests/validity/test_kill_matrix.py`
+writes `expected.json` and docs/validity.md anew, to be read before they are committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+EXPECTED = HERE / "expected.json"
+PAGE = ROOT / "docs" / "validity.md"
+START, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
+DECLARED: Matrix = json.loads(EXPECTED.read_text())
+EXPLAINED: dict[str, Any] = json.loads((HERE / "unkillable.json").read_text())
+NAMES = [mechanism.id for mechanism in CATALOGUE]
+COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in CATALOGUE}
+# What a planted checkpoint does hardly varies: two samples of two images are as good as many. Means
+# over tasks are asked apart, since every resample must hold images of every task, and only of those
+# checkpoints that lack what they are the mean of.
+SAMPLES, SAMPLES_OF_MEANS = "1-3", "8"
+MEANS = ("imgq-drop1-60", "imgq-drop2-21")
+ASKED_FOR_MEANS = (
+    "planted/base",
+    "planted/no-stage-1",
+    "planted/no-stage-2",
+    "planted/single-stage",
+)
+
+
+@pytest.fixture(scope="session")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    """Every suite on every planted checkpoint, by the command that a user would type."""
+    folder = tmp_path_factory.mktemp("matrix")
+    found = verdicts(folder / "all", DECLARED, f"--limit={SAMPLES}")
+    asked = (f"--limit={SAMPLES_OF_MEANS}", f"--mechanisms={','.join(MEANS)}")
+    means = verdicts(folder / "means", ASKED_FOR_MEANS, *asked)
+    ordered = {name: merged(found[name], means.get(name, {})) for name in DECLARED}
+    if os.environ.get("MMFLOW_WRITE_MATRIX"):
+        EXPECTED.write_text(json.dumps(ordered, indent=1) + "\n")
+        PAGE.write_text(page_with(markdown(ordered, NAMES, COUNTS)))
+    return ordered
+
+
+def verdicts(folder: Path, names: Collection[str], *arguments: str) -> Matrix:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "suites/", "-n", "2", "-q", "--no-twins"),
+            *("--no-self-test", "-p", "no:cacheprovider", f"--mmflow-output={folder}"),
+            *(*arguments, *(f"--model={name}" for name in names)),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"MMFLOW_CACHE": str(folder.parent / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    found = read_matrix(folder.glob("*/results.json"))
+    assert set(found) == set(names), done.stdout[-3000:] + done.stderr[-3000:]
+    return found
+
+
+def merged(found: Any, means: Any) -> dict[str, Any]:
+    """The telling verdicts of both runs; those on means over tasks from the second."""
+    result = {verdict: dict(rows) for verdict, rows in found.items()}
+    for rows in result.values():
+        for name in MEANS:
+            rows.pop(name, None)
+    for verdict, rows in means.items():
+        result.setdefault(verdict, {}).update(rows)
+    return {
+        verdict: {name: rows[name] for name in NAMES if name in rows}
+        for verdict, rows in result.items()
+        if rows
+    }
+
+
+def page_with(table: str) -> str:
+    before, _, rest = PAGE.read_text().partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{table}\n{END}{after}"
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_exactly_the_declared_mechanisms_fail(matrix: Matrix, name: str) -> None:
+    assert matrix[name] == DECLARED[name]
+
+
+def test_nothing_fails_on_the_base() -> None:
+    assert DECLARED["planted/base"] == {}
+
+
+def test_every_assertion_is_killed_by_some_checkpoint_or_is_explained(matrix: Matrix) -> None:
+    unkilled = {name for name in NAMES if not killers(matrix, name)}
+    assert unkilled == set(EXPLAINED["unkillable"])
+
+
+def test_every_mutant_kills_some_assertion(matrix: Matrix) -> None:
+    harmless = {name for name, told in matrix.items() if not told}
+    assert harmless == set(EXPLAINED["harmless"])
+
+
+def test_every_pair_of_assertions_is_separated_or_is_explained(matrix: Matrix) -> None:
+    killed = [name for name in NAMES if killers(matrix, name)]
+    together = {frozenset(pair) for pair in inseparable(matrix, killed)}
+    groups = [group["mechanisms"] for group in EXPLAINED["inseparable"]]
+    explained = {frozenset((a, b)) for group in groups for a in group for b in group if a != b}
+    assert together == explained
+
+
+def test_the_page_shows_the_matrix(matrix: Matrix) -> None:
+    assert PAGE.read_text() == page_with(markdown(matrix, NAMES, COUNTS))
