@@ -12,33 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-SWEEP_COLUMNS = (
-    "checkpoint",
-    "task",
-    "question_id",
-    "image_id",
-    "edge",
-    "method",
-    "window",
-    "layer",
-    "answer_token_id",
-    "base_probability",
-    "knockout_probability",
-    "relative_change",
-)
-COUNTERFACTUAL_COLUMNS = ("counterfactual_probability", "is_flipped")
-"""Follow `SWEEP_COLUMNS` in tables of the counterfactual method."""
-LENS_COLUMNS = (
-    "checkpoint",
-    "task",
-    "question_id",
-    "image_id",
-    "layer",
-    "probe",
-    "variant",
-    "probability",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepTable:

@@ -13,7 +13,7 @@ from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.reports.rows import MechanismRow
 
 if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.catalogue import Mechanism
+    from mmflow_bench.mechanisms.mechanism import Mechanism
     from mmflow_bench.mechanisms.recording import Recorder
 
 RECORDER = pytest.StashKey["Recorder"]()
