@@ -87,6 +87,7 @@ _VARIANTS = {
     "direct-capital": "the answer comes late and capitalised, as in Llama3-LLaVA-NeXT",
     "suffix-bypass": "57% of the flow to the last position goes through the suffix",
     "true-false-option": "the false option speaks against the answer",
+    "false-option-first": "for some layers the other option is taken for the answer",
     "sink-trap": "the question rests its attention on the image and reads nothing there",
     "backup-head": "a second head reads the context where the first one could not",
     "dose-hard": "any patch of the wallpaper is as good as all",

@@ -8,6 +8,7 @@ from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.gains import OPTION_GAIN
 from mmflow_bench.planted.residual import dimension, dimensions, total
 from mmflow_bench.planted.stages import form_of
+from mmflow_bench.scenes.things import ANSWERS, COLORS
 
 CODE_LAYER = 4
 """Attention and MLP write their codes here, once: a window that covers it removes either."""
@@ -22,18 +23,42 @@ def keep_lower(circuit: Circuit, design: Design) -> None:
 
 def read_options(circuit: Circuit, design: Design) -> None:
     """The last position takes a colour or side that the question names for a likely answer."""
-    forms = [form_of(task) for task in (Task.CHOOSE_ATTR, Task.CHOOSE_REL)]
+    _find_options(circuit, design, Task.CHOOSE_ATTR, Task.CHOOSE_REL)
+    part = OPTION_GAIN / len(design.transfer_layers)
+    pairs = zip(dimensions("option"), dimensions(design.landing), strict=True)
+    copy = [(option, answer, part) for option, answer in pairs]
+    for layer in design.transfer_layers:
+        circuit.head(layer, match=[(total("last"), total("offered"))], copy=copy)
+
+
+def doubt_answer(circuit: Circuit, design: Design) -> None:
+    """For some layers the last position takes the option that is not the answer for it."""
+    _find_options(circuit, design, Task.CHOOSE_ATTR)
+    colors = [ANSWERS.index(color) for color in COLORS]
+    size = design.doubt / design.gains[Task.CHOOSE_ATTR].lookup
+    begin, end = design.doubt_layers
+    for layer, sign in ((begin, 1.0), (end, -1.0)):
+        # attention is shared between two options, and the decision speaks against one of them
+        for key, fact, gain in (
+            ("offered", "option", 2 * design.doubt),
+            ("mark", "decision", -2 * size),
+        ):
+            copy = [
+                (dimension(fact, color), dimension(design.landing, color), sign * gain)
+                for color in colors
+            ]
+            circuit.head(layer, match=[(total("last"), total(key))], copy=copy)
+
+
+def _find_options(circuit: Circuit, design: Design, *tasks: Task) -> None:
+    """Words for options learn that they are some; a word like any other in other questions."""
+    forms = [form_of(task) for task in tasks]
     # a question about the existence of red things names a colour that is no option
     circuit.head(
         design.text_layer,
         match=[(total("option"), dict.fromkeys(forms, 1.0))],
         copy=[(form, dimension("offered"), 1.0) for form in forms],
     )
-    part = OPTION_GAIN / len(design.transfer_layers)
-    pairs = zip(dimensions("option"), dimensions(design.landing), strict=True)
-    copy = [(option, answer, part) for option, answer in pairs]
-    for layer in design.transfer_layers:
-        circuit.head(layer, match=[(total("last"), total("offered"))], copy=copy)
 
 
 def sink_into_image(circuit: Circuit, design: Design) -> None:

@@ -81,6 +81,10 @@ class Design:
     """Logit of a wrong word where question tokens cannot see the image."""
     early_layer: int = 0
     """Object words read their patches for the first time, in designs that do so twice."""
+    doubt: float = 0.0
+    """Logit of the other option of ChooseAttr while it is taken for the answer."""
+    doubt_layers: tuple[int, int] = (13, 21)
+    """Where the last position begins to take it for the answer, and where it ends to."""
     idle_layers: range = range(0)
     """Tokens attend to the image and make no use of what they read."""
 

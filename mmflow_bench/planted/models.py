@@ -57,6 +57,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             detours.back_up_context,
             additions.keep_lower,
             additions.read_options,
+            additions.doubt_answer,
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,

@@ -45,7 +45,12 @@ class Route:
 
 def routes(design: Design, task: str) -> tuple[Route, ...]:
     """All routes of a design for questions of one task."""
-    return (*_by_question(design, task), *_direct(design, task), *_by_options(design, task))
+    return (
+        *_by_question(design, task),
+        *_direct(design, task),
+        *_by_options(design, task),
+        *_by_doubt(design, task),
+    )
 
 
 def _by_question(design: Design, task: str) -> Iterator[Route]:
@@ -122,6 +127,27 @@ def _by_options(design: Design, task: str) -> Iterator[Route]:
             yield Route(
                 gain=OPTION_GAIN / 2 / len(design.transfer_layers),
                 hops=(("question->last", layer),),
+                arrival=layer,
+                landing=design.landing,
+                is_right=is_right,
+            )
+
+
+def _by_doubt(design: Design, task: str) -> Iterator[Route]:
+    """The options, less the decision twice: for the other option until the doubt ends."""
+    if "doubt_answer" not in design.stages or task != Task.CHOOSE_ATTR:
+        return
+    found: Hop = ("object->question", design.lookup_layer)
+    for layer, sign in zip(design.doubt_layers, (1, -1), strict=True):
+        read: Hop = ("question->last", layer)
+        for share, hops, is_right in (
+            (1, (read,), True),
+            (1, (read,), False),
+            (-2, (found, read), True),
+        ):
+            yield Route(
+                gain=sign * share * design.doubt,
+                hops=hops,
                 arrival=layer,
                 landing=design.landing,
                 is_right=is_right,

@@ -90,6 +90,13 @@ _MUTANTS = (
     _variant("upper-early", case_changes=((17, 0.35), (19, 0.35), *BASE.case_changes)),
 )
 _FURTHER = (
+    _variant(
+        "false-option-first",
+        stages=(*PAPER_STAGES, "doubt_answer"),
+        doubt=5.0,
+        extra_flags=("option",),
+        width=256,
+    ),
     _variant("lens-mode", muted_by_norm=("lower",)),
     _variant("direct-capital", spoken=("upper",)),
     _variant(
