@@ -44,6 +44,9 @@ addopts =
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with an ini file and two mechanisms on two tasks, its checkpoints fakes."""
     monkeypatch.delenv("MMFLOW_MODEL", raising=False)
+    # Where these tests run under xdist themselves, an inner run must not take itself for a worker.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MMFLOW_CACHE", str(pytester.path / "store"))
     pytester.makeini(INI)
     (pytester.path / "conftest.py").write_text(MEASURED.read_text())
