@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,7 +32,7 @@ def test_listings_are_text_or_json(what, tmp_path, monkeypatch):
         assert text.output.startswith(next(iter(rows[0])))
 
 
-def test_listing_imports_nothing_heavy_and_answers_at_once():
+def test_listing_imports_nothing_heavy():
     heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "pytest")
     code = (
         "import sys\nfrom mmflow_bench.cli.main import main\n"
@@ -41,11 +40,8 @@ def test_listing_imports_nothing_heavy_and_answers_at_once():
         "    main(['ls', what], standalone_mode=False)\n"
         f"print([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
     )
-    start = time.perf_counter()
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - start
     assert found.stderr.strip() == "[]"
-    assert seconds < 2, "five listings in one process; one has half a second"
 
 
 def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
