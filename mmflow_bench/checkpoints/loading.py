@@ -73,6 +73,9 @@ class LoadedCheckpoint:
     fingerprint: str
     chat_template: str | None
     """The jinja text that prompts are rendered with; the plain form when None."""
+    conversation: str | None = None
+    """Name of the conversation template of the paper's input; None where the checkpoint's own
+    processor prepares samples."""
 
     @property
     def device(self) -> torch.device:
@@ -134,6 +137,7 @@ def assemble_checkpoint(
         family=family,
         fingerprint=identity or fingerprint(spec),
         chat_template=_chat_template(processor, tokenizer, spec),
+        conversation=spec.conversation if spec.input == "paper" else None,
     )
 
 

@@ -44,6 +44,8 @@ class RegistryEntry:
     """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
     paper_model: str | None = None
     """The model of the paper whose published numbers apply."""
+    conversation: str | None = None
+    """Conversation template of the paper's input, which is then the default."""
 
 
 _PAPER_MODEL = "llava-1.5-13b"
@@ -142,6 +144,7 @@ def resolve_checkpoint(
     device: str = "cpu",
     offline: bool = False,
     trust_remote_code: bool = False,
+    input_choice: str | None = None,
 ) -> CheckpointSpec:
     """The checkpoint that a registered name, a folder, a GGUF file or a hub id stands for.
 
@@ -151,6 +154,7 @@ def resolve_checkpoint(
         device: As torch spells it.
         offline: Never ask a hub.
         trust_remote_code: Run code that the checkpoint brings along.
+        input_choice: `paper` or `hub`; None is the paper's for the checkpoints that it is about.
 
     Raises:
         CheckpointError: The name is not known, the folder holds no checkpoint, or a model
@@ -165,6 +169,8 @@ def resolve_checkpoint(
         "offline": offline,
         "trust_remote_code": trust_remote_code,
     }
+    if input_choice is not None:
+        common["input"] = input_choice
     models = registered_models()
     entry = models.get(name_or_path)
     if entry is None:
@@ -173,7 +179,10 @@ def resolve_checkpoint(
         "exceptions": entry.exceptions,
         "paper_model": entry.paper_model,
         "questions": entry.questions,
+        "conversation": entry.conversation,
     }
+    if input_choice is None and entry.conversation is not None:
+        common["input"] = "paper"
     if entry.builder is not None:
         return CheckpointSpec(
             **common, source=entry.source or entry.name, kind="built", builder=entry.builder

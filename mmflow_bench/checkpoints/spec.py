@@ -25,6 +25,12 @@ class CheckpointSpec:
     device: str = "cpu"
     gguf_file: str | None = None
     """Name of the GGUF file that holds the weights, where they are not in safetensors."""
+    input: Literal["paper", "hub"] = "hub"
+    """How samples become model input: as the paper's program does it, or as the checkpoint's own
+    processor does."""
+    conversation: str | None = None
+    """Name of the conversation template of the paper's input, such as `vicuna_v1`; None leaves it
+    to what the checkpoint is."""
     template: str | None = None
     """`plain`, or the path of a jinja chat template that replaces the checkpoint's own."""
     trust_remote_code: bool = False

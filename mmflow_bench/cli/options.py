@@ -52,6 +52,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _MODEL = [
     click.option("--model", envvar="MMFLOW_MODEL", help="Registered name, folder or hub id."),
     click.option("--model-args", type=Parsed(parse_model_args), default="", help="k=v,k=v"),
+    click.option(
+        "--input", "input_choice", type=click.Choice(["paper", "hub"]), help="Whose input."
+    ),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, auto"),
     click.option("--offline", is_flag=True, help="Never ask a hub."),
     click.option("--trust-remote-code", is_flag=True, help="Run code a checkpoint brings along."),
@@ -111,6 +114,7 @@ def spec_of(options: dict[str, Any]) -> CheckpointSpec:
         device=resolve_device(options["device"]),
         offline=options["offline"],
         trust_remote_code=options["trust_remote_code"],
+        input_choice=options["input_choice"],
     )
 
 

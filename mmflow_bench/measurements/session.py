@@ -141,6 +141,8 @@ class Measurements:
             "schema": STORE_SCHEMA,
             "instrument": importlib.metadata.version("mmflow-bench"),
             "prompt": FORMS,
+            "input": self.spec.input,
+            "conversation": self.spec.conversation,
             "checkpoint": self.fingerprint,
             "dtype": self.spec.dtype,
             "attention": "exact",

@@ -35,6 +35,7 @@ def resolve_specs(settings: Settings) -> dict[str, CheckpointSpec]:
                 device=resolve_device(settings.measurement.device),
                 offline=settings.measurement.offline,
                 trust_remote_code=settings.trust_remote_code,
+                input_choice=settings.input,
             )
             for slug, model in settings.slugs.items()
         }

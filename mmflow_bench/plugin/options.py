@@ -47,6 +47,13 @@ def _add_model_options(group: pytest.OptionGroup) -> None:
         help="how the checkpoint is loaded, e.g. revision=main,dtype=bfloat16",
     )
     group.addoption(
+        "--input",
+        choices=("paper", "hub"),
+        dest="mmflow_input",
+        help="prepare samples as the paper's program does, or as the checkpoint's own processor "
+        "does (default: paper for the checkpoints of the paper and the original format)",
+    )
+    group.addoption(
         "--mmflow-device",
         dest="mmflow_device",
         metavar="DEVICE",

@@ -37,6 +37,8 @@ class Settings:
     """Whether option, environment or ini file named a model."""
     model_args: Mapping[str, str] = field(default_factory=dict)
     trust_remote_code: bool = False
+    input: str | None = None
+    """`paper` or `hub`; None leaves it to the checkpoint."""
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
     mechanisms: tuple[str, ...] = ()
     """Glob patterns over mechanism ids; every mechanism when empty."""
@@ -77,6 +79,7 @@ class Settings:
             "inconclusive": self.inconclusive,
             "baseline_missing": self.baseline_missing,
             "model_args": dict(self.model_args),
+            "input": self.input or "auto",
             "self_test": measured.self_test,
             "from_cache": measured.from_cache,
             "twins": self.twins,
@@ -118,6 +121,7 @@ def settings_from(config: pytest.Config) -> Settings:
         is_model_explicit=bool(models),
         model_args=_parsed(parse_model_args, option.mmflow_model_args),
         trust_remote_code=option.mmflow_trust_remote_code,
+        input=option.mmflow_input,
         measurement=_measurement(config),
         mechanisms=parse_globs(option.mmflow_mechanisms),
         window=_parsed(parse_window, _value(config, "window") or "auto"),
