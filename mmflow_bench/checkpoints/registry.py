@@ -67,6 +67,7 @@ _OWN = (
         **_PLANTED,
     ),
 )
+_OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
@@ -98,6 +99,7 @@ _VARIANTS = {
     "prune-unsafe": "only late layers read the image",
     "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
     "trained": "rotated, with noise on all weights and trained until it answers again",
+    "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
     "module-codebook": "what attention and MLP say at the question is known word by word",
 }
 
@@ -121,7 +123,7 @@ def _variants() -> Iterable[RegistryEntry]:
             name=f"planted/{name}",
             description=f"planted/base, but {description}",
             paper_model=_PAPER_MODEL,
-            **_PLANTED,
+            **_PLANTED | _OWN_SCENES.get(name, {}),
         )
 
 

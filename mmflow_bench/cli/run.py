@@ -17,6 +17,7 @@ VALUED = frozenset(
     {
         "--model",
         "--model-args",
+        "--input",
         "--tasks",
         "--mechanisms",
         "--questions",

@@ -91,6 +91,9 @@ class Design:
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 
+    tiled: bool = False
+    """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
+
     trained: bool = False
     """Whether noise on all weights and real training steps follow."""
     width: int = WIDTH

@@ -6,12 +6,22 @@ chat template is that of LLaVA-1.5.
 
 from __future__ import annotations
 
+from typing import Any
+
+from PIL import Image
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Punctuation, Sequence, Split
 from tokenizers.processors import TemplateProcessing
-from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
+from transformers import (
+    CLIPImageProcessorPil,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
 
+from mmflow_bench.planted.architecture import PINPOINTS, Processor
 from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, SPECIAL, UNKNOWN, words
 from mmflow_bench.scenes.pictures import PATCH
 from mmflow_bench.scenes.rendering import SIZE
@@ -53,17 +63,29 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def processor() -> LlavaProcessor:
-    """The processor: an ordinary CLIP image processor, for which a scene has its native size."""
-    return LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}
-        ),
-        tokenizer=tokenizer(),
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
+def processor(*, is_tiled: bool = False) -> Processor:
+    """The processor: an ordinary CLIP image processor, for which a scene has its native size.
+
+    Args:
+        is_tiled: Cut images into tiles. The overview leaves columns out instead of mixing them, so
+            that the tower can recognise it.
+    """
+    size: dict[str, Any] = {
+        "size": {"shortest_edge": SIZE},
+        "crop_size": {"height": SIZE, "width": SIZE},
+    }
+    shared: dict[str, Any] = {
+        "tokenizer": tokenizer(),
+        "patch_size": PATCH,
+        "vision_feature_select_strategy": "default",
         # the class token, without which one placeholder would be missing
-        num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
-        image_token=IMAGE,
+        "num_additional_image_tokens": 1,
+        "chat_template": CHAT_TEMPLATE,
+        "image_token": IMAGE,
+    }
+    if not is_tiled:
+        return LlavaProcessor(image_processor=CLIPImageProcessorPil(**size), **shared)
+    tiles = LlavaNextImageProcessorPil(
+        **size, image_grid_pinpoints=PINPOINTS, resample=Image.Resampling.NEAREST
     )
+    return LlavaNextProcessor(image_processor=tiles, **shared)

@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
-from transformers import (
-    CLIPVisionConfig,
-    GenerationConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-)
+from transformers import GenerationConfig
 
 from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.language import processor
@@ -30,10 +23,8 @@ from mmflow_bench.planted.stages import Stage
 from mmflow_bench.planted.training import Training, trained
 from mmflow_bench.planted.unembedding import write_vocabulary
 from mmflow_bench.planted.variants import design_of
-from mmflow_bench.planted.vision import VISION_WIDTH, write_projector, write_tower
-from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, words
-from mmflow_bench.scenes.pictures import GRID, PATCH
-from mmflow_bench.scenes.rendering import SIZE
+from mmflow_bench.planted.vision import write_newline, write_projector, write_tower
+from mmflow_bench.planted.vocabulary import BEGIN, END, PAD, words
 
 STAGES: Mapping[str, Stage] = MappingProxyType(
     {
@@ -67,14 +58,14 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
 """What `Design.stages` names."""
 
 
-def build(name: str) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+def build(name: str) -> tuple[Model, Processor]:
     """The model, in float32 on the CPU, and the processor of a shipped planted checkpoint.
 
     Raises:
         CheckpointError: There is none of that name, or its training does not succeed.
     """
     design = design_of(name)
-    model, words_and_images = compiled(design), processor()
+    model, words_and_images = compiled(design), processor(is_tiled=design.tiled)
     if design.trained:
         model = trained(model, words_and_images, Training())
     return model, words_and_images
@@ -91,14 +82,16 @@ def save(name: str, folder: Path | str) -> None:
     words_and_images.save_pretrained(folder)
 
 
-def compiled(design: Design) -> LlavaForConditionalGeneration:
+def compiled(design: Design) -> Model:
     """The model of a design, in float32 on the CPU."""
     # random initial weights are overwritten: the caller's random state must not notice them
     with torch.random.fork_rng(devices=[]):
-        model = LlavaForConditionalGeneration(_config(design))
+        model = empty_model(design)
     model.eval()
-    write_tower(model.model.vision_tower)
+    write_tower(model.model.vision_tower, sees_overviews=design.tiled)
     write_projector(model.model.multi_modal_projector)
+    if design.tiled:
+        write_newline(model.model.image_newline)
     circuit = Circuit(model.model.language_model)
     for stage in design.stages:
         STAGES[stage](circuit, design)
@@ -110,42 +103,3 @@ def compiled(design: Design) -> LlavaForConditionalGeneration:
         bos_token_id=token[BEGIN], eos_token_id=token[END], pad_token_id=token[PAD]
     )
     return model
-
-
-def _config(design: Design) -> LlavaConfig:
-    token = {word: index for index, word in enumerate(words())}
-    special: dict[str, Any] = {
-        "bos_token_id": token[BEGIN],
-        "eos_token_id": token[END],
-        "pad_token_id": token[PAD],
-    }
-    vision = CLIPVisionConfig(
-        hidden_size=VISION_WIDTH,
-        intermediate_size=VISION_WIDTH,
-        projection_dim=VISION_WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        image_size=SIZE,
-        patch_size=PATCH,
-    )
-    text = LlamaConfig(
-        vocab_size=len(token),
-        hidden_size=design.width,
-        intermediate_size=design.mlp_width,
-        num_hidden_layers=design.layers,
-        num_attention_heads=design.heads,
-        num_key_value_heads=design.key_value_heads,
-        head_dim=32,
-        max_position_embeddings=4096,
-        # slow rotation: matches must not depend on the distance between two tokens
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        **special,
-    )
-    return LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=token[IMAGE],
-        image_seq_length=GRID * GRID,
-        dtype=torch.float32,
-        **special,
-    )

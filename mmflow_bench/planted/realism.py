@@ -11,9 +11,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import LlavaForConditionalGeneration
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from mmflow_bench.planted.architecture import Model
 from mmflow_bench.planted.residual import WIDTH, dimension
 
 _READ = 0.05
@@ -23,7 +23,7 @@ _RANK = 4
 
 
 @torch.no_grad()
-def disguise(model: LlavaForConditionalGeneration, seed: int) -> None:
+def disguise(model: Model, seed: int) -> None:
     """Write noise that the circuit cannot read, then rotate the residual stream.
 
     The last head and the last rows of every MLP must be free of instructions, and dimensions from
@@ -46,7 +46,7 @@ def disguise(model: LlavaForConditionalGeneration, seed: int) -> None:
     bias.copy_(rotation @ bias.double())
 
 
-def readers(model: LlavaForConditionalGeneration) -> Iterator[Tensor]:
+def readers(model: Model) -> Iterator[Tensor]:
     """Weights whose columns are the dimensions of the residual stream."""
     for layer in _layers(model):
         attention, mlp = layer.self_attn, layer.mlp
@@ -56,14 +56,14 @@ def readers(model: LlavaForConditionalGeneration) -> Iterator[Tensor]:
     yield model.lm_head.weight
 
 
-def writers(model: LlavaForConditionalGeneration) -> Iterator[Tensor]:
+def writers(model: Model) -> Iterator[Tensor]:
     """Weights whose rows are the dimensions of the residual stream."""
     for layer in _layers(model):
         yield from (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight)
     yield model.model.multi_modal_projector.linear_2.weight
 
 
-def _write_noise(model: LlavaForConditionalGeneration, generator: torch.Generator) -> None:
+def _write_noise(model: Model, generator: torch.Generator) -> None:
     """Random words, patches, heads and rows that write to free dimensions only."""
 
     def drawn(like: Tensor, scale: float) -> Tensor:
@@ -89,12 +89,12 @@ def _write_noise(model: LlavaForConditionalGeneration, generator: torch.Generato
         written.copy_(drawn(written, 0.1))
 
 
-def _layers(model: LlavaForConditionalGeneration) -> Iterator[LlamaDecoderLayer]:
+def _layers(model: Model) -> Iterator[LlamaDecoderLayer]:
     for layer in model.model.language_model.layers:
         yield cast(LlamaDecoderLayer, layer)
 
 
-def _inputs(model: LlavaForConditionalGeneration) -> tuple[Tensor, Tensor]:
+def _inputs(model: Model) -> tuple[Tensor, Tensor]:
     embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight
     bias = model.model.multi_modal_projector.linear_2.bias
     assert bias is not None

@@ -16,10 +16,10 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.planted.architecture import Model, Processor
 from mmflow_bench.planted.realism import readers, writers
 from mmflow_bench.planted.residual import dimension
 from mmflow_bench.scenes.questions import scene_samples
@@ -40,9 +40,7 @@ class Training:
     check_every: int = 5
 
 
-def trained(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, recipe: Training
-) -> LlavaForConditionalGeneration:
+def trained(model: Model, processor: Processor, recipe: Training) -> Model:
     """The model after noise and training, from the user's cache folder if it was there before.
 
     Raises:
@@ -68,7 +66,7 @@ def _cache_folder() -> Path:
     return Path(root) / "checkpoints"
 
 
-def _identity(model: LlavaForConditionalGeneration, recipe: Training) -> str:
+def _identity(model: Model, recipe: Training) -> str:
     """Hash of the recipe and of the weights that it starts from."""
     digest = hashlib.sha256(f"{recipe} {torch.__version__}".encode())
     for name, weight in sorted(model.state_dict().items()):
@@ -78,7 +76,7 @@ def _identity(model: LlavaForConditionalGeneration, recipe: Training) -> str:
 
 
 @torch.no_grad()
-def _add_noise(model: LlavaForConditionalGeneration, recipe: Training) -> None:
+def _add_noise(model: Model, recipe: Training) -> None:
     """Noise on every matrix but on the constant, which all norms rest on."""
     generator = torch.Generator().manual_seed(recipe.seed)
     constant = dimension("bias")
@@ -90,9 +88,7 @@ def _add_noise(model: LlavaForConditionalGeneration, recipe: Training) -> None:
             weight += recipe.noise * deviation * mask * drawn
 
 
-def _train(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, recipe: Training
-) -> None:
+def _train(model: Model, processor: Processor, recipe: Training) -> None:
     model.requires_grad_(False)
     for weights, axis in _trainable(model):
         for weight in weights:
@@ -124,7 +120,7 @@ def _train(
 
 
 def _trainable(
-    model: LlavaForConditionalGeneration,
+    model: Model,
 ) -> list[tuple[list[Tensor], int]]:
     """Matrices by the axis on which the residual stream is: the whole decoder and its words."""
     embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight
@@ -137,7 +133,7 @@ def _without(constant: int, weight: Tensor, axis: int) -> Tensor:
     return mask if axis == 1 else mask[:, None]
 
 
-def _encoded(processor: LlavaProcessor, samples: Sequence[Sample]) -> Any:
+def _encoded(processor: Processor, samples: Sequence[Sample]) -> Any:
     texts = []
     for sample in samples:
         content = [{"type": "image"}, {"type": "text", "text": sample.question + _INSTRUCTION}]
@@ -148,17 +144,17 @@ def _encoded(processor: LlavaProcessor, samples: Sequence[Sample]) -> Any:
     return processor(images=images, text=texts, padding=True, return_tensors="pt")
 
 
-def _logits_and_targets(model: LlavaForConditionalGeneration, inputs: Any) -> tuple[Tensor, Tensor]:
+def _logits_and_targets(model: Model, inputs: Any) -> tuple[Tensor, Tensor]:
     """Of the answer and of the end after it; padding is on the left."""
     logits = model(**inputs, logits_to_keep=3).logits[:, :-1]
     return logits.flatten(0, 1), inputs["input_ids"][:, -2:].flatten()
 
 
-def _loss(model: LlavaForConditionalGeneration, inputs: Any) -> Tensor:
+def _loss(model: Model, inputs: Any) -> Tensor:
     return nn.functional.cross_entropy(*_logits_and_targets(model, inputs))
 
 
 @torch.inference_mode()
-def _answers(model: LlavaForConditionalGeneration, inputs: Any) -> bool:
+def _answers(model: Model, inputs: Any) -> bool:
     logits, targets = _logits_and_targets(model, inputs)
     return bool((logits.argmax(-1) == targets).all())

@@ -10,8 +10,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import LlavaForConditionalGeneration
 
+from mmflow_bench.planted.architecture import Model
 from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.residual import BIAS_VALUE, Form, dimension, dimensions
 from mmflow_bench.planted.vocabulary import END, LOWER, UPPER, embedding_of, extra_flags, words
@@ -30,7 +30,7 @@ CODE_INSTEAD = ("The", "A", "an", "An", "on", "with", "it", "its", "what")
 """What comes up, in this order, when others of the ten most probable tokens are gone."""
 
 
-def write_vocabulary(model: LlavaForConditionalGeneration, design: Design) -> None:
+def write_vocabulary(model: Model, design: Design) -> None:
     """Write embeddings, the exceptions of the final norm, and logits."""
     vocabulary = words()
     with torch.no_grad():

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import CLIPImageProcessorPil, CLIPVisionModel
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
+from transformers.models.llava_next.modeling_llava_next import LlavaNextMultiModalProjector
 
 from mmflow_bench.planted.residual import BIAS_VALUE, dimension
-from mmflow_bench.scenes.pictures import GRID, PATCH, patch_book
+from mmflow_bench.scenes.pictures import GRID, PATCH, Book, patch_book, squeezed_patch_book
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, SIDES
 
 _SEEN = 1
@@ -30,9 +31,15 @@ _STEEPNESS = 32.0
 """Scale of the projector's steps: GELU is max(x, 0) to 1e-15 at a quarter of it."""
 
 
-def write_tower(tower: CLIPVisionModel) -> None:
-    """Write the filters and positions; attention and MLP pass everything on unchanged."""
-    kernel = torch.from_numpy(_filters()).float()
+def write_tower(tower: CLIPVisionModel, *, sees_overviews: bool = False) -> None:
+    """Write the filters and positions; attention and MLP pass everything on unchanged.
+
+    Args:
+        tower: Its weights are overwritten.
+        sees_overviews: Recognise wide scenes that are squeezed to a square as well.
+    """
+    book = patch_book() + (squeezed_patch_book() if sees_overviews else [])
+    kernel = torch.from_numpy(_filters(book)).float()
     with torch.no_grad():
         for parameter in tower.parameters():
             parameter.zero_()
@@ -48,7 +55,7 @@ def write_tower(tower: CLIPVisionModel) -> None:
         embeddings.position_embedding.weight.copy_(_antipodal(sides))
 
 
-def write_projector(projector: LlavaMultiModalProjector) -> None:
+def write_projector(projector: LlavaMultiModalProjector | LlavaNextMultiModalProjector) -> None:
     """Write the steps that clean every fact and the map of facts to residual dimensions."""
     first, second = projector.linear_1, projector.linear_2
     with torch.no_grad():
@@ -63,6 +70,13 @@ def write_projector(projector: LlavaMultiModalProjector) -> None:
             for target in targets:
                 second.weight[target, low] = 2 / _STEEPNESS
                 second.weight[target, high] = -2 / _STEEPNESS
+
+
+@torch.no_grad()
+def write_newline(newline: nn.Parameter) -> None:
+    """The feature that ends a row of tiles says nothing."""
+    newline.zero_()
+    newline[dimension("bias")] = BIAS_VALUE
 
 
 def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
@@ -82,13 +96,12 @@ def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
     return [seen, (1, [dimension("background")]), *steps, *sides]
 
 
-def _filters() -> NDArray[np.float64]:
+def _filters(book: Book) -> NDArray[np.float64]:
     """One filter per fact and a blank one for the side, on the normalised pixels of a patch.
 
     Raises:
         ValueError: Two patches with different facts look alike to every filter.
     """
-    book = patch_book()
     pixels = np.stack([picture for picture, _, _ in book]) / 255
     mean, deviation = CLIPImageProcessorPil.image_mean, CLIPImageProcessorPil.image_std
     normalised = (pixels - np.array(mean)) / np.array(deviation)

@@ -25,6 +25,9 @@ SKIRTING_ROWS = 3
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Book = list[tuple[Picture, int | None, tuple[str, str, str] | None]]
+"""Patches, each with its index in `GISTS` (wallpaper) or None, and with category, colour and
+material of the object that it shows or None."""
 
 _WALL = (238, 230, 212)
 _SKIRTING = (148, 112, 78)
@@ -105,14 +108,9 @@ def with_skirting(picture: Picture) -> Picture:
     return lower
 
 
-def patch_book() -> list[tuple[Picture, int | None, tuple[str, str, str] | None]]:
-    """Every patch that can occur in a scene, with the gist or the object that it shows.
-
-    Returns:
-        Patch pixels, index in `GISTS` (wallpaper) or None, and category, colour and material of
-        the object or None.
-    """
-    book: list[tuple[Picture, int | None, tuple[str, str, str] | None]] = []
+def patch_book() -> Book:
+    """Every patch that can occur in a scene, with what it shows."""
+    book: Book = []
     for gist in range(len(GISTS)):
         tile = wallpaper(gist)
         book += [(tile, gist, None), (with_skirting(tile), gist, None)]
@@ -120,6 +118,25 @@ def patch_book() -> list[tuple[Picture, int | None, tuple[str, str, str] | None]
         drawing = object_drawing(*kind)
         for picture in (drawing, with_skirting(drawing)):
             book += [(quarter, None, kind) for quarter in _quarters(picture)]
+    return book
+
+
+def squeezed_patch_book() -> Book:
+    """The same for scenes twice as wide, squeezed by leaving out every second column.
+
+    Either half of the columns may be left out: resizing without interpolation keeps the left
+    neighbour or the right one. A squeezed object is one patch wide and two high.
+    """
+    book: Book = []
+    for gist in range(len(GISTS)):
+        tiles = np.concatenate([wallpaper(gist)] * 2, axis=1)
+        for picture in (tiles, with_skirting(tiles)):
+            book += [(picture[:, first::2], gist, None) for first in (0, 1)]
+    for kind in product(CATEGORIES, COLORS, MATERIALS):
+        drawing = object_drawing(*kind)
+        for picture, first in product((drawing, with_skirting(drawing)), (0, 1)):
+            squeezed = picture[:, first::2]
+            book += [(half, None, kind) for half in (squeezed[:PATCH], squeezed[PATCH:])]
     return book
 
 

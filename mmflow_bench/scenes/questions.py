@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Task
 from mmflow_bench.scenes.composing import other_than, placed
-from mmflow_bench.scenes.rendering import SIZE, PlacedObject, Scene
+from mmflow_bench.scenes.rendering import PlacedObject, Scene
 from mmflow_bench.scenes.things import (
     ANSWERS_OF_TASK,
     CATEGORIES,
@@ -55,6 +55,35 @@ def scene_samples(
     Raises:
         QuestionError: A task is none of the six.
     """
+    _refuse_unknown(tasks)
+    return tuple(_sample(task, index, seed) for task in tasks for index in range(per_task))
+
+
+def tiled_scene_samples(
+    *, per_task: int = 14, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
+) -> tuple[Sample, ...]:
+    """The same, but about half of the images are twice as wide, where no side is asked for.
+
+    Checkpoints that cut an image into tiles see one or two tiles beside the overview. A tower that
+    sees one tile at a time cannot tell the sides of the whole.
+
+    Args:
+        per_task: Samples of each task.
+        seed: Another seed gives other scenes with other identifiers.
+        tasks: Tasks of the paper, in the order wanted.
+
+    Raises:
+        QuestionError: A task is none of the six.
+    """
+    _refuse_unknown(tasks)
+    return tuple(
+        _sample(task, index, seed, widens=not set(ANSWERS_OF_TASK[task]) & set(SIDES))
+        for task in tasks
+        for index in range(per_task)
+    )
+
+
+def _refuse_unknown(tasks: Sequence[str]) -> None:
     for task in tasks:
         if task not in _COMPOSERS:
             raise QuestionError(
@@ -62,10 +91,9 @@ def scene_samples(
                 "give a question file for other tasks",
                 reason="no-scenes",
             )
-    return tuple(_sample(task, index, seed) for task in tasks for index in range(per_task))
 
 
-def _sample(task: str, index: int, seed: int) -> Sample:
+def _sample(task: str, index: int, seed: int, *, widens: bool = False) -> Sample:
     group, member = divmod(index, len(_GROUP))
     number = (max(_GROUP) + 1) * group + _GROUP[member]
     answers = ANSWERS_OF_TASK[task]
@@ -74,19 +102,25 @@ def _sample(task: str, index: int, seed: int) -> Sample:
     asked = questions[index % 2]
     true_option, false_option = asked.options or (None, None)
     scene = Scene(gist=gist_of(task, answer), objects=tuple(things))
+    boxed, image_id = asked.things, f"scenes-{seed}-{task}-{number:04d}"
+    # not `number % 2`: an answer would always have the same width
+    if widens and number // len(answers) % 2:
+        scene, image_id = scene.widened(), f"{image_id}-wide"
+        boxed = tuple(thing.widened() for thing in boxed)
+    picture = scene.rendered()
     return Sample(
         question_id=f"scenes-{seed}-{task}-{index:04d}",
-        image_id=f"scenes-{seed}-{task}-{number:04d}",
+        image_id=image_id,
         task=task,
         question=asked.question,
         answer=answer,
         true_option=true_option,
         false_option=false_option,
         object_names=asked.names,
-        boxes=tuple(thing.box for thing in asked.things),
-        image=scene.rendered(),
-        image_width=SIZE,
-        image_height=SIZE,
+        boxes=tuple(thing.box for thing in boxed),
+        image=picture,
+        image_width=picture.width,
+        image_height=picture.height,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ from mmflow_bench.scenes.pictures import (
 from mmflow_bench.scenes.things import SIDES
 
 SIZE = GRID * PATCH
-"""Height and width of a scene, in pixels."""
+"""Height and usual width of a scene, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,10 @@ class PlacedObject:
     def side(self) -> str:
         """The half of the image that holds the whole object."""
         return SIDES[self.column >= GRID // 2]
+
+    def widened(self) -> PlacedObject:
+        """The object in a scene that is twice as wide."""
+        return replace(self, column=2 * self.column)
 
     @property
     def box(self) -> Box:
@@ -56,10 +60,20 @@ class Scene:
 
     gist: int
     objects: tuple[PlacedObject, ...]
+    columns: int = GRID
+    """Width in patches."""
+
+    def widened(self) -> Scene:
+        """The scene twice as wide, every object at an even column and in its own half.
+
+        An overview of it, squeezed to the usual width, shows no object and wallpaper in one patch.
+        """
+        moved = tuple(thing.widened() for thing in self.objects)
+        return replace(self, columns=2 * self.columns, objects=moved)
 
     def rendered(self) -> Image.Image:
         """The scene as an RGB image whose patch grid is the native pixel grid."""
-        canvas = np.tile(wallpaper(self.gist), (GRID, GRID, 1))
+        canvas = np.tile(wallpaper(self.gist), (GRID, self.columns, 1))
         for thing in self.objects:
             top, left = thing.row * PATCH, thing.column * PATCH
             canvas[top : top + OBJECT, left : left + OBJECT] = object_drawing(

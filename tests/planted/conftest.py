@@ -61,6 +61,9 @@ class Planted:
         image = [position for position, token in enumerate(text) if token == "<image>"]
         start, end = image[-1] + 2, text.index("?") + 1
         related = [image[patch] for patch in _patches(sample.boxes)]
+        newlines: list[int] = []
+        if hasattr(self.model.config, "image_grid_pinpoints"):
+            related, newlines = _tiled(image, sample)
         options = {
             role: [start + text[start:end].index(option)]
             for role, option in (
@@ -76,7 +79,9 @@ class Planted:
             "question": list(range(start, end)),
             "last": [len(tokens) - 1],
             "related_patches": related,
-            "other_patches": [position for position in image if position not in related],
+            "other_patches": [
+                position for position in image if position not in (*related, *newlines)
+            ],
         }
 
     def knocked_out(self, sample: Sample, edge: str, windows: Sequence[range]) -> Tensor:
@@ -133,6 +138,34 @@ def _patches(boxes: Sequence[Box]) -> list[int]:
             for box in boxes
         )
     ]
+
+
+def _tiled(image: list[int], sample: Sample) -> tuple[list[int], list[int]]:
+    """Related and newline positions of an overview, and of tiles whose rows a newline ends."""
+    assert sample.image_width is not None
+    columns = sample.image_width // PATCH
+    narrow = columns // GRID
+    squeezed = [
+        Box(x=box.x / narrow, y=box.y, width=box.width / narrow, height=box.height)
+        for box in sample.boxes
+    ]
+    tiles = image[GRID * GRID :]
+    assert len(tiles) == GRID * (columns + 1)
+    rows = [tiles[start : start + columns + 1] for start in range(0, len(tiles), columns + 1)]
+    native = [
+        rows[row][column]
+        for row in range(GRID)
+        for column in range(columns)
+        if any(
+            box.x < (column + 1) * PATCH
+            and box.x + box.width > column * PATCH
+            and box.y < (row + 1) * PATCH
+            and box.y + box.height > row * PATCH
+            for box in sample.boxes
+        )
+    ]
+    overview = [image[patch] for patch in _patches(squeezed)]
+    return overview + native, [row[-1] for row in rows]
 
 
 @cache

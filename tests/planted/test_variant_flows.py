@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.planted.additions import CODE_LAYER
 from mmflow_bench.planted.residual import dimension
-from mmflow_bench.scenes.questions import scene_samples
+from mmflow_bench.scenes.questions import scene_samples, tiled_scene_samples
 
 Checkpoints = Callable[[str], Any]
 
@@ -178,3 +178,13 @@ def test_heads_of_the_grouped_query_variant_share_keys(planted: Checkpoints) -> 
     config = planted("planted/grouped-query").model.config.text_config
     assert (config.num_hidden_layers, config.num_attention_heads) == (32, 4)
     assert config.num_key_value_heads == 2
+
+
+def test_tiles_of_the_tiled_variant_follow_the_shape_of_the_image(planted: Checkpoints) -> None:
+    checkpoint = planted("planted/tiled")
+    counts = {
+        sample.image.size: len(checkpoint.positions(sample)["image"])
+        for sample in tiled_scene_samples()
+    }
+    # an overview of 36 patches, then 6 rows of 6 or of 12 patches with a newline each
+    assert counts == {(84, 84): 36 + 6 * 7, (168, 84): 36 + 6 * 13}

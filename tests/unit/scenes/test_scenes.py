@@ -16,10 +16,11 @@ from mmflow_bench.scenes.pictures import (
     object_drawing,
     object_mask,
     patch_book,
+    squeezed_patch_book,
     wallpaper,
     with_skirting,
 )
-from mmflow_bench.scenes.questions import scene_samples
+from mmflow_bench.scenes.questions import scene_samples, tiled_scene_samples
 from mmflow_bench.scenes.rendering import PlacedObject, Scene
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, PLURALS
 
@@ -177,3 +178,39 @@ def test_a_task_without_scenes_is_refused() -> None:
     with pytest.raises(QuestionError, match="got 'Caption'") as caught:
         scene_samples(tasks=["Caption"])
     assert caught.value.reason == "no-scenes"
+
+
+TILED = tiled_scene_samples(per_task=16)
+
+
+def test_wide_scenes_ask_for_no_side_and_have_every_answer() -> None:
+    wide = [sample for sample in TILED if pixels(sample).shape[:2] == (84, 168)]
+    tasks = {sample.task: set() for sample in wide}
+    for sample in wide:
+        tasks[sample.task].add(sample.answer)
+    assert {task: len(answers) for task, answers in tasks.items()} == {
+        "ChooseAttr": 4,
+        "ChooseCat": 4,
+        "CompareAttr": 2,
+        "LogicalObj": 2,
+    }
+    assert all((sample.image_width, sample.image_height) == (168, 84) for sample in wide)
+
+
+def test_boxes_of_wide_scenes_hold_the_object_asked_about() -> None:
+    for sample in TILED:
+        if sample.task == "ChooseAttr":
+            shown = cut(sample, sample.boxes[0])
+            looks = looks_of(sample.object_names[0], [sample.answer])
+            assert any(np.array_equal(shown, look) for look in looks)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_every_patch_of_a_squeezed_wide_scene_is_in_the_book(first: int) -> None:
+    known = {picture.tobytes() for picture, _, _ in squeezed_patch_book()}
+    for sample in TILED:
+        if pixels(sample).shape[1] == 168:
+            squeezed = pixels(sample)[:, first::2].reshape(6, 14, 6, 14, 3).swapaxes(1, 2)
+            assert {
+                np.ascontiguousarray(patch).tobytes() for patch in squeezed.reshape(36, 14, 14, 3)
+            } <= known
