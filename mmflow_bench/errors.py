@@ -53,3 +53,7 @@ class PositionError(SampleError):
 
 class AnswerError(SampleError):
     """The answer of a sample cannot be followed through the vocabulary."""
+
+
+class ResourceError(SampleError):
+    """A sample needs more memory than there is."""

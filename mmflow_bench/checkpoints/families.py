@@ -1,9 +1,12 @@
 """Where the parts of a language model live, found by structure and never by a model's name.
 
-The engine needs five places: the decoder layers, the norm after them, the projection to the
+The engine needs the embedding, the decoder layers, the norm after them, the projection to the
 vocabulary, the text configuration, and the token that stands for image features. Transformers
-names them alike in every LLaVA-type checkpoint and in every causal language model, so a checkpoint
-is read by what it has and refused by what it lacks.
+names them alike in every vision-language checkpoint and in every causal language model, so a
+checkpoint is read by what it has and refused by what it lacks.
+
+Parts may compute on different devices, and accelerate may keep their weights elsewhere until they
+are called: modules are always called, never read, and inputs go to `execution_device`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class Family:
     """Model types as transformers names them: `llava/llama`, or `llama` alone."""
     decoder: nn.Module
     """The text model whose forward calls the decoder layers."""
+    embedding: nn.Module
+    """Token ids -> vectors."""
     decoder_layers: tuple[nn.Module, ...]
     final_norm: nn.Module
     unembedding: Unembedding
@@ -37,6 +42,14 @@ class Family:
     text_config: PretrainedConfig
     image_token_id: int | None
     """The token whose positions carry image features; None without a vision tower."""
+    places_images: bool
+    """Whether the model itself computes positions, from the grids of the images: several numbers
+    for each (M-RoPE)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its inputs."""
+        return execution_device(self.embedding)
 
     @property
     def has_image(self) -> bool:
@@ -67,23 +80,40 @@ def family_of(model: PreTrainedModel) -> Family:
     layers = getattr(decoder, "layers", None)
     final_norm = getattr(decoder, "norm", None)
     output = model.get_output_embeddings()
+    embedding = model.get_input_embeddings()
     if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
         raise _missing(model, f"decoder layers under `.layers` of {type(decoder).__name__}")
     if not isinstance(final_norm, nn.Module):
         raise _missing(model, f"a final norm under `.norm` of {type(decoder).__name__}")
     if not isinstance(output, nn.Module):
         raise _missing(model, "an output projection (`get_output_embeddings`)")
+    if not isinstance(embedding, nn.Module):
+        raise _missing(model, "a token embedding (`get_input_embeddings`)")
     text_config = model.config.get_text_config(decoder=True)
     types = [model.config.model_type, text_config.model_type]
     return Family(
         name="/".join(dict.fromkeys(str(name) for name in types)),
         decoder=decoder,
+        embedding=embedding,
         decoder_layers=tuple(layers[: text_config.num_hidden_layers]),
         final_norm=final_norm,
         unembedding=_unembedding(model, output, final_norm, text_config),
         text_config=text_config,
         image_token_id=_image_token_id(model.config),
+        places_images=any(hasattr(module, "get_rope_index") for module in model.modules()),
     )
+
+
+def execution_device(module: nn.Module) -> torch.device:
+    """Where a module computes, which for offloaded weights is not where they are kept."""
+    for part in module.modules():
+        hook = getattr(part, "_hf_hook", None)
+        for single in getattr(hook, "hooks", (hook,)):
+            device = getattr(single, "execution_device", None)
+            if device is not None:
+                return torch.device(device)
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _missing(model: PreTrainedModel, part: str) -> CheckpointError:
@@ -107,12 +137,13 @@ def _unembedding(
     model: PreTrainedModel, output: nn.Module, final_norm: nn.Module, config: PretrainedConfig
 ) -> Unembedding:
     """The projection to logits, with the cap that the model applies to its own logits, if any."""
-    weight = output.weight
-    assert isinstance(weight, Tensor)
+    dtype = output.weight.dtype
+    # Quantised weights are whole numbers, but are multiplied with what the model computes in.
+    dtype = dtype if isinstance(dtype, torch.dtype) and dtype.is_floating_point else model.dtype
 
     def plain(hidden: Float[Tensor, "*position hidden"]) -> Float[Tensor, "*position vocab"]:
-        logits: Tensor = output(hidden.to(device=weight.device, dtype=weight.dtype))
-        return logits.float()
+        logits: Tensor = output(hidden.to(device=execution_device(output), dtype=dtype))
+        return logits.to(hidden.device).float()
 
     cap = getattr(config, "final_logit_softcapping", None)
     if cap is None:
@@ -124,12 +155,17 @@ def _unembedding(
 
     # A text configuration may name a cap that the model wrapped around it never applies
     # (Gemma 2 under LLaVA), so the model's own logits decide.
-    return capped if _caps_logits(model, final_norm, plain, cap) else plain
+    device = execution_device(model.get_input_embeddings())
+    return capped if _caps_logits(model, final_norm, plain, cap, device) else plain
 
 
 @torch.no_grad()
 def _caps_logits(
-    model: PreTrainedModel, final_norm: nn.Module, plain: Unembedding, cap: float
+    model: PreTrainedModel,
+    final_norm: nn.Module,
+    plain: Unembedding,
+    cap: float,
+    device: torch.device,
 ) -> bool:
     """Whether the model's logits stay below `cap` when the head is driven far beyond it."""
 
@@ -138,7 +174,7 @@ def _caps_logits(
 
     hook = final_norm.register_forward_hook(drive)
     try:
-        tokens = torch.tensor([[1, 2]], device=model.device)
+        tokens = torch.tensor([[1, 2]], device=device)
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
     finally:
         hook.remove()

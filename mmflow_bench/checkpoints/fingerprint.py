@@ -13,10 +13,18 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from mmflow_bench.checkpoints.ingredients import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROJECTOR,
+    TRAINED_BESIDE,
+    ingredients_of,
+    weight_files,
+)
+from mmflow_bench.checkpoints.sources import CONFIGURATION, Source
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
-_CONFIGURATION = {".json", ".jinja", ".model", ".txt", ".tiktoken", ".py"}
 _NOT_READ_BY_A_MODEL = {"trainer_state.json", "all_results.json", "train_results.json"}
 
 
@@ -30,49 +38,27 @@ def fingerprint(spec: CheckpointSpec) -> str:
         CheckpointError: A file cannot be read, the builder's source is not there, or the hub does
             not know the revision.
     """
-    if spec.kind == "built":
-        parts = [*_sources(spec), *_versions()]
-    elif spec.kind == "hub":
-        parts = [f"hub:{spec.source}@{hub_commit(spec)}:{spec.gguf_file}"]
-    else:
-        parts = _folder_parts(Path(spec.source), spec.gguf_file)
+    is_built = spec.kind == "built"
+    parts = [*_sources(spec), *_versions()] if is_built else list(_ingredients(spec))
     if spec.template is not None:
         parts.append(_template_part(spec.template))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def hub_commit(spec: CheckpointSpec) -> str:
-    """The commit that the revision of a hub checkpoint points to now, or did when last fetched.
-
-    Raises:
-        CheckpointError: The hub cannot be reached and nothing is on disk, or it does not know the
-            checkpoint.
-    """
-    # Imported here: it costs as much as the rest of this stage, and only hub checkpoints need it.
-    from huggingface_hub import hf_hub_download
-
-    try:
-        path = hf_hub_download(
-            spec.source,
-            spec.gguf_file or "config.json",
-            revision=spec.revision,
-            local_files_only=spec.offline,
-        )
-    # Connection errors, unknown repositories and revisions, and files not on disk are OSErrors;
-    # a malformed id is a ValueError.
-    except (OSError, ValueError) as error:
-        where = "on this machine" if spec.offline else "on the hub or on this machine"
-        raise CheckpointError(
-            f"a checkpoint {where}, got none for {spec.source!r} (revision "
-            f"{spec.revision or 'main'}: {type(error).__name__}: {_first_line(error)}); check the "
-            "spelling, or give the path of a folder"
-        ) from error
-    # .../snapshots/<commit>/<file>
-    return Path(path).parent.name
+def _ingredients(spec: CheckpointSpec) -> Iterable[str]:
+    """Lines for the checkpoint itself, then for every other part that it is put together from."""
+    for role, source in ingredients_of(spec).all():
+        prefix = "" if role == "main" else f"{role}:"
+        for part in _source_parts(source, spec.gguf_file):
+            yield prefix + part
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+def _source_parts(source: Source, gguf_file: str | None) -> list[str]:
+    if source.is_hub:
+        has_config = source.file("config.json") is not None
+        described = gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
+        return [f"hub:{source.name}@{source.commit(described)}:{gguf_file}"]
+    return _folder_parts(Path(source.name), gguf_file)
 
 
 def _folder_parts(folder: Path, gguf_file: str | None) -> list[str]:
@@ -90,14 +76,14 @@ def _folder_files(folder: Path, gguf_file: str | None) -> list[Path]:
     read = [
         path
         for path in files
-        if path.suffix in _CONFIGURATION and path.name not in _NOT_READ_BY_A_MODEL
+        if path.suffix in CONFIGURATION and path.name not in _NOT_READ_BY_A_MODEL
     ]
     read += sorted(folder.glob("*_chat_templates/*.jinja"))
     if gguf_file is not None:
         return [*read, folder / gguf_file]
-    weights = [path for path in files if path.suffix == ".safetensors"]
-    pickled = [path for path in files if path.match("pytorch_model*.bin")]
-    return read + (weights or pickled)
+    tensors = [path for path in files if path.name in (TRAINED_BESIDE, PROJECTOR)]
+    tensors += [path for path in files if path.name in ADAPTER_WEIGHTS]
+    return [*read, *weight_files(folder), *tensors]
 
 
 def file_hash(path: Path) -> str:

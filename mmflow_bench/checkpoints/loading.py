@@ -1,30 +1,23 @@
-"""The only place where weights are read: a spec in, a model in evaluation mode out.
+"""A spec in, a model in evaluation mode out, with all that turns samples into its input.
 
-Everything that would load to something else than what was trained is refused here: weights that
-are missing and would be drawn at random, tokenizers without offsets, pickled code.
+What the parts cannot be measured with is refused here: tokenizers without offsets, models of images
+without an image processor.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -35,27 +28,16 @@ from transformers.utils.logging import (
 )
 
 from mmflow_bench.checkpoints.families import Family, family_of
-from mmflow_bench.checkpoints.fingerprint import fingerprint, hub_commit
+from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.hardware import spare_threads
+from mmflow_bench.checkpoints.pinpoints import read_pinpoints_as_published
+from mmflow_bench.checkpoints.placement import is_placed
+from mmflow_bench.checkpoints.reading import read_model
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 PLAIN_TEMPLATE = "plain"
 """The value of `CheckpointSpec.template` that ignores a checkpoint's own chat template."""
-
-# What transformers, safetensors, gguf and torch raise on files that are missing, cut short or of
-# another model.
-_LOADING_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    TemplateError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +58,14 @@ class LoadedCheckpoint:
     conversation: str | None = None
     """Name of the conversation template of the paper's input; None where the checkpoint's own
     processor prepares samples."""
+    image_aspect_ratio: str | None = None
+    """How the paper's input fits photos into the vision tower: `pad` to a square, `square` or None
+    for resize and crop, `anyres` or `anyres_max_N` for tiles."""
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.model.device
+        return self.family.device
 
     @property
     def decoder_layers(self) -> int:
@@ -99,7 +84,7 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
             tokenizer has no offsets, or the architecture is not one that can be instrumented.
     """
     with _bars_only_on_a_terminal():
-        model, processor = _built(spec) if spec.kind == "built" else _from_pretrained(spec)
+        model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
     return assemble_checkpoint(model, processor, spec=spec)
 
 
@@ -118,18 +103,19 @@ def assemble_checkpoint(
         CheckpointError: The tokenizer has no offsets, the model cannot be instrumented, the
             processor does not fit the model or the template cannot be read.
     """
-    model.to(spec.device)  # type: ignore[arg-type]
+    if not is_placed(spec):
+        model.to(spec.device)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
     family = family_of(model)
-    spare_threads(model.device.type, model.config.get_text_config().hidden_size)
+    spare_threads(family.device.type, model.config.get_text_config().hidden_size)
     tokenizer = _fast_tokenizer(processor, spec)
     if family.has_image and not hasattr(processor, "image_processor"):
         raise CheckpointError(
             f"a processor with an image processor, got {type(processor).__name__} (checkpoint "
             f"{spec.name}); save the checkpoint's processor next to its weights"
         )
-    return LoadedCheckpoint(
+    loaded = LoadedCheckpoint(
         spec=spec,
         model=model,
         processor=processor,
@@ -138,7 +124,21 @@ def assemble_checkpoint(
         fingerprint=identity or fingerprint(spec),
         chat_template=_chat_template(processor, tokenizer, spec),
         conversation=spec.conversation if spec.input == "paper" else None,
+        image_aspect_ratio=_image_aspect_ratio(model.config),
     )
+    if loaded.conversation is not None:
+        read_pinpoints_as_published(model, processor)
+    return loaded
+
+
+def _image_aspect_ratio(config: PretrainedConfig) -> str | None:
+    """As the original configuration says, or as the converted model types were trained."""
+    if hasattr(config, "image_aspect_ratio"):
+        own = config.image_aspect_ratio
+        return None if own is None else str(own)
+    if config.model_type == "llava_onevision":
+        return str(config.vision_aspect_ratio)
+    return {"llava": "pad", "llava_next": "anyres"}.get(config.model_type)
 
 
 @contextmanager
@@ -163,73 +163,6 @@ def _built(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
     if spec.dtype != "auto":
         model = model.to(getattr(torch, spec.dtype))
     return model, processor
-
-
-def _from_pretrained(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
-    where: dict[str, Any] = {
-        "trust_remote_code": spec.trust_remote_code,
-        "local_files_only": spec.offline or spec.kind == "folder",
-    }
-    if spec.kind == "hub":
-        # The commit, so that weights, processor and fingerprint are of one moment.
-        where["revision"] = hub_commit(spec)
-    if spec.gguf_file is not None:
-        where["gguf_file"] = spec.gguf_file
-    try:
-        config = AutoConfig.from_pretrained(spec.source, **where)
-        has_image = getattr(config, "vision_config", None) is not None
-        auto_model = AutoModelForImageTextToText if has_image else AutoModelForCausalLM
-        auto_processor = AutoProcessor if has_image else AutoTokenizer
-        # Reading the tokenizer first makes a folder without one fail before the weights are read.
-        processor = auto_processor.from_pretrained(spec.source, config=config, **where)
-        loaded: Any = auto_model.from_pretrained(
-            spec.source,
-            config=config,
-            dtype=_dtype(spec),
-            weights_only=True,
-            # Wrong shapes are refused below, by name.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **where,
-        )
-    except UnpicklingError as error:
-        raise CheckpointError(
-            f"weights and nothing else, got pickled code ({spec.name}); save them as safetensors"
-        ) from error
-    except _LOADING_ERRORS as error:
-        raise _unreadable(spec, error) from error
-    model, report = loaded
-    _refuse_incomplete(spec, report)
-    return model, processor
-
-
-def _dtype(spec: CheckpointSpec) -> Any:
-    # GGUF weights are dequantised on loading, in single precision unless told otherwise.
-    if spec.dtype == "auto":
-        return torch.float32 if spec.gguf_file is not None else "auto"
-    return getattr(torch, spec.dtype)
-
-
-def _unreadable(spec: CheckpointSpec, error: Exception) -> CheckpointError:
-    message = " ".join(str(error).split())
-    return CheckpointError(
-        f"a checkpoint that transformers can load, got {type(error).__name__}: {message[:400]} "
-        f"(checkpoint {spec.name}); check that the folder is complete and of a "
-        "model that the installed transformers knows"
-    )
-
-
-def _refuse_incomplete(spec: CheckpointSpec, report: Mapping[str, Any]) -> None:
-    """Refuse weights that transformers has drawn at random because the file lacks them."""
-    missing = sorted(map(str, report.get("missing_keys", ())))
-    mismatched = sorted(str(key[0]) for key in report.get("mismatched_keys", ()))
-    if missing or mismatched:
-        names = [*missing, *mismatched]
-        raise CheckpointError(
-            f"weights for every parameter, got none of the right shape for {len(names)} of them, "
-            f"such as {', '.join(names[:3])} (checkpoint {spec.name}); they would be random "
-            "numbers, so save the whole model"
-        )
 
 
 def _fast_tokenizer(processor: Any, spec: CheckpointSpec) -> PreTrainedTokenizerBase:

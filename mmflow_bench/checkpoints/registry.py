@@ -8,44 +8,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from mmflow_bench.checkpoints.conversations import known_conversation
+from mmflow_bench.checkpoints.entry import RegistryEntry
+from mmflow_bench.checkpoints.ingredients import (
+    ADAPTER_CONFIG,
+    ingredients_of,
+    is_original,
+    original_or_native_config,
+)
+from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
+from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
 ENTRY_POINT_GROUP = "mmflow_bench.models"
 
-_MODEL_ARGS = ("dtype", "gguf_file", "revision", "template")
-_DTYPES = ("auto", "bfloat16", "float16", "float32")
 _PLANTED: dict[str, Any] = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryEntry:
-    """A name that `--model` knows."""
-
-    name: str
-    description: str
-    source: str | None = None
-    """A folder or hub id; the name itself for built ones."""
-    builder: str | None = None
-    """`package.module:function`, called with the name, that gives (model, processor)."""
-    questions: str | None = None
-    """`package.module:function` that gives the checkpoint's own samples."""
-    exceptions: Mapping[str, str] = field(default_factory=dict)
-    """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
-    paper_model: str | None = None
-    """The model of the paper whose published numbers apply."""
-    conversation: str | None = None
-    """Conversation template of the paper's input, which is then the default."""
 
 
 _PAPER_MODEL = "llava-1.5-13b"
@@ -110,7 +97,7 @@ def registered_models() -> dict[str, RegistryEntry]:
     Raises:
         CheckpointError: A package registers something that is no entry.
     """
-    models = {entry.name: entry for entry in (*_OWN, *_variants())}
+    models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         for entry in _entries(point.load(), point.value):
             models.setdefault(entry.name, entry)
@@ -151,60 +138,84 @@ def resolve_checkpoint(
     """The checkpoint that a registered name, a folder, a GGUF file or a hub id stands for.
 
     Args:
-        name_or_path: A registered name wins over a folder of the same name.
-        model_args: `dtype`, `gguf_file`, `revision`, `template`, as typed.
+        name_or_path: A registered name wins over a folder of the same name; a folder wins over a
+            hub id.
+        model_args: As typed; `model_args.MODEL_ARGS` are known.
         device: As torch spells it.
         offline: Never ask a hub.
         trust_remote_code: Run code that the checkpoint brings along.
-        input_choice: `paper` or `hub`; None is the paper's for the checkpoints that it is about.
+        input_choice: `paper` or `hub`; None is the paper's for the checkpoints that it is about and
+            for those of the original LLaVA format.
 
     Raises:
-        CheckpointError: The name is not known, the folder holds no checkpoint, or a model
-            argument is not one.
+        CheckpointError: The name is not known, the folder holds no checkpoint, a model argument is
+            not one, or the paper's input is asked for and its conversation template is not known.
     """
-    args = _checked_args(model_args or {})
+    args = checked_args(model_args or {})
+    models = registered_models()
+    entry, source = _registered(name_or_path, models)
     common: dict[str, Any] = {
         **args,
         "name": name_or_path,
-        "model_args": dict(args),
+        "model_args": identifying(args),
         "device": device,
         "offline": offline,
         "trust_remote_code": trust_remote_code,
     }
-    if input_choice is not None:
-        common["input"] = input_choice
-    models = registered_models()
-    entry = models.get(name_or_path)
     if entry is None:
-        return CheckpointSpec(**common | _located(name_or_path, args, models))
+        spec = CheckpointSpec(**common | _located(name_or_path, args, models))
+        return replace(spec, **_input_of_unregistered(spec, input_choice))
     common |= {
         "exceptions": entry.exceptions,
         "paper_model": entry.paper_model,
         "questions": entry.questions,
-        "conversation": entry.conversation,
+        "conversation": args.get("conversation", entry.conversation),
+        "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
     }
-    if input_choice is None and entry.conversation is not None:
-        common["input"] = "paper"
     if entry.builder is not None:
-        return CheckpointSpec(
-            **common, source=entry.source or entry.name, kind="built", builder=entry.builder
-        )
-    return CheckpointSpec(**common | _located(entry.source or entry.name, args, models))
-
-
-def _checked_args(args: Mapping[str, str]) -> dict[str, str]:
-    for key in args:
-        if key not in _MODEL_ARGS:
+        if common["input"] == "paper" and common["conversation"] is None:
             raise CheckpointError(
-                f"a model argument among {', '.join(_MODEL_ARGS)}, got {key!r} (--model-args)"
-                f"{_closest(key, _MODEL_ARGS)}; write key=value"
+                f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
+                "(--input=paper); leave out --input"
             )
-    if "dtype" in args and args["dtype"] not in _DTYPES:
-        raise CheckpointError(
-            f"dtype among {', '.join(_DTYPES)}, got {args['dtype']!r} (--model-args)"
-            f"{_closest(args['dtype'], _DTYPES)}; write dtype=float32"
-        )
-    return dict(args)
+        return CheckpointSpec(**common, source=source, kind="built", builder=entry.builder)
+    spec = CheckpointSpec(**common | _located(source, args, models))
+    if spec.conversation is None:
+        return replace(spec, **_input_of_unregistered(spec, input_choice))
+    return spec
+
+
+def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[RegistryEntry | None, str]:
+    """The entry that a name, alias or hub id belongs to, and which source it means."""
+    if name in models:
+        return models[name], models[name].source or name
+    known = {
+        alias.lower(): (entry, source)
+        for entry in reversed(list(models.values()))
+        for alias, source in entry.names()
+    }
+    found = known.get(name.lower())
+    # What is on the disk may be anything, whatever its path looks like.
+    if found is None or (found[1] == name and Path(name).exists()):
+        return None, name
+    return found
+
+
+def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str, Any]:
+    """Whose input it is measured on, and the conversation template of the paper's.
+
+    Nothing of a registered checkpoint is taken over, whatever the folder is called.
+    """
+    if choice == "hub" or spec.gguf_file is not None:
+        return {"input": choice or "hub"}
+    if choice is None and spec.conversation is not None:
+        choice = "paper"
+    config = original_or_native_config(ingredients_of(spec).main) or {}
+    if choice is None:
+        choice = "paper" if is_original(config) else "hub"
+    if choice == "hub" or spec.conversation is not None:
+        return {"input": choice}
+    return {"input": choice, "conversation": known_conversation(config, spec.source)}
 
 
 def _located(
@@ -221,7 +232,7 @@ def _located(
         return {"source": name, "kind": "hub"}
     raise CheckpointError(
         f"a registered name ({', '.join(sorted(models))}), a folder or a hub id, got {name!r}"
-        f"{_closest(name, models)}; `mmflow ls models` lists the names"
+        f"{closest(name, models)}; `mmflow ls models` lists the names"
     )
 
 
@@ -231,13 +242,13 @@ def _folder(path: Path, gguf_file: str | None) -> dict[str, Any]:
     located = {"source": str(path.resolve()), "kind": "folder", "gguf_file": gguf_file}
     if gguf_file is not None and gguf_file not in names:
         raise _no_checkpoint(path, names, f"the GGUF file {gguf_file}")
-    if "config.json" in names or gguf_file is not None:
+    if {"config.json", ADAPTER_CONFIG} & set(names) or gguf_file is not None:
         return located
     if len(weights) == 1:
         return located | {"gguf_file": weights[0]}
     if weights:
         raise _no_checkpoint(path, weights, "one GGUF file, or --model-args=gguf_file=NAME")
-    raise _no_checkpoint(path, names, "a folder with config.json, or with one *.gguf file")
+    raise _no_checkpoint(path, names, "a folder with config.json, an adapter or one *.gguf file")
 
 
 def _no_checkpoint(path: Path, names: list[str], expected: str) -> CheckpointError:
@@ -247,8 +258,3 @@ def _no_checkpoint(path: Path, names: list[str], expected: str) -> CheckpointErr
         f"{expected}, got {found or 'an empty folder'} ({path}); give the folder that "
         "`save_pretrained` wrote"
     )
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f", closest is {matches[0]!r}" if matches else ""

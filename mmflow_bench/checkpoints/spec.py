@@ -31,12 +31,34 @@ class CheckpointSpec:
     conversation: str | None = None
     """Name of the conversation template of the paper's input, such as `vicuna_v1`; None leaves it
     to what the checkpoint is."""
+    patches: Literal["overlap", "painted"] = "overlap"
+    """Which patches show an object: those that overlap its box, or those that the paper's program
+    finds red after painting it."""
     template: str | None = None
     """`plain`, or the path of a jinja chat template that replaces the checkpoint's own."""
+    attention: str | None = None
+    """`eager` or `sdpa`: what the model is loaded with; None leaves it to transformers."""
+    device_map: str | None = None
+    """What accelerate spreads the model over: `auto`, `balanced`, `sequential` or one device. None
+    puts it on `device` as a whole."""
+    max_memory: str | None = None
+    """Limits for `device_map`, as `0:20GiB;cpu:60GiB`."""
+    offload_folder: str | None = None
+    """Where accelerate keeps the weights that fit nowhere else."""
+    quantization: str | None = None
+    """`int8` or `int4`, by bitsandbytes."""
+    adapter: str | None = None
+    """Folder or hub id of a LoRA adapter."""
+    base: str | None = None
+    """Folder or hub id of what an adapter or a projector was trained on, in place of what they
+    name themselves."""
+    vision_tower: str | None = None
+    """Folder or hub id, in place of the one that a checkpoint of the original format names."""
     trust_remote_code: bool = False
     offline: bool = False
     model_args: Mapping[str, str] = field(default_factory=dict)
-    """The settings above as the user typed them, for the identity of measurements."""
+    """The settings above that may move a number, as the user typed them, for the identity of
+    measurements; files that they name count by their content."""
     exceptions: Mapping[str, str] = field(default_factory=dict)
     """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
     paper_model: str | None = None

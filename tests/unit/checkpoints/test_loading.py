@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,39 @@ def test_weights_of_another_shape_are_refused_by_name(folder: Path) -> None:
 
     change_weights(folder, cut)
     with pytest.raises(CheckpointError, match=r"layers\.3\.mlp\.down_proj"):
+        load(folder)
+
+
+def test_layers_that_the_configuration_does_not_know_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] -= 1
+    config["text_config"].pop("layer_types", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"weights without one.*layers\.11\."):
+        load(folder)
+
+
+def test_shards_that_torch_pickled_load_and_must_all_be_there(
+    mini: LoadedCheckpoint, folder: Path
+) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    names = sorted(tensors)
+    parts = {f"pytorch_model-0000{i + 1}-of-00002.bin": names[i::2] for i in range(2)}
+    for file, part in parts.items():
+        torch.save({name: tensors[name] for name in part}, folder / file)
+    index = {name: file for file, part in parts.items() for name in part}
+    content = {"metadata": {}, "weight_map": index}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(content))
+    loaded = load(folder)
+    for name, parameter in mini.model.state_dict().items():
+        assert torch.equal(parameter, loaded.model.state_dict()[name]), name
+    last = folder / "pytorch_model-00002-of-00002.bin"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="checkpoint"):
+        load(folder)
+    last.unlink()
+    with pytest.raises(CheckpointError, match="00002-of-00002"):
         load(folder)
 
 

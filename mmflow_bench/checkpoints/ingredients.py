@@ -1,0 +1,208 @@
+"""What a checkpoint is put together from: its configuration, weights, adapter and vision tower.
+
+A folder of the original LLaVA format may hold all weights, all but the vision tower, a LoRA
+adapter, or a projector alone. What it lacks is named in its configuration or by `--model-args`.
+Worked out without torch, because the fingerprint covers every part.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmflow_bench.checkpoints.sources import Source, read_json, source_of
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import CheckpointError
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+TRAINED_BESIDE = "non_lora_trainables.bin"
+"""What the LLaVA trainers train in full next to a LoRA adapter."""
+PROJECTOR = "mm_projector.bin"
+
+KNOWN_TOWERS = (
+    "openai/clip-vit-large-patch14",
+    "openai/clip-vit-large-patch14-336",
+    "google/siglip-so400m-patch14-384",
+)
+"""Towers that need not be looked for when their weights are contained: the rest is known."""
+
+_ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_qwen", "llava")
+_OTHER_ORIGINALS = ("llava_mpt", "llava_mixtral", "llava_gemma", "llava_phi")
+_HEADER = 64 << 20
+_TOWER = b"vision_tower.vision_model."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """The parts of one checkpoint."""
+
+    main: Source
+    """Whose configuration describes the model."""
+    weights: Source
+    """Whose weights are loaded first: `main`, or the base of an adapter or projector."""
+    adapter: Source | None = None
+    """Merged into them."""
+    tower: Source | None = None
+    """Holds the vision tower, where the weights do not."""
+    is_original: bool = False
+    """Of the original LLaVA format, to be converted while loading."""
+
+    def all(self) -> Iterator[tuple[str, Source]]:
+        """Every source under its role, each once, `main` first."""
+        seen = []
+        for field in ("main", "weights", "adapter", "tower"):
+            source = getattr(self, field)
+            if source is not None and source not in seen:
+                seen.append(source)
+                yield field, source
+
+
+def ingredients_of(spec: CheckpointSpec) -> Ingredients:
+    """The parts of a folder or hub checkpoint.
+
+    Raises:
+        CheckpointError: One is not there or not named.
+    """
+    main = main_source(spec)
+    config = original_or_native_config(main)
+    if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
+        base = _base_of_adapter(main, spec)
+        inner = ingredients_of(replace(spec, **_as_spec(base), adapter=None, base=None))
+        return replace(inner, adapter=main)
+    if config is not None and is_original(config):
+        return _original(main, config, spec)
+    if spec.vision_tower is not None:
+        raise _pointless("vision_tower", "a checkpoint of the original LLaVA format", spec)
+    adapter, weights = _adapted(main, spec)
+    return Ingredients(main=main, weights=weights, adapter=adapter)
+
+
+def main_source(spec: CheckpointSpec) -> Source:
+    """The folder or hub id of a spec."""
+    return Source(
+        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
+    )
+
+
+def original_or_native_config(source: Source) -> dict[str, Any] | None:
+    """The content of its `config.json`, if it has one.
+
+    Raises:
+        CheckpointError: That is no JSON object.
+    """
+    path = source.file("config.json")
+    return None if path is None else read_json(path)
+
+
+def is_original(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of the original LLaVA format.
+
+    `llava` is the model type of the first original checkpoints and of converted ones, which keep
+    what describes the language model in a part of its own.
+    """
+    if "text_config" in config or "vision_config" in config:
+        return False
+    model_type = config.get("model_type")
+    if model_type == "llava":
+        return any(str(key).startswith("mm_") for key in config)
+    return model_type in _ORIGINAL_TYPES or model_type in _OTHER_ORIGINALS
+
+
+def _original(main: Source, config: Mapping[str, Any], spec: CheckpointSpec) -> Ingredients:
+    adapter, weights = _adapted(main, spec)
+    if adapter is None and main.file(PROJECTOR) is not None and not _has_weights(main):
+        if spec.base is None:
+            raise CheckpointError(
+                f"the language model that a projector was trained for, got {PROJECTOR} alone "
+                f"({main.name}); name it: --model-args=base=PATH"
+            )
+        weights = source_of(spec.base, beside=main, what="base")
+    tower = _tower(main, config, spec, [main, weights, adapter])
+    return Ingredients(main=main, weights=weights, adapter=adapter, tower=tower, is_original=True)
+
+
+def _tower(
+    main: Source, config: Mapping[str, Any], spec: CheckpointSpec, holders: list[Source | None]
+) -> Source | None:
+    """Where the tower is described; None where its weights are contained and its name says all."""
+    named = spec.vision_tower or config.get("mm_vision_tower") or config.get("vision_tower")
+    if not named:
+        raise CheckpointError(
+            f"a configuration that names the vision tower under `mm_vision_tower`, got none "
+            f"({main.name}); name it: --model-args=vision_tower=PATH"
+        )
+    tower = source_of(str(named), beside=main, what="vision tower")
+    is_known = tower.is_hub and tower.name in KNOWN_TOWERS and spec.vision_tower is None
+    if is_known and any(_contains_tower(source) for source in holders if source is not None):
+        return None
+    return tower
+
+
+def _adapted(main: Source, spec: CheckpointSpec) -> tuple[Source | None, Source]:
+    """The adapter, if there is one, and the weights that it is merged into."""
+    if main.file(ADAPTER_CONFIG) is not None and not _has_weights(main):
+        return main, _base_of_adapter(main, spec)
+    if spec.adapter is not None:
+        return source_of(spec.adapter, beside=main, what="adapter"), main
+    if spec.base is not None and main.file(PROJECTOR) is None:
+        raise _pointless("base", "an adapter or a projector without its own weights", spec)
+    return None, main
+
+
+def _base_of_adapter(adapter: Source, spec: CheckpointSpec) -> Source:
+    path = adapter.file(ADAPTER_CONFIG)
+    assert path is not None
+    named = spec.base or read_json(path).get("base_model_name_or_path")
+    if not named:
+        raise CheckpointError(
+            f"an adapter that names its base model, got {ADAPTER_CONFIG} without "
+            f"`base_model_name_or_path` ({adapter.name}); name it: --model-args=base=PATH"
+        )
+    return source_of(str(named), beside=adapter, what="base")
+
+
+def _as_spec(source: Source) -> dict[str, Any]:
+    kind = "hub" if source.is_hub else "folder"
+    return {"source": source.name, "kind": kind, "revision": source.revision}
+
+
+def _pointless(key: str, expected: str, spec: CheckpointSpec) -> CheckpointError:
+    return CheckpointError(
+        f"{expected} for {key}, got another kind of checkpoint ({spec.name}); leave out "
+        f"--model-args={key}"
+    )
+
+
+def _has_weights(source: Source) -> bool:
+    return any(True for _ in weight_files(source.folder()))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of the full weights: safetensors, or where there are none what torch pickled."""
+    tensors = (path for path in folder.glob("*.safetensors") if path.name not in ADAPTER_WEIGHTS)
+    return sorted(tensors) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def _contains_tower(source: Source) -> bool:
+    """Whether the names of the weights, which stand before them, speak of a vision tower."""
+    folder = source.folder()
+    files = [*weight_files(folder), folder / TRAINED_BESIDE]
+    return any(_TOWER in _names(path) for path in files if path.is_file())
+
+
+def _names(path: Path) -> bytes:
+    """The part of a file of weights that holds the names, unparsed."""
+    try:
+        if path.suffix == ".safetensors":
+            with open(path, "rb") as file:
+                return file.read(min(int.from_bytes(file.read(8), "little"), _HEADER))
+        with zipfile.ZipFile(path) as archive:
+            index = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+            return archive.read(index)
+    # A damaged file is refused by name when it is loaded.
+    except (OSError, StopIteration, zipfile.BadZipFile):
+        return b""

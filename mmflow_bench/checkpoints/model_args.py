@@ -1,0 +1,84 @@
+"""What `--model-args=key=value,...` takes, checked before anything is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from mmflow_bench.checkpoints.conversations import CONVERSATIONS
+from mmflow_bench.errors import CheckpointError
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "attention": ("eager", "sdpa"),
+    "conversation": CONVERSATIONS,
+    "dtype": ("auto", "bfloat16", "float16", "float32"),
+    "quantization": ("int4", "int8"),
+}
+"""Keys with a closed list of values."""
+_PATHS = ("adapter", "base", "vision_tower")
+_PLACEMENT = ("device_map", "max_memory", "offload_folder")
+MODEL_ARGS = tuple(sorted([*CHOICES, *_PATHS, *_PLACEMENT, "gguf_file", "revision", "template"]))
+
+_PLACES = ("auto", "balanced", "balanced_low_0", "sequential")
+_DEVICE = r"cpu|mps|(cuda|xpu)(:\d+)?"
+_LIMIT = r"(cpu|\d+):\d+(\.\d+)?([KMG]i?B)"
+
+
+def checked_args(args: Mapping[str, str]) -> dict[str, str]:
+    """The same, if every key and every value is one.
+
+    Raises:
+        CheckpointError: One is not, or two do not go together.
+    """
+    for key, value in args.items():
+        if key not in MODEL_ARGS:
+            raise CheckpointError(
+                f"a model argument among {', '.join(MODEL_ARGS)}, got {key!r} (--model-args)"
+                f"{closest(key, MODEL_ARGS)}; write key=value"
+            )
+        if key in CHOICES and value not in CHOICES[key]:
+            raise CheckpointError(
+                f"{key} among {', '.join(CHOICES[key])}, got {value!r} (--model-args)"
+                f"{closest(value, CHOICES[key])}; write {key}={CHOICES[key][-1]}"
+            )
+    _check_placement(args)
+    return dict(args)
+
+
+def _check_placement(args: Mapping[str, str]) -> None:
+    where = args.get("device_map")
+    if where is not None and where not in _PLACES and not re.fullmatch(_DEVICE, where):
+        raise CheckpointError(
+            f"device_map among {', '.join(_PLACES)}, or a device such as cuda:0, got {where!r} "
+            "(--model-args); write device_map=auto"
+        )
+    limits = args.get("max_memory")
+    if limits is not None and not all(re.fullmatch(_LIMIT, part) for part in limits.split(";")):
+        raise CheckpointError(
+            f"max_memory as device:size;device:size, got {limits!r} (--model-args); write "
+            "max_memory=0:20GiB;cpu:60GiB"
+        )
+    for key in ("max_memory", "offload_folder"):
+        if key in args and where is None:
+            raise CheckpointError(
+                f"device_map next to {key}, got {key}={args[key]} alone (--model-args); add "
+                "device_map=auto"
+            )
+
+
+def memory_limits(limits: str) -> dict[int | str, str]:
+    """`0:20GiB;cpu:60GiB` as accelerate takes it."""
+    pairs = (part.partition(":") for part in limits.split(";"))
+    return {int(device) if device.isdigit() else device: size for device, _, size in pairs}
+
+
+def identifying(args: Mapping[str, str]) -> dict[str, str]:
+    """Those that may move a number and are not covered by the content of the files they name."""
+    return {key: value for key, value in args.items() if key not in (*_PLACEMENT, *_PATHS)}
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint for the end of a message, or nothing."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", closest is {matches[0]!r}" if matches else ""

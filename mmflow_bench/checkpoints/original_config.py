@@ -1,0 +1,259 @@
+"""Configurations of the original LLaVA format as those of transformers' LLaVA models.
+
+One flat object describes the language model, under the keys of its own type, and the rest under
+`mm_*` keys. What would change the numbers and has no counterpart is refused by its key.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    CLIPVisionConfig,
+    LlavaConfig,
+    LlavaNextConfig,
+    LlavaOnevisionConfig,
+    PretrainedConfig,
+    SiglipVisionConfig,
+)
+
+from mmflow_bench.errors import CheckpointError
+
+_DECODERS = {
+    "llava": "llama",
+    "llava_llama": "llama",
+    "llava_mistral": "mistral",
+    "llava_qwen": "qwen2",
+}
+_OF_LLAVA = re.compile(
+    r"mm_|image_|tune_|freeze_|unfreeze_|use_mm_|vision_tower|s2|add_faster_video|add_time|"
+    r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
+)
+"""Keys that are not of the language model."""
+_OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
+_KNOWN_TOWERS: Mapping[str, PretrainedConfig] = {
+    # The defaults of the two classes are the small models; these are the published large ones.
+    "openai/clip-vit-large-patch14": CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=224,
+        patch_size=14,
+        projection_dim=768,
+    ),
+    "openai/clip-vit-large-patch14-336": CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    ),
+    "google/siglip-so400m-patch14-384": SiglipVisionConfig(
+        hidden_size=1152,
+        intermediate_size=4304,
+        num_hidden_layers=27,
+        num_attention_heads=16,
+        image_size=384,
+        patch_size=14,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """How photos are fitted and features laid out."""
+
+    aspect_ratio: str
+    pinpoints: list[list[int]] | None
+    """(width, height) of the grids of tiles; None where photos are not cut."""
+
+
+def native_config(
+    original: Mapping[str, Any], vision: PretrainedConfig, *, image_token_id: int
+) -> PretrainedConfig:
+    """The configuration of the same model for transformers.
+
+    Args:
+        original: The content of `config.json`.
+        vision: Of the vision tower; taken over, without layers that are never used.
+        image_token_id: Stands where image features go.
+
+    Raises:
+        CheckpointError: A setting has no counterpart in transformers.
+    """
+    text = text_config(original)
+    _refuse_unsupported(original)
+    images = _images(original, vision)
+    layer, strategy = _features(original, vision)
+    common: dict[str, Any] = {
+        "vision_config": vision,
+        "text_config": text,
+        "image_token_index": image_token_id,
+        "vision_feature_layer": layer,
+        "vision_feature_select_strategy": strategy,
+        "projector_hidden_act": _activation(original),
+        "tie_word_embeddings": bool(text.tie_word_embeddings),
+    }
+    config: PretrainedConfig
+    if images.pinpoints is None:
+        side = vision.image_size // vision.patch_size
+        config = LlavaConfig(**common, image_seq_length=side**2)
+    elif "max" in images.aspect_ratio:
+        config = LlavaOnevisionConfig(
+            **common,
+            image_grid_pinpoints=images.pinpoints,
+            vision_aspect_ratio=images.aspect_ratio,
+            # Videos are not measured; the id must not be that of a word.
+            video_token_index=image_token_id + 1,
+        )
+    else:
+        config = LlavaNextConfig(**common, image_grid_pinpoints=images.pinpoints)
+    config.image_aspect_ratio = images.aspect_ratio
+    return config
+
+
+def text_config(original: Mapping[str, Any]) -> PretrainedConfig:
+    """The language model's part, with all its settings.
+
+    Raises:
+        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
+    """
+    model_type = str(original.get("model_type"))
+    if model_type not in _DECODERS:
+        raise CheckpointError(
+            f"model_type among {', '.join(_DECODERS)}, got {model_type!r} (config.json); convert "
+            "the checkpoint to transformers' format"
+        )
+    own = {
+        key: value
+        for key, value in original.items()
+        if key not in _OF_THE_FILE and not _OF_LLAVA.match(key)
+    }
+    config: PretrainedConfig = AutoConfig.for_model(_DECODERS[model_type], **own)
+    return config
+
+
+def vision_config(content: Mapping[str, Any] | None, name: str) -> PretrainedConfig:
+    """The configuration of a tower: of a vision model, of a whole CLIP, or a known one.
+
+    Args:
+        content: Of the tower's `config.json`; None for a tower that is known by its name.
+        name: As the checkpoint spells it.
+
+    Raises:
+        CheckpointError: It is neither a CLIP nor a SigLIP.
+    """
+    if content is None:
+        return copy.deepcopy(_KNOWN_TOWERS[name])
+    part = dict(content.get("vision_config") or content)
+    kinds = {"clip": CLIPVisionConfig, "siglip": SiglipVisionConfig}
+    family = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
+    if family not in kinds:
+        raise CheckpointError(
+            f"a CLIP or SigLIP vision tower, got {content.get('model_type')!r} ({name}); convert "
+            "the checkpoint to transformers' format"
+        )
+    config: PretrainedConfig = kinds[family](
+        **{key: value for key, value in part.items() if key not in _OF_THE_FILE}
+    )
+    return config
+
+
+def _refuse_unsupported(original: Mapping[str, Any]) -> None:
+    if original.get("mm_use_im_start_end"):
+        raise CheckpointError(
+            "an image without tokens around it, got mm_use_im_start_end = true (config.json); "
+            "checkpoints before LLaVA-1.5 are not read in this format"
+        )
+    if original.get("s2") or str(original.get("mm_resampler_type") or "identity") != "identity":
+        raise CheckpointError(
+            f"image features as the vision tower gives them, got s2 = {original.get('s2')!r} and "
+            f"mm_resampler_type = {original.get('mm_resampler_type')!r} (config.json); "
+            "transformers has no such LLaVA"
+        )
+
+
+def _activation(original: Mapping[str, Any]) -> str:
+    projector = str(original.get("mm_projector_type") or "linear")
+    if projector not in ("linear", "mlp2x_gelu"):
+        raise CheckpointError(
+            f"mm_projector_type linear or mlp2x_gelu, got {projector!r} (config.json); "
+            "transformers has no LLaVA with that projector"
+        )
+    return "gelu" if projector == "mlp2x_gelu" else "linear"
+
+
+def _features(original: Mapping[str, Any], vision: PretrainedConfig) -> tuple[int, str]:
+    """Which layer of the tower is used, and whether its class position is (`full`)."""
+    if isinstance(vision, SiglipVisionConfig):
+        # The original programs cut the last layer off and use what comes out, whatever the
+        # configuration says of layers, and there is no class position.
+        vision.num_hidden_layers -= 1
+        vision.vision_use_head = False
+        return -1, "full"
+    layer = int(original.get("mm_vision_select_layer", -2))
+    feature = str(original.get("mm_vision_select_feature") or "patch")
+    strategies = {"patch": "default", "cls_patch": "full"}
+    if feature not in strategies:
+        raise CheckpointError(
+            f"mm_vision_select_feature patch or cls_patch, got {feature!r} (config.json); "
+            "transformers has no LLaVA with those features"
+        )
+    return layer, strategies[feature]
+
+
+def _images(original: Mapping[str, Any], vision: PretrainedConfig) -> _Images:
+    aspect_ratio = str(original.get("image_aspect_ratio") or "square")
+    merging = str(original.get("mm_patch_merge_type") or "flat")
+    if not aspect_ratio.startswith("anyres"):
+        if aspect_ratio in ("pad", "square") and merging == "flat":
+            return _Images(aspect_ratio=aspect_ratio, pinpoints=None)
+    elif re.fullmatch(r"anyres(_max_\d+)?", aspect_ratio) and merging == "spatial_unpad":
+        pinpoints = _pinpoints(original.get("image_grid_pinpoints"), vision.image_size)
+        return _Images(aspect_ratio=aspect_ratio, pinpoints=pinpoints)
+    raise CheckpointError(
+        "image_aspect_ratio pad or square with mm_patch_merge_type flat, or anyres with "
+        f"spatial_unpad, got {aspect_ratio!r} with {merging!r} (config.json); transformers has no "
+        "LLaVA that lays image features out so"
+    )
+
+
+def _pinpoints(value: Any, tile: int) -> list[list[int]]:
+    """Grids as (width, height), from a list, its text, or a range of tile counts."""
+    try:
+        if isinstance(value, str) and "x" in value:
+            counts = [(int(w), int(h)) for w, h in re.findall(r"\((\d+)x(\d+)\)", value)]
+            (first_w, first_h), (last_w, last_h) = counts[0], counts[-1]
+            sizes = [
+                (wide * tile, high * tile)
+                for wide in range(first_w, last_w + 1)
+                for high in range(first_h, last_h + 1)
+            ]
+        else:
+            content = ast.literal_eval(value) if isinstance(value, str) else value
+            sizes = [(int(wide), int(high)) for wide, high in content]
+    except (ValueError, SyntaxError, TypeError, IndexError) as error:
+        raise CheckpointError(
+            f"image_grid_pinpoints as pairs of width and height, got {value!r} (config.json); "
+            "anyres needs them"
+        ) from error
+    return [[*size] for size in sizes]
+
+
+def pinpoints_by_height(pinpoints: list[list[int]]) -> list[list[int]]:
+    """The grids as transformers reads them, (height, width), from the original's order.
+
+    A list that holds both of every pair means the same either way, and stays as converted
+    checkpoints have it.
+    """
+    turned = [[high, wide] for wide, high in pinpoints]
+    return pinpoints if sorted(turned) == sorted(pinpoints) else turned

@@ -1,0 +1,157 @@
+"""Weights, configuration and processor from files: transformers' own format, or the original one.
+
+Everything that would load to something else than what was trained is refused here: weights that
+are missing and would be drawn at random, layers that would be left out, pickled code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+
+from mmflow_bench.checkpoints.adapters import merge_adapter
+from mmflow_bench.checkpoints.ingredients import Ingredients, ingredients_of
+from mmflow_bench.checkpoints.onevision import needs_photos_only, onevision_photos
+from mmflow_bench.checkpoints.original import load_original
+from mmflow_bench.checkpoints.placement import is_placed, placement
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import CheckpointError, MMFlowError
+
+# What transformers, safetensors, gguf and torch raise on files that are missing, cut short or of
+# another model.
+_LOADING_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    TemplateError,
+)
+
+# Buffers that older versions saved are computed anew, and no weights.
+_IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
+
+
+def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
+    """Model and processor of a folder or hub checkpoint.
+
+    Raises:
+        CheckpointError: A part is missing, damaged or of another model.
+    """
+    parts = ingredients_of(spec)
+    if parts.adapter is not None and is_placed(spec):
+        raise CheckpointError(
+            "an adapter on weights that are loaded as a whole, got it with device_map or "
+            f"quantization (checkpoint {spec.name}); merge it and save the model first"
+        )
+    try:
+        if parts.is_original:
+            model, processor, report = load_original(spec, parts)
+        else:
+            model, processor, report = _from_pretrained(spec, parts)
+    except UnpicklingError as error:
+        raise CheckpointError(
+            f"weights and nothing else, got pickled code ({spec.name}); save them as safetensors"
+        ) from error
+    except _LOADING_ERRORS as error:
+        if isinstance(error, MMFlowError):
+            raise
+        raise _unreadable(spec, error) from error
+    _refuse_incomplete(spec, report)
+    return model, processor
+
+
+def _from_pretrained(
+    spec: CheckpointSpec, parts: Ingredients
+) -> tuple[PreTrainedModel, Any, Mapping[str, Any]]:
+    """Model, processor and transformers' report of what was loaded."""
+    source = parts.weights
+    where: dict[str, Any] = {
+        "trust_remote_code": spec.trust_remote_code,
+        "local_files_only": spec.offline or not source.is_hub,
+    }
+    if source.is_hub:
+        # The commit, so that weights, processor and fingerprint are of one moment.
+        where["revision"] = source.commit(spec.gguf_file or "config.json")
+    if spec.gguf_file is not None:
+        where["gguf_file"] = spec.gguf_file
+    config = AutoConfig.from_pretrained(source.name, **where)
+    has_image = getattr(config, "vision_config", None) is not None
+    auto_model = AutoModelForImageTextToText if has_image else AutoModelForCausalLM
+    auto_processor = AutoProcessor if has_image else AutoTokenizer
+    # Reading the tokenizer first makes a folder without one fail before the weights are read.
+    if needs_photos_only(config):
+        processor: Any = onevision_photos(source, config, **where)
+    else:
+        processor = auto_processor.from_pretrained(source.name, config=config, **where)
+    loaded: Any = auto_model.from_pretrained(
+        source.name,
+        config=config,
+        dtype=_dtype(spec),
+        weights_only=True,
+        # Wrong shapes are refused below, by name.
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **placement(spec),
+        **where,
+    )
+    model, report = loaded
+    if parts.adapter is not None:
+        merge_adapter(model, parts.adapter.folder())
+    return model, processor, report
+
+
+def _dtype(spec: CheckpointSpec) -> Any:
+    # GGUF weights are dequantised on loading, in single precision unless told otherwise.
+    if spec.dtype == "auto":
+        return torch.float32 if spec.gguf_file is not None else "auto"
+    return getattr(torch, spec.dtype)
+
+
+def _unreadable(spec: CheckpointSpec, error: Exception) -> CheckpointError:
+    message = " ".join(str(error).split())
+    return CheckpointError(
+        f"a checkpoint that transformers can load, got {type(error).__name__}: {message[:400]} "
+        f"(checkpoint {spec.name}); check that the folder is complete and of a "
+        "model that the installed transformers knows"
+    )
+
+
+def _refuse_incomplete(spec: CheckpointSpec, report: Mapping[str, Any]) -> None:
+    """Refuse weights that were drawn at random for want of others, and layers left out."""
+    missing = sorted(map(str, report.get("missing_keys", ())))
+    mismatched = sorted(str(key[0]) for key in report.get("mismatched_keys", ()))
+    if missing or mismatched:
+        names = [*missing, *mismatched]
+        raise CheckpointError(
+            f"weights for every parameter, got none of the right shape for {len(names)} of them, "
+            f"such as {', '.join(names[:3])} (checkpoint {spec.name}); they would be random "
+            "numbers, so save the whole model"
+        )
+    left_out = sorted(
+        name for name in map(str, report.get("unexpected_keys", ())) if _IN_A_LAYER.search(name)
+    )
+    if left_out:
+        raise CheckpointError(
+            f"a layer for every weight, got {len(left_out)} weights without one, such as "
+            f"{', '.join(left_out[:3])} (checkpoint {spec.name}); config.json does not describe "
+            "these weights"
+        )

@@ -1,0 +1,159 @@
+"""Where the files of a checkpoint are: a folder, or a repository on the hub at one commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmflow_bench.errors import CheckpointError
+
+CONFIGURATION = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
+"""Suffixes of the files beside the weights that a model reads."""
+PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "non_lora_trainables.bin", "mm_projector.bin")
+"""Weights that are not safetensors; only the first of them have a safetensors twin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One folder or hub repository."""
+
+    name: str
+    """Path or hub id."""
+    is_hub: bool = False
+    revision: str | None = None
+    offline: bool = False
+
+    def commit(self, file: str = "config.json") -> str:
+        """The commit that the revision points to now, or did when last fetched.
+
+        Raises:
+            CheckpointError: The hub cannot be reached and nothing is on disk, or it does not know
+                the checkpoint.
+        """
+        # .../snapshots/<commit>/<file>
+        return self._downloaded(file).parent.name
+
+    def file(self, name: str) -> Path | None:
+        """A file of it, fetched if need be; None where there is none of that name."""
+        if self.is_hub:
+            try:
+                return self._downloaded(name)
+            except CheckpointError:
+                return None
+        path = Path(self.name) / name
+        return path if path.is_file() else None
+
+    def folder(self) -> Path:
+        """All its files as a folder, fetched if need be: weights once, as safetensors if it can.
+
+        Raises:
+            CheckpointError: The hub cannot be reached, or does not know it.
+        """
+        if not self.is_hub:
+            return Path(self.name)
+        from huggingface_hub import snapshot_download
+
+        patterns = [*(f"*{suffix}" for suffix in CONFIGURATION), *PICKLED[1:]]
+        try:
+            for weights in ("*.safetensors", PICKLED[0]):
+                folder = snapshot_download(
+                    self.name,
+                    revision=self.revision,
+                    allow_patterns=[*patterns, weights],
+                    local_files_only=self.offline,
+                )
+                if any(Path(folder).glob("*.safetensors")):
+                    break
+        except (OSError, ValueError) as error:
+            raise self._unreachable(error) from error
+        return Path(folder)
+
+    def _downloaded(self, file: str) -> Path:
+        # Imported here: it costs as much as the rest of this stage, and only the hub needs it.
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            path = hf_hub_download(
+                self.name, file, revision=self.revision, local_files_only=self.offline
+            )
+        # Connection errors, unknown repositories and revisions, and files not on disk are
+        # OSErrors; a malformed id is a ValueError.
+        except (OSError, ValueError, EntryNotFoundError) as error:
+            raise self._unreachable(error) from error
+        return Path(path)
+
+    def _unreachable(self, error: Exception) -> CheckpointError:
+        where = "on this machine" if self.offline else "on the hub or on this machine"
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        return CheckpointError(
+            f"a checkpoint {where}, got none for {self.name!r} (revision "
+            f"{self.revision or 'main'}: {type(error).__name__}: {first_line}); check the "
+            "spelling, or give the path of a folder"
+        )
+
+
+def source_of(
+    name: str,
+    *,
+    beside: Source,
+    what: str,
+    revision: str | None = None,
+) -> Source:
+    """What a configuration or an argument names: a folder, else a hub id.
+
+    A folder may be given from the root, from the current folder, from inside the checkpoint that
+    names it, or from the folder that this is in, there by its last part alone as well.
+
+    Args:
+        name: Path or hub id.
+        beside: The checkpoint that names it.
+        what: For the message: `vision tower` or the like.
+        revision: Of a hub id.
+
+    Raises:
+        CheckpointError: It is neither.
+    """
+    for path in _places(name, beside):
+        if path.is_dir():
+            return Source(name=str(path.resolve()))
+    parts = name.split("/")
+    if len(parts) == 2 and all(parts) and name[0] not in "./~":
+        return Source(name=name, is_hub=True, revision=revision, offline=beside.offline)
+    raise CheckpointError(
+        f"a folder or a hub id of the {what}, got {name!r}, which is not there (checkpoint "
+        f"{beside.name}); correct the path, or name another: --model-args="
+        f"{what.replace(' ', '_')}=PATH"
+    )
+
+
+def _places(name: str, beside: Source) -> Sequence[Path]:
+    given = Path(name).expanduser()
+    if given.is_absolute() or beside.is_hub:
+        return [given]
+    folder = Path(beside.name)
+    return [folder / given, folder.parent / given, folder.parent / given.name, given]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: It cannot be read or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"a JSON file, got {type(error).__name__}: {error} ({path}); check that the folder is "
+            "complete"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"a JSON object, got {type(content).__name__} ({path}); check that the folder is "
+            "complete"
+        )
+    return content
