@@ -59,7 +59,8 @@ def model_rows() -> list[Row]:
 
 
 def task_rows() -> list[Row]:
-    """The question forms, and how many mechanisms look at each."""
+    """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
+    from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
     from mmflow_bench.inputs.samples import SIX_TASKS
     from mmflow_bench.mechanisms.catalogue import CATALOGUE
 
@@ -67,6 +68,7 @@ def task_rows() -> list[Row]:
         {
             "name": task,
             "mechanisms": sum(task in m.tasks or "all" in m.tasks for m in CATALOGUE),
+            **{f"--questions={name}": counts[task] for name, counts in SHIPPED_COUNTS.items()},
         }
         for task in SIX_TASKS
     ]

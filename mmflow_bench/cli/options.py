@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, with_patch_rule
 from mmflow_bench.measurements.settings import (
     MeasurementSettings,
     parse_batch_size,
     parse_cache,
     parse_globs,
+    parse_images,
     parse_limit,
     parse_model_args,
+    parse_questions,
     parse_window,
     resolve_device,
 )
@@ -46,14 +49,14 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-_MODEL = [
+MODEL_OPTIONS = [
     click.option("--model", envvar="MMFLOW_MODEL", help="Registered name, folder or hub id."),
     click.option("--model-args", type=Parsed(parse_model_args), default="", help="k=v,k=v"),
     click.option(
         "--input", "input_choice", type=click.Choice(["paper", "hub"]), help="Whose input."
+    ),
+    click.option(
+        "--patches", type=click.Choice(PATCH_RULES), help="Rule for related patches: overlap."
     ),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, auto"),
     click.option("--offline", is_flag=True, help="Never ask a hub."),
@@ -61,8 +64,12 @@ _MODEL = [
 ]
 _SAMPLES = [
     click.option("--tasks", type=Parsed(parse_globs), default="", help="Globs: Choose*,QueryAttr"),
-    click.option("--questions", type=FILE, help="Question file (CSV or JSON lines)."),
-    click.option("--images", type=FOLDER, help="Folder of the images it names."),
+    click.option(
+        "--questions", type=Parsed(parse_questions), help="Question file, folder, pattern, or gqa."
+    ),
+    click.option(
+        "--images", type=Parsed(parse_images), help="Folder, zip file, or hub[:OWNER/NAME]."
+    ),
     click.option("--limit", type=Parsed(parse_limit), help="Samples per task: 20, 0.1 or 10-20."),
     click.option("--seed", type=int, help="Shuffle before --limit (default: file order)."),
 ]
@@ -88,14 +95,14 @@ OUTPUT = click.option(
 
 def measuring_options(function: Function) -> Function:
     """Add every option that says what is measured, on what, and where it is kept."""
-    for option in reversed([*_MODEL, *_SAMPLES, *_STORE]):
+    for option in reversed([*MODEL_OPTIONS, *_SAMPLES, *_STORE]):
         function = option(function)
     return function
 
 
 def model_and_sample_options(function: Function) -> Function:
     """Add the options that say which checkpoint sees which samples."""
-    for option in reversed([*_MODEL, *_SAMPLES]):
+    for option in reversed([*MODEL_OPTIONS, *_SAMPLES]):
         function = option(function)
     return function
 
@@ -108,7 +115,7 @@ def spec_of(options: dict[str, Any]) -> CheckpointSpec:
     """
     from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 
-    return resolve_checkpoint(
+    spec = resolve_checkpoint(
         options["model"] or DEFAULT_MODEL,
         model_args=options["model_args"] or {},
         device=resolve_device(options["device"]),
@@ -116,6 +123,7 @@ def spec_of(options: dict[str, Any]) -> CheckpointSpec:
         trust_remote_code=options["trust_remote_code"],
         input_choice=options["input_choice"],
     )
+    return with_patch_rule(spec, options.get("patches"))
 
 
 def open_measurements(options: dict[str, Any], *, keep_incorrect: bool = False) -> Measurements:
@@ -137,7 +145,7 @@ def open_measurements(options: dict[str, Any], *, keep_incorrect: bool = False) 
         cache=parse_cache(options.get("cache")),
         from_cache=options.get("from_cache", False),
         refresh=options.get("refresh", False),
-        batch_size=options.get("batch_size", 1),
+        batch_size=options.get("batch_size"),
         self_test=options.get("self_test", False),
         keep_incorrect=keep_incorrect,
     )

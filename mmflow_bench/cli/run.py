@@ -18,6 +18,7 @@ VALUED = frozenset(
         "--model",
         "--model-args",
         "--input",
+        "--patches",
         "--tasks",
         "--mechanisms",
         "--questions",
@@ -32,6 +33,10 @@ VALUED = frozenset(
         "--multiplicity",
         "--inconclusive",
         "--baseline-missing",
+        "--baseline",
+        "--tolerance",
+        "--gate",
+        "--report",
         "--mmflow-output",
     }
 )

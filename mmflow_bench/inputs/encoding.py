@@ -1,15 +1,12 @@
 """From a sample to what the model takes, with the characters that every position covers.
 
 Positions are found later through these offsets. They refer to the prompt with the image placeholder
-expanded; that text is rebuilt here and tokenized again, so that offsets, ids and text are proved
-to belong together before anything is measured.
+expanded. Two programs prepare samples: the checkpoint's own processor, and the paper's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -17,15 +14,18 @@ from PIL import Image
 from torch import Tensor
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.errors import CheckpointError, ImageError, QuestionError
+from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
-from mmflow_bench.inputs.geometry import ImageGeometry, image_geometry
+from mmflow_bench.inputs.geometry import image_layout
+from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
+from mmflow_bench.inputs.layout import ImageLayout, ProcessedImage
+from mmflow_bench.inputs.painting import painted_patches
+from mmflow_bench.inputs.paper_input import paper_input
 from mmflow_bench.inputs.phrases import Span
-from mmflow_bench.inputs.prompts import Prompt, render_prompt, special_token
+from mmflow_bench.inputs.prompts import special_token
 from mmflow_bench.inputs.samples import Box, Sample
-
-_NOT_MODEL_INPUTS = {"input_ids", "attention_mask", "offset_mapping", "text_replacement_offsets"}
+from mmflow_bench.inputs.tokenized import TokenizedPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +42,21 @@ class EncodedSample:
     caption_span: Span | None
     model_inputs: dict[str, Tensor]
     """Pixels and the like, with a batch axis of 1; empty without an image."""
-    geometry: ImageGeometry | None
-    """None without an image, and where image positions are not one grid of patches."""
+    layout: ImageLayout | None
+    """None without an image, and where it is not known what the image positions show."""
     boxes: tuple[Box, ...]
     """The sample's boxes in pixels of the image that went in."""
     prompt: str
     """As rendered, the image placeholder not expanded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tokens:
-    """A tokenized prompt."""
-
-    text: str
-    ids: list[int]
-    offsets: list[Span]
-    shift: int
-    """Characters that expanding the placeholder has added after it."""
-    model_inputs: dict[str, Tensor]
+    painted: tuple[int, ...] | None = None
+    """Related patches by the published rule, counted from the first image position; None where
+    overlap decides."""
 
 
 def encode(
     sample: Sample, checkpoint: LoadedCheckpoint, *, image: Image.Image | None = None
 ) -> EncodedSample:
-    """The sample as the checkpoint's own processor prepares it.
+    """The sample as the checkpoint's own processor prepares it, or as the paper's program does.
 
     Captions stand where the image would when the checkpoint takes no images, or when the sample has
     captions and no image (paper, App. G).
@@ -84,21 +75,28 @@ def encode(
     is_replaced = image is not None
     if image is None and _takes_image(sample, checkpoint):
         image = open_image(sample)
-    prompt = render_prompt(sample, checkpoint, has_image=image is not None)
-    tokens = _tokenized(sample, checkpoint, prompt, image)
-    question, caption = _shifted(prompt.question, prompt, tokens), prompt.caption
-    _refuse_control_tokens(sample, checkpoint, tokens, [question, *([caption] if caption else [])])
+    prepared = hub_input if checkpoint.conversation is None else paper_input
+    tokens = prepared(sample, checkpoint, image)
+    _refuse_control_tokens(sample, checkpoint, tokens)
+    layout = _layout(checkpoint, tokens, image) if image is not None else None
+    boxes = () if image is None or is_replaced else _boxes(sample, image)
+    painted = None
+    if checkpoint.spec.patches == "painted" and image is not None and layout is not None:
+        painted = painted_patches(
+            image, boxes, image_processor=tokens.image_processor, layout=layout
+        )
     return EncodedSample(
         sample=sample,
         text=tokens.text,
         input_ids=torch.tensor(tokens.ids, dtype=torch.long),
         offsets=tuple(tokens.offsets),
-        question_span=question,
-        caption_span=caption,
-        model_inputs=tokens.model_inputs,
-        geometry=_geometry(checkpoint, tokens, image) if image is not None else None,
-        boxes=() if image is None or is_replaced else _boxes(sample, image),
-        prompt=prompt.text,
+        question_span=tokens.question,
+        caption_span=tokens.caption,
+        model_inputs=_in_precision(checkpoint, tokens.model_inputs),
+        layout=layout,
+        boxes=boxes,
+        prompt=tokens.prompt,
+        painted=painted,
     )
 
 
@@ -116,110 +114,39 @@ def _takes_image(sample: Sample, checkpoint: LoadedCheckpoint) -> bool:
     return False
 
 
-def _tokenized(
-    sample: Sample, checkpoint: LoadedCheckpoint, prompt: Prompt, image: Image.Image | None
-) -> _Tokens:
-    tokenizer = checkpoint.tokenizer
-    # Llama-3 templates write the start token themselves; the tokenizer must not add another.
-    bos = tokenizer.bos_token
-    adds_special = not (bos is not None and prompt.text.startswith(bos))
-    if image is None:
-        text, model_inputs, shift = prompt.text, {}, 0
-        ids, offsets = _ids_and_offsets(tokenizer, text, adds_special)
-    else:
-        output = _processed(sample, checkpoint, prompt, image, adds_special)
-        text, shift = _expanded(output, checkpoint, prompt)
-        ids, offsets = _ids_and_offsets(tokenizer, text, adds_special)
-        if ids != output["input_ids"][0].tolist():
-            raise CheckpointError(
-                "a processor whose tokens are those of its expanded text, got others "
-                f"({type(checkpoint.processor).__name__}, checkpoint {checkpoint.spec.name}); "
-                "positions could not be trusted, so this processor is not supported"
-            )
-        model_inputs = _model_inputs(output, checkpoint)
-    if offsets[-1][0] == offsets[-1][1]:
-        raise CheckpointError(
-            "a prompt that ends in its own text, got a token after it "
-            f"({tokenizer.convert_ids_to_tokens(ids[-1])!r}, checkpoint {checkpoint.spec.name}); "
-            "switch off `add_eos_token` in the tokenizer"
-        )
-    return _Tokens(text=text, ids=ids, offsets=offsets, shift=shift, model_inputs=model_inputs)
-
-
-def _ids_and_offsets(tokenizer: Any, text: str, adds_special: bool) -> tuple[list[int], list[Span]]:
-    out = tokenizer(text, add_special_tokens=adds_special, return_offsets_mapping=True)
-    return list(out["input_ids"]), [(int(start), int(end)) for start, end in out["offset_mapping"]]
-
-
-def _processed(
-    sample: Sample,
-    checkpoint: LoadedCheckpoint,
-    prompt: Prompt,
-    image: Image.Image,
-    adds_special: bool,
-) -> Any:
-    options: dict[str, Any] = {"add_special_tokens": adds_special, "return_tensors": "pt"}
-    if hasattr(checkpoint.processor, "get_text_with_replacements"):
-        options["return_text_replacement_offsets"] = True
-    try:
-        return checkpoint.processor(images=image, text=[prompt.text], **options)
-    except ValueError as error:
-        raise ImageError(
-            f"an image that the checkpoint's processor accepts, got {error} (sample "
-            f"{sample.question_id}, image {sample.image_id}, {image.width} x {image.height}); "
-            "check the image",
-            reason="unprocessable-image",
-        ) from error
-
-
-def _expanded(output: Any, checkpoint: LoadedCheckpoint, prompt: Prompt) -> tuple[str, int]:
-    """The text after image expansion, and how many characters it is longer."""
-    assert prompt.placeholder is not None
-    start, end = prompt.placeholder
-    replacements = output.get("text_replacement_offsets")
-    if replacements:
-        replacement = str(replacements[0][0]["replacement"])
-    else:
-        count = int((output["input_ids"] == checkpoint.family.image_token_id).sum())
-        replacement = prompt.text[start:end] * count
-    return prompt.text[:start] + replacement + prompt.text[end:], len(replacement) - (end - start)
-
-
-def _model_inputs(output: Mapping[str, Any], checkpoint: LoadedCheckpoint) -> dict[str, Tensor]:
-    dtype = checkpoint.model.dtype
-    return {
-        name: value.to(dtype) if value.is_floating_point() else value
-        for name, value in output.items()
-        if name not in _NOT_MODEL_INPUTS and isinstance(value, Tensor)
-    }
-
-
-def _shifted(span: Span, prompt: Prompt, tokens: _Tokens) -> Span:
-    if prompt.placeholder is None or span[0] < prompt.placeholder[1]:
-        return span
-    return span[0] + tokens.shift, span[1] + tokens.shift
-
-
 def _refuse_control_tokens(
-    sample: Sample, checkpoint: LoadedCheckpoint, tokens: _Tokens, spans: Sequence[Span]
+    sample: Sample, checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt
 ) -> None:
+    spans = [tokens.question, *([tokens.caption] if tokens.caption else [])]
     control = set(checkpoint.tokenizer.all_special_ids) - {checkpoint.tokenizer.unk_token_id}
     for token_id, (start, end) in zip(tokens.ids, tokens.offsets, strict=True):
         if token_id in control and any(start < last and end > first for first, last in spans):
             raise special_token(sample, tokens.text[start:end])
 
 
-def _geometry(
-    checkpoint: LoadedCheckpoint, tokens: _Tokens, image: Image.Image
-) -> ImageGeometry | None:
+def _in_precision(
+    checkpoint: LoadedCheckpoint, model_inputs: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    dtype = checkpoint.model.dtype
+    return {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in model_inputs.items()
+    }
+
+
+def _layout(
+    checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt, image: Image.Image
+) -> ImageLayout | None:
     image_token = checkpoint.family.image_token_id
-    return image_geometry(
-        checkpoint.processor.image_processor,
-        width=image.width,
-        height=image.height,
-        model_inputs=tokens.model_inputs,
-        vision_config=checkpoint.model.config.vision_config,
-        image_tokens=sum(token == image_token for token in tokens.ids),
+    return image_layout(
+        ProcessedImage(
+            width=image.width,
+            height=image.height,
+            image_processor=tokens.image_processor,
+            config=checkpoint.model.config,
+            model_inputs=tokens.model_inputs,
+            image_tokens=sum(token == image_token for token in tokens.ids),
+        )
     )
 
 

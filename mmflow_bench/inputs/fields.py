@@ -21,6 +21,9 @@ def checked_sample(sample: Sample) -> Sample:
     Raises:
         QuestionError: A part is missing or contradicts another; the reason says which.
     """
+    for name in ("question_id", "image_id", "question", "answer", "caption"):
+        if "\0" in (getattr(sample, name) or ""):
+            raise _refused(sample, "malformed-row", f"{name} as a text", "one with a zero byte")
     if not sample.question.strip():
         raise _refused(sample, "empty-question", "a question", "an empty one")
     if not sample.answer.strip():

@@ -8,6 +8,9 @@ INSTRUCTION = "\nAnswer the question using a single word or phrase."
 LLAVA_FORM = "USER: {image}{text} ASSISTANT:"
 """For checkpoints that take images and bring no chat template: the form of LLaVA-1.5."""
 
+CAPTION_LINE = "{caption}\n"
+"""Before the question in a message of a user: captions in the image's place."""
+
 CAPTION_FORM = "Captions: {caption}\n\n"
 QUESTION_FORM = "Question: {question}"
 ANSWER_FORM = "\nAnswer:"
@@ -16,6 +19,7 @@ ANSWER_FORM = "\nAnswer:"
 FORMS = {
     "instruction": INSTRUCTION,
     "llava": LLAVA_FORM,
+    "caption_line": CAPTION_LINE,
     "caption": CAPTION_FORM,
     "question": QUESTION_FORM,
     "answer": ANSWER_FORM,

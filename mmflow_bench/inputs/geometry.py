@@ -1,94 +1,54 @@
-"""How an image processor maps the pixels of a photo onto the grid of patches.
+"""How an image processor maps the pixels of a photo onto patches.
 
 Read from the processor's own settings and from transformers' own size functions: pad to a square,
-resize, crop around the centre, in the order in which the processor does them. One grid per image;
-processors that cut an image into tiles have none here.
+resize, crop around the centre, in the order in which the processor does them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from transformers.image_transforms import (
     get_resize_output_image_size,
     get_size_with_aspect_ratio,
 )
 from transformers.image_utils import ChannelDimension, get_image_size_for_max_height_width
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """One axis of the mapping: processed = original * scale + offset."""
-
-    original: int
-    """Pixels of the photo."""
-    scale: float
-    offset: float
-    processed: int
-    """Pixels that the vision tower sees."""
+from mmflow_bench.inputs.anyres import anyres_layout
+from mmflow_bench.inputs.family_layouts import FAMILY_LAYOUTS
+from mmflow_bench.inputs.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageGeometry:
-    """Where the pixels of one photo land in the grid of patches."""
-
-    horizontal: Axis
-    vertical: Axis
-    patch_size: int
-    """Pixels per side of a patch."""
-    leading_tokens: int
-    """Image positions before the first patch: 1 where the tower's class token is kept."""
-
-    @property
-    def rows(self) -> int:
-        """Rows of patches."""
-        return self.vertical.processed // self.patch_size
-
-    @property
-    def columns(self) -> int:
-        """Patches per row."""
-        return self.horizontal.processed // self.patch_size
+def image_layout(image: ProcessedImage) -> ImageLayout | None:
+    """What the image positions show, or None where that is not known of the processor."""
+    return next((found for find in _LAYOUTS if (found := find(image)) is not None), None)
 
 
-def image_geometry(
-    image_processor: Any,
-    *,
-    width: int,
-    height: int,
-    model_inputs: Mapping[str, torch.Tensor],
-    vision_config: Any,
-    image_tokens: int,
-) -> ImageGeometry | None:
-    """The mapping of one image, or None where image positions are not one grid of patches.
-
-    Args:
-        image_processor: Its settings are read, not its name.
-        width: Of the photo, in pixels.
-        height: Of the photo, in pixels.
-        model_inputs: What the processor made of the photo.
-        vision_config: Of the tower, for the patch size.
-        image_tokens: Positions of the sequence that carry image features.
-    """
-    pixels = model_inputs.get("pixel_values")
-    patch_size = getattr(vision_config, "patch_size", None)
+def single_grid(image: ProcessedImage) -> ImageLayout | None:
+    """One grid over one view of the photo; a class token may stand before it."""
+    pixels = image.model_inputs.get("pixel_values")
+    patch_size = getattr(image.config.vision_config, "patch_size", None)
     if pixels is None or pixels.ndim != 4 or len(pixels) != 1 or not isinstance(patch_size, int):
         return None
-    axes = _axes(image_processor, width=width, height=height)
+    axes = _axes(image.image_processor, width=image.width, height=image.height)
     if axes is None or [axes[1].processed, axes[0].processed] != list(pixels.shape[2:]):
         return None
-    geometry = ImageGeometry(
-        horizontal=axes[0], vertical=axes[1], patch_size=patch_size, leading_tokens=0
-    )
-    leading = image_tokens - geometry.rows * geometry.columns
+    grid = PatchGrid(horizontal=axes[0], vertical=axes[1], patch_size=patch_size)
+    leading = image.image_tokens - grid.rows * grid.columns
     if leading not in (0, 1):
         return None
-    return ImageGeometry(
-        horizontal=axes[0], vertical=axes[1], patch_size=patch_size, leading_tokens=leading
-    )
+    return ImageLayout(grids=(replace(grid, first_token=leading),))
+
+
+_LAYOUTS: tuple[Callable[[ProcessedImage], ImageLayout | None], ...] = (
+    single_grid,
+    anyres_layout,
+    *FAMILY_LAYOUTS,
+)
+"""Asked in this order."""
 
 
 def _axes(image_processor: Any, *, width: int, height: int) -> tuple[Axis, Axis] | None:

@@ -12,9 +12,12 @@ from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.samples import Box, Sample
 
 _REQUIRED = ("question_id", "image_id", "task", "question", "answer")
+_IDS = ("question_id", "image_id")
 _TEXTS = (*_REQUIRED, "true_option", "false_option", "caption", "image")
 _SIZES = ("image_width", "image_height")
-_FIELDS = (*_TEXTS, *_SIZES, "object_names", "boxes")
+_LISTS = ("answers", "object_names")
+FIELDS = (*_TEXTS, *_SIZES, *_LISTS, "boxes")
+"""Fields of a line, in the order in which they are written."""
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -23,22 +26,46 @@ def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         QuestionError: The file is no UTF-8 text (`unreadable-file`).
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise QuestionError(
-            f"a file of JSON lines in UTF-8, got {error} ({path}); save it again",
-            reason="unreadable-file",
-        ) from error
-    for number, line in enumerate(lines, start=1):
+    # Only a line feed ends a line: a text may hold the other characters that end lines elsewhere.
+    for number, line in enumerate(json_text(path).split("\n"), start=1):
         if line.strip():
             yield number, _parsed(line, f"{path}:{number}")
+
+
+def json_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        QuestionError: The file is no UTF-8 text (`unreadable-file`).
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(
+            f"JSON in UTF-8, got {error} ({path}); save it again",
+            reason="unreadable-file",
+        ) from error
+
+
+def parsed_file(path: Path) -> Any:
+    """The one JSON value of a file.
+
+    Raises:
+        QuestionError: The file holds none (`unreadable-file`).
+    """
+    try:
+        return json.loads(json_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise QuestionError(
+            f"one JSON value, got {error} ({path}); fetch or write the file again",
+            reason="unreadable-file",
+        ) from error
 
 
 def _parsed(line: str, where: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         return _malformed("one JSON object per line", f"{error}", where)
 
 
@@ -56,9 +83,6 @@ def json_sample(value: Any, where: str) -> Sample:
     _check_names(value, where)
     texts = {name: _text(value, name, where) for name in _TEXTS if name != "image"}
     sizes: dict[str, Any] = {name: _size(value, name, where) for name in _SIZES}
-    names = value.get("object_names") or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _malformed("object_names as a list of texts", repr(names), where)
     required: dict[str, Any] = {name: (texts.pop(name) or "").strip() for name in _REQUIRED}
     optional: dict[str, Any] = {
         name: text.strip() for name, text in texts.items() if text and text.strip()
@@ -67,18 +91,19 @@ def json_sample(value: Any, where: str) -> Sample:
         **required,
         **optional,
         **sizes,
-        object_names=tuple(dict.fromkeys(name.strip() for name in names if name.strip())),
+        answers=_list(value, "answers", where),
+        object_names=_list(value, "object_names", where),
         boxes=_boxes(value.get("boxes"), where),
     )
 
 
 def _check_names(value: Mapping[str, Any], where: str) -> None:
     for name in value:
-        if name not in _FIELDS:
-            closest = get_close_matches(name, _FIELDS, n=1)
+        if name not in FIELDS:
+            closest = get_close_matches(name, FIELDS, n=1)
             hint = f", closest is {closest[0]!r}" if closest else ""
             raise QuestionError(
-                f"fields among {', '.join(_FIELDS)}, got {name!r}{hint} ({where}); correct the "
+                f"fields among {', '.join(FIELDS)}, got {name!r}{hint} ({where}); correct the "
                 "name or leave it out",
                 reason="unknown-field",
             )
@@ -94,11 +119,18 @@ def _check_names(value: Mapping[str, Any], where: str) -> None:
 def _text(value: Mapping[str, Any], name: str, where: str) -> str | None:
     text = value.get(name)
     # Ids are often written as numbers; leading zeros are then lost before they get here.
-    if name in ("question_id", "image_id") and isinstance(text, int):
+    if name in _IDS and isinstance(text, int) and not isinstance(text, bool):
         return str(text)
     if text is not None and not isinstance(text, str):
         raise _malformed(f"{name} as a text", repr(text), where)
     return text
+
+
+def _list(value: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    given = value.get(name) or []
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise _malformed(f"{name} as a list of texts", repr(given), where)
+    return tuple(dict.fromkeys(text.strip() for text in given if text.strip()))
 
 
 def _size(value: Mapping[str, Any], name: str, where: str) -> int | None:

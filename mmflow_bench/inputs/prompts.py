@@ -17,6 +17,7 @@ from mmflow_bench.errors import CheckpointError, QuestionError
 from mmflow_bench.inputs.forms import (
     ANSWER_FORM,
     CAPTION_FORM,
+    CAPTION_LINE,
     INSTRUCTION,
     LLAVA_FORM,
     QUESTION_FORM,
@@ -55,7 +56,7 @@ def render_prompt(sample: Sample, checkpoint: LoadedCheckpoint, *, has_image: bo
     question = sample.question.strip()
     caption = None if has_image else (sample.caption or "").strip() or None
     token = _image_token(checkpoint)
-    _refuse_unusable(sample, question, caption, token)
+    refuse_unusable(sample, question, caption, token)
     placeholder = token if has_image else None
     said = _said(question, caption, checkpoint)
     rendered = _rendered(checkpoint, said.text, placeholder)
@@ -81,7 +82,7 @@ class _Said:
 
 def _said(question: str, caption: str | None, checkpoint: LoadedCheckpoint) -> _Said:
     is_continued = checkpoint.chat_template is None and not checkpoint.family.has_image
-    caption_form = CAPTION_FORM if is_continued else "{caption}\n"
+    caption_form = CAPTION_FORM if is_continued else CAPTION_LINE
     question_form = QUESTION_FORM if is_continued else "{question}"
     before = caption_form.format(caption=caption) if caption else ""
     return _Said(
@@ -146,9 +147,14 @@ def _image_token(checkpoint: LoadedCheckpoint) -> str | None:
     return token
 
 
-def _refuse_unusable(
+def refuse_unusable(
     sample: Sample, question: str, caption: str | None, image_token: str | None
 ) -> None:
+    """Refuse an empty question, and a text that holds the image token.
+
+    Raises:
+        QuestionError: It is one of them.
+    """
     if not question:
         raise QuestionError(
             f"a question, got an empty one (sample {sample.question_id}); correct the row",

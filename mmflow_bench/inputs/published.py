@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import missing_columns
-from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample, Task
+from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, UNKNOWN_TASK, Box, Sample, Task
 
 Row = Mapping[str, str | None]
 
@@ -25,9 +25,26 @@ _TASKS = {
     ("query", "attr"): Task.QUERY_ATTR,
 }
 _TYPES = ("type_structural", "type_semantic")
+MISSING = "-"
 _BASE = ("question_id", "img_id", "question", "answer")
 _OPTIONS = ("true option", "false option")
 _PREFIXES = ("central object", "object1", "object2")
+TEXTS = (
+    *_BASE,
+    *_OPTIONS,
+    *(f"{prefix} {field}" for prefix in _PREFIXES for field in ("name", "id")),
+    "type_detailed",
+    *reversed(_TYPES),
+    "operations",
+    "captions",
+)
+SIZES = ("image_w", "image_h")
+NUMBERS = (
+    *SIZES,
+    *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"),
+)
+"""Columns in pixels. With `TEXTS`, the columns that are kept when files of several tasks are
+written as one; the others follow from these, or are the same in every row."""
 _LONGEST_FIELD = 2**31 - 1
 """Captions of one image exceed the 128 KiB at which Python's reader stops."""
 
@@ -46,17 +63,28 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
             columns = reader.fieldnames or ()
             rows = [(reader.line_num, row) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise QuestionError(
-            f"a CSV file in UTF-8, got {error} ({path}); save it again",
-            reason="unreadable-file",
-        ) from error
+        raise _unreadable(path, str(error)) from error
     finally:
         csv.field_size_limit(limit)
-    _require_columns(path, columns, [row for _, row in rows])
+    if any("\0" in column for column in columns):
+        raise _unreadable(path, "zero bytes, as UTF-16 has them")
+    require_columns(path, columns, [row for _, row in rows])
     yield from rows
 
 
-def _require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+def _unreadable(path: Path, got: str) -> QuestionError:
+    return QuestionError(
+        f"a CSV file in UTF-8, got {got} ({path}); save it again as UTF-8",
+        reason="unreadable-file",
+    )
+
+
+def require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuse a table without the columns that its tasks need.
+
+    Raises:
+        QuestionError: Some are missing (`missing-column`).
+    """
     expected = list(_BASE)
     if _task_of_name(path) is None:
         expected += _TYPES
@@ -77,7 +105,16 @@ def csv_task(row: Row, path: Path) -> str:
     """
     structural, semantic = (_value(row, column) for column in _TYPES)
     if structural is None or semantic is None:
-        return _task_of_name(path) or "unknown"
+        return _task_of_name(path) or UNKNOWN_TASK
+    return task_of_types(structural, semantic)
+
+
+def task_of_types(structural: str, semantic: str) -> str:
+    """The task of a group of GQA; another group is named by its two types.
+
+    >>> task_of_types("choose", "attr"), task_of_types("verify", "global")
+    ('ChooseAttr', 'verify-global')
+    """
     return str(_TASKS.get((structural, semantic), f"{structural}-{semantic}"))
 
 
@@ -124,7 +161,7 @@ def csv_sample(row: Row, path: Path) -> Sample:
 
 def _value(row: Row, column: str) -> str | None:
     text = (row.get(column) or "").strip()
-    return None if text in ("", "-") else text
+    return None if text in ("", MISSING) else text
 
 
 def _box(row: Row, prefix: str) -> Box | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -26,6 +26,8 @@ class Task(StrEnum):
 
 SIX_TASKS: tuple[str, ...] = tuple(task.value for task in Task)
 CHOOSE_TASKS: tuple[str, ...] = (Task.CHOOSE_ATTR, Task.CHOOSE_CAT, Task.CHOOSE_REL)
+UNKNOWN_TASK = "unknown"
+"""Under which a row is counted that does not say what it asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,18 @@ class Box:
     """Extent downwards, positive."""
 
 
+@runtime_checkable
+class ImageFile(Protocol):
+    """An image that is opened when it is needed: a path, or a member of an archive.
+
+    It crosses process boundaries, so it must pickle; its text names the place to a reader.
+    """
+
+    def read_bytes(self) -> bytes:
+        """The encoded image; an OSError where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One question with its reference answer and everything that positions are found from."""
@@ -56,6 +70,8 @@ class Sample:
     """The question as it stands in the file, options included, instruction excluded."""
     answer: str
     """The reference answer."""
+    answers: tuple[str, ...] = ()
+    """Further answers that count as correct, such as those of other annotators."""
     true_option: str | None = None
     """The option that is the answer, as it stands in the question."""
     false_option: str | None = None
@@ -64,7 +80,7 @@ class Sample:
     """Names of the objects that the question asks about."""
     boxes: tuple[Box, ...] = ()
     """Boxes of those objects that have one."""
-    image: Image.Image | Path | None = None
+    image: Image.Image | ImageFile | None = None
     """The image itself or its file; None for a text-only sample."""
     image_width: int | None = None
     """Width that the boxes refer to, in pixels, where the file states it."""

@@ -58,30 +58,32 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     reference: a longer answer is not equal to it, whatever follows.
     """
     token_id = int(clean.logits.argmax())
-    limit = _longest_form(checkpoint, sample.answer) + SPARE_TOKENS
+    accepted = (sample.answer, *sample.answers)
+    limit = max(_longest_form(checkpoint, answer) for answer in accepted) + SPARE_TOKENS
     tokens = _decode(checkpoint, clean, token_id, limit)
     prediction = _first_line(checkpoint, tokens)
     return Answer(
         prediction=prediction,
-        is_correct=normalised_answer(prediction) == normalised_answer(sample.answer),
+        is_correct=normalised_answer(prediction) in map(normalised_answer, accepted),
         token_id=token_id,
         probability=float(probabilities(clean.logits)[token_id]),
     )
 
 
 def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:
-    model, device = checkpoint.model, checkpoint.model.device
+    model, device = checkpoint.model, checkpoint.family.device
     ends = _end_tokens(checkpoint)
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(keys[None], values[None], layer)
     tokens = [first]
     while tokens[-1] not in ends and len(tokens) < limit and not _has_line(checkpoint, tokens):
-        position = clean.length + len(tokens) - 1
+        seen = clean.length + len(tokens)
         out = model(
             input_ids=torch.tensor([[tokens[-1]]], device=device),
-            position_ids=torch.tensor([[position]], device=device),
-            attention_mask=torch.ones(1, position + 1, dtype=torch.long, device=device),
+            # With positions counted by rows and columns of images, the end is not the length.
+            position_ids=clean.positions[..., None, -1:].to(device) + len(tokens),
+            attention_mask=torch.ones(1, seen, dtype=torch.long, device=device),
             past_key_values=cache,
             use_cache=True,
         )

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmflow_bench.checkpoints.families import execution_device
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import AnswerError
 from mmflow_bench.inputs.samples import Sample
@@ -29,10 +30,11 @@ def lens_distributions(
     state with the final norm applied, and the paper's program read it so.
     """
     family = checkpoint.family
-    inner = family.final_norm(clean.residuals[:-1])
-    normed = torch.cat([inner, clean.residuals[-1:]])
+    raw = clean.residuals
+    inner = family.final_norm(raw[:-1].to(execution_device(family.final_norm)))
+    normed = torch.cat([inner.to(raw.device), raw[-1:]])
     return {
-        "raw": probabilities(family.unembedding(clean.residuals)),
+        "raw": probabilities(family.unembedding(raw)),
         "normed": probabilities(family.unembedding(normed)),
     }
 

@@ -8,8 +8,9 @@ from copy import copy
 from dataclasses import dataclass
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.inputs.questions import QuestionFile, sample_fingerprint
-from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.identity import sample_fingerprint
+from mmflow_bench.inputs.questions import QuestionFile
+from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample
 
 PART = 3
 FEWEST_OF_PART = 4
@@ -101,10 +102,20 @@ class SampleSet:
         limit: Limit | None = None,
         seed: int | None = None,
     ) -> None:
-        """Select from a question file; see `select`."""
+        """Select from a question file; see `select`.
+
+        Raises:
+            QuestionError: The images of the selected samples cannot be fetched (`no-images`).
+        """
         self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
+        if file.source is not None:
+            chosen = [sample for members in self.by_task.values() for sample in members]
+            file.source.prepare({sample.image_id for sample in chosen})
         self._donors = self.by_task
-        self.unreadable = file.unscored
+        # A row that cannot be read may not even say which task it belongs to.
+        self.unreadable = tuple(
+            bad for bad in file.unscored if tasks is None or bad.task in (*tasks, UNKNOWN_TASK)
+        )
         self.fingerprint = file.fingerprint
         self.keys = {
             sample.question_id: sample_fingerprint(sample)
@@ -131,14 +142,23 @@ class SampleSet:
         return self.by_task[task]
 
     def donor(self, task: str, sample: Sample) -> Sample | None:
-        """The next sample of the task, cyclically, with another image and another answer."""
+        """The next sample of the task, cyclically, with another image and another answer.
+
+        One whose image has the same size comes first: values are exchanged position by position,
+        and where tiles follow the image's shape another size has other positions.
+        """
         members = self._donors[task]
         start = members.index(sample)
-        for other in [*members[start + 1 :], *members[:start]]:
-            is_other = other.image_id != sample.image_id and other.answer != sample.answer
-            if is_other and other.image is not None:
-                return other
-        return None
+        others = [
+            other
+            for other in [*members[start + 1 :], *members[:start]]
+            if other.image is not None
+            and other.image_id != sample.image_id
+            and other.answer != sample.answer
+        ]
+        return next((other for other in others if _size(other) == _size(sample)), None) or next(
+            iter(others), None
+        )
 
     def part(self) -> SampleSet:
         """Every third sample of each task, or more where that would leave fewer than four.
@@ -151,3 +171,7 @@ class SampleSet:
             for task, members in self.by_task.items()
         }
         return part
+
+
+def _size(sample: Sample) -> tuple[int | None, int | None]:
+    return sample.image_width, sample.image_height

@@ -162,7 +162,7 @@ def _mask_takes_effect(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject
 
 
 def _image_positions(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]) -> _Finding:
-    if len(subjects) < SAMPLES or any(s.encoded.geometry is None for s in subjects):
+    if len(subjects) < SAMPLES or any(s.encoded.layout is None for s in subjects):
         return _Finding(True, "not two images of one grid to exchange")
     first, second = subjects
     image = open_image(second.sample)
@@ -191,7 +191,7 @@ def _answer_tokens(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]) -
     wrong: list[str] = []
     for subject in subjects:
         answer = greedy_answer(checkpoint, subject.clean, subject.sample)
-        device = checkpoint.device
+        device = checkpoint.family.device
         inputs = {name: value.to(device) for name, value in subject.inputs.items()}
         generated = checkpoint.model.generate(  # type: ignore[operator]
             **inputs,

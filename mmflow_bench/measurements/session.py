@@ -20,14 +20,19 @@ from typing import Any
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
-from mmflow_bench.inputs.forms import FORMS
+from mmflow_bench.inputs.conversations import prompt_identity
+from mmflow_bench.inputs.image_sources import image_source
+from mmflow_bench.inputs.question_sets import GQA, SHIPPED
 from mmflow_bench.inputs.questions import QuestionFile, read_questions
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.windows import window_width
+from mmflow_bench.measurements.answered import answered
+from mmflow_bench.measurements.described import described
 from mmflow_bench.measurements.plan import Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import Limit, SampleSet
+from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.store.shards import Store
 
@@ -48,8 +53,8 @@ class MeasurementOptions:
     """Never load the checkpoint; what the store lacks is an error."""
     refresh: bool = False
     """Measure again what the store has."""
-    batch_size: int = 1
-    """Samples per clean pass."""
+    batch_size: int | None = None
+    """Samples per clean pass; chosen from free memory when None."""
     self_test: bool = True
     """Prove on loading that the fast path is exact on this checkpoint."""
     keep_incorrect: bool = False
@@ -89,7 +94,7 @@ class Measurements:
         spec: CheckpointSpec,
         *,
         questions: Path | None = None,
-        images: Path | None = None,
+        images: Path | str | None = None,
         tasks: Sequence[str] | None = None,
         limit: str | None = None,
         seed: int | None = None,
@@ -99,20 +104,28 @@ class Measurements:
 
         Args:
             spec: Which checkpoint.
-            questions: A CSV or JSON-lines file; when None the checkpoint's own samples, or the
-                rendered scenes that ship with the project.
-            images: Folder of the images that the file names.
+            questions: A question file, or several (`read_questions`). When None: with `images`
+                the paper's question sets, else the checkpoint's own samples, else the rendered
+                scenes that ship with the project.
+            images: Where the images are (`image_source`).
             tasks: Tasks to keep; all when None.
             limit: `20`, `0.1` or `10-20`, per task.
             seed: Shuffles before the limit is taken; file order when None.
             **options: Fields of `MeasurementOptions`.
 
         Raises:
-            QuestionError: The question file cannot be read at all.
+            QuestionError: The question file or the images cannot be read at all.
             StoreError: The store cannot be written.
             ValueError: `limit` is malformed.
         """
-        file = read_questions(questions, images=images) if questions else _own_samples(spec)
+        if questions is None and images is not None:
+            questions = SHIPPED[GQA]
+        if questions is None:
+            file = _own_samples(spec)
+        else:
+            cache = options.get("cache") or default_cache()
+            source = image_source(images, cache=cache, offline=spec.offline) if images else None
+            file = read_questions(questions, images=source)
         samples = SampleSet(
             file, tasks=tasks, limit=Limit.parse(limit) if limit else None, seed=seed
         )
@@ -120,13 +133,17 @@ class Measurements:
 
     def part(self) -> Measurements:
         """The same on about a third of the samples: what is costly and need only agree."""
-        part = copy(self)
-        part._whole = self
-        part.samples = self.samples.part()
-        part.stored = StoredResults(
-            self.store, part.samples, keep_incorrect=self.options.keep_incorrect
+        return self.on(self.samples.part())
+
+    def on(self, samples: SampleSet) -> Measurements:
+        """The same checkpoint and store on other samples."""
+        other = copy(self)
+        other._whole = self
+        other.samples = samples
+        other.stored = StoredResults(
+            self.store, samples, keep_incorrect=self.options.keep_incorrect
         )
-        return part
+        return other
 
     @property
     def name(self) -> str:
@@ -140,8 +157,9 @@ class Measurements:
         return {
             "schema": STORE_SCHEMA,
             "instrument": importlib.metadata.version("mmflow-bench"),
-            "prompt": FORMS,
+            "prompt": prompt_identity(self.spec.input),
             "input": self.spec.input,
+            "patches": self.spec.patches,
             "conversation": self.spec.conversation,
             "checkpoint": self.fingerprint,
             "dtype": self.spec.dtype,
@@ -175,6 +193,7 @@ class Measurements:
         loading = importlib.import_module("mmflow_bench.checkpoints.loading")
         checkpoint = loading.load_checkpoint(self.spec)
         checks = self._prove(checkpoint) if self.options.self_test else []
+        reference = importlib.import_module("mmflow_bench.measurements.reference_input")
         self.store.remember(
             {
                 "self_test": checks,
@@ -183,6 +202,7 @@ class Measurements:
                 "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
                 "device": str(checkpoint.model.device.type),
                 "has_image": checkpoint.family.has_image,
+                **reference.reference_input(checkpoint),
             }
         )
         return checkpoint
@@ -290,6 +310,14 @@ class Measurements:
     def refusals(self, task: str) -> dict[str, dict[str, int]]:
         """Edge or `lens` -> reason -> answered samples that it could not be measured on."""
         return self.stored.refusals(task)
+
+    def answered(self) -> list[dict[str, object]]:
+        """What each sample was answered with, for pairing with another checkpoint (`answered`)."""
+        return list(answered(self.stored))
+
+    def described(self) -> list[dict[str, object]]:
+        """What was asked and answered, a row per answered sample (`described`)."""
+        return list(described(self.stored))
 
     def messages(self, *, limit: int) -> list[str]:
         """A few full explanations of samples that could not be measured, one for each reason."""

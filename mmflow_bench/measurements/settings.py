@@ -9,17 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-AUTO_BATCH_SIZE = 4
-"""Samples per clean pass when nothing is asked for; results do not depend on it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementSettings:
     """Which samples are measured, on what device, and which store keeps the result."""
 
     questions: Path | None = None
-    """A question file; the checkpoint's own samples when None."""
-    images: Path | None = None
+    """A question file, a folder of them or a pattern; the checkpoint's own samples when None."""
+    images: Path | str | None = None
+    """A folder, a zip file, or `hub` with the name of a data set."""
     tasks: tuple[str, ...] = ()
     """Glob patterns; every task when empty."""
     limit: str | None = None
@@ -30,7 +28,8 @@ class MeasurementSettings:
     """Folder of the measurement store; nothing is kept when None."""
     from_cache: bool = False
     refresh: bool = False
-    batch_size: int = AUTO_BATCH_SIZE
+    batch_size: int | None = None
+    """Samples per clean pass; chosen from free memory when None. Results do not depend on it."""
     device: str = "auto"
     offline: bool = False
     self_test: bool = True
@@ -78,6 +77,43 @@ def exact_tasks(patterns: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(task for task in SIX_TASKS if matches(task, patterns)) + tuple(own)
 
 
+def parse_questions(text: str, *, folder: Path = Path()) -> Path:
+    """The question file that `--questions` names, a folder of them or a pattern.
+
+    Args:
+        text: The name of a shipped set, or a path.
+        folder: What a relative path is relative to.
+
+    Raises:
+        ValueError: There is none.
+    """
+    from mmflow_bench.inputs.question_sets import question_path
+
+    return question_path(text, folder)
+
+
+def parse_images(text: str, *, folder: Path = Path()) -> Path | str:
+    """The folder or zip file that `--images` names, or the text that names a data set on the hub.
+
+    Args:
+        text: A path, `hub`, or `hub:OWNER/NAME`.
+        folder: What a relative path is relative to.
+
+    Raises:
+        ValueError: There is no such folder or file.
+    """
+    path = folder / Path(text).expanduser()
+    # Unlike the method of a path, this has an answer for a name that no file system takes.
+    if os.path.exists(path):
+        return path
+    if text.partition(":")[0] == "hub":
+        return text
+    raise ValueError(
+        f"--images takes a folder of images, a zip file or hub[:OWNER/NAME], got {path}, which is "
+        "not there"
+    )
+
+
 def parse_limit(text: str) -> str:
     """The text of a limit, proved to be one.
 
@@ -90,14 +126,14 @@ def parse_limit(text: str) -> str:
     return text
 
 
-def parse_batch_size(text: str) -> int:
-    """Samples per clean pass.
+def parse_batch_size(text: str) -> int | None:
+    """Samples per clean pass, or None for as many as memory allows.
 
     Raises:
         ValueError: The text is neither `auto` nor a positive whole number.
     """
     if text == "auto":
-        return AUTO_BATCH_SIZE
+        return None
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(f"--batch-size takes `auto` or a positive whole number, got {text!r}")
     return int(text)

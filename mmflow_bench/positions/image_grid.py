@@ -10,28 +10,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from mmflow_bench.inputs.geometry import Axis, ImageGeometry
+from mmflow_bench.inputs.layout import Axis, ImageLayout
 from mmflow_bench.inputs.samples import Box
 
 _ROUNDING = 1e-6
 """Patches that an edge touches by less count as touched by no area: floating-point noise."""
 
 
-def patches_overlapping(boxes: Iterable[Box], geometry: ImageGeometry) -> set[int]:
-    """Patches that share an area with at least one box, counted row by row from the top left.
+def patches_overlapping(boxes: Iterable[Box], layout: ImageLayout) -> set[int]:
+    """Patches of every grid that share an area with at least one box.
 
-    A box that is cropped away overlaps none.
+    They are counted from the first image position. A box that is cropped away overlaps none.
     """
     return {
-        row * geometry.columns + column
+        grid.token(row, column)
         for box in boxes
-        for row in _cells(box.y, box.height, geometry.vertical, geometry)
-        for column in _cells(box.x, box.width, geometry.horizontal, geometry)
+        for grid in layout.grids
+        for row in _cells(box.y, box.height, grid.vertical, grid.patch_size)
+        for column in _cells(box.x, box.width, grid.horizontal, grid.patch_size)
     }
 
 
-def _cells(start: float, extent: float, axis: Axis, geometry: ImageGeometry) -> range:
-    count = axis.processed // geometry.patch_size
-    first = (start * axis.scale + axis.offset) / geometry.patch_size
-    last = ((start + extent) * axis.scale + axis.offset) / geometry.patch_size
+def _cells(start: float, extent: float, axis: Axis, patch_size: int) -> range:
+    count = axis.processed // patch_size
+    first = (start * axis.scale + axis.offset) / patch_size
+    last = ((start + extent) * axis.scale + axis.offset) / patch_size
     return range(max(0, math.floor(first + _ROUNDING)), min(count, math.ceil(last - _ROUNDING)))

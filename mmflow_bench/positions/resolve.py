@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
+from mmflow_bench.inputs.layout import ImageLayout
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.positions.image_grid import patches_overlapping
 from mmflow_bench.positions.roles import Role
@@ -92,7 +93,7 @@ class _Resolver:
             ),
             Role.QUESTION_WITHOUT_OBJECTS: lambda: set(self.question) - set(self._objects()),
             Role.RELATED_PATCHES: self._related,
-            Role.OTHER_PATCHES: lambda: set(self._image()) - set(self._related()),
+            Role.OTHER_PATCHES: self._other,
             Role.NEWLINE: self._newlines,
             Role.SUFFIX: lambda: range(max(self.question, default=self.last) + 1, self.last),
             Role.PREFIX: self._prefix,
@@ -133,43 +134,63 @@ class _Resolver:
     def _option(self, option: str | None) -> Positions:
         if not option:
             raise self.error("option", "an option", "a sample without", "no-options")
-        return self._in_question(find_phrase(self._text(), option, sample=self.sample.question_id))
+        options = [self.sample.true_option, self.sample.false_option]
+        besides = [other for other in options if other]
+        return self._in_question(
+            find_phrase(self._text(), option, sample=self.sample.question_id, besides=besides)
+        )
 
     def _objects(self) -> Iterable[int]:
         if not self.sample.object_names:
             raise self.error(Role.OBJECTS, "object names", "none", "no-objects")
         for name in self.sample.object_names:
             yield from self._in_question(
-                find_object(self._text(), name, sample=self.sample.question_id)
+                find_object(
+                    self._text(),
+                    name,
+                    sample=self.sample.question_id,
+                    besides=self.sample.object_names,
+                )
             )
 
     def _related(self) -> Iterable[int]:
+        layout = self._layout(Role.RELATED_PATCHES)
+        if not self.encoded.boxes:
+            raise self.error(Role.RELATED_PATCHES, "boxes", "none", "no-boxes")
+        patches: Iterable[int]
+        if self.encoded.painted is not None:
+            patches, where = self.encoded.painted, "boxes that leave a patch red"
+        else:
+            patches = patches_overlapping(self.encoded.boxes, layout)
+            where = "boxes in the cropped image"
+        if not patches:
+            raise self.error(Role.RELATED_PATCHES, where, "none", "empty-role")
+        return [self.image_positions[patch] for patch in patches]
+
+    def _newlines(self) -> Iterable[int]:
+        newlines = self._layout(Role.NEWLINE).newlines
+        if not newlines:
+            raise self.error(
+                Role.NEWLINE, "an image cut into tiles", "a single grid", "no-newlines"
+            )
+        return [self.image_positions[newline] for newline in newlines]
+
+    def _other(self) -> Iterable[int]:
+        newlines = self._layout(Role.OTHER_PATCHES).newlines
+        taken = {self.image_positions[newline] for newline in newlines}
+        return set(self.image_positions) - set(self._related()) - taken
+
+    def _layout(self, role: Role) -> ImageLayout:
         image = list(self._image())
-        geometry = self.encoded.geometry
-        if geometry is None:
+        if self.encoded.layout is None:
             shapes = {name: tuple(v.shape) for name, v in self.encoded.model_inputs.items()}
             raise self.error(
-                Role.RELATED_PATCHES,
-                "image positions that are one grid of patches",
+                role,
+                "image positions of a known layout",
                 f"{len(image)} positions from {shapes}",
                 "unsupported-image-grid",
             )
-        if not self.encoded.boxes:
-            raise self.error(Role.RELATED_PATCHES, "boxes", "none", "no-boxes")
-        patches = patches_overlapping(self.encoded.boxes, geometry)
-        if not patches:
-            raise self.error(
-                Role.RELATED_PATCHES, "boxes in the cropped image", "none", "empty-role"
-            )
-        return [image[geometry.leading_tokens + patch] for patch in patches]
-
-    def _newlines(self) -> Iterable[int]:
-        self._image()
-        if self.encoded.geometry is None:
-            raise self.error(
-                Role.NEWLINE, "a known grid", "another layout", "unsupported-image-grid"
-            )
-        raise self.error(Role.NEWLINE, "an image cut into tiles", "a single grid", "no-newlines")
+        return self.encoded.layout
 
     def _prefix(self) -> Iterable[int]:
         end = min(self.question, default=0)

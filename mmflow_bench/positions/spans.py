@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.phrases import Span, phrase_spans
 
-# Questions name an object in the singular or plural, whichever the annotation has.
+# Questions name an object in the singular or plural, whichever the annotation has, and a person
+# annotated by a pronoun in the form that the sentence needs.
 _IRREGULAR = (
     ("man", "men"),
     ("woman", "women"),
@@ -17,6 +18,8 @@ _IRREGULAR = (
     ("goose", "geese"),
     ("foot", "feet"),
     ("tooth", "teeth"),
+    ("he", "him"),
+    ("she", "her"),
 )
 
 
@@ -37,22 +40,24 @@ def token_positions(offsets: Sequence[Span], start: int, end: int) -> tuple[int,
     )
 
 
-def find_phrase(question: str, phrase: str, *, sample: str) -> Span:
+def find_phrase(question: str, phrase: str, *, sample: str, besides: Iterable[str] = ()) -> Span:
     """The characters of a phrase that a question holds once, as whole words.
 
     Args:
         question: The question.
         phrase: Case does not matter.
         sample: Id of the sample, for the message.
+        besides: What else the question names: `toilet` is not meant in `toilet paper` where both
+            are named.
 
     Raises:
         PositionError: It is not there (`phrase-not-in-question`), or more than once
             (`ambiguous-phrase`).
     """
-    return _only(phrase_spans(question, phrase), question, phrase, sample)
+    return _only(_meant(question, phrase, besides), question, phrase, sample)
 
 
-def find_object(question: str, name: str, *, sample: str) -> Span:
+def find_object(question: str, name: str, *, sample: str, besides: Iterable[str] = ()) -> Span:
     """The characters of an object's name, in the number that the question uses.
 
     The name itself wins over its plural or singular.
@@ -62,10 +67,29 @@ def find_object(question: str, name: str, *, sample: str) -> Span:
             than once (`ambiguous-phrase`).
     """
     for form in (name, *_other_numbers(name)):
-        spans = phrase_spans(question, form)
+        spans = _meant(question, form, besides)
         if spans:
             return _only(spans, question, form, sample)
     return _only((), question, name, sample)
+
+
+def _meant(question: str, phrase: str, besides: Iterable[str]) -> tuple[Span, ...]:
+    """Spans of a phrase, but for those inside a longer name that stands there as well."""
+    spans = phrase_spans(question, phrase)
+    if len(spans) < 2:
+        return spans
+    longer = [
+        span
+        for name in besides
+        if len(name) > len(phrase)
+        for form in (name, *_other_numbers(name))
+        for span in phrase_spans(question, form)
+    ]
+    return tuple(
+        (start, end)
+        for start, end in spans
+        if not any(first <= start and end <= last for first, last in longer)
+    )
 
 
 def _only(spans: Sequence[Span], question: str, phrase: str, sample: str) -> Span:

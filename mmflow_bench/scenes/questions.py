@@ -104,7 +104,7 @@ def _sample(task: str, index: int, seed: int, *, widens: bool = False) -> Sample
     scene = Scene(gist=gist_of(task, answer), objects=tuple(things))
     boxed, image_id = asked.things, f"scenes-{seed}-{task}-{number:04d}"
     # not `number % 2`: an answer would always have the same width
-    if widens and number // len(answers) % 2:
+    if widens and number // len(answers) % 2 == 0:
         scene, image_id = scene.widened(), f"{image_id}-wide"
         boxed = tuple(thing.widened() for thing in boxed)
     picture = scene.rendered()

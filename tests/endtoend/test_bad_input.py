@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
+from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.scenes.questions import scene_samples
 
@@ -107,6 +114,95 @@ def test_a_bad_sample_is_counted_and_the_others_are_measured(
     assert measured == {line["question_id"] for line in lines} - {lines[1]["question_id"]}
     assert f"{reason} 1" in said
     assert lines[1]["question_id"] in said
+
+
+def image_bytes(name: str, kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    """A rendered image in another encoding."""
+    content = io.BytesIO()
+    with Image.open(name) as image:
+        image.convert("RGB").convert(mode).save(content, format=kind, **options)
+    return content.getvalue()
+
+
+@pytest.mark.slow
+def test_images_of_every_kind_in_a_zip_file_are_measured_or_counted(
+    tmp_path: Path, mmflow: RunMMFlow
+) -> None:
+    lines = [line_of(s, tmp_path) for s in scene_samples(per_task=12, tasks=["ChooseAttr"])]
+    kinds: dict[str, Callable[[str], bytes]] = {
+        "palette.png": lambda name: image_bytes(name, "PNG", "P", transparency=0),
+        "printing.tif": lambda name: image_bytes(name, "TIFF", "CMYK"),
+        "grey.png": lambda name: image_bytes(name, "PNG", "I;16"),
+        "wrong.jpg": lambda name: image_bytes(name, "PNG"),
+        "animated.gif": lambda name: image_bytes(
+            name, "GIF", save_all=True, append_images=[Image.new("RGB", (84, 84))]
+        ),
+        "truncated.jpg": lambda name: image_bytes(name, "JPEG")[:300],
+        "empty.png": lambda _: b"",
+        "text.jpg": lambda _: b"no image",
+        "bomb.png": lambda name: _claiming(image_bytes(name, "PNG"), side=60_000),
+    }
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as file:
+        for line, (kind, encoded) in zip(lines, kinds.items(), strict=False):
+            image = str(tmp_path / f"{line['image_id']}.png")
+            line["image_id"] = kind
+            file.writestr(f"deep/down/{kind}", encoded(image))
+    # What is left has no image in the archive at all.
+    questions, output = tmp_path / "questions.jsonl", tmp_path / "table.csv"
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = mmflow(
+        *("sweep", "--model=planted/mini", f"--questions={questions}", "--keep-incorrect"),
+        *(f"--images={tmp_path / 'images.zip'}", "--edges=question->last", f"--output={output}"),
+    )
+    assert done.returncode == 0, done.stderr
+    with open(output, newline="") as file:
+        measured = {row["image_id"] for row in csv.DictReader(file)}
+    assert measured == {"palette.png", "printing.tif", "grey.png", "wrong.jpg", "animated.gif"}
+    assert "missing-image 3, unreadable-image 3" in done.stderr
+    assert "image-too-large 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _claiming(png: bytes, *, side: int) -> bytes:
+    """A PNG whose header says that it is `side` pixels wide and high."""
+    header = png[12:16] + side.to_bytes(4, "big") * 2 + png[24:29]
+    return png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--questions=empty.csv", "empty.csv"),
+        ("--questions=zero.parquet", "zero.parquet"),
+        ("--questions=latin.csv", "UTF-8"),
+        ("--questions=folder", "question files"),
+        ("--questions=notes.txt", "notes.txt"),
+        ("--questions=*.xlsx", "pattern"),
+        ("--questions=nowhere.csv", "nowhere.csv"),
+        (f"--questions={'long' * 100}.csv", "long.csv"),
+        (f"--images={'long' * 100}", "not there"),
+        ("--images=notes.txt", "zip file"),
+        ("--images=nowhere", "nowhere"),
+        ("--images=hub:", "hub:OWNER/NAME"),
+    ],
+)
+def test_questions_and_images_that_are_none_are_one_clear_error(
+    option: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    for name, content in {
+        "empty.csv": b"",
+        "zero.parquet": b"",
+        "latin.csv": "question_id,café\n".encode("latin-1"),
+        "notes.txt": b"notes",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    done = CliRunner().invoke(main, ["sweep", "--model=planted/mini", option])
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert isinstance(done.exception, SystemExit)
 
 
 def test_a_folder_that_is_no_checkpoint_says_what_it_holds(

@@ -53,6 +53,19 @@ def test_a_mechanism_of_ones_own_runs_outside_the_checkout(installed: Path, tmp_
     assert "1 passed" in done.stdout
 
 
+def test_the_question_sets_come_along_with_their_licence(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from mmflow_bench.inputs.question_sets import question_path\n"
+        "from mmflow_bench.inputs.questions import read_questions\n"
+        "path = question_path('gqa', Path())\n"
+        "print(path, path.with_name('LICENSE').is_file(), len(read_questions(path).samples))"
+    )
+    done = run(installed, tmp_path, "-c", code)
+    where = installed / "mmflow_bench" / "question_sets" / "gqa.parquet"
+    assert done.stdout.split() == [str(where), "True", "5515"], done.stderr
+
+
 def test_the_packaged_suites_run_with_their_baselines(installed: Path, tmp_path: Path) -> None:
     done = run(
         installed,

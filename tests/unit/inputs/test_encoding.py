@@ -123,7 +123,7 @@ def test_captions_stand_where_the_image_would_in_a_language_model(text_checkpoin
     assert encoded.text[start:end] == "a red cup.\na table."
     assert asked(encoded) == QUESTION
     assert encoded.model_inputs == {}
-    assert encoded.geometry is None
+    assert encoded.layout is None
 
 
 def test_captions_stand_in_for_a_missing_image(image_checkpoint: Build) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,11 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from mmflow_bench.inputs.geometry import ImageGeometry, image_geometry
+from mmflow_bench.inputs.geometry import image_layout
+from mmflow_bench.inputs.layout import ImageLayout, PatchGrid, ProcessedImage
 
 SIDE, PATCH = 28, 7
 SQUARE = {"height": SIDE, "width": SIDE}
-
-
-class Tower:
-    patch_size = PATCH
 
 
 def processors() -> dict[str, Any]:
@@ -35,18 +33,34 @@ def processors() -> dict[str, Any]:
     }
 
 
-def geometry_of(processor: Any, width: int, height: int) -> ImageGeometry:
-    pixels = processor(images=Image.new("RGB", (width, height)), return_tensors="pt")
-    found = image_geometry(
-        processor,
-        width=width,
-        height=height,
-        model_inputs={"pixel_values": pixels["pixel_values"]},
-        vision_config=Tower(),
-        image_tokens=16,
+def layout_of(
+    processor: Any,
+    size: tuple[int, int],
+    pixels: torch.Tensor,
+    *,
+    image_tokens: int,
+    patch_size: int = PATCH,
+) -> ImageLayout | None:
+    return image_layout(
+        ProcessedImage(
+            width=size[0],
+            height=size[1],
+            image_processor=processor,
+            config=SimpleNamespace(vision_config=SimpleNamespace(patch_size=patch_size)),
+            model_inputs={"pixel_values": pixels},
+            image_tokens=image_tokens,
+        )
     )
+
+
+def grid_of(processor: Any, width: int, height: int, **numbers: int) -> PatchGrid:
+    pixels = processor(images=Image.new("RGB", (width, height)), return_tensors="pt")
+    options = {"image_tokens": 16} | numbers
+    found = layout_of(processor, (width, height), pixels["pixel_values"], **options)
     assert found is not None
-    return found
+    (grid,) = found.grids
+    assert found.newlines == ()
+    return grid
 
 
 def changed_pixels(
@@ -81,9 +95,9 @@ def test_a_box_lands_where_the_processor_puts_its_pixels(
 ) -> None:
     size, (x, y, width, height) = case
     processor = processors()[name]
-    geometry = geometry_of(processor, *size)
+    grid = grid_of(processor, *size)
     rows, columns = np.nonzero(changed_pixels(processor, size, (x, y, width, height)))
-    across, down = geometry.horizontal, geometry.vertical
+    across, down = grid.horizontal, grid.vertical
     for axis, start, extent, pixels in ((across, x, width, columns), (down, y, height, rows)):
         first = start * axis.scale + axis.offset
         last = (start + extent) * axis.scale + axis.offset
@@ -100,33 +114,16 @@ def test_the_published_geometry_is_a_grid_of_24_by_24() -> None:
     processor = LlavaImageProcessorPil(
         size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}, do_pad=True
     )
-
-    class Clip:
-        patch_size = 14
-
-    pixels = processor(images=Image.new("RGB", (500, 375)), return_tensors="pt")
-    found = image_geometry(
-        processor,
-        width=500,
-        height=375,
-        model_inputs={"pixel_values": pixels["pixel_values"]},
-        vision_config=Clip(),
-        image_tokens=576,
-    )
-    assert found is not None
-    assert (found.rows, found.columns, found.leading_tokens) == (24, 24, 0)
-    assert found.horizontal.scale == found.vertical.scale == pytest.approx(336 / 500)
-    assert found.vertical.offset == pytest.approx(62 * 336 / 500)
+    grid = grid_of(processor, 500, 375, image_tokens=576, patch_size=14)
+    assert (grid.rows, grid.columns, grid.first_token) == (24, 24, 0)
+    assert grid.horizontal.scale == grid.vertical.scale == pytest.approx(336 / 500)
+    assert grid.vertical.offset == pytest.approx(62 * 336 / 500)
 
 
 def test_a_kept_class_token_comes_before_the_patches() -> None:
-    processor = processors()["not padded"]
-    pixels = processor(images=Image.new("RGB", (40, 40)), return_tensors="pt")["pixel_values"]
-    shape = {"width": 40, "height": 40, "vision_config": Tower()}
-    inputs = {"pixel_values": pixels}
-    with_class = image_geometry(processor, **shape, model_inputs=inputs, image_tokens=17)
-    assert with_class is not None
-    assert with_class.leading_tokens == 1
+    grid = grid_of(processors()["not padded"], 40, 40, image_tokens=17)
+    assert grid.first_token == grid.token(0, 0) == 1
+    assert grid.token(3, 3) == 16
 
 
 @pytest.mark.parametrize(
@@ -139,18 +136,6 @@ def test_a_kept_class_token_comes_before_the_patches() -> None:
     ],
     ids=["token count", "size", "tiles", "flat patches"],
 )
-def test_what_is_not_one_grid_of_patches_has_no_geometry(
-    pixels: torch.Tensor, image_tokens: int
-) -> None:
+def test_what_is_not_a_known_layout_has_none(pixels: torch.Tensor, image_tokens: int) -> None:
     processor = processors()["not padded"]
-    assert (
-        image_geometry(
-            processor,
-            width=40,
-            height=40,
-            model_inputs={"pixel_values": pixels},
-            vision_config=Tower(),
-            image_tokens=image_tokens,
-        )
-        is None
-    )
+    assert layout_of(processor, (40, 40), pixels, image_tokens=image_tokens) is None

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.questions import read_questions, sample_fingerprint
+from mmflow_bench.inputs.identity import sample_fingerprint
+from mmflow_bench.inputs.questions import read_questions
 from mmflow_bench.inputs.samples import Box, Sample
 
 ATTRIBUTE = {
@@ -175,6 +176,9 @@ def test_captions_longer_than_the_usual_limit_are_read(tmp_path: Path) -> None:
         ({"central object w": "124"}, "box-outside-image"),
         ({"central object x": "-2"}, "box-outside-image"),
         ({"img_id": "43"}, "missing-image"),
+        ({"img_id": "x" * 300}, "missing-image"),
+        ({"question": "Is the jar\0 full or empty?"}, "malformed-row"),
+        ({"img_id": "2390560\0"}, "missing-image"),
     ],
 )
 def test_a_bad_row_is_counted_with_its_reason_and_spoils_no_other(
@@ -193,6 +197,28 @@ def test_a_box_one_pixel_over_the_edge_is_cut(tmp_path: Path) -> None:
     over = ATTRIBUTE | {"central object w": "123", "central object y": "-1"}
     (sample,) = read_questions(write_csv(tmp_path, over)).samples
     assert sample.boxes == (Box(x=253.0, y=0.0, width=122.0, height=104.0),)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, ATTRIBUTE)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    (sample,) = read_questions(path).samples
+    assert sample.question_id == ATTRIBUTE["question_id"]
+
+
+def test_a_header_without_rows_has_no_samples(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, ATTRIBUTE)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert read_questions(path).samples == ()
+
+
+def test_a_row_of_another_length_is_counted(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, ATTRIBUTE)
+    with open(path, "a") as file:
+        file.write("2,42\n" + ",".join(["3"] * 60) + "\n")
+    read = read_questions(path)
+    assert len(read.samples) == 1
+    assert [row.reason for row in read.unscored] == ["malformed-row"] * 2
 
 
 def test_an_id_is_used_once(tmp_path: Path) -> None:
@@ -221,6 +247,10 @@ def test_a_file_without_a_needed_column_names_it(tmp_path: Path) -> None:
         ("questions.csv", None, "missing-file"),
         ("questions.csv", b"", "missing-column"),
         ("questions.csv", b"\xff\xfe\x00", "unreadable-file"),
+        ("questions.csv", "question_id,café\n1,2\n".encode("latin-1"), "unreadable-file"),
+        ("questions.csv", "question_id,img_id\n1,2\n".encode("utf-16"), "unreadable-file"),
+        ("questions.csv", "question_id,img_id\n1,2\n".encode("utf-16-le"), "unreadable-file"),
+        ("questions.csv", b"\0\0\0\0", "unreadable-file"),
         ("questions.csv", b'question_id,img_id\n"1,2\n', "unreadable-file"),
         ("questions.jsonl", b"\xff\xfe\x00", "unreadable-file"),
         ("questions.xlsx", b"", "unknown-format"),

@@ -1,9 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.measurements.selection import Limit, select
+from mmflow_bench.measurements.selection import Limit, SampleSet, select
 
 
 def samples(count: int, task: str = "ChooseAttr") -> list[Sample]:
@@ -48,3 +50,43 @@ def test_a_larger_limit_holds_the_samples_of_a_smaller_one() -> None:
 
 def test_only_the_asked_tasks_are_kept() -> None:
     assert list(select(samples(2) + samples(2, "QueryAttr"), tasks=["QueryAttr"])) == ["QueryAttr"]
+
+
+def test_a_donor_has_an_image_of_the_same_size_where_one_has() -> None:
+    picture = Image.new("RGB", (4, 4))
+    sizes_and_answers = [(4, "a"), (4, "a"), (8, "b"), (4, "b"), (8, "c")]
+    members = tuple(
+        Sample(
+            question_id=str(i),
+            image_id=str(i),
+            task="T",
+            question="?",
+            answer=answer,
+            image=picture,
+            image_width=size,
+            image_height=4,
+        )
+        for i, (size, answer) in enumerate(sizes_and_answers)
+    )
+    chosen = SampleSet(QuestionFile(samples=members, unscored=(), fingerprint=""))
+    donors = [chosen.donor("T", sample) for sample in members]
+    # sample 4 has its size in common with sample 2, and comes round to it
+    assert [donor.question_id for donor in donors if donor] == ["3", "3", "4", "0", "2"]
+
+
+def test_a_donor_of_another_size_is_better_than_none() -> None:
+    picture = Image.new("RGB", (4, 4))
+    members = tuple(
+        Sample(
+            question_id=str(size),
+            image_id=str(size),
+            task="T",
+            question="?",
+            answer=str(size),
+            image=picture,
+            image_width=size,
+        )
+        for size in (4, 8)
+    )
+    chosen = SampleSet(QuestionFile(samples=members, unscored=(), fingerprint=""))
+    assert chosen.donor("T", members[0]) == members[1]

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.inputs.geometry import Axis, ImageGeometry
+from mmflow_bench.inputs.layout import Axis, ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.image_grid import patches_overlapping
 
 
 def grid(
     *, scale: float = 1.0, offset: float = 0.0, processed: int = 28, patch_size: int = 7
-) -> ImageGeometry:
+) -> PatchGrid:
     axis = Axis(original=100, scale=scale, offset=float(offset), processed=processed)
-    return ImageGeometry(horizontal=axis, vertical=axis, patch_size=patch_size, leading_tokens=0)
+    return PatchGrid(horizontal=axis, vertical=axis, patch_size=patch_size)
 
 
-def patches(geometry: ImageGeometry, *boxes: tuple[float, float, float, float]) -> list[int]:
+def patches(grid: PatchGrid, *boxes: tuple[float, float, float, float]) -> list[int]:
     edges = [map(float, box) for box in boxes]
     found = [Box(x=x, y=y, width=w, height=h) for x, y, w, h in edges]
-    return sorted(patches_overlapping(found, geometry))
+    return sorted(patches_overlapping(found, ImageLayout(grids=(grid,))))
 
 
 def test_patches_are_counted_row_by_row() -> None:
@@ -72,7 +72,9 @@ def test_patches_are_those_whose_rectangle_meets_the_box(
         for row in range(4)
         for column in range(4)
     }
-    found = patches_overlapping([Box(x=x, y=y, width=width, height=height)], geometry)
+    found = patches_overlapping(
+        [Box(x=x, y=y, width=width, height=height)], ImageLayout(grids=(geometry,))
+    )
     assert {patch for patch, side in areas.items() if side > 1e-4} <= found
     assert found <= {patch for patch, side in areas.items() if side > 0}
 
@@ -81,7 +83,7 @@ def test_patches_are_those_whose_rectangle_meets_the_box(
 def test_the_whole_photo_covers_all_but_the_padding(width: int, height: int) -> None:
     side = max(width, height)
     scale = 336 / side
-    geometry = ImageGeometry(
+    geometry = PatchGrid(
         horizontal=Axis(
             original=width, scale=scale, offset=(side - width) // 2 * scale, processed=336
         ),
@@ -89,7 +91,6 @@ def test_the_whole_photo_covers_all_but_the_padding(width: int, height: int) -> 
             original=height, scale=scale, offset=(side - height) // 2 * scale, processed=336
         ),
         patch_size=14,
-        leading_tokens=0,
     )
     found = patches(geometry, (0, 0, width, height))
     share = len(found) / 576

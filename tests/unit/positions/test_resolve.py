@@ -104,11 +104,18 @@ def test_a_kept_class_token_is_an_image_position_before_the_patches(
     assert first in roles[Role.OTHER_PATCHES]
 
 
-def test_tiles_have_an_image_role_and_no_patches_yet(tiled_checkpoint: LoadedCheckpoint) -> None:
+def test_tiles_have_patches_in_both_grids_and_newlines(tiled_checkpoint: LoadedCheckpoint) -> None:
+    # 40 x 40 fills the 2 x 2 tiles of 4 x 4 patches: 16 of the base grid, then 8 rows of 8 + 1.
     _, roles = resolved(a_sample(), tiled_checkpoint)
-    assert len(roles[Role.IMAGE]) > 16
-    for role in (Role.RELATED_PATCHES, Role.OTHER_PATCHES, Role.NEWLINE):
-        assert roles.unavailable[role].reason == "unsupported-image-grid"
+    image = roles[Role.IMAGE]
+    assert len(image) == 16 + 8 * 9
+    first = image[0]
+    assert roles[Role.NEWLINE] == tuple(first + 16 + 9 * row + 8 for row in range(8))
+    # The box covers a quarter of both sides.
+    tiles = {first + 16 + 9 * row + column for row in range(2) for column in range(2)}
+    assert set(roles[Role.RELATED_PATCHES]) == {first} | tiles
+    parts = (Role.RELATED_PATCHES, Role.OTHER_PATCHES, Role.NEWLINE)
+    assert sorted(position for role in parts for position in roles[role]) == list(image)
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,26 @@ def test_an_object_under_another_word_is_refused() -> None:
     with pytest.raises(PositionError) as caught:
         find_object("Is that necktie black or white?", "tie", sample="007")
     assert caught.value.reason == "phrase-not-in-question"
+
+
+def test_a_name_inside_a_longer_one_is_not_meant_where_both_are_named() -> None:
+    question = "Is the toilet paper to the left of the toilet?"
+    with pytest.raises(PositionError, match="2 of them"):
+        find_object(question, "toilet", sample="7")
+    names = ("toilet paper", "toilet")
+    spans = [find_object(question, name, sample="7", besides=names) for name in names]
+    assert [question[start:end] for start, end in spans] == ["toilet paper", "toilet"]
+    assert spans[0][0] < spans[1][0]
+
+
+def test_a_longer_name_may_stand_there_in_another_number() -> None:
+    question = "Do you see either any bats or baseball bats?"
+    start, _ = find_object(question, "bat", sample="7", besides=("baseball bat", "bat"))
+    assert question[:start] == "Do you see either any "
+
+
+def test_a_longer_option_does_not_hide_the_shorter() -> None:
+    question = "Which vehicle is white, the train car or the car?"
+    span = find_phrase(question, "car", sample="7", besides=("train car", "car"))
+    assert span == (45, 48)
+    assert find_phrase("the train car", "car", sample="7", besides=("train car",)) == (10, 13)

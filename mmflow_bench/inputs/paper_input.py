@@ -1,0 +1,122 @@
+"""A sample as the paper's program prepares it: LLaVA's templates, token ids and pixels.
+
+What differs from the checkpoints' own processors moves probabilities by tens of per cent, so it is
+followed to the token: the conversation with its system prompt, the text before and after the image
+tokenized each on its own, a start token where the published sequence has one. The padding, tiles
+and resize filter are in `paper_pixels`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.inputs.conversations import (
+    IMAGE_PLACEHOLDER,
+    PAPER_INSTRUCTION,
+    Conversation,
+    conversation,
+)
+from mmflow_bench.inputs.forms import CAPTION_LINE
+from mmflow_bench.inputs.paper_pixels import published_pixels
+from mmflow_bench.inputs.phrases import Span
+from mmflow_bench.inputs.prompts import refuse_unusable
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.tokenized import TokenizedPrompt
+
+_SPACE = "▁"
+"""How SentencePiece writes a space."""
+
+Pieces = tuple[list[int], list[Span]]
+
+
+def paper_input(
+    sample: Sample, checkpoint: LoadedCheckpoint, image: Image.Image | None
+) -> TokenizedPrompt:
+    """The sample's prompt and pixels as the paper's program makes them.
+
+    Captions of a sample without an image stand before the question, on lines of their own.
+
+    Raises:
+        QuestionError: The question is empty or holds the image placeholder.
+        CheckpointError: There is no such template, or the model cannot take the pixels.
+    """
+    assert checkpoint.conversation is not None
+    template = conversation(checkpoint.conversation)
+    question = sample.question.strip()
+    caption = None if image is not None else (sample.caption or "").strip() or None
+    refuse_unusable(sample, question, caption, IMAGE_PLACEHOLDER)
+    described = CAPTION_LINE.format(caption=caption) if caption else ""
+    message = described + question + PAPER_INSTRUCTION
+    if image is None:
+        sides, model_inputs, image_tokens, processor = [template.before + message], {}, 0, None
+    else:
+        pixels = published_pixels(checkpoint, image)
+        model_inputs, image_tokens = pixels.model_inputs, pixels.image_tokens
+        sides, processor = [template.before, f"\n{message}"], pixels.image_processor
+    sides[-1] += template.after
+    text = (IMAGE_PLACEHOLDER * image_tokens).join(sides)
+    ids, offsets = _tokens(checkpoint, template, sides, image_tokens)
+    asked = len(text) - len(template.after) - len(PAPER_INSTRUCTION) - len(question)
+    told = len(template.before)
+    return TokenizedPrompt(
+        prompt=IMAGE_PLACEHOLDER.join(sides),
+        text=text,
+        ids=ids,
+        offsets=offsets,
+        question=(asked, asked + len(question)),
+        caption=(told, told + len(caption)) if caption else None,
+        model_inputs=model_inputs,
+        image_processor=processor,
+    )
+
+
+def _tokens(
+    checkpoint: LoadedCheckpoint, template: Conversation, sides: list[str], image_tokens: int
+) -> Pieces:
+    """The sides of the image, each tokenized on its own, and the image positions between them."""
+    tokenizer = checkpoint.tokenizer
+    ids, offsets, start = [], [], 0
+    if tokenizer.bos_token_id is not None and (template.begins or _adds_start(tokenizer)):
+        ids, offsets = [tokenizer.bos_token_id], [(0, 0)]
+    for index, side in enumerate(sides):
+        if index:
+            ids += [checkpoint.family.image_token_id] * image_tokens
+            width = len(IMAGE_PLACEHOLDER)
+            offsets += [(start + i * width, start + (i + 1) * width) for i in range(image_tokens)]
+            start += image_tokens * width
+        side_ids, side_offsets = _of_one_side(tokenizer, side, spaces=template.spaces)
+        ids += side_ids
+        offsets += [(start + first, start + last) for first, last in side_offsets]
+        start += len(side)
+    return ids, offsets
+
+
+def _adds_start(tokenizer: Any) -> bool:
+    first: list[int] = tokenizer("a")["input_ids"][:1]
+    return first == [tokenizer.bos_token_id]
+
+
+def _of_one_side(tokenizer: Any, text: str, *, spaces: bool) -> Pieces:
+    """Tokens of one text, after the space that SentencePiece puts there.
+
+    Converted tokenizers put it there or not depending on settings such as `legacy`; where they do
+    not, it is written out.
+    """
+    added = " " if spaces and not _adds_space(tokenizer) else ""
+    out = tokenizer(added + text, add_special_tokens=False, return_offsets_mapping=True)
+    shift = len(added)
+    offsets = [
+        (max(0, int(first) - shift), max(0, int(last) - shift))
+        for first, last in out["offset_mapping"]
+    ]
+    return list(out["input_ids"]), offsets
+
+
+def _adds_space(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts a space before a text, or knows none that it could put there."""
+    if tokenizer.convert_tokens_to_ids(_SPACE) in (None, tokenizer.unk_token_id):
+        return True
+    return str(tokenizer.tokenize("a")[0]).startswith(_SPACE)

@@ -1,0 +1,88 @@
+"""Question files as Parquet: the published columns with types, or the fields of the Sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmflow_bench.errors import QuestionError
+from mmflow_bench.inputs.published import NUMBERS, TEXTS
+
+_OWN_IDS = ("question_id", "image_id")
+
+
+def table_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Column names and rows of a Parquet file; empty cells are left out of a row.
+
+    Raises:
+        QuestionError: It is no Parquet file (`unreadable-file`), or a column cannot hold what its
+            name says (`wrong-type`).
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            wanted = [name for name in schema.names if _is_read(name, schema)]
+            _check_types(path, schema, wanted)
+            rows = file.read(columns=wanted).to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise QuestionError(
+            f"a Parquet file, got {type(error).__name__}: {error} ({path}); write it again",
+            reason="unreadable-file",
+        ) from error
+    return list(schema.names), [_filled(row) for row in rows]
+
+
+def is_published(columns: Sequence[str]) -> bool:
+    """Whether columns are those of the published sets, not those of the Sample record."""
+    return "img_id" in columns or "image_id" not in columns
+
+
+def texts(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """A row of published columns as a CSV file would hold it."""
+    return {name: str(value) for name, value in row.items()}
+
+
+def _is_read(name: str, schema: pa.Schema) -> bool:
+    return not is_published(schema.names) or name in TEXTS or name in NUMBERS
+
+
+def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
+    if not is_published(schema.names):
+        # The reader of rows checks the fields of the Sample record one by one.
+        names = [name for name in names if name in _OWN_IDS]
+    for name in names:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(is_kind(kind) for is_kind in _kinds(name)):
+            raise QuestionError(
+                f"{'numbers' if name in NUMBERS else 'texts'} under {name!r}, got {kind} ({path}); "
+                "convert the column",
+                reason="wrong-type",
+            )
+
+
+def _kinds(name: str) -> list[Any]:
+    kinds = pa.types
+    text = [kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_null]
+    if name in NUMBERS:
+        return [*text, kinds.is_integer, kinds.is_floating]
+    # An id that went through a floating-point column is no id any more: 42 became 42.0.
+    return [*text, kinds.is_integer] if name.endswith("id") else text
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in row.items() if not _is_empty(value)}
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as such: a column with empty cells is often stored as floating point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,142 @@
+"""Writing question files: complete or not at all, in a format that `--questions` reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.inputs.json_lines import FIELDS
+from mmflow_bench.inputs.published import MISSING, NUMBERS, SIZES, TEXTS, Row
+from mmflow_bench.inputs.samples import Sample
+
+WRITTEN_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+_OWN_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in FIELDS[:9]),
+        ("image_width", pa.int32()),
+        ("image_height", pa.int32()),
+        ("answers", pa.list_(pa.string())),
+        ("object_names", pa.list_(pa.string())),
+        ("boxes", pa.list_(pa.list_(pa.float64()))),
+    ]
+)
+
+
+def write_published(rows: Sequence[Row], path: Path) -> None:
+    """Write rows of the published layout as CSV or typed Parquet.
+
+    Args:
+        rows: Cells as texts; `-`, an empty one and a missing one are the same.
+        path: `.csv` or `.parquet`.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    if path.suffix == ".csv":
+        _write(path, _csv(rows))
+    else:
+        _write(path, _parquet(_typed(rows)))
+
+
+def write_samples(samples: Sequence[Sample], path: Path) -> None:
+    """Write samples as JSON lines or Parquet with the fields of the Sample record.
+
+    Images are not written: they are found by `image_id` again, with `--images`.
+
+    Args:
+        samples: In the order of their rows.
+        path: `.jsonl` or `.parquet`.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    records = [sample_record(sample) for sample in samples]
+    if path.suffix == ".parquet":
+        _write(path, _parquet(pa.Table.from_pylist(records, schema=_OWN_SCHEMA)))
+    else:
+        lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        _write(path, "".join(lines).encode())
+
+
+def sample_record(sample: Sample) -> dict[str, Any]:
+    """The fields of a sample that are not empty, as JSON values, without its image."""
+    boxes = [[box.x, box.y, box.width, box.height] for box in sample.boxes]
+    given = {name: getattr(sample, name) for name in FIELDS if name not in ("image", "boxes")}
+    given |= {"answers": list(sample.answers), "object_names": list(sample.object_names)}
+    return {name: value for name, value in (given | {"boxes": boxes}).items() if value}
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    used = [name for name in (*TEXTS, *NUMBERS) if any(row.get(name) for row in rows)]
+    # A set without rows keeps its header, so that it is read as a set without rows.
+    columns = used or [*TEXTS, *NUMBERS]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval=MISSING, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({name: row.get(name) or MISSING for name in columns} for row in rows)
+    return text.getvalue().encode()
+
+
+def _typed(rows: Sequence[Row]) -> pa.Table:
+    columns: dict[str, pa.Array] = {}
+    for name in (*TEXTS, *NUMBERS):
+        cells = [_cell(row, name) for row in rows]
+        if name in SIZES:
+            columns[name] = pa.array([_number(cell, int) for cell in cells], pa.int32())
+        elif name in NUMBERS:
+            columns[name] = pa.array([_number(cell, float) for cell in cells], pa.float64())
+        else:
+            columns[name] = pa.array(cells, pa.string())
+    return pa.table(columns)
+
+
+def _cell(row: Mapping[str, str | None], name: str) -> str | None:
+    text = row.get(name) or ""
+    return None if text.strip() in ("", MISSING) else text
+
+
+def _number(cell: str | None, kind: type[int] | type[float]) -> int | float | None:
+    return None if cell is None else kind(float(cell))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    # One row group and large pages: the captions of an image stand in several rows, and zstd finds
+    # them again only within a page.
+    content = io.BytesIO()
+    pq.write_table(
+        table,
+        content,
+        compression="zstd",
+        compression_level=22,
+        use_dictionary=[name for name in table.column_names if name not in ("captions", "caption")],
+        data_page_size=2**26,
+        row_group_size=2**20,
+        write_statistics=False,
+        store_schema=False,
+    )
+    return content.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"a file that can be written, got {error.strerror or error} ({path}); check --output"
+        ) from error

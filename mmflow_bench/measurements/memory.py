@@ -1,0 +1,180 @@
+"""How much goes through the model at once, from free memory; less of it when memory runs out.
+
+Nothing here changes a number: samples and knockouts do not see each other, whatever shares a pass.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.interventions.clean import CleanPass
+from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.suffixes import MOST_POSITIONS, knockout_logits
+
+logger = logging.getLogger(__name__)
+
+MOST_SAMPLES = 16
+"""Beyond this a clean pass keeps any device busy."""
+
+# What a clean pass needs while it runs, in multiples of what is kept of it.
+_WORKING_COPIES = 4
+# Of free memory, for clean passes and again for suffix passes.
+_SHARE = 0.4
+# Hidden states, queries, keys, values and sums that are alive at one time within a layer.
+_STATES_PER_POSITION = 8
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, as torch spells it on different devices."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).lower() for words in _NO_MEMORY
+    )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be used on a device, torch's own reserve included."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + reserve
+    return min(_of_machine(), _of_container())
+
+
+def _of_machine() -> int:
+    """What Linux could free, file cache included; a modest guess elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return 2**31
+
+
+def _of_container() -> int:
+    """What is left of the limit of a control group, if there is one."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
+        return int(limit) - int(used)
+    except (OSError, ValueError):
+        return 2**62
+
+
+class Throttle:
+    """How many samples and knockouts share a pass; goes down when memory runs out."""
+
+    def __init__(self, checkpoint: LoadedCheckpoint, batch_size: int | None) -> None:
+        """Begin with `batch_size` samples, or with one and learn how many there may be.
+
+        Args:
+            checkpoint: Whose memory it is.
+            batch_size: Samples per clean pass; chosen from free memory when None.
+        """
+        self.samples = 1 if batch_size is None else batch_size
+        self.positions = MOST_POSITIONS
+        self.checkpoint = checkpoint
+        self._is_learning = batch_size is None
+        self._has_said = False
+
+    def learn(self, clean: CleanPass) -> None:
+        """Choose sizes from what the first clean pass has kept."""
+        if self._is_learning:
+            self._is_learning = False
+            budget = _SHARE * free_memory(self.checkpoint.family.device)
+            self.samples = _within(budget / (_WORKING_COPIES * _kept_bytes(clean)), MOST_SAMPLES)
+            self.positions = _within(budget / _position_bytes(self.checkpoint), MOST_POSITIONS)
+
+    def knockout_logits(
+        self, clean: CleanPass, knockouts: Sequence[Knockout], **how: Any
+    ) -> Float[Tensor, "knockout vocab"]:
+        """As `suffixes.knockout_logits`, in smaller and smaller parts while memory runs out.
+
+        Raises:
+            OutOfMemoryError: There is too little for a single row.
+        """
+        while True:
+            shortages: list[str] = []
+            with noticing(shortages):
+                return knockout_logits(
+                    self.checkpoint, clean, knockouts, max_positions=self.positions, **how
+                )
+            give_back()
+            if not self._fewer_positions(len(knockouts) * clean.length):
+                raise torch.OutOfMemoryError(shortages[-1])
+
+    def fewer_samples(self, tried: int) -> None:
+        """At most half of what was too much."""
+        self._say_once()
+        self.samples = max(1, min(self.samples, tried // 2))
+
+    def _fewer_positions(self, tried: int) -> bool:
+        """At most half the positions of a suffix pass; False if already no two rows shared one."""
+        self._say_once()
+        can_go_down = self.positions > 1
+        self.positions = max(1, min(self.positions, tried) // 2)
+        return can_go_down
+
+    def _say_once(self) -> None:
+        self._is_learning = False
+        if self._has_said:
+            return
+        self._has_said = True
+        logger.warning(
+            "memory ran out on %s (checkpoint %s): going on with fewer samples at once, which "
+            "changes no result",
+            self.checkpoint.family.device,
+            self.checkpoint.spec.name,
+        )
+
+
+def _within(number: float, most: int) -> int:
+    return max(1, min(most, int(number)))
+
+
+def _kept_bytes(clean: CleanPass) -> int:
+    """Size of a clean pass; masks that layers share count once."""
+    tensors: dict[int, Tensor] = {}
+    for field in fields(clean):
+        value = getattr(clean, field.name)
+        for tensor in value if isinstance(value, tuple) else (value,):
+            tensors[id(tensor)] = tensor
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _position_bytes(checkpoint: LoadedCheckpoint) -> int:
+    """What one position of one row needs within a layer."""
+    config = checkpoint.family.text_config
+    hidden = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    return (_STATES_PER_POSITION * hidden + 3 * inner) * max(4, checkpoint.model.dtype.itemsize)
+
+
+@contextmanager
+def noticing(shortages: list[str]) -> Iterator[None]:
+    """An error that says that memory ran out becomes an entry of `shortages`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        shortages.append(" ".join(str(error).split())[:200] or type(error).__name__)
+
+
+def give_back() -> None:
+    """Return what a failed pass held; to be called when nothing refers to its error any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
