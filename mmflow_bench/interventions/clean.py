@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.families import Family, Instrumentable
@@ -20,7 +20,7 @@ from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import attention_function, check_arguments
 
 # Model inputs with one entry per token; everything else belongs to the images.
-_PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
+PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,15 @@ class CleanPass:
     """The last layer's output before the final norm."""
     embeddings: Float[Tensor, "position hidden"]
     """What enters the first decoder layer, image features included."""
+    positions: Int[Tensor, "*axis position"]
+    """What the decoder took for the place of every position; several axes for families whose
+    rotary embedding knows rows and columns of an image."""
     keys: tuple[Float[Tensor, "kv_head position dim"], ...]
     """Of every layer and position, rotated; sliding windows drop nothing."""
     values: tuple[Float[Tensor, "kv_head position dim"], ...]
     visible: tuple[Bool[Tensor, "query key"], ...]
-    """The model's own mask by layer; layers of one kind share one tensor."""
+    """The model's own mask by layer; layers of one kind share one tensor. All are where the
+    embeddings are; keys and values are each where their layer computes."""
 
     @property
     def length(self) -> int:
@@ -68,6 +72,7 @@ def clean_passes(
     with (
         attention_function(checkpoint.family.decoder, recording.attend, with_masks=True),
         layer_hooks(checkpoint.family, recording.enter_layer),
+        _position_hook(checkpoint.family, recording),
         _norm_hook(checkpoint.family, recording),
     ):
         logits = last_logits(checkpoint, inputs)
@@ -78,9 +83,9 @@ def clean_passes(
 def last_logits(
     checkpoint: Instrumentable, inputs: Mapping[str, Tensor]
 ) -> Float[Tensor, "row vocab"]:
-    """The top-level model's logits at the last position, in float32."""
-    model = checkpoint.model
-    moved = {name: value.to(model.device) for name, value in inputs.items()}
+    """The top-level model's logits at the last position, in float32, where its inputs go."""
+    model, device = checkpoint.model, checkpoint.family.device
+    moved = {name: value.to(device) for name, value in inputs.items()}
     if "pixel_values" in moved:
         moved["pixel_values"] = moved["pixel_values"].to(model.dtype)
     # Logits of every position of a large vocabulary would outweigh all else in memory.
@@ -88,7 +93,7 @@ def last_logits(
         logits = model(**moved, use_cache=False, logits_to_keep=1).logits
     else:
         logits = model(**moved, use_cache=False).logits
-    last: Tensor = logits[:, -1].float()
+    last: Tensor = logits[:, -1].to(device).float()
     return last
 
 
@@ -151,16 +156,34 @@ def _stacked(
         for row, count in enumerate(padding):
             attention[row, :count] = 0
         stacked["attention_mask"] = attention
-        stacked["position_ids"] = (attention.cumsum(dim=1) - 1).clamp(min=0)
+        if not checkpoint.family.places_images:
+            stacked["position_ids"] = (attention.cumsum(dim=1) - 1).clamp(min=0)
     return stacked, padding
 
 
 def _padded(name: str, value: Tensor, count: int, filler: int) -> Tensor:
     if name == "input_ids":
         return nn.functional.pad(value, (count, 0), value=filler)
-    if name in _PER_TOKEN:
+    if name in PER_TOKEN:
         return nn.functional.pad(value, (count, 0))
     return value
+
+
+@contextmanager
+def _position_hook(family: Family, recording: _Recording) -> Iterator[None]:
+    signature = inspect.signature(family.decoder.forward)
+
+    def before(_: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
+        given = signature.bind(*arguments, **keywords).arguments
+        positions = given.get("position_ids")
+        if isinstance(positions, Tensor):
+            recording.positions = positions
+
+    handle = family.decoder.register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager
@@ -183,6 +206,8 @@ class _Recording:
         self.family = family
         self.residuals: list[Float[Tensor, "row hidden"]] = []
         self.embeddings: Tensor | None = None
+        self.positions: Tensor | None = None
+        """As the decoder was given them; None where it counted by itself."""
         self.final: Tensor | None = None
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
@@ -254,19 +279,30 @@ class _Recording:
         """The part of one sample, without its padding."""
         assert self.embeddings is not None
         assert self.final is not None
+        embeddings = self.embeddings[index, padding:]
+        home = embeddings.device
         return CleanPass(
             logits=logits,
-            residuals=torch.stack([residual[index] for residual in self.residuals]),
-            final_residual=self.final[index],
-            embeddings=self.embeddings[index, padding:],
+            residuals=torch.stack([residual[index].to(home) for residual in self.residuals]),
+            final_residual=self.final[index].to(home),
+            embeddings=embeddings,
+            positions=self._positions(index, padding).to(home),
             keys=tuple(key[index, :, padding:] for key in self.keys),
             values=tuple(value[index, :, padding:] for value in self.values),
             visible=tuple(self._edges(mask, index, padding) for mask in self.masks),
         )
 
+    def _positions(self, index: int, padding: int) -> Int[Tensor, "*axis position"]:
+        assert self.embeddings is not None
+        if self.positions is None:
+            return torch.arange(self.embeddings.shape[1] - padding)
+        rows = self.positions.shape[-2]
+        return self.positions[..., min(index, rows - 1), padding:]
+
     def _edges(self, mask: Tensor, index: int, padding: int) -> Bool[Tensor, "query key"]:
         """The boolean mask of one sample; computed once for all layers that share it."""
         if (id(mask), index) not in self._visible:
+            assert self.embeddings is not None
             own = mask[min(index, mask.shape[0] - 1), 0, padding:, padding:]
             visible = own == 0
             if not bool((visible | (own <= torch.finfo(own.dtype).min / 2)).all()):
@@ -274,8 +310,15 @@ class _Recording:
                     "an attention mask that shows or hides, got one with other biases (family "
                     f"{self.family.name}); this kind of decoder cannot be measured"
                 )
-            self._visible[id(mask), index] = visible
+            self._visible[id(mask), index] = self._known(visible.to(self.embeddings.device), index)
         return self._visible[id(mask), index]
+
+    def _known(self, visible: Bool[Tensor, "query key"], index: int) -> Bool[Tensor, "query key"]:
+        """The equal mask of an earlier layer: on every device there is a copy."""
+        for (_, other), seen in self._visible.items():
+            if other == index and torch.equal(seen, visible):
+                return seen
+        return visible
 
 
 def _capped_attention(

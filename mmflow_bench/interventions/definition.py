@@ -69,11 +69,12 @@ def _values(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> dict[in
 
 
 def _logits(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> Float[Tensor, "vocab"]:
-    moved = {name: value.to(checkpoint.model.device) for name, value in inputs.items()}
+    device = checkpoint.family.device
+    moved = {name: value.to(device) for name, value in inputs.items()}
     if "pixel_values" in moved:
         moved["pixel_values"] = moved["pixel_values"].to(checkpoint.model.dtype)
     logits: Tensor = checkpoint.model(**moved, use_cache=False).logits
-    return logits[0, -1].float()
+    return logits[0, -1].to(device).float()
 
 
 def _masked(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmflow_bench.checkpoints.families import Instrumentable
 from mmflow_bench.errors import CheckpointError, MMFlowError
@@ -22,6 +22,8 @@ from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.suffixes import knockout_logits
 
 _LENGTH = 20
+# Vocabulary entries that the generic vectors are drawn around.
+_EMBEDDINGS = 4096
 # Largest difference in probability that rounding may make; half precision rounds at every step.
 _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 0.1
@@ -148,12 +150,12 @@ def _generic_pass(checkpoint: Instrumentable) -> CleanPass:
     A sparse model may read nothing at all from a sequence without an image; generic vectors, drawn
     around the embeddings with some spread in every direction, reach every head.
     """
-    embedding = checkpoint.model.get_input_embeddings()
-    assert isinstance(embedding, nn.Module)
-    assert isinstance(embedding.weight, Tensor)
-    weight = embedding.weight.float()
-    spread = weight.std(dim=0)
-    noise = torch.randn(_LENGTH, weight.shape[1], generator=torch.Generator().manual_seed(0))
-    vectors = weight.mean(dim=0) + (spread + spread.mean()) * noise.to(weight.device)
+    family = checkpoint.family
+    vocabulary = family.text_config.vocab_size
+    tokens = torch.arange(0, vocabulary, step=1 + vocabulary // _EMBEDDINGS, device=family.device)
+    embedded = family.embedding(tokens).float()
+    spread = embedded.std(dim=0)
+    noise = torch.randn(_LENGTH, embedded.shape[1], generator=torch.Generator().manual_seed(0))
+    vectors = embedded.mean(dim=0) + (spread + spread.mean()) * noise.to(embedded.device)
     embeddings = vectors[None].to(checkpoint.model.dtype)
     return clean_passes(checkpoint, [{"inputs_embeds": embeddings}])[0]

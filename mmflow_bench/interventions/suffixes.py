@@ -9,8 +9,9 @@ by one full forward pass each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,7 +30,10 @@ from mmflow_bench.interventions.clean import CleanPass, clean_passes, last_logit
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.masks import cut_edges, without_edges
 
-__all__ = ["CleanPass", "clean_passes", "knockout_logits"]
+__all__ = ["MOST_POSITIONS", "CleanPass", "clean_passes", "knockout_logits"]
+
+MOST_POSITIONS = 2**15
+"""Positions of all rows of a suffix pass together, however much memory there is."""
 
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
@@ -46,6 +50,7 @@ def knockout_logits(
     method: Method = Method.MASKED,
     counterfactual: CleanPass | None = None,
     max_rows: int = 256,
+    max_positions: int = MOST_POSITIONS,
 ) -> Float[Tensor, "knockout vocab"]:
     """Logits of the last position under each knockout, in the order given.
 
@@ -60,6 +65,7 @@ def knockout_logits(
         method: What cutting means.
         counterfactual: The clean pass that values come from, for the counterfactual method.
         max_rows: Knockouts that go through the decoder together.
+        max_positions: The same, counted in positions: long suffixes go in fewer rows.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -82,8 +88,9 @@ def knockout_logits(
             groups.setdefault(planner.start(min(knockout.targets)), []).append(row)
     for start, rows in groups.items():
         rows.sort(key=lambda row: row.knockout.layers.start)
-        for first in range(0, len(rows), max_rows):
-            chunk = rows[first : first + max_rows]
+        step = max(1, min(max_rows, max_positions // (clean.length - start)))
+        for first in range(0, len(rows), step):
+            chunk = rows[first : first + step]
             run = _SuffixPass(checkpoint, clean, start, chunk, method, counterfactual)
             for row, logits in zip(chunk, run.logits(), strict=True):
                 results[row.knockout] = logits
@@ -155,11 +162,17 @@ class _Planner:
         an image have to be computed from the image's first position.
         """
         if target not in self._starts:
-            start = target
-            while any(bool(visible[:start, start:].any()) for visible in self._masks.values()):
-                start -= 1
-            self._starts[target] = start
+            self._starts[target] = int(self._boundaries[: target + 1].nonzero()[-1])
         return self._starts[target]
+
+    @cached_property
+    def _boundaries(self) -> Bool[Tensor, "position"]:
+        """Where everything before sees nothing from here on; always true of the first position."""
+        length = self.clean.length
+        keys = torch.arange(length, device=self.clean.embeddings.device)
+        furthest = torch.stack([(mask * keys).amax(-1) for mask in self._masks.values()]).amax(0)
+        reach = furthest.cummax(0).values
+        return torch.cat([keys[:1] == 0, reach[:-1] < keys[1:]])
 
 
 class _SuffixPass:
@@ -182,8 +195,8 @@ class _SuffixPass:
         self.method = method
         self.counterfactual = counterfactual
         self.layer = -1
-        self._hidden = dict(_hidden_keys(clean.visible, start))
-        self._cuts = [self._cut(row) for row in rows]
+        self._hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = {}
+        self._cuts: dict[torch.device, list[Cut]] = {}
 
     def logits(self) -> Float[Tensor, "knockout vocab"]:
         """Logits of the last position of every row.
@@ -193,7 +206,7 @@ class _SuffixPass:
         """
         family = self.checkpoint.family
         suffix = self.clean.embeddings[None, self.start :]
-        positions = torch.arange(self.start, self.clean.length, device=suffix.device)[None]
+        positions = self.clean.positions[..., None, self.start :]
         with (
             attention_function(family.decoder, self._attend, with_masks=False),
             layer_hooks(family, self._enter),
@@ -203,14 +216,20 @@ class _SuffixPass:
         self._check_clean_row(logits[0])
         return logits[1:]
 
-    def _cut(self, row: _Row) -> Cut:
-        device = row.edges.device
-        targets = torch.tensor(row.knockout.targets, dtype=torch.long, device=device)
-        return Cut(
-            edges=row.edges[self.start :],
-            sources=torch.tensor(row.knockout.sources, dtype=torch.long, device=device),
-            targets=targets - self.start,
-        )
+    def _cuts_on(self, device: torch.device) -> list[Cut]:
+        """What every row is without; edges that rows share are moved to a device once."""
+        if device not in self._cuts:
+            moved = {id(row.edges): row.edges[self.start :].to(device) for row in self.rows}
+            self._cuts[device] = [
+                Cut(
+                    edges=moved[id(row.edges)],
+                    sources=torch.tensor(row.knockout.sources, dtype=torch.long, device=device),
+                    targets=torch.tensor(row.knockout.targets, dtype=torch.long, device=device)
+                    - self.start,
+                )
+                for row in self.rows
+            ]
+        return self._cuts[device]
 
     def _enter(
         self, layer: int, hidden: Float[Tensor, "row position hidden"]
@@ -241,10 +260,12 @@ class _SuffixPass:
             query,
             key,
             value,
-            shared=self._shared(),
+            shared=self._shared(query.device),
             cuts={
                 index: cut
-                for index, (row, cut) in enumerate(zip(self.rows, self._cuts, strict=True), 1)
+                for index, (row, cut) in enumerate(
+                    zip(self.rows, self._cuts_on(query.device), strict=True), 1
+                )
                 if self.layer in row.knockout.layers
             },
             method=self.method,
@@ -253,9 +274,8 @@ class _SuffixPass:
         )
         return read, None
 
-    def _shared(self) -> Shared:
-        visible = self.clean.visible[self.layer]
-        hidden, hides_prefix = self._hidden[id(visible)]
+    def _shared(self, device: torch.device) -> Shared:
+        hidden, hides_prefix = self._hidden_on(device)
         replaced = self.counterfactual.values[self.layer] if self.counterfactual else None
         return Shared(
             keys=self.clean.keys[self.layer][:, : self.start],
@@ -264,6 +284,15 @@ class _SuffixPass:
             hides_prefix=hides_prefix,
             replaced_values=replaced,
         )
+
+    def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
+        """What the layer's own mask hides from the suffix; whether any of that is in the prefix."""
+        visible = self.clean.visible[self.layer]
+        key = (id(visible), device)
+        if key not in self._hidden:
+            hidden = ~visible[self.start :].to(device)
+            self._hidden[key] = hidden, bool(hidden[:, : self.start].any())
+        return self._hidden[key]
 
     def _check_clean_row(self, logits: Float[Tensor, "vocab"]) -> None:
         """The first row is cut nowhere: it must be the clean pass again."""
@@ -276,12 +305,3 @@ class _SuffixPass:
                 f"apart (family {self.checkpoint.family.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
-
-
-def _hidden_keys(
-    masks: Iterable[Bool[Tensor, "query key"]], start: int
-) -> Iterator[tuple[int, tuple[Bool[Tensor, "query key"], bool]]]:
-    """By mask: what it hides from the suffix, and whether any of that is in the prefix."""
-    for visible in {id(visible): visible for visible in masks}.values():
-        hidden = ~visible[start:]
-        yield id(visible), (hidden, bool(hidden[:, :start].any()))
