@@ -10,7 +10,7 @@ from mmflow_bench.errors import BaselineError
 
 TOLERANCE = "tolerance"
 CONDITIONS = "conditions"
-INFORMATION = frozenset({TOLERANCE, CONDITIONS, "interval", "threshold"})
+INFORMATION = frozenset({TOLERANCE, CONDITIONS, "interval", "threshold", "mechanism", "task"})
 """Stored for a reader and never compared: an interval follows from the sample, not the model."""
 
 ABSOLUTE, RELATIVE = 0.01, 0.05

@@ -21,7 +21,10 @@ class RegistryEntry:
     builder: str | None = None
     """`package.module:function`, called with the name, that gives (model, processor)."""
     questions: str | None = None
-    """`package.module:function` that gives the checkpoint's own samples."""
+    """`package.module:function` that gives the checkpoint's own samples, or the name of a question
+    set that ships with the package."""
+    images: str | None = None
+    """Where the images of that question set are, as `--images` takes it."""
     exceptions: Mapping[str, str] = field(default_factory=dict)
     """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
     paper_model: str | None = None

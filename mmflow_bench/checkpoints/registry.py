@@ -169,6 +169,7 @@ def resolve_checkpoint(
         "exceptions": entry.exceptions,
         "paper_model": entry.paper_model,
         "questions": entry.questions,
+        "images": entry.images,
         "conversation": args.get("conversation", entry.conversation),
         "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
     }

@@ -29,6 +29,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.5-13b",
         aliases=("llava-v1.5-13b",),
         conversation="vicuna_v1",
+        questions="gqa",
+        images="hub",
         paper_model="llava-1.5-13b",
     ),
     RegistryEntry(
@@ -38,6 +40,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.5-7b",
         aliases=("llava-v1.5-7b",),
         conversation="vicuna_v1",
+        questions="gqa",
+        images="hub",
         paper_model="llava-1.5-7b",
     ),
     RegistryEntry(
@@ -47,6 +51,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.6-vicuna-7b",
         aliases=("llava-1.6-vicuna-7b", "llava-next-vicuna-7b"),
         conversation="vicuna_v1",
+        questions="gqa",
+        images="hub",
         paper_model="llava-v1.6-vicuna-7b",
     ),
     RegistryEntry(
@@ -56,6 +62,8 @@ RELEASED = (
         original="lmms-lab/llama3-llava-next-8b",
         aliases=("llava-next-llama3-8b", "llava-llama3-8b"),
         conversation="llava_llama_3",
+        questions="gqa",
+        images="hub",
         paper_model="llama3-llava-next-8b",
         exceptions=_LLAMA_3_EXCEPTIONS,
     ),
@@ -66,6 +74,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.6-vicuna-13b",
         aliases=("llava-1.6-vicuna-13b", "llava-next-vicuna-13b", "llava-v1.6-13b"),
         conversation="vicuna_v1",
+        questions="gqa",
+        images="hub",
         paper_model="llava-v1.6-vicuna-13b",
     ),
     RegistryEntry(
@@ -74,6 +84,7 @@ RELEASED = (
         source="lmsys/vicuna-13b-v1.5",
         aliases=("vicuna-v1.5-13b", "vicuna-1.5-13b"),
         conversation="vicuna_v1",
+        questions="gqa",
         paper_model="vicuna-13b-v1.5",
     ),
     RegistryEntry(
@@ -83,6 +94,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.6-mistral-7b",
         aliases=("llava-1.6-mistral-7b", "llava-next-mistral-7b"),
         conversation="mistral_instruct",
+        questions="gqa",
+        images="hub",
     ),
     RegistryEntry(
         name="llava-v1.6-34b",
@@ -91,6 +104,8 @@ RELEASED = (
         original="liuhaotian/llava-v1.6-34b",
         aliases=("llava-1.6-34b", "llava-next-34b"),
         conversation="chatml_direct",
+        questions="gqa",
+        images="hub",
     ),
     RegistryEntry(
         name="llava-onevision-0.5b",
@@ -98,6 +113,8 @@ RELEASED = (
         source="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
         original="lmms-lab/llava-onevision-qwen2-0.5b-ov",
         conversation="qwen_1_5",
+        questions="gqa",
+        images="hub",
     ),
     RegistryEntry(
         name="llava-onevision-7b",
@@ -105,5 +122,7 @@ RELEASED = (
         source="llava-hf/llava-onevision-qwen2-7b-ov-hf",
         original="lmms-lab/llava-onevision-qwen2-7b-ov",
         conversation="qwen_1_5",
+        questions="gqa",
+        images="hub",
     ),
 )

@@ -64,4 +64,7 @@ class CheckpointSpec:
     paper_model: str | None = None
     """The model of the paper whose published numbers apply, such as `llava-1.5-13b`."""
     questions: str | None = None
-    """`package.module:function` that gives the checkpoint's own samples, if it has any."""
+    """`package.module:function` that gives the checkpoint's own samples, or the name of a question
+    set that ships with the package; None for neither."""
+    images: str | None = None
+    """Where the images of that question set are, as `--images` takes it."""

@@ -7,10 +7,15 @@ from typing import Any
 
 import click
 
+from mmflow_bench.cli.bless import bless
+from mmflow_bench.cli.build_set import build_set
+from mmflow_bench.cli.compare import compare
 from mmflow_bench.cli.info import info
+from mmflow_bench.cli.leaderboard import leaderboard
 from mmflow_bench.cli.listing import ls
 from mmflow_bench.cli.measure import measure
 from mmflow_bench.cli.positions import positions
+from mmflow_bench.cli.report import report
 from mmflow_bench.cli.run import run
 from mmflow_bench.cli.tables import lens, sweep
 from mmflow_bench.errors import MMFlowError
@@ -41,5 +46,18 @@ def main() -> None:
     """
 
 
-for command in (run, measure, ls, info, sweep, lens, positions):
+for command in (
+    run,
+    measure,
+    compare,
+    bless,
+    report,
+    leaderboard,
+    ls,
+    info,
+    sweep,
+    lens,
+    positions,
+    build_set,
+):
     main.add_command(command)

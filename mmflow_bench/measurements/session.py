@@ -104,9 +104,7 @@ class Measurements:
 
         Args:
             spec: Which checkpoint.
-            questions: A question file, or several (`read_questions`). When None: with `images`
-                the paper's question sets, else the checkpoint's own samples, else the rendered
-                scenes that ship with the project.
+            questions: A question file, or several; see `asked_questions`.
             images: Where the images are (`image_source`).
             tasks: Tasks to keep; all when None.
             limit: `20`, `0.1` or `10-20`, per task.
@@ -118,14 +116,7 @@ class Measurements:
             StoreError: The store cannot be written.
             ValueError: `limit` is malformed.
         """
-        if questions is None and images is not None:
-            questions = SHIPPED[GQA]
-        if questions is None:
-            file = _own_samples(spec)
-        else:
-            cache = options.get("cache") or default_cache()
-            source = image_source(images, cache=cache, offline=spec.offline) if images else None
-            file = read_questions(questions, images=source)
+        file = asked_questions(spec, questions=questions, images=images, cache=options.get("cache"))
         samples = SampleSet(
             file, tasks=tasks, limit=Limit.parse(limit) if limit else None, seed=seed
         )
@@ -337,6 +328,37 @@ class Measurements:
         """Logit-lens probabilities of one probe over the kept samples of a task."""
         self.ensure(task, lens=True)
         return self.stored.lens(task, probe=probe, variant=variant, layers=self.decoder_layers)
+
+
+def asked_questions(
+    spec: CheckpointSpec,
+    *,
+    questions: Path | None = None,
+    images: Path | str | None = None,
+    cache: Path | None = None,
+) -> QuestionFile:
+    """The samples that a checkpoint is asked.
+
+    Args:
+        spec: Which checkpoint.
+        questions: A question file, or several (`read_questions`). When None: with `images` the
+            paper's question sets, else those of the checkpoint, else the rendered scenes that ship
+            with the project.
+        images: Where the images are (`image_source`).
+        cache: Folder that images from the hub are kept in; the user's own when None.
+
+    Raises:
+        QuestionError: The question file or the images cannot be read at all.
+    """
+    if questions is None and images is None and spec.questions in SHIPPED:
+        questions, images = SHIPPED[spec.questions], spec.images
+    if questions is None and images is not None:
+        questions = SHIPPED[GQA]
+    if questions is None:
+        return _own_samples(spec)
+    cache = cache or default_cache()
+    source = image_source(images, cache=cache, offline=spec.offline) if images else None
+    return read_questions(questions, images=source)
 
 
 def _own_samples(spec: CheckpointSpec) -> QuestionFile:

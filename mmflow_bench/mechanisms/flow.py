@@ -103,7 +103,8 @@ class Flow:
         width = width or self.width
         table = self._measurements.sweep(task, name, width=width, method=method or self._method)
         if not table.question_ids:
-            raise NotApplicable(f"no sample of {task} has positions for {name}")
+            why = self._refusals(task, name)
+            raise NotApplicable(f"no sample of {task} has positions for {name}{why}")
         return Curve(
             name=f"{name} on {task}",
             values=table.relative_change,
@@ -253,6 +254,13 @@ class Flow:
             alpha=self._alpha,
             noise_floor=self.noise_floor,
         )
+
+    def _refusals(self, task: str, edge: str) -> str:
+        """Why an edge was not measured, where the measurements say so."""
+        known = getattr(self._measurements, "refusals", None)
+        reasons = known(task).get(edge, {}) if known is not None else {}
+        counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
+        return f" ({counted})" if counted else ""
 
     def _require_samples(self, task: str) -> None:
         if task not in self.tasks:

@@ -2,62 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from mmflow_bench.baselines.comparison import FILE, Comparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.folder import keep_out_of_git
 from mmflow_bench.reports.multiplicity import survives
 from mmflow_bench.reports.rows import MechanismRow
 
 
 def write_runs(run: Run) -> None:
     """Write a run folder for each checkpoint; a full disk leaves the tests' outcomes alone."""
-    from mmflow_bench.reports.environment import environment
-    from mmflow_bench.reports.folder import keep_out_of_git, write_run
-    from mmflow_bench.reports.results import results_of
+    from mmflow_bench.plugin.against import compared_run
 
     run.rows = corrected(ordered(run.rows), run)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
     for slug in run.settings.slugs:
         rows = [row for row in run.rows if row.model == slug]
         errors = [crash for crash in run.crashes if crash["model"] == slug]
         if not rows and not errors:
             continue
-        results = results_of(
-            rows,
-            facts=run.facts.get(slug) or _unopened(run, slug),
-            run_id=run.run_id,
-            created=created,
-            settings=run.settings.described(),
-            environment=environment(),
-            errors=errors,
-        )
         folder = run.folder(slug)
+        facts = run.facts.get(slug) or _unopened(run, slug)
         try:
-            write_run(folder, results, rows)
+            write_facts(run, folder, rows, facts, errors)
             if run.settings.output is None:
                 keep_out_of_git(run.own_folder)
         except StoreError as error:
             run.notice(f"results of {slug} were not kept: {error}")
         else:
             run.notice(f"results: {folder / 'results.json'}")
+        if comparison := compared_run(run, slug, folder):
+            run.comparisons[slug] = comparison
+            _keep_comparison(run, folder, comparison)
+
+
+def write_facts(
+    run: Run,
+    folder: Path,
+    rows: Sequence[MechanismRow],
+    facts: Mapping[str, Any],
+    errors: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Write the run folder of one checkpoint.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    from mmflow_bench.plugin.comparing import conditions
+    from mmflow_bench.reports.environment import environment
+    from mmflow_bench.reports.folder import write_run
+    from mmflow_bench.reports.results import results_of
+
+    said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
+    results = results_of(
+        rows,
+        facts=facts,
+        run_id=run.run_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=run.settings.described() | {"conditions": said},
+        environment=environment(),
+        errors=errors,
+    )
+    write_run(folder, results, rows)
+
+
+_CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
 
 
 def summarize(run: Run, terminal: Any) -> None:
     """Print the closing tables and everything that must be said once."""
+    from mmflow_bench.reports.comparison_table import render_comparison
     from mmflow_bench.reports.terminal import render
 
     writer = terminal._tw
+    width, colour = writer.fullwidth, bool(writer.hasmarkup)
     if run.rows:
         terminal.write_sep("=", "mmflow: information flow")
-        text = render(
-            run.rows, facts=run.facts, width=writer.fullwidth, colour=bool(writer.hasmarkup)
-        )
+        text = render(run.rows, facts=run.facts, width=width, colour=colour)
         terminal.write(text)
+    for comparison in run.comparisons.values():
+        terminal.write_sep("=", "mmflow: against the baseline")
+        shown = render_comparison(comparison, width=width, colour=colour)
+        terminal.write(shown)
     for line in [*_baseline_lines(run), *_crash_lines(run), *run.notices]:
         terminal.write_line(line)
     if run.deselected and not run.selected:
@@ -66,6 +99,9 @@ def summarize(run: Run, terminal: Any) -> None:
             "`mmflow ls mechanisms` lists the ids",
             yellow=True,
         )
+    if run.gate is not None:
+        said = f"gate ({run.settings.gate}): {run.gate.line}"
+        terminal.write_line(said, bold=True, **{"green" if run.gate.passed else "red": True})
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
@@ -105,6 +141,15 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
         f"alpha {alpha:g}; {len(decided) - len(judged)} have none and are left as they are"
     )
     return result
+
+
+def _keep_comparison(run: Run, folder: Path, comparison: Comparison) -> None:
+    from mmflow_bench.reports.folder import write_text
+
+    try:
+        write_text(folder / FILE, comparison.as_json())
+    except StoreError as error:
+        run.notice(f"the comparison was not kept: {error}")
 
 
 def _unopened(run: Run, slug: str) -> dict[str, Any]:

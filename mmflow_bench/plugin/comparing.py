@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,9 +12,9 @@ import pytest
 from mmflow_bench.baselines.compare import (
     BaselineDrift,
     are_comparable,
-    default_tolerance,
     differences,
 )
+from mmflow_bench.baselines.entries import entry
 from mmflow_bench.baselines.files import find_file, packaged_root, read_entries
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.planning import ALL_TASKS
@@ -71,36 +70,36 @@ def compared(item: pytest.Item, row: MechanismRow) -> tuple[MechanismRow, Baseli
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run_of(item.config).settings
-    entry, stored = entry_of(row, settings), stored_entry(item)
+    received, stored = entry_of(row, settings), stored_entry(item)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
         return replace(row, baseline="new"), _missing(row, settings)
-    is_same = bool(snapshot_for(item) == entry)
+    is_same = bool(snapshot_for(item) == received)
     if not is_same:
-        lines = "; ".join(differences(entry, stored)) if stored is not None else "not stored"
+        lines = "; ".join(differences(received, stored)) if stored is not None else "not stored"
         return replace(row, baseline="drift"), BaselineDrift(
             f"{row.id} on {row.task} differs from the baseline of {row.model}: {lines}. Accept it "
             "with --snapshot-update if it is meant"
         )
-    is_stored = settings.update_baselines or stored is None or are_comparable(entry, stored)
+    is_stored = settings.update_baselines or stored is None or are_comparable(received, stored)
     state = "same" if is_stored else "other-conditions"
     return replace(row, baseline=state), None
 
 
 def entry_of(row: MechanismRow, settings: Settings) -> dict[str, Any]:
     """What is stored of a row."""
-    rounded = _rounded(row.estimate)
-    interval = [_rounded(row.low), _rounded(row.high)]
-    return {
-        "conditions": conditions(settings, row.task),
-        "verdict": row.verdict,
-        "estimate": rounded,
-        "interval": interval,
-        "unit": row.unit,
-        "n": row.n,
-        "threshold": row.threshold,
-        "tolerance": default_tolerance(rounded),
-    }
+    return entry(
+        mechanism=row.id,
+        task=row.task,
+        conditions=conditions(settings, row.task),
+        verdict=row.verdict,
+        estimate=row.estimate,
+        low=row.low,
+        high=row.high,
+        unit=row.unit,
+        n=row.n,
+        threshold=row.threshold,
+    )
 
 
 def conditions(settings: Settings, task: str) -> str:
@@ -120,7 +119,9 @@ def conditions(settings: Settings, task: str) -> str:
 
 @cache
 def _content_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    from mmflow_bench.inputs.question_sets import questions_fingerprint
+
+    return questions_fingerprint(path)
 
 
 def stored_entry(item: pytest.Item) -> dict[str, Any] | None:
@@ -129,16 +130,17 @@ def stored_entry(item: pytest.Item) -> dict[str, Any] | None:
     if location is None:
         return None
     found = find_file(baseline_roots(run_of(item.config)), location["slug"], location["module"])
-    entry = read_entries(found).get(location["entry"]) if found else None
-    return entry if isinstance(entry, dict) else None
+    stored = read_entries(found).get(location["entry"]) if found else None
+    return stored if isinstance(stored, dict) else None
 
 
 def expected_verdict(item: pytest.Item, settings: Settings) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
-    entry = stored_entry(item)
-    if entry is None or entry.get("conditions") != conditions(settings, task_of(item) or ALL_TASKS):
+    stored = stored_entry(item)
+    asked = conditions(settings, task_of(item) or ALL_TASKS)
+    if stored is None or stored.get("conditions") != asked:
         return None
-    return str(entry.get("verdict", "")) or None
+    return str(stored.get("verdict", "")) or None
 
 
 def _missing(row: MechanismRow, settings: Settings) -> BaselineDrift | None:
@@ -166,8 +168,3 @@ def _location(item: pytest.Item) -> dict[str, str] | None:
         "file": Extension.get_location(test_location=location, index=0),
         "entry": Extension.get_snapshot_name(test_location=location),
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    # Adding zero makes a negative zero positive: its sign depends on the machine.
-    return None if value is None else round(value, 6) + 0.0

@@ -37,6 +37,7 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
             "fingerprint": str(getattr(planned, "fingerprint", "")),
             **{str(name): value for name, value in planned.provenance.items()},
         },
+        "experiment": experiment_of(planned) if planned.counts else {},
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
         "tasks": tasks,
         "self_test": list(getattr(planned, "self_test", ())),
@@ -45,18 +46,43 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
     }
 
 
+def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
+    """What must be equal before the checkpoint may be compared with another one."""
+    provenance = planned.provenance
+    return {
+        "prompt": str(provenance.get("reference_prompt") or ""),
+        "pixels": str(provenance.get("reference_pixels") or ""),
+        "input": str(planned.spec.input),
+        "conversation": planned.spec.conversation,
+        "window": int(planned.width),
+        "decoder_layers": int(planned.decoder_layers),
+    }
+
+
 def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str | None:
-    """Write the sweeps that tests have read as this process's part of samples.parquet.
+    """Write what tests have read, sample by sample, as this process's part of the run folder.
 
     Returns:
         What went wrong, or None: a full disk must not change the outcome of a test.
     """
-    if not planned.sweeps:
-        return None
+    from mmflow_bench.reports.answers import write_answers_part
     from mmflow_bench.reports.folder import write_sample_part
+    from mmflow_bench.reports.parts import LENS, QUESTIONS, lens_rows, write_part
 
+    described = getattr(planned, "described", None)
     try:
-        write_sample_part(folder, part, planned.sweeps.values())
+        if planned.sweeps:
+            write_sample_part(folder, part, planned.sweeps.values())
+        write_answers_part(folder, part, _answered(planned))
+        write_part(folder, LENS, part, lens_rows(planned.lenses.values()))
+        write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
     except StoreError as error:
         return str(error)
     return None
+
+
+def _answered(planned: PlannedMeasurements) -> list[dict[str, Any]]:
+    """Answers on the tasks that this process has looked at; the store may know of more."""
+    answered = getattr(planned, "answered", None)
+    rows = answered() if answered and planned.counts else []
+    return [row for row in rows if row["task"] in planned.counts]

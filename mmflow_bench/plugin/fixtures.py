@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmflow_bench.errors import MMFlowError
+from mmflow_bench.plugin.against import measure_baseline
 from mmflow_bench.plugin.measuring import (
     MINIMUM_ACCURACY,
     GuardedMeasurements,
@@ -21,6 +22,7 @@ from mmflow_bench.reports.progress import MeasuringBar
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
+    from mmflow_bench.checkpoints.spec import CheckpointSpec
     from mmflow_bench.mechanisms.flow import Flow
 
 
@@ -36,6 +38,7 @@ def mmflow_measurements(request: pytest.FixtureRequest) -> Iterator[PlannedMeasu
     run.opened.pop(slug, None)
     if callable(close := getattr(planned, "close", None)):
         close()
+    measure_baseline(run, slug, planned)
 
 
 @pytest.fixture
@@ -108,9 +111,9 @@ def _opened(run: Run, slug: str) -> PlannedMeasurements:
     if slug in run.broken:
         pytest.fail(run.broken[slug], pytrace=False)
     choose_accelerator(run)
-    bar = _bar(run)
+    bar = progress_bar(run)
     try:
-        measurements = _open(run, slug, bar)
+        measurements = open_measurements(run, run.specs[slug], bar)
     except MMFlowError as error:
         run.broken[slug] = f"{slug}: {error}"
     else:
@@ -132,8 +135,12 @@ def refresh_stores(run: Run) -> None:
         Measurements.open(spec, **run.settings.measurement.open_arguments())
 
 
-def _open(run: Run, slug: str, bar: MeasuringBar) -> Any:
-    spec = run.specs[slug]
+def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Any:
+    """The measurements of a checkpoint on the samples of this run.
+
+    Raises:
+        MMFlowError: Checkpoint, questions or store cannot be opened.
+    """
     given = run.config.hook.pytest_mmflow_open_measurements(spec=spec, settings=run.settings)
     if given is not None:
         return given
@@ -145,7 +152,7 @@ def _open(run: Run, slug: str, bar: MeasuringBar) -> Any:
     return Measurements.open(spec, progress=bar, **arguments)
 
 
-def _bar(run: Run) -> MeasuringBar:
+def progress_bar(run: Run) -> MeasuringBar:
     """A bar on the terminal of this run; on a worker it draws nothing."""
     reporter = run.config.pluginmanager.get_plugin("terminalreporter")
     if run.worker is not None or reporter is None:

@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         refuse_moved_rootdir(config)
         if run.settings.is_model_explicit:
             _ = run.specs
+        _ = run.against
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -44,8 +45,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if not _is_asked_for(config):
         return []
     settings = run_of(config).settings
-    cache = settings.measurement.cache or "off"
-    return [f"mmflow: {', '.join(settings.models)}; store: {cache}"]
+    measured = settings.measurement
+    questions = measured.questions.name if measured.questions else "the checkpoint's own"
+    store = measured.cache or "off"
+    return [f"mmflow: {', '.join(settings.models)}; questions: {questions}; store: {store}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -169,8 +172,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput[WORKER_OUTPUT] = json.dumps(run.facts)  # type: ignore[attr-defined]
     elif run.rows or run.crashes:
         from mmflow_bench.plugin.closing import write_runs
+        from mmflow_bench.plugin.gating import conclude
+        from mmflow_bench.plugin.reporting import write_reports
 
         write_runs(run)
+        conclude(run, session)
+        write_reports(run)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

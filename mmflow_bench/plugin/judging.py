@@ -17,6 +17,8 @@ from mmflow_bench.plugin.outcomes import (
     reshape,
     row_of,
     shorten,
+    spare,
+    undecided_policy,
 )
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.plugin.twins import DECIDED, qualified
@@ -71,9 +73,10 @@ def finish(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         return
     run = run_of(item.config)
     if row.baseline != "drift":
-        reshape(item, report, row, run.settings.inconclusive)
+        reshape(item, report, row, undecided_policy(run.settings))
         if run.settings.update_baselines:
             accept(report, row)
+    spare(report, row, run.settings.gate)
     row = replace(row, outcome=outcome_of(report, row), seconds=round(call.duration, 4))
     if report.failed and row.curve:
         report.sections.append(("mmflow curve by layer", sparkline(row.curve, 60)))

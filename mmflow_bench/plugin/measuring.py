@@ -42,7 +42,8 @@ class PlannedMeasurements:
         self._window = window
         self._bar = bar
         self._planned: set[str] = set()
-        self._lenses: dict[tuple[str, str, str], LensTable] = {}
+        self.lenses: dict[tuple[str, str, str], LensTable] = {}
+        """Every lens table that a test has read."""
         self.counts: dict[str, AnswerCount] = {}
         """Answers of every task that was looked at."""
         self.sweeps: dict[tuple[str, str, int, str], SweepTable] = {}
@@ -94,10 +95,10 @@ class PlannedMeasurements:
     def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
         """Logit-lens probabilities of one probe."""
         key = (task, probe, variant)
-        if key not in self._lenses:
+        if key not in self.lenses:
             self.ensure(task, lens=True)
-            self._lenses[key] = self._measurements.lens(task, probe=probe, variant=variant)
-        return self._lenses[key]
+            self.lenses[key] = self._measurements.lens(task, probe=probe, variant=variant)
+        return self.lenses[key]
 
     @cached_property
     def twins(self) -> TwinMeasurements:

@@ -12,6 +12,10 @@ INI_KEYS = {
     "mmflow_multiplicity": "none, holm or bh",
     "mmflow_inconclusive": "report or fail",
     "mmflow_baseline_missing": "fail, inconclusive or new",
+    "mmflow_baseline": "what checkpoints are compared with (as --baseline)",
+    "mmflow_tolerance": "how much may move before it is a change (as --tolerance)",
+    "mmflow_gate": "strict, mechanisms, regression or none",
+    "mmflow_report": "reports to write, of html, md, github and junit",
     "mmflow_baselines": "folder of the baselines, relative to the ini file",
     "mmflow_cache": "folder of the measurement store, or off",
     "mmflow_batch_size": "samples per clean pass, or auto",
@@ -27,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     _add_selection_options(group)
     _add_measuring_options(group)
     _add_verdict_options(group)
+    _add_gate_options(group)
     for name, text in INI_KEYS.items():
         parser.addini(name, text, default=None)
 
@@ -52,6 +57,13 @@ def _add_model_options(group: pytest.OptionGroup) -> None:
         dest="mmflow_input",
         help="prepare samples as the paper's program does, or as the checkpoint's own processor "
         "does (default: paper for the checkpoints of the paper and the original format)",
+    )
+    group.addoption(
+        "--patches",
+        choices=("overlap", "painted"),
+        dest="mmflow_patches",
+        help="related patches are those that overlap a box (default), or those that the paper's "
+        "program finds red after painting it",
     )
     group.addoption(
         "--mmflow-device",
@@ -86,14 +98,16 @@ def _add_selection_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--questions",
         dest="mmflow_questions",
-        metavar="FILE",
-        help="question file (CSV or JSON lines) instead of the checkpoint's own samples",
+        metavar="FILE|gqa",
+        help="question file, folder or pattern (CSV, Parquet, JSON lines), or gqa for the paper's "
+        "six sets, which ship with mmflow-bench (default: the checkpoint's own samples; gqa where "
+        "--images is given)",
     )
     group.addoption(
         "--images",
         dest="mmflow_images",
-        metavar="DIR",
-        help="folder of the images that the question file names",
+        metavar="DIR|ZIP|hub",
+        help="folder or zip file of the images, or hub[:OWNER/NAME] to stream GQA's",
     )
     group.addoption(
         "--limit",
@@ -200,4 +214,36 @@ def _add_verdict_options(group: pytest.OptionGroup) -> None:
         dest="mmflow_output",
         metavar="DIR",
         help="where the run folder is made (default .mmflow/runs)",
+    )
+
+
+def _add_gate_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--baseline",
+        dest="mmflow_baseline",
+        metavar="BASE",
+        help="compare with this, sample by sample: a checkpoint (measured too), a run folder, a "
+        "name or folder of baselines, hub:OWNER/NAME, or paper/MODEL",
+    )
+    group.addoption(
+        "--tolerance",
+        dest="mmflow_tolerance",
+        metavar="SPEC",
+        help="how much may move before it is a change: 0.1, 10%% or "
+        "effect=0.1,probability=0.1,depth=0.1,accuracy=0.05 (the default)",
+    )
+    group.addoption(
+        "--gate",
+        choices=("strict", "mechanisms", "regression", "none"),
+        dest="mmflow_gate",
+        help="what may fail the run: mechanisms that fail, changes against the baseline, both and "
+        "everything undecided (strict), or nothing (default regression with --baseline, else "
+        "mechanisms)",
+    )
+    group.addoption(
+        "--report",
+        dest="mmflow_report",
+        metavar="html,md,github,junit",
+        help="write report.html, summary.md or junit.xml into the run folder; github also fills "
+        "the step summary and annotates",
     )

@@ -15,6 +15,7 @@ from mmflow_bench.reports.rows import MechanismRow
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.mechanism import Mechanism
     from mmflow_bench.mechanisms.recording import Recorder
+    from mmflow_bench.plugin.settings import Settings
 
 RECORDER = pytest.StashKey["Recorder"]()
 """The comparisons that a test has made."""
@@ -75,7 +76,7 @@ def outcome_of(report: pytest.TestReport, row: MechanismRow) -> str:
     """The outcome of a finished call, in the words of results.json."""
     verdict = row.verdict
     if row.baseline == "drift":
-        return "failed"
+        return "failed" if report.failed else "xfailed"
     if verdict in UNDECIDED:
         return "inconclusive" if not report.failed else "failed"
     if verdict in NO_VERDICT_NEEDED:
@@ -115,6 +116,26 @@ def accept(report: pytest.TestReport, row: MechanismRow) -> None:
     if row.verdict == "fails" and row.baseline == "same" and report.failed:
         report.outcome = "skipped"
         report.wasxfail = "accepted as the baseline by --snapshot-update"
+
+
+def undecided_policy(settings: Settings) -> str:
+    """What an undecided mechanism is: `report` or `fail`; by itself, not against a baseline."""
+    if settings.gate == "strict":
+        return "fail"
+    return settings.inconclusive if settings.gate == "mechanisms" else "report"
+
+
+def spare(report: pytest.TestReport, row: MechanismRow, gate: str) -> None:
+    """Turn a failing mechanism into an expected failure where the gate asks something else.
+
+    That it fails is shown all the same: in the table, in results.json, and by pytest as xfailed.
+    """
+    is_asked = gate in {"strict", "mechanisms"} or (
+        gate == "regression" and row.baseline == "drift"
+    )
+    if report.failed and not is_asked:
+        report.outcome = "skipped"
+        report.wasxfail = f"{row.verdict}, which --gate={gate} does not ask for"
 
 
 def shorten(report: pytest.TestReport, error: BaseException) -> None:

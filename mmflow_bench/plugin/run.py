@@ -18,7 +18,10 @@ from mmflow_bench.plugin.planning import Plan
 from mmflow_bench.plugin.settings import Settings, settings_from
 
 if TYPE_CHECKING:
+    from mmflow_bench.baselines.comparison import Comparison
+    from mmflow_bench.baselines.gate import GateVerdict
     from mmflow_bench.checkpoints.spec import CheckpointSpec
+    from mmflow_bench.plugin.against import Against
     from mmflow_bench.plugin.measuring import PlannedMeasurements
     from mmflow_bench.reports.rows import MechanismRow
 
@@ -46,6 +49,10 @@ class Run:
     """Tests that ended without a verdict because something else went wrong."""
     notices: list[str] = field(default_factory=list)
     """Lines for the end of the report; each is said once."""
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    """Slug -> the checkpoint against --baseline."""
+    gate: GateVerdict | None = None
+    """Whether the run passes, once it has ended; None where no gate was asked for."""
     selected: int = 0
     """Tests of `flow` that this process has selected."""
     deselected: int = 0
@@ -60,6 +67,13 @@ class Run:
     def specs(self) -> dict[str, CheckpointSpec]:
         """Slug -> spec of every checkpoint of the run."""
         return resolve_specs(self.settings)
+
+    @cached_property
+    def against(self) -> Against | None:
+        """What `--baseline` names; None without it, and where it may be missing and is."""
+        from mmflow_bench.plugin.against import resolve_baseline
+
+        return resolve_baseline(self)
 
     @property
     def worker(self) -> str | None:
@@ -79,10 +93,14 @@ class Run:
 
     def keep(self, slug: str, planned: PlannedMeasurements) -> None:
         """Keep what a checkpoint's measurements say of it, before they are closed."""
+        self.keep_as(slug, planned, self.folder(slug))
+
+    def keep_as(self, name: str, planned: PlannedMeasurements, folder: Path) -> None:
+        """Keep facts under a name, and values of samples in a folder."""
         from mmflow_bench.plugin.facts import facts_of, write_samples
 
-        self.merge({slug: facts_of(planned)})
-        problem = write_samples(planned, self.folder(slug), self.worker or "main")
+        self.merge({name: facts_of(planned)})
+        problem = write_samples(planned, folder, self.worker or "main")
         if problem:
             self.notice(problem)
 

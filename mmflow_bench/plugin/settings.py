@@ -7,19 +7,25 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from mmflow_bench.baselines.gate import POLICIES
+from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
+from mmflow_bench.checkpoints.patch_rule import PatchRule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL
 from mmflow_bench.measurements.settings import (
     MeasurementSettings,
     parse_batch_size,
     parse_cache,
     parse_globs,
+    parse_images,
     parse_limit,
     parse_model_args,
+    parse_questions,
     parse_window,
 )
 
@@ -39,6 +45,8 @@ class Settings:
     trust_remote_code: bool = False
     input: str | None = None
     """`paper` or `hub`; None leaves it to the checkpoint."""
+    patches: PatchRule | None = None
+    """Rule for related patches; None is overlap."""
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
     mechanisms: tuple[str, ...] = ()
     """Glob patterns over mechanism ids; every mechanism when empty."""
@@ -48,6 +56,15 @@ class Settings:
     multiplicity: str = "none"
     inconclusive: str = "report"
     baseline_missing: str = "new"
+    is_missing_explicit: bool = False
+    """Whether the user has said what a missing baseline is."""
+    baseline: str | None = None
+    """What checkpoints are compared with, sample by sample."""
+    tolerance: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULTS))
+    """Margin by unit."""
+    gate: str = "mechanisms"
+    is_gate_explicit: bool = False
+    reports: tuple[str, ...] = ()
     baselines: Path | None = None
     """Folder of the baselines; None looks beside the ini file, then into the package."""
     output: Path | None = None
@@ -72,18 +89,37 @@ class Settings:
             "mechanisms": list(self.mechanisms),
             "questions": str(measured.questions) if measured.questions else None,
             "images": str(measured.images) if measured.images else None,
-            "batch_size": measured.batch_size,
+            "batch_size": measured.batch_size or "auto",
             "device": measured.device,
             "alpha": self.alpha,
             "multiplicity": self.multiplicity,
             "inconclusive": self.inconclusive,
             "baseline_missing": self.baseline_missing,
+            "baseline": self.baseline,
+            "tolerance": dict(self.tolerance),
+            "gate": self.gate,
             "model_args": dict(self.model_args),
             "input": self.input or "auto",
+            "patches": self.patches or "overlap",
             "self_test": measured.self_test,
             "from_cache": measured.from_cache,
             "twins": self.twins,
         }
+
+
+REPORTS = ("html", "md", "github", "junit")
+
+
+def parse_reports(text: str | None) -> tuple[str, ...]:
+    """The reports that --report names.
+
+    Raises:
+        ValueError: One of them is not known.
+    """
+    chosen = parse_globs(text)
+    if unknown := [name for name in chosen if name not in REPORTS]:
+        raise ValueError(f"--report takes {', '.join(REPORTS)}, got {', '.join(unknown)}")
+    return tuple(dict.fromkeys(chosen))
 
 
 def slug(model: str) -> str:
@@ -116,12 +152,15 @@ def settings_from(config: pytest.Config) -> Settings:
     """
     option = config.option
     models = _models(config)
+    baseline, gate = _value(config, "baseline"), _value(config, "gate")
+    default_gate = "regression" if baseline else "mechanisms"
     return Settings(
         models=models or (DEFAULT_MODEL,),
         is_model_explicit=bool(models),
         model_args=_parsed(parse_model_args, option.mmflow_model_args),
         trust_remote_code=option.mmflow_trust_remote_code,
         input=option.mmflow_input,
+        patches=option.mmflow_patches,
         measurement=_measurement(config),
         mechanisms=parse_globs(option.mmflow_mechanisms),
         window=_parsed(parse_window, _value(config, "window") or "auto"),
@@ -131,6 +170,12 @@ def settings_from(config: pytest.Config) -> Settings:
         baseline_missing=_choice(
             config, "baseline_missing", ("fail", "inconclusive", "new"), "new"
         ),
+        is_missing_explicit=_value(config, "baseline_missing") is not None,
+        baseline=baseline,
+        tolerance=_parsed(parse_tolerance, _value(config, "tolerance")),
+        gate=_choice(config, "gate", POLICIES, default_gate),
+        is_gate_explicit=gate is not None,
+        reports=_parsed(parse_reports, _value(config, "report")),
         baselines=_ini_folder(config, "mmflow_baselines"),
         output=_absolute(config, _value(config, "output")),
         update_baselines=bool(getattr(option, "update_snapshots", False)),
@@ -140,12 +185,7 @@ def settings_from(config: pytest.Config) -> Settings:
 
 def _measurement(config: pytest.Config) -> MeasurementSettings:
     option = config.option
-    questions = _absolute(config, option.mmflow_questions)
-    if questions is not None and not questions.is_file():
-        raise pytest.UsageError(f"--questions takes a CSV or JSON-lines file, got {questions}")
-    images = _absolute(config, option.mmflow_images)
-    if images is not None and not images.is_dir():
-        raise pytest.UsageError(f"--images takes a folder of images, got {images}")
+    questions, images = _asked_samples(config)
     cache = _parsed(parse_cache, _value(config, "cache"))
     if option.mmflow_from_cache and option.mmflow_refresh:
         raise pytest.UsageError("--from-cache reads the store and --refresh empties it; drop one")
@@ -164,6 +204,15 @@ def _measurement(config: pytest.Config) -> MeasurementSettings:
         offline=option.mmflow_offline,
         self_test=option.mmflow_self_test,
     )
+
+
+def _asked_samples(config: pytest.Config) -> tuple[Path | None, Path | str | None]:
+    """Questions and images; images alone are those of the paper's question sets."""
+    folder, option = config.invocation_params.dir, config.option
+    asked, place = option.mmflow_questions, option.mmflow_images
+    images = _parsed(partial(parse_images, folder=folder), place) if place else None
+    asked = asked or ("gqa" if place else None)
+    return _parsed(partial(parse_questions, folder=folder), asked) if asked else None, images
 
 
 def _models(config: pytest.Config) -> tuple[str, ...]:

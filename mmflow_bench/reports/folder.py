@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.answers import merge_answers
+from mmflow_bench.reports.parts import merge_parts
 from mmflow_bench.reports.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def write_run(folder: Path, results: Results, rows: Sequence[MechanismRow]) -> N
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _merge_parts(folder)
+        merge_parts(folder)
+        merge_answers(folder)
         table = pa.Table.from_pylist([row.as_dict() for row in rows], schema=_mechanism_schema())
         _write_table(table, folder / MECHANISMS)
         _replace(folder / RESULTS, results.as_json().encode())
@@ -48,6 +52,17 @@ def keep_out_of_git(folder: Path) -> None:
     if not ignore.exists():
         with _writing(folder):
             _replace(ignore, b"*\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the run folder, complete or not at all.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text.encode())
 
 
 def write_sample_part(folder: Path, part: str, sweeps: Iterable[SweepTable]) -> None:

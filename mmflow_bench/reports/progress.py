@@ -1,16 +1,23 @@
-"""A progress bar with the time left, for terminals only."""
+"""A progress bar with speed and time left on terminals; sparse log lines everywhere."""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TextIO
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 60.0
 
 
 class MeasuringBar:
     """Shows what is being measured; call it with a label, the samples done, and their number.
 
-    Without a terminal it does nothing at all, so that logs and captured output stay clean.
+    Without a terminal it draws nothing, so that captured output stays clean; a run whose logging
+    is switched on for INFO finds a line a minute there.
     """
 
     def __init__(
@@ -31,9 +38,12 @@ class MeasuringBar:
         self._shown = ExitStack()
         self._progress: Any = None
         self._bars: dict[str, Any] = {}
+        self._pace = _Pace()
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Move the bar of `label` to `done` of `total` samples."""
+        if line := self._pace.line(label, done, total):
+            logger.info(line)
         if self._file is None:
             return
         if self._progress is None:
@@ -58,18 +68,62 @@ class MeasuringBar:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class SpeedColumn(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(speed(task.finished_speed or task.speed))
 
         file.write("\n")
         progress = Progress(
             TextColumn("measuring {task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
+            SpeedColumn(),
             TimeRemainingColumn(),
             console=Console(file=file),
             transient=True,
         )
         progress.start()
         return progress
+
+
+def speed(per_second: float | None) -> str:
+    """Samples in the unit of time in which there are at least some.
+
+    >>> speed(12.34), speed(0.05), speed(None)
+    ('12.3 samples/s', '3.0 samples/min', '')
+    """
+    if not per_second:
+        return ""
+    if per_second < 1:
+        return f"{60 * per_second:.1f} samples/min"
+    return f"{per_second:.1f} samples/s"
+
+
+class _Pace:
+    """When a line is due, and what it says."""
+
+    def __init__(self) -> None:
+        self._label: str | None = None
+        self._start = self._last = (0.0, 0)
+
+    def line(self, label: str, done: int, total: int) -> str | None:
+        """A line when the last one of this label is old, and when all is done."""
+        now = time.monotonic()
+        if label != self._label or done < self._last[1]:
+            self._label, self._start, self._last = label, (now, done), (now, done)
+            return None
+        if now - self._last[0] < SECONDS_BETWEEN_LINES and done < total:
+            return None
+        self._last = (now, done)
+        seconds, count = now - self._start[0], done - self._start[1]
+        if not seconds or not count:
+            return None
+        left = (total - done) * seconds / count
+        return f"{label}: {done} of {total} samples, {speed(count / seconds)}, {left:.0f} s left"

@@ -110,6 +110,8 @@ class Results(_Record):
     created: str
     checkpoint: CheckpointResult
     data: DataResult
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    """Prompt, processor and window: what must be equal before two runs are compared."""
     settings: dict[str, Any]
     environment: dict[str, Any]
     noise_floor: float | None = None
@@ -158,6 +160,7 @@ def results_of(
             "created": created,
             "checkpoint": checkpoint,
             "data": data | dict(facts.get("data", {})) | {"tasks": facts.get("tasks", {})},
+            "experiment": dict(facts.get("experiment", {})),
             "settings": dict(settings),
             "environment": dict(environment),
             "noise_floor": facts.get("noise_floor"),

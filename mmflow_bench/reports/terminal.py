@@ -95,7 +95,7 @@ def formatted(value: float | None, unit: str) -> str:
     if unit in PERCENT_UNITS:
         # Adding zero makes a negative zero positive.
         return f"{round(100 * value, 1) + 0.0:.1f}%"
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}"
+    return f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:.4g}"
 
 
 def self_test_lines(facts: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,9 @@ from mmflow_bench.errors import StoreError
 Rows = Mapping[str, Sequence[Mapping[str, object]]]
 """What was measured of one sample: shard name -> rows."""
 
+PATCHES = "patches"
+"""The shard of the patches that show the objects asked about."""
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     "answers": pa.schema(
         {
@@ -69,6 +72,20 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "probe": pa.string(),
             "variant": pa.string(),
             "probability": pa.float64(),
+        }
+    ),
+    PATCHES: pa.schema(
+        {
+            "sample": pa.string(),
+            "width": pa.int64(),
+            "height": pa.int64(),
+            "rows": pa.int64(),
+            "columns": pa.int64(),
+            "left": pa.float64(),
+            "top": pa.float64(),
+            "cell_width": pa.float64(),
+            "cell_height": pa.float64(),
+            "related": pa.list_(pa.int64()),
         }
     ),
 }

@@ -272,6 +272,7 @@ class TestAhead:
 
     def test_workers_of_a_test_run_share_the_cores(self, monkeypatch):
         monkeypatch.setattr(ahead.os, "sched_getaffinity", lambda _: set(range(8)))
+        monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
         assert ahead.spare_workers() == 4
         monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "4")
         assert ahead.spare_workers() == 1

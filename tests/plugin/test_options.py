@@ -13,7 +13,7 @@ REFUSED = {
     "--batch-size=0": "--batch-size takes*got '0'",
     "--alpha=2": "--alpha takes an error rate*",
     "--model-args=revision": "--model-args takes key=value pairs*",
-    "--questions=missing.csv": "--questions takes a CSV or JSON-lines file*missing.csv",
+    "--questions=missing.csv": "a question file*missing.csv",
     "--images=missing": "--images takes a folder*missing",
     "--model=planted/bsae": "*planted/base*",
     "--inconclusive=maybe": "*--inconclusive: invalid choice: 'maybe'*",

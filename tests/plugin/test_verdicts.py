@@ -178,9 +178,11 @@ def test_a_failed_self_test_leaves_no_verdict_standing(run, results, behave):
     ]
     behave(self_test=checks)
     run_result = run()
-    assert run_result.ret == 0
+    # A gate does not pass on nothing.
+    assert run_result.ret == 1
     content = results()
     assert content["summary"] == {"instrument-dependent": 4}
     assert "batch-parity" in content["mechanisms"][0]["reason"]
     assert [check["passed"] for check in content["self_test"]] == [True, False]
+    run_result.stdout.fnmatch_lines(["gate (mechanisms): failed: nothing was decided*"])
     run_result.stdout.fnmatch_lines(["self-test failed: batch-parity: apart; likely cause*"])

@@ -271,8 +271,9 @@ def test_nothing_is_claimed_of_a_model_that_answers_nothing(
     assert verdicts == {"precondition-failed", "not-applicable"}, done.stdout
     controls = {row["verdict"] for row in results["mechanisms"] if row["id"] in CONTROLS}
     assert controls <= {"precondition-failed", "holds"}, done.stdout
-    # No verdict of this run says anything against the checkpoint.
-    assert done.returncode == 0, done.stdout + done.stderr
+    # No verdict says anything against the checkpoint, and none says anything for it.
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "gate (mechanisms): failed: nothing was decided" in done.stdout
     # The instrument itself was proved on these photos and questions, and it works.
     checks = {check["name"]: check for check in results["self_test"]}
     assert all(check["passed"] for check in checks.values()), checks

@@ -9,6 +9,7 @@ from mmflow_bench.checkpoints.conversations import CONVERSATIONS
 from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.errors import CheckpointError
+from mmflow_bench.measurements.session import asked_questions
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.mechanism import (
     NEXT_LLAMA3_8B,
@@ -122,3 +123,17 @@ def test_a_built_checkpoint_has_no_paper_input() -> None:
 
 def test_all_are_listed() -> None:
     assert {entry.name for entry in RELEASED} <= registered_models().keys()
+
+
+def test_released_checkpoints_are_asked_the_papers_question_sets() -> None:
+    llava = resolve_checkpoint("llava-v1.6-vicuna-7b")
+    assert (llava.questions, llava.images) == ("gqa", "hub")
+    # Captions stand in for the images of a language model.
+    vicuna = resolve_checkpoint("vicuna-13b-v1.5")
+    assert (vicuna.questions, vicuna.images) == ("gqa", None)
+
+
+def test_a_language_model_of_the_paper_is_asked_with_captions() -> None:
+    asked = asked_questions(resolve_checkpoint("vicuna-13b-v1.5"))
+    assert len(asked.samples) + len(asked.unscored) == 5525
+    assert all(sample.image is None and sample.caption for sample in asked.samples)

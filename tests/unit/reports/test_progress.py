@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmflow_bench.reports import progress
 from mmflow_bench.reports.progress import MeasuringBar
 
 
@@ -48,3 +51,33 @@ def test_output_is_given_back_when_the_bar_is_gone():
     assert shown[2:] == ["in"]
     bar.close()
     assert shown[2:] == ["in", "out"]
+
+
+def test_a_terminal_shows_speed_and_time_left(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    clock = iter(range(1000))
+    monkeypatch.setattr("rich.progress.monotonic", lambda: float(next(clock)), raising=False)
+    file = Terminal()
+    bar = MeasuringBar(file)
+    for done in range(6):
+        bar("ChooseAttr", done, 10)
+    bar._progress.refresh()
+    bar.close()
+    assert re.search(r"[\d.]+ samples/(s|min)", file.getvalue())
+    assert re.search(r"\d:\d\d:\d\d", file.getvalue())
+
+
+def test_a_log_that_is_asked_for_has_a_line_a_minute(monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    bar = MeasuringBar(io.StringIO())
+    with caplog.at_level(logging.INFO):
+        for done in range(0, 241, 2):
+            now[0] = float(done)
+            bar("ChooseAttr", done, 240)
+    assert caplog.messages == [
+        "ChooseAttr: 60 of 240 samples, 1.0 samples/s, 180 s left",
+        "ChooseAttr: 120 of 240 samples, 1.0 samples/s, 120 s left",
+        "ChooseAttr: 180 of 240 samples, 1.0 samples/s, 60 s left",
+        "ChooseAttr: 240 of 240 samples, 1.0 samples/s, 0 s left",
+    ]

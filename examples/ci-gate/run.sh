@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# A gate in three acts: the same checkpoint, a harmless fine-tune, a harmful one.
+# Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under three minutes on two cores)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+folder=${1:-$(mktemp -d)}
+export MMFLOW_CACHE="$folder/store" HF_HUB_DISABLE_PROGRESS_BARS=1
+
+python examples/ci-gate/finetune.py "$folder/checkpoints"
+
+gate() { # gate CHECKPOINT EXPECTED_EXIT_CODE
+  echo; echo "=== is '$1' still 'base'? ==="
+  local code=0
+  pytest suites/ -q --no-header -p no:cacheprovider \
+    --model="$folder/checkpoints/$1" --baseline="$folder/checkpoints/base" --gate=regression \
+    --tasks=ChooseAttr,QueryAttr --no-twins \
+    --mechanisms='q-last-*,img*,oth-*,rel-*,lens-lower-rise,lens-upper-late' \
+    --report=md,junit --mmflow-output="$folder/runs" >"$folder/$1.txt" || code=$?
+  sed -n '/against the baseline/,$p' "$folder/$1.txt"
+  echo "exit code $code"
+  [ "$code" = "$2" ] || { echo "expected $2"; cat "$folder/$1.txt"; exit 1; }
+}
+
+gate base 0
+gate harmless 0
+gate harmful 1
+echo; echo "as it should be; summaries for a pull request: $folder/runs/*/summary.md"

@@ -1,0 +1,236 @@
+"""A checkpoint against its baseline, paired on the same samples: a verdict per mechanism and task.
+
+`unchanged` and `changed` are both shown, the first by equivalence within the tolerance, the second
+by an interval beyond it that survives Holm's correction over the gate set and that the log-odds
+agree with. What the samples do not decide is `undecided` (docs/decisions/015 and 016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mmflow_bench.baselines.comparison import (
+    CHANGED,
+    NOT_COMPARABLE,
+    UNCHANGED,
+    UNDECIDED,
+    ComparedRow,
+    Comparison,
+)
+from mmflow_bench.baselines.experiment import require_comparable, unrecorded
+from mmflow_bench.baselines.gate_set import GATE_SET, GateRow
+from mmflow_bench.baselines.pairing import Pairs, pairs_of
+from mmflow_bench.baselines.readings import Reading, has_values, read
+from mmflow_bench.baselines.tolerances import TWIN_FACTOR
+from mmflow_bench.baselines.values import RunValues
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.statistics.combining import holm
+from mmflow_bench.statistics.paired import MarginTest, margin_test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A row before the correction over all of them."""
+
+    row: ComparedRow
+    test: MarginTest | None = None
+    is_confirmed: bool = True
+    """Whether the twin says the same, as far as there is one."""
+
+
+def compare(
+    base: RunValues, tuned: RunValues, *, tolerance: Mapping[str, float], alpha: float
+) -> Comparison:
+    """The paired comparison of two runs over the gate set.
+
+    Args:
+        base: What is compared with.
+        tuned: What may have changed.
+        tolerance: Margin by unit: `fraction`, `probability`, `depth`, `accuracy`.
+        alpha: Family-wise error rate of "changed", and error rate of each "unchanged".
+
+    Raises:
+        NotComparable: The two runs were different experiments.
+    """
+    require_comparable(base, tuned)
+    names = sorted({task for run in (base, tuned) for task in _tasks(run)})
+    pairs = {task: pairs_of(base, tuned, task) for task in names}
+    judged = [
+        found
+        for row in GATE_SET
+        for task in names
+        if (found := _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha))
+    ]
+    missing = unrecorded(base, tuned)
+    return Comparison(
+        base=base.name,
+        name=tuned.name,
+        kind="paired",
+        alpha=alpha,
+        tolerance=dict(tolerance),
+        rows=_decided(judged, alpha),
+        tasks=tuple(pairs[task].counts for task in names),
+        notes=tuple(f"{name} is not recorded in both runs, so not compared" for name in missing),
+    )
+
+
+def _tasks(run: RunValues) -> set[str]:
+    return {*run.answers, *(task for task, _ in run.sweeps)}
+
+
+def _judge(
+    base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs, margin: float, alpha: float
+) -> _Judged | None:
+    """One row on one task; None where neither run has anything to compare."""
+    task = pairs.counts.task
+    measured = [has_values(run, row, task) for run in (base, tuned)]
+    if not any(measured):
+        return None
+    blank = ComparedRow(
+        id=row.id,
+        task=task,
+        verdict=NOT_COMPARABLE,
+        reading=row.reading,
+        unit=row.unit,
+        margin=margin,
+        was=base.verdicts.get((row.id, task), ""),
+        now=tuned.verdicts.get((row.id, task), ""),
+    )
+    if reason := _obstacle(row, pairs, measured):
+        return _Judged(row=replace(blank, reason=reason))
+    asked = _asked(base, tuned, row, pairs)
+    try:
+        before = read(base, row, task, asked, alpha=alpha)
+        after = read(tuned, row, task, asked, alpha=alpha)
+    except MechanismError:
+        # The window leaves no layer in the row's band; the mechanism is not applicable either.
+        return None
+    if before is None or after is None:
+        return _Judged(row=replace(blank, reason="no sample that both runs have measured"))
+    if row.reading != "accuracy":
+        alone = [
+            _alone(base, row, task, pairs.base_only, before, alpha),
+            _alone(tuned, row, task, pairs.tuned_only, after, alpha),
+        ]
+        blank = replace(blank, base_only=alone[0], tuned_only=alone[1])
+    return _difference(blank, before, after, margin=margin)
+
+
+def _obstacle(row: GateRow, pairs: Pairs, measured: list[bool]) -> str:
+    """Why a row cannot be compared, or nothing."""
+    counts = pairs.counts
+    if not all(measured):
+        return f"not measured in the {'checkpoint' if measured[0] else 'baseline'}"
+    if row.reading == "accuracy":
+        return ""
+    if pairs.is_mostly_reworded:
+        return (
+            f"answer format: {counts.reworded} of {counts.both} common answers begin with another "
+            "token"
+        )
+    return "" if pairs.common else "no question that both answer correctly"
+
+
+def _asked(base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs) -> frozenset[str]:
+    task = pairs.counts.task
+    if row.reading == "accuracy":
+        return frozenset(base.answers[task].keys() & tuned.answers[task].keys())
+    kept = pairs.common
+    for run in (base, tuned):
+        curves = run.lenses.get((task, row.probe, "normed")) if row.probe else None
+        curves = curves or run.sweeps.get((task, row.edge))
+        kept = kept & frozenset(curves.question_ids) if curves else kept
+    return kept
+
+
+def _alone(
+    run: RunValues,
+    row: GateRow,
+    task: str,
+    questions: frozenset[str],
+    common: Reading,
+    alpha: float,
+) -> float | None:
+    """How samples that only this run answers differ from the common ones, in this run."""
+    found = read(run, row, task, questions, alpha=alpha)
+    return _plain(found.own.value - common.own.value) if found else None
+
+
+def _difference(
+    row: ComparedRow, before: Reading, after: Reading, *, margin: float
+) -> _Judged | None:
+    values = (before.own.value, after.own.value)
+    if not any(map(math.isfinite, values)):
+        return None  # no drop in either, so no place to compare
+    row = replace(row, before=_plain(values[0]), after=_plain(values[1]), n=before.own.n)
+    if not all(map(math.isfinite, values)):
+        where = "baseline" if math.isnan(values[0]) else "checkpoint"
+        return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
+    moved = after.own - before.own
+    test = _tested(moved, margin)
+    row = replace(
+        row,
+        difference=_plain(moved.value),
+        low=_plain(moved.low),
+        high=_plain(moved.high),
+        images=len(getattr(moved.source, "images", ())),
+    )
+    if test is None:
+        return _Judged(row=replace(row, verdict=UNDECIDED, reason="too few images"))
+    row, is_confirmed = _with_twin(row, moved, before, after, margin)
+    return _Judged(row=row, test=test, is_confirmed=is_confirmed)
+
+
+def _with_twin(
+    row: ComparedRow, moved: Estimate, before: Reading, after: Reading, margin: float
+) -> tuple[ComparedRow, bool]:
+    if before.twin is None or after.twin is None:
+        return row, True
+    twin = after.twin - before.twin
+    scale = TWIN_FACTOR if row.unit == "fraction" else 1.0
+    test = _tested(twin, scale * margin)
+    is_same_way = bool(math.copysign(1, twin.value) == math.copysign(1, moved.value))
+    is_confirmed = test is not None and test.p_beyond <= moved.alpha and is_same_way
+    row = replace(
+        row, twin=_plain(twin.value), twin_low=_plain(twin.low), twin_high=_plain(twin.high)
+    )
+    return row, is_confirmed
+
+
+def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
+    evidence = estimate.evidence
+    if evidence.interval is None or not len(evidence.replicates):
+        return None
+    return margin_test(
+        evidence.replicates, evidence.correction, margin=margin, floor=evidence.floor
+    )
+
+
+def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
+    """All rows with their verdicts, "changed" corrected over those that were tested."""
+    tested = [one.test.p_beyond for one in judged if one.test is not None]
+    adjusted = iter(holm(tested) if tested else ())
+    return tuple(
+        one.row if one.test is None else _verdict(one, one.test, next(adjusted), alpha)
+        for one in judged
+    )
+
+
+def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> ComparedRow:
+    row = replace(one.row, p_changed=p_changed, p_unchanged=test.p_inside)
+    if test.p_inside <= alpha:
+        return replace(row, verdict=UNCHANGED)
+    if p_changed > alpha:
+        return replace(row, verdict=UNDECIDED, reason="the interval reaches the tolerance")
+    if not one.is_confirmed:
+        other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
+        return replace(row, verdict=UNDECIDED, reason=f"{other} agree (saturation)")
+    return replace(row, verdict=CHANGED)
+
+
+def _plain(value: float) -> float | None:
+    # Adding zero makes a negative zero positive: its sign depends on the machine.
+    return round(float(value), 6) + 0.0 if math.isfinite(value) else None

@@ -1,0 +1,146 @@
+"""The outcome of a comparison as plain records: what every report prints and the exit code reads.
+
+One object decides both, so that what is printed and what CI sees cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+UNCHANGED, CHANGED, UNDECIDED, NOT_COMPARABLE = (
+    "unchanged",
+    "changed",
+    "undecided",
+    "not-comparable",
+)
+VERDICTS = (CHANGED, UNDECIDED, NOT_COMPARABLE, UNCHANGED)
+"""From what a reader must see first."""
+SCHEMA_VERSION = 1
+FILE = "comparison.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRow:
+    """One number of one mechanism on one task, before and after."""
+
+    id: str
+    task: str
+    verdict: str
+    reading: str = ""
+    """What was compared, e.g. `peak`; `verdict` where only verdicts are known."""
+    unit: str = ""
+    before: float | None = None
+    after: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """The 1 - alpha interval of the paired difference."""
+    margin: float | None = None
+    n: int | None = None
+    """Samples that both answer correctly, with the same first token."""
+    images: int | None = None
+    p_changed: float | None = None
+    """Adjusted by Holm over the gate set."""
+    p_unchanged: float | None = None
+    twin: float | None = None
+    """The same difference in log-odds, or by the other lens."""
+    twin_low: float | None = None
+    twin_high: float | None = None
+    base_only: float | None = None
+    """In the base: the number on samples that it alone answers, less that on the common ones."""
+    tuned_only: float | None = None
+    """In the checkpoint: the number on samples that it alone answers, less that on common ones."""
+    was: str = ""
+    """The base's verdict on the mechanism, where it has one."""
+    now: str = ""
+    reason: str = ""
+    """Why it is undecided or cannot be compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPairs:
+    """How the samples of one task pair up."""
+
+    task: str
+    both: int
+    """Answered correctly by both."""
+    base_only: int
+    tuned_only: int
+    neither: int
+    reworded: int
+    """Of `both`: answers that begin with another token (`yes`, `Yes`), so that no probability is
+    followed in both; they are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A checkpoint against its baseline."""
+
+    base: str
+    name: str
+    kind: str
+    """`paired`, or `verdicts` where the baseline has no values of samples."""
+    alpha: float
+    tolerance: Mapping[str, float]
+    rows: tuple[ComparedRow, ...]
+    tasks: tuple[TaskPairs, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """Why nothing was compared: what made the two runs different experiments."""
+    source: str = ""
+    """Where a baseline that was not measured comes from."""
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    def of(self, verdict: str) -> tuple[ComparedRow, ...]:
+        """The rows with a verdict."""
+        return tuple(row for row in self.rows if row.verdict == verdict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows have each verdict."""
+        found = Counter(row.verdict for row in self.rows)
+        return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all was decided."""
+        return not (self.of(CHANGED) or self.of(UNCHANGED))
+
+    @property
+    def changed(self) -> dict[str, list[str]]:
+        """Mechanism -> tasks on which it has changed."""
+        return grouped(self.of(CHANGED))
+
+    def as_json(self) -> str:
+        """The text of comparison.json."""
+        return json.dumps(asdict(self) | {"summary": self.counts}, indent=1, allow_nan=False) + "\n"
+
+
+def read_comparison(text: str) -> Comparison:
+    """The comparison that `as_json` gave.
+
+    Raises:
+        ValueError: The text is none of this schema.
+    """
+    values = json.loads(text)
+    if values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"comparison.json of schema {SCHEMA_VERSION} expected")
+    known = {name.name for name in fields(Comparison)}
+    given: dict[str, Any] = {k: v for k, v in values.items() if k in known}
+    given["rows"] = tuple(ComparedRow(**row) for row in given["rows"])
+    given["tasks"] = tuple(TaskPairs(**row) for row in given["tasks"])
+    given |= {name: tuple(given[name]) for name in ("notes", "refused")}
+    return Comparison(**given)
+
+
+def grouped(rows: Iterable[ComparedRow]) -> dict[str, list[str]]:
+    """Mechanism -> tasks, in the order of the rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.task not in found.setdefault(row.id, []):
+            found[row.id].append(row.task)
+    return found

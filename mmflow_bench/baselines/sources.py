@@ -1,0 +1,128 @@
+"""What `--baseline` names: a run, a blessed baseline, the paper, or a checkpoint to be measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mmflow_bench.baselines.files import read_entries
+from mmflow_bench.baselines.values import RESULTS, Key
+from mmflow_bench.errors import BaselineError
+
+VALUES = "values"
+"""Folder of a blessed baseline that holds the values of samples."""
+PAPER, HUB = "paper/", "hub:"
+PAPER_FOLDER = Path(__file__).parent / "paper"
+_CHECKPOINT_FILES = ("config.json", "adapter_config.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the baseline of a comparison comes from."""
+
+    kind: Literal["run", "verdicts", "checkpoint"]
+    name: str
+    """As the user has written it."""
+    folder: Path | None = None
+    """Of a run: results.json and tables of samples."""
+    is_blessed: bool = False
+    """Whether the folder was made by `mmflow bless`, not by a run."""
+    verdicts: dict[Key, str] = field(default_factory=dict)
+    """(mechanism, task) -> verdict, where there are no values of samples."""
+    origin: str = ""
+    """What a reader must know of where the verdicts come from."""
+
+
+def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool) -> Source:
+    """What a user means by `--baseline=TEXT`.
+
+    A path comes first, then the name of a folder of baselines; everything else is taken for a
+    checkpoint, which the registry or the hub may know.
+
+    Args:
+        text: `hub:OWNER/NAME`, `paper/MODEL`, a path, the name of a baseline, or a checkpoint.
+        roots: Folders of baselines.
+        start: What relative paths are relative to.
+        offline: Whether the hub must not be asked.
+
+    Raises:
+        BaselineError: It is there and holds no baseline, or cannot be fetched.
+    """
+    if text.startswith(HUB):
+        return _in_folder(_from_hub(text.removeprefix(HUB), offline=offline), text)
+    if text.startswith(PAPER):
+        return paper_source(text)
+    path = start / Path(text).expanduser()
+    if path.is_dir() and not any((path / name).is_file() for name in _CHECKPOINT_FILES):
+        return _in_folder(path, text)
+    named = [root / text for root in roots if "/" not in text and (root / text).is_dir()]
+    if named and not path.is_dir():
+        return _in_folder(named[0], text)
+    return Source(kind="checkpoint", name=text)
+
+
+def paper_source(text: str) -> Source:
+    """The paper's own words on one of its checkpoints, as verdicts.
+
+    Raises:
+        BaselineError: The paper is not about it.
+    """
+    path = PAPER_FOLDER / f"{text.removeprefix(PAPER)}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(f"{PAPER}{file.stem}" for file in PAPER_FOLDER.glob("*.json")))
+        raise BaselineError(f"a checkpoint of the paper ({known}), got {text!r}")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    verdicts = {(row["id"], row["task"]): row["verdict"] for row in content["claims"]}
+    return Source(kind="verdicts", name=text, verdicts=verdicts, origin=content["origin"])
+
+
+def _in_folder(folder: Path, text: str) -> Source:
+    for place, is_blessed in ((folder, False), (folder / VALUES, True)):
+        if (place / RESULTS).is_file():
+            return Source(kind="run", name=text, folder=place, is_blessed=is_blessed)
+    verdicts = _stored_verdicts(folder)
+    if not verdicts:
+        raise BaselineError(
+            f"a run folder, or a baseline made by `mmflow bless`, got neither ({folder}); `mmflow "
+            "ls baselines` and `mmflow ls runs` list what there is"
+        )
+    return Source(kind="verdicts", name=text, verdicts=verdicts, origin=str(folder))
+
+
+def _stored_verdicts(folder: Path) -> dict[Key, str]:
+    """Verdicts of a baseline that has golden verdicts only, by mechanism and task."""
+    found: dict[Key, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        for entry in read_entries(path).values():
+            if isinstance(entry, dict) and entry.get("mechanism"):
+                found[entry["mechanism"], entry.get("task", "all")] = str(entry["verdict"])
+    return found
+
+
+def _from_hub(name: str, *, offline: bool) -> Path:
+    if offline:
+        raise BaselineError(
+            f"a baseline that is on disk, got hub:{name} with --offline; give the folder that it "
+            "was downloaded to"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    repository, _, revision = name.partition("@")
+    try:
+        folder = snapshot_download(
+            repository,
+            repo_type="dataset",
+            revision=revision or None,
+            allow_patterns=["*.json", "*.parquet"],
+        )
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        raise BaselineError(
+            f"a data set on the hub, got {first} (hub:{name}); check its name, its access and the "
+            "network"
+        ) from error
+    return Path(folder)

@@ -1,0 +1,71 @@
+"""A comparison of verdicts alone, where a baseline has no values of samples.
+
+That a mechanism held and now is shown not to hold is a change; that both hold says only that
+neither run shows otherwise. No interval, no tolerance and no correction: those need samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmflow_bench.baselines.comparison import (
+    CHANGED,
+    NOT_COMPARABLE,
+    UNCHANGED,
+    UNDECIDED,
+    ComparedRow,
+    Comparison,
+)
+from mmflow_bench.baselines.values import Key, RunValues
+
+_SHOWN = frozenset({"holds", "fails"})
+_ABSENT = frozenset({"", "not-applicable"})
+
+
+def compare_verdicts(
+    base: str, expected: Mapping[Key, str], run: RunValues, *, alpha: float, source: str
+) -> Comparison:
+    """What a run says of every mechanism that a baseline has a verdict on.
+
+    Args:
+        base: Name of the baseline.
+        expected: (mechanism, task) -> verdict; the task `all` stands for every task of the run.
+        run: The run.
+        alpha: Error rate of the run's verdicts, for the record.
+        source: Where the baseline's verdicts come from.
+    """
+    verdicts = run.verdicts
+    rows = [
+        _row(name, task, was, verdicts.get((name, task), ""))
+        for (name, asked), was in expected.items()
+        for task in _tasks(verdicts, name, asked)
+    ]
+    return Comparison(
+        base=base,
+        name=run.name,
+        kind="verdicts",
+        alpha=alpha,
+        tolerance={},
+        rows=tuple(row for row in rows if row.now not in _ABSENT and row.was not in _ABSENT),
+        notes=("verdicts only: the baseline has no values of samples to pair with",),
+        source=source,
+    )
+
+
+def _tasks(verdicts: Mapping[Key, str], name: str, asked: str) -> list[str]:
+    if asked != "all" or (name, "all") in verdicts:
+        return [asked]
+    return [task for known, task in verdicts if known == name]
+
+
+def _row(name: str, task: str, was: str, now: str) -> ComparedRow:
+    verdict, reason = UNDECIDED, f"{was} before, {now} now"
+    if now == "precondition-failed":
+        verdict = NOT_COMPARABLE
+    elif was in _SHOWN and now in _SHOWN:
+        verdict, reason = (UNCHANGED, "") if was == now else (CHANGED, reason)
+    elif was == now:
+        reason = f"{now} in both"
+    return ComparedRow(
+        id=name, task=task, verdict=verdict, reading="verdict", was=was, now=now, reason=reason
+    )

@@ -1,0 +1,121 @@
+"""The end of a gate: one decision from rows and comparisons, printed and exited alike."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mmflow_bench.baselines.gate import GateVerdict, judge
+from mmflow_bench.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmflow_bench.plugin.run import Run
+    from mmflow_bench.reports.rows import MechanismRow
+
+_NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
+_COMPARED = frozenset({"same", "drift"})
+
+
+def conclude(run: Run, session: pytest.Session) -> None:
+    """Decide whether the run passes, and make pytest exit as it is decided.
+
+    A run that has failed already, or could not take place, keeps its own exit code.
+    """
+    run.gate = gate_of(run, has_failed=session.exitstatus == pytest.ExitCode.TESTS_FAILED)
+    if run.gate is not None and not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if run.gate is not None:
+        _keep(run, run.gate)
+
+
+def _keep(run: Run, gate: GateVerdict) -> None:
+    """Keep the decision beside the results, for `mmflow report`."""
+    from mmflow_bench.reports.folder import RESULTS, write_text
+    from mmflow_bench.reports.reprint import GATE
+
+    text = json.dumps({"gate": run.settings.gate, "passed": gate.passed, "why": gate.why}, indent=1)
+    for folder in (run.folder(slug) for slug in run.settings.slugs):
+        if (folder / RESULTS).is_file():
+            try:
+                write_text(folder / GATE, f"{text}\n")
+            except StoreError as error:
+                run.notice(f"the gate's decision was not kept: {error}")
+
+
+def gate_of(run: Run, *, has_failed: bool) -> GateVerdict | None:
+    """Whether a run passes; None where nothing was asked of it.
+
+    Args:
+        run: After its rows and comparisons are known.
+        has_failed: Whether a test has failed by itself.
+    """
+    settings = run.settings
+    is_updating = settings.update_baselines
+    if settings.gate == "none" or is_updating or not (run.rows or run.crashes):
+        return None
+    why = []
+    if settings.gate in {"strict", "regression"}:
+        why += _against_baselines(run)
+    if settings.gate in {"strict", "mechanisms"}:
+        why += _by_themselves(run)
+    if has_failed and not why:
+        why = [f"{sum(row.outcome in {'failed', 'xpassed'} for row in run.rows)} mechanisms failed"]
+        if run.crashes:
+            why.append(f"{len(run.crashes)} tests ended without a verdict")
+    # Without a gate in so many words, pytest's own summary has said everything already.
+    is_said = settings.is_gate_explicit or settings.baseline is not None
+    is_new = bool(why) and not has_failed
+    return GateVerdict(not why, tuple(why)) if is_said or is_new else None
+
+
+def _against_baselines(run: Run) -> list[str]:
+    """Why the comparisons do not let the run pass."""
+    settings = run.settings
+    may_be_new = settings.is_missing_explicit and settings.baseline_missing != "fail"
+    if not run.comparisons:
+        drifted = sum(row.baseline == "drift" for row in run.rows)
+        if drifted:
+            return [f"{drifted} mechanisms differ from the stored baseline"]
+        if any(row.baseline in _COMPARED for row in run.rows) or settings.gate == "strict":
+            return []
+        if may_be_new and settings.baseline_missing == "new":
+            return []
+        if may_be_new and settings.inconclusive == "report":
+            return []
+        return ["nothing to compare with: no --baseline, and no stored one of these samples"]
+    is_strict = settings.gate == "strict"
+    why = []
+    for slug, comparison in run.comparisons.items():
+        verdict = judge(
+            comparison,
+            fail_undecided=is_strict or settings.inconclusive == "fail",
+            fail_not_comparable=is_strict,
+        )
+        prefix = f"{slug}: " if len(run.comparisons) > 1 else ""
+        why += [f"{prefix}{reason}" for reason in verdict.why]
+    return why
+
+
+def _by_themselves(run: Run) -> list[str]:
+    """Why the mechanisms do not let the run pass, beyond tests that fail."""
+    if run.settings.gate == "strict":
+        refused = [row for row in run.rows if row.verdict in _NOTHING]
+        if refused:
+            return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
+    # Controls hold on a checkpoint that answers nothing: they are about the instrument.
+    rows = [row for row in run.rows if row.tier != "control"] or run.rows
+    decided = [row for row in rows if row.verdict not in _NOTHING | {"not-applicable"}]
+    refused = [row for row in rows if row.verdict in _NOTHING]
+    if not decided and refused:
+        return [f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)}"]
+    if run.rows and not decided and run.settings.is_gate_explicit:
+        return ["nothing was decided: no mechanism applies to these samples"]
+    return []
+
+
+def _reasons(rows: Sequence[MechanismRow]) -> str:
+    return ", ".join(dict.fromkeys(row.verdict for row in rows))

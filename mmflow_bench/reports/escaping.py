@@ -1,0 +1,69 @@
+"""Text that somebody else has written, made harmless for the place where it is shown.
+
+Names of checkpoints, tasks and files come from users, and in a pull request from anybody.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+MOST = 200
+"""Characters of a user's text that any report shows."""
+_ENTITIES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~$"}
+_SILENT = {ord("@"): "@\u200b", ord("#"): "#\u200b"}
+"""An invisible space keeps GitHub from calling people and linking issues."""
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO", "RLI", "AN"})
+_BLANK = frozenset({"Cc", "Zl", "Zp"})
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ISOLATE, _POP = "\u2068", "\u2069"
+
+
+def plain(text: object, most: int = MOST) -> str:
+    """One line without control characters and direction marks, cut to `most` characters.
+
+    >>> plain("a  b"), plain("x" * 300, 5)
+    ('a b', 'xxxx…')
+    """
+    signs = str(text)[: 4 * most]
+    kept = "".join(" " if unicodedata.category(c) in _BLANK else c for c in signs if _is_shown(c))
+    line = " ".join(kept.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def markdown(text: object, most: int = MOST) -> str:
+    """A user's text in a cell or a line of Markdown: neither markup nor a mention, link or tag.
+
+    >>> markdown("<b>|`x`")
+    '&lt;b&gt;&#124;&#96;x&#96;'
+    """
+    line = plain(text, most)
+    escaped = html.escape(line, quote=False).translate(_SILENT).translate(_ENTITIES)
+    if any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in line):
+        # What is written from right to left must not turn its neighbours around.
+        return f"{_ISOLATE}{escaped}{_POP}"
+    return escaped
+
+
+def command_value(text: object, most: int = 1000) -> str:
+    """The message of a GitHub workflow command.
+
+    >>> command_value("100%")
+    '100%25'
+    """
+    return plain(text, most).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def command_property(text: object, most: int = MOST) -> str:
+    """A property of a GitHub workflow command, such as its title."""
+    return command_value(text, most).replace(":", "%3A").replace(",", "%2C")
+
+
+def xml_text(text: object, most: int = MOST) -> str:
+    """Text without what XML 1.0 forbids; escaping is up to the writer."""
+    return "".join(sign for sign in plain(text, most) if not "\ud800" <= sign <= "\udfff")
+
+
+def _is_shown(sign: str) -> bool:
+    """Whether a character is no direction mark, surrogate or noncharacter."""
+    return unicodedata.category(sign) not in {"Cs", "Cn"} and sign not in _DIRECTIONS

@@ -1,0 +1,238 @@
+"""Runs as one table: checkpoints against mechanisms."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import PurePath
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.html.figures import task_order
+from mmflow_bench.reports.reading import RunRecord
+from mmflow_bench.reports.rows import VERDICTS, MechanismRow
+
+WORST_FIRST = (
+    "fails",
+    "instrument-dependent",
+    "inconclusive",
+    "precondition-failed",
+    "holds",
+    "not-applicable",
+)
+"""What a cell over several tasks shows."""
+DECIDED = ("holds", "fails")
+_SLUG_LENGTH = 60
+
+
+def public(place: str) -> str:
+    """A name or place without the folders of the machine that a run was made on.
+
+    >>> public("/home/me/runs/my-finetune"), public("org/name")
+    ('my-finetune', 'org/name')
+    """
+    path = PurePath(place)
+    return path.name if path.is_absolute() else place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One mechanism on one checkpoint, over its tasks."""
+
+    rows: tuple[MechanismRow, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The worst over the tasks."""
+        return min((row.verdict for row in self.rows), key=WORST_FIRST.index)
+
+    @property
+    def holding(self) -> int:
+        """Tasks that it holds on."""
+        return sum(row.verdict == "holds" for row in self.rows)
+
+    @property
+    def applicable(self) -> int:
+        """Tasks that it can be asked about."""
+        return sum(row.verdict != "not-applicable" for row in self.rows)
+
+    @property
+    def effect(self) -> float | None:
+        """The median estimate over the tasks; None without any."""
+        known = [row.estimate for row in self.rows if row.estimate is not None]
+        return statistics.median(known) if known else None
+
+    @property
+    def unit(self) -> str:
+        """Of the effect."""
+        return next((row.unit for row in self.rows if row.estimate is not None), "")
+
+    @property
+    def told(self) -> str:
+        """The verdicts by task, for a reader who points at the cell."""
+        return ", ".join(f"{row.task}: {row.verdict}" for row in self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One checkpoint of the board."""
+
+    slug: str
+    """Names its files."""
+    record: RunRecord
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, for the public."""
+        return public(self.record.name)
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        """Mechanism -> cell."""
+        rows: dict[str, list[MechanismRow]] = {}
+        for row in self.record.rows:
+            rows.setdefault(row.id, []).append(row)
+        return {name: Cell(rows=tuple(members)) for name, members in rows.items()}
+
+    @cached_property
+    def single(self) -> dict[tuple[str, str], MechanismRow]:
+        """(mechanism, task) -> row."""
+        return {(row.id, row.task): row for row in self.record.rows}
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Verdict -> number of rows, every verdict."""
+        return {v: sum(row.verdict == v for row in self.record.rows) for v in VERDICTS}
+
+    @property
+    def share(self) -> float | None:
+        """Share of the decided rows that hold; None where nothing is decided."""
+        decided = sum(self.counts[verdict] for verdict in DECIDED)
+        return self.counts["holds"] / decided if decided else None
+
+    @property
+    def selected(self) -> int:
+        """Samples of the run."""
+        return sum(task.selected for task in self.record.results.data.tasks.values())
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the scored samples that were answered correctly; None without any."""
+        tasks = self.record.results.data.tasks.values()
+        scored = sum(task.selected - sum(task.unscored.values()) for task in tasks)
+        return sum(task.correct for task in tasks) / scored if scored else None
+
+    @property
+    def conditions(self) -> str:
+        """What must be equal for two checkpoints to be compared number by number."""
+        results = self.record.results
+        settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
+        said = [f"{name} {value}" for name, value in settings.items() if value is not None]
+        data = f"{public(results.data.name)} {results.data.fingerprint[:12]}"
+        # A checkpoint's own samples are named after it; their fingerprint says what they are.
+        if results.data.name == f"samples of {self.record.name}":
+            data = f"own samples {results.data.fingerprint[:60]}"
+        return ", ".join([data.strip(), *said])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """All checkpoints, and the mechanisms that any of them was asked about."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def mechanisms(self) -> tuple[MechanismRow, ...]:
+        """One row that describes each mechanism, in the order of the reports."""
+        known: dict[str, MechanismRow] = {}
+        for entry in self.entries:
+            for row in entry.record.rows:
+                known.setdefault(row.id, row)
+        place = {name: i for i, name in enumerate(known)}
+        return tuple(sorted(known.values(), key=lambda row: (row.section, place[row.id])))
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(mechanism, task) in the order of the reports."""
+        tasks: dict[str, set[str]] = {}
+        for entry in self.entries:
+            for row in entry.record.rows:
+                tasks.setdefault(row.id, set()).add(row.task)
+        return tuple(
+            (row.id, task)
+            for row in self.mechanisms
+            for task in sorted(tasks[row.id], key=task_order)
+        )
+
+    def differs(self, mechanism: str) -> bool:
+        """Whether the checkpoints do not all have the same verdicts on a mechanism."""
+        told = {entry.cells[mechanism].told for entry in self.entries if mechanism in entry.cells}
+        return len(told) > 1
+
+    @property
+    def are_comparable(self) -> bool:
+        """Whether all were measured on the same samples in the same way."""
+        return len({entry.conditions for entry in self.entries}) < 2
+
+
+def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
+    """A board in the order of the checkpoints' names, whatever the order of the runs.
+
+    Args:
+        records: One run for each checkpoint.
+        latest: Of several runs of a checkpoint take the newest, instead of refusing.
+
+    Raises:
+        StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
+    """
+    ordered = sorted(records, key=lambda one: (one.name, one.results.created, one.results.run_id))
+    if not ordered:
+        raise StoreError("at least one run folder, got none; give those of .mmflow/runs")
+    _refuse_same_run(ordered)
+    kept = list({record.name: record for record in ordered}.values()) if latest else ordered
+    for one, other in pairwise(kept):
+        if one.name == other.name:
+            raise StoreError(
+                f"one run for each checkpoint, got two of {one.name} ({one.folder} and "
+                f"{other.folder}); leave one out, or take the newest with --latest"
+            )
+    return Board(entries=tuple(_entries(kept)))
+
+
+def _refuse_same_run(records: Sequence[RunRecord]) -> None:
+    seen: dict[tuple[str, str], RunRecord] = {}
+    for record in records:
+        key = (record.results.run_id, record.name)
+        if key in seen:
+            raise StoreError(
+                f"every run once, got run {key[0]} of {record.name} twice ({seen[key].folder} and "
+                f"{record.folder}); leave one out"
+            )
+        seen[key] = record
+
+
+def _entries(records: Sequence[RunRecord]) -> Iterator[Entry]:
+    taken: set[str] = set()
+    for record in records:
+        slug = _slug(public(record.name))
+        # Some file systems take two names for one that differ by case only.
+        if slug.lower() in taken:
+            slug = f"{slug}-{_digest(record.name)}"
+        taken.add(slug.lower())
+        yield Entry(slug=slug, record=record)
+
+
+def _slug(name: str) -> str:
+    """A name that is safe in a path and in an address, whatever the checkpoint is called."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
+    if not plain or len(plain) > _SLUG_LENGTH:
+        return f"{plain[:_SLUG_LENGTH] or 'checkpoint'}-{_digest(name)}"
+    return plain
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]

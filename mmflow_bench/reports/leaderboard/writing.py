@@ -1,0 +1,192 @@
+"""The site: an index, a page for each checkpoint, a page for two side by side, and the data."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.html.page import asset, glance, rendered
+from mmflow_bench.reports.html.paper_figures import figures_of
+from mmflow_bench.reports.leaderboard.board import Board, Entry, board_of, public
+from mmflow_bench.reports.leaderboard.exports import (
+    HUB_BENCHMARK,
+    eval_results_yaml,
+    every_eval_ever,
+)
+from mmflow_bench.reports.reading import read_run
+
+SCHEMA_VERSION = 1
+INDEX_JSON = "index.json"
+_ROW_FIELDS = (
+    *("id", "task", "section", "verdict", "expected", "outcome"),
+    *("estimate", "low", "high", "unit", "threshold", "n", "tier", "qualifier", "reason"),
+)
+
+
+def write_leaderboard(
+    runs: Sequence[Path],
+    output: Path,
+    *,
+    latest: bool = False,
+    benchmark: str = HUB_BENCHMARK,
+) -> Path:
+    """Write the leaderboard of some runs; the same runs give the same bytes, in any order.
+
+    Args:
+        runs: Run folders.
+        output: Folder of the site: empty, new, or that of an earlier leaderboard.
+        latest: Of several runs of a checkpoint take the newest, instead of refusing.
+        benchmark: `OWNER/NAME` that the files for the Hugging Face hub name.
+
+    Returns:
+        The index page.
+
+    Raises:
+        StoreError: A run folder is broken or given twice, or the site cannot be written.
+    """
+    board = board_of([read_run(path) for path in runs], latest=latest)
+    files = site(board, benchmark=benchmark)
+    _clear(output)
+    try:
+        for name, content in files.items():
+            _write(output / name, content)
+    except OSError as error:
+        raise StoreError(
+            f"a folder that can be written, got {error.strerror or error} ({output}); choose "
+            "another --output"
+        ) from error
+    return output / "index.html"
+
+
+def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
+    """Every file of the site: relative path -> content."""
+    files = {
+        "index.html": _page("leaderboard.html.j2", board, root=""),
+        "compare.html": _page("compare.html.j2", board, root="", scripts=("compare.js",)),
+    }
+    for entry in board.entries:
+        files[_page_of(entry)] = _checkpoint_page(board, entry)
+        exports = _exports_of(entry)
+        files[exports["every_eval_ever"]] = _json(every_eval_ever(entry))
+        files[exports["eval_results"]] = eval_results_yaml(entry, benchmark=benchmark)
+    return files | {INDEX_JSON: _json(index(board, [*files, INDEX_JSON]))}
+
+
+def index(board: Board, files: Sequence[str]) -> dict[str, Any]:
+    """The board for programs.
+
+    Args:
+        board: The board.
+        files: Everything that belongs to the site.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "mmflow-leaderboard",
+        "files": sorted(files),
+        "mechanisms": [
+            {
+                "id": row.id,
+                "section": row.section,
+                "statement": row.statement,
+                "citation": row.citation,
+                "tier": row.tier,
+            }
+            for row in board.mechanisms
+        ],
+        "checkpoints": [_described(entry) for entry in board.entries],
+    }
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    results = entry.record.results
+    return {
+        "slug": entry.slug,
+        **results.checkpoint.model_dump(),
+        "name": entry.name,
+        "source": public(results.checkpoint.source),
+        "run_id": results.run_id,
+        "created": results.created,
+        "conditions": entry.conditions,
+        "data": {"name": public(results.data.name), "fingerprint": results.data.fingerprint},
+        "samples": entry.selected,
+        "accuracy": entry.accuracy,
+        "holds_of_decided": entry.share,
+        "summary": entry.counts,
+        "page": _page_of(entry),
+        "exports": _exports_of(entry),
+        "mechanisms": [
+            {name: getattr(row, name) for name in _ROW_FIELDS} for row in entry.record.rows
+        ],
+    }
+
+
+def _page_of(entry: Entry) -> str:
+    return f"checkpoints/{entry.slug}.html"
+
+
+def _exports_of(entry: Entry) -> dict[str, str]:
+    return {
+        "every_eval_ever": f"every_eval_ever/{entry.slug}.json",
+        "eval_results": f"huggingface/{entry.slug}/.eval_results/mmflow-bench.yaml",
+    }
+
+
+def _page(template: str, board: Board, *, root: str, scripts: Sequence[str] = ()) -> str:
+    sources = [asset("tables.js"), *map(asset, scripts)]
+    return rendered(template, scripts=sources, board=board, root=root, page_of=_page_of)
+
+
+def _checkpoint_page(board: Board, entry: Entry) -> str:
+    return rendered(
+        "checkpoint.html.j2",
+        scripts=[asset("tables.js")],
+        board=board,
+        entry=entry,
+        root="../",
+        exports=_exports_of(entry),
+        sections=glance(entry.record.rows),
+        figures=figures_of(entry.record),
+    )
+
+
+def _json(value: Any) -> str:
+    # Lone surrogates stay escapes, so that any name can be written.
+    return json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _clear(output: Path) -> None:
+    """Remove the pages of an earlier leaderboard, and nothing else.
+
+    Raises:
+        StoreError: The folder holds something else.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    for name in _earlier_files(output):
+        path = output / name
+        if path.is_file() and path.resolve().is_relative_to(output.resolve()):
+            path.unlink()
+
+
+def _earlier_files(output: Path) -> list[str]:
+    try:
+        known = json.loads((output / INDEX_JSON).read_text(encoding="utf-8"))
+        if known["kind"] != "mmflow-leaderboard":
+            raise KeyError("kind")
+        return [str(name) for name in known["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"a new or empty folder, or that of an earlier leaderboard, got one that holds other "
+            f"things ({output}); choose another --output"
+        ) from error
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(content, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)

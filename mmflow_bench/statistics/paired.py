@@ -1,0 +1,76 @@
+"""Two measurements of the same samples: did it move by more than a margin, or by less?
+
+Neither question is the other's negation: a wide interval answers neither. "Less" is equivalence by
+two one-sided tests, "more" is a test against the margin and not against zero, so that many samples
+do not turn a difference that nobody minds into a change (docs/decisions/015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from mmflow_bench.statistics.intervals import Correction, confidence_below
+
+SATURATED = 1e-6
+"""Probabilities closer than this to 0 or 1 have the log-odds of this: float32 tells no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginTest:
+    """A paired difference against +-margin."""
+
+    p_inside: float
+    """Of the hypothesis that the difference is as large as the margin: small when it is less."""
+    p_beyond: float
+    """Of the hypothesis that it is within the margin: small when it is more."""
+
+
+def margin_test(
+    replicates: Float[ndarray, "draw"],
+    correction: Correction,
+    *,
+    margin: float,
+    floor: float,
+) -> MarginTest:
+    """Both questions, from the bootstrap replicates of a difference.
+
+    `p_inside` is the larger of two one-sided p-values (equivalence); `p_beyond` is the smaller of
+    two, doubled, since either side would count as a change.
+
+    Args:
+        replicates: Of the difference; at least one.
+        correction: As for its interval.
+        margin: Largest difference that counts as none; in the difference's unit.
+        floor: The replicates are known no more exactly than this.
+    """
+    above_low = 1 - confidence_below(-margin, replicates, correction, floor=floor)
+    below_high = confidence_below(margin, replicates, correction, floor=floor)
+    return MarginTest(
+        p_inside=max(1 - above_low, 1 - below_high),
+        p_beyond=min(1.0, 2 * min(above_low, below_high)),
+    )
+
+
+def log_odds_change(
+    base_probability: Float[ndarray, "sample"], relative_change: Float[ndarray, "sample layer"]
+) -> Float[ndarray, "sample layer"]:
+    """Change of the log-odds of a probability that changes by a fraction of itself.
+
+    A checkpoint that is only surer of its answers drops by a smaller fraction when the same edge is
+    cut, because its probability is saturated; its log-odds drop by as much as before.
+
+    >>> change = log_odds_change(np.array([0.5]), np.array([[-0.5]]))
+    >>> round(float(change[0, 0]), 4) == round(float(np.log(1 / 3)), 4)
+    True
+    """
+    knocked_out = base_probability[:, None] * (1 + relative_change)
+    return np.asarray(_log_odds(knocked_out) - _log_odds(base_probability)[:, None])
+
+
+def _log_odds(probability: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+    inner = np.clip(probability, SATURATED, 1 - SATURATED)
+    return np.asarray(np.log(inner) - np.log1p(-inner))

@@ -1,0 +1,60 @@
+"""Run folders read back: the whole of them, or a complaint that says what to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from run_folders import ROWS, write_made_up_run
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.reading import read_run
+
+
+def test_reads_what_was_written(tmp_path):
+    record = read_run(write_made_up_run(tmp_path))
+    assert record.rows == ROWS
+    assert record.name == "made/up"
+    assert len(record.samples) == 4 * 3 * 2
+    assert len(record.lens) == 4 * 2 * 2
+    assert record.questions[0]["patches"]["related"] == [1, 5]
+    assert read_run(tmp_path / "results.json").rows == record.rows
+
+
+def test_an_estimate_that_is_no_number_is_none(tmp_path):
+    from dataclasses import replace
+
+    rows = [replace(ROWS[0], estimate=float("nan"))]
+    assert read_run(write_made_up_run(tmp_path, rows=rows)).rows[0].estimate is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("results.json", None, "a run folder with results.json, got none"),
+        ("results.json", b"{", "the file is damaged"),
+        ("results.json", b"\xff\xfe", "the file is damaged"),
+        ("results.json", b"[]", "results of schema 1, got None"),
+        ("results.json", b'{"schema_version": 99}', "results of schema 1, got 99"),
+        ("results.json", b'{"schema_version": 1}', "follow the schema, got run_id: Field required"),
+        ("mechanisms.parquet", b"PAR1", "a readable mechanisms.parquet"),
+    ],
+)
+def test_a_broken_folder_is_named(tmp_path, name, content, says):
+    write_made_up_run(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(StoreError) as raised:
+        read_run(tmp_path)
+    assert says in str(raised.value)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_files_of_two_runs_are_not_one_run(tmp_path):
+    write_made_up_run(tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    results["mechanisms"].pop()
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(StoreError, match="different runs"):
+        read_run(tmp_path)
