@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,6 +90,10 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     ),
 }
 """Columns of each kind of shard; `sample` is the content hash of a sample."""
+
+
+_ATTEMPTS = 100
+"""Times that a shard is read anew while others merge into it."""
 
 
 def identity_digest(identity: Mapping[str, object]) -> str:
@@ -204,15 +208,20 @@ class Store:
         return FileLock(self.folder / f"{name}.lock")
 
     def _tables(self, shard: str, columns: list[str] | None = None) -> list[pa.Table]:
-        try:
-            return [pq.read_table(path, columns=columns) for path in self._files(shard)]
-        except FileNotFoundError:
-            # Another process has just merged its journal: the rows are in the shard by now.
-            return [pq.read_table(path, columns=columns) for path in self._files(shard)]
+        for _ in range(_ATTEMPTS):
+            # Another process may merge its journal at any time: its rows are in the shard then.
+            with suppress(FileNotFoundError):
+                return [pq.read_table(path, columns=columns) for path in self._files(shard)]
+        raise StoreError(
+            f"a store that is left alone for a moment, got files that vanished {_ATTEMPTS} times "
+            f"while they were read ({self.folder}, {shard}); give every job a store of its own "
+            "with --mmflow-cache"
+        )
 
     def _files(self, shard: str) -> list[Path]:
-        merged = self.folder / f"{shard}.parquet"
+        # The journal first: what is merged between the two looks is in the shard.
         journal = sorted((self.folder / "journal").glob(f"{shard}@*.parquet"))
+        merged = self.folder / f"{shard}.parquet"
         return [merged, *journal] if merged.exists() else journal
 
 

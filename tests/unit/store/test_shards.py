@@ -132,3 +132,24 @@ def test_a_killed_writer_leaves_only_whole_samples(tmp_path: Path) -> None:
     done = sorted({row["sample"] for row in table})
     assert len(done) >= 20
     assert table == [row for sample in done for row in rows(sample)]
+
+
+def test_rows_are_found_while_another_process_merges_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, merging = (Store(tmp_path, {"checkpoint": "a"}) for _ in range(2))
+    store.append({SHARD: rows("0")}, sample="0")
+    plain, looks = store._files, []
+
+    def files(shard: str) -> list[Path]:
+        found = plain(shard)
+        looks.append(found)
+        if len(looks) <= 3:
+            # What was just listed is gone before it is read, and more has come.
+            merging.compact()
+            merging.append({SHARD: rows(str(len(looks)))}, sample=str(len(looks)))
+        return found
+
+    monkeypatch.setattr(store, "_files", files)
+    assert set(store.read(SHARD)["sample"].to_pylist()) == {"0", "1", "2", "3"}
+    assert len(looks) == 4
