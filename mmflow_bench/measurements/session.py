@@ -21,18 +21,15 @@ from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.conversations import prompt_identity
-from mmflow_bench.inputs.image_sources import image_source
-from mmflow_bench.inputs.question_sets import GQA, SHIPPED
-from mmflow_bench.inputs.questions import QuestionFile, read_questions
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
+from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import described
 from mmflow_bench.measurements.plan import Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import Limit, SampleSet
-from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.store.shards import Store
 
@@ -40,7 +37,6 @@ Progress = Callable[[str, int, int], None]
 """Called with what is measured, how many samples are done, and of how many."""
 
 STORE_SCHEMA = 1
-DEFAULT_QUESTIONS = "mmflow_bench.scenes.questions:scene_samples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,41 +324,3 @@ class Measurements:
         """Logit-lens probabilities of one probe over the kept samples of a task."""
         self.ensure(task, lens=True)
         return self.stored.lens(task, probe=probe, variant=variant, layers=self.decoder_layers)
-
-
-def asked_questions(
-    spec: CheckpointSpec,
-    *,
-    questions: Path | None = None,
-    images: Path | str | None = None,
-    cache: Path | None = None,
-) -> QuestionFile:
-    """The samples that a checkpoint is asked.
-
-    Args:
-        spec: Which checkpoint.
-        questions: A question file, or several (`read_questions`). When None: with `images` the
-            paper's question sets, else those of the checkpoint, else the rendered scenes that ship
-            with the project.
-        images: Where the images are (`image_source`).
-        cache: Folder that images from the hub are kept in; the user's own when None.
-
-    Raises:
-        QuestionError: The question file or the images cannot be read at all.
-    """
-    if questions is None and images is None and spec.questions in SHIPPED:
-        questions, images = SHIPPED[spec.questions], spec.images
-    if questions is None and images is not None:
-        questions = SHIPPED[GQA]
-    if questions is None:
-        return _own_samples(spec)
-    cache = cache or default_cache()
-    source = image_source(images, cache=cache, offline=spec.offline) if images else None
-    return read_questions(questions, images=source)
-
-
-def _own_samples(spec: CheckpointSpec) -> QuestionFile:
-    """The checkpoint's own samples, or the rendered scenes that ship with the project."""
-    module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
-    samples = getattr(importlib.import_module(module), function)()
-    return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.answers import merge_answers
 from mmflow_bench.reports.parts import merge_parts
 from mmflow_bench.reports.rows import MechanismRow
 
@@ -34,9 +33,8 @@ def write_run(folder: Path, results: Results, rows: Sequence[MechanismRow]) -> N
 
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _merge_parts(folder)
+        _merge_samples(folder)
         merge_parts(folder)
-        merge_answers(folder)
         table = pa.Table.from_pylist([row.as_dict() for row in rows], schema=_mechanism_schema())
         _write_table(table, folder / MECHANISMS)
         _replace(folder / RESULTS, results.as_json().encode())
@@ -95,7 +93,7 @@ def _sample_rows(sweep: SweepTable) -> Iterator[dict[str, Any]]:
         }
 
 
-def _merge_parts(folder: Path) -> None:
+def _merge_samples(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

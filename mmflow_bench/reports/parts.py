@@ -1,7 +1,8 @@
 """Tables of the run folder beside samples.parquet: lens curves, and what was asked and answered.
 
-Each process writes its own part; `merge_parts` makes one table of them. Both are for readers, who
-want to see a sample and not only its numbers; no verdict is read from them.
+Each process writes its own part; `merge_parts` makes one table of them. Lens and questions are for
+readers, who want to see a sample and not only its numbers. Answers are for the comparison of two
+runs, which pairs samples by content: samples.parquet has those alone that were answered correctly.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 LENS = "lens.parquet"
 QUESTIONS = "questions.parquet"
+ANSWERS = "answers.parquet"
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     LENS: ("task", "probe", "variant", "question_id"),
     QUESTIONS: ("task", "question_id"),
+    ANSWERS: ("task", "question_id"),
 }
 _TEXTS: Mapping[str, tuple[str, ...]] = {
     LENS: ("image_id",),
     QUESTIONS: ("image_id", "question", "answer", "prediction"),
+    ANSWERS: ("image_id", "sample", "prediction"),
 }
 
 
@@ -52,7 +56,7 @@ def write_part(folder: Path, name: str, part: str, rows: Sequence[Mapping[str, A
 
     Args:
         folder: The run folder.
-        name: `LENS` or `QUESTIONS`.
+        name: `LENS`, `QUESTIONS` or `ANSWERS`.
         part: What tells this process from the others of the run.
         rows: With the columns of the table.
 
@@ -97,6 +101,10 @@ def _schema(name: str) -> pa.Schema:
     columns = [(text, pa.string()) for text in (*_KEYS[name], *_TEXTS[name])]
     if name == LENS:
         return pa.schema([*columns, ("probability", pa.list_(pa.float64()))])
+    columns.append(("is_correct", pa.bool_()))
+    if name == ANSWERS:
+        numbers = (("answer_token_id", pa.int64()), ("base_probability", pa.float64()))
+        return pa.schema([*columns, *numbers])
     sizes = [(name, pa.int64()) for name in ("image_width", "image_height")]
     box = pa.list_(pa.float64())
     grid = pa.struct(
@@ -109,7 +117,6 @@ def _schema(name: str) -> pa.Schema:
     return pa.schema(
         [
             *columns,
-            ("is_correct", pa.bool_()),
             *sizes,
             # x, y, width, height in pixels of the image.
             ("boxes", pa.list_(box)),

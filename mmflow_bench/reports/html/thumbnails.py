@@ -70,7 +70,7 @@ def _read(record: RunRecord) -> tuple[Sample, ...]:
     from mmflow_bench.inputs.image_sources import image_source
     from mmflow_bench.inputs.question_sets import GQA, SHIPPED
     from mmflow_bench.inputs.questions import read_questions
-    from mmflow_bench.measurements.session import asked_questions
+    from mmflow_bench.measurements.asking import asked_questions
     from mmflow_bench.measurements.settings import default_cache
 
     settings = record.results.settings

@@ -9,7 +9,7 @@ from mmflow_bench.checkpoints.conversations import CONVERSATIONS
 from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.measurements.session import asked_questions
+from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.mechanism import (
     NEXT_LLAMA3_8B,

@@ -1,0 +1,52 @@
+"""Which samples a checkpoint is asked: the user's, the paper's, its own, or rendered scenes."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.inputs.image_sources import image_source
+from mmflow_bench.inputs.question_sets import GQA, SHIPPED
+from mmflow_bench.inputs.questions import QuestionFile, read_questions
+from mmflow_bench.measurements.settings import default_cache
+
+DEFAULT_QUESTIONS = "mmflow_bench.scenes.questions:scene_samples"
+
+
+def asked_questions(
+    spec: CheckpointSpec,
+    *,
+    questions: Path | None = None,
+    images: Path | str | None = None,
+    cache: Path | None = None,
+) -> QuestionFile:
+    """The samples that a checkpoint is asked.
+
+    Args:
+        spec: Which checkpoint.
+        questions: A question file, or several (`read_questions`). When None: with `images` the
+            paper's question sets, else those of the checkpoint, else the rendered scenes that ship
+            with the project.
+        images: Where the images are (`image_source`).
+        cache: Folder that images from the hub are kept in; the user's own when None.
+
+    Raises:
+        QuestionError: The question file or the images cannot be read at all.
+    """
+    if questions is None and images is None and spec.questions in SHIPPED:
+        questions, images = SHIPPED[spec.questions], spec.images
+    if questions is None and images is not None:
+        questions = SHIPPED[GQA]
+    if questions is None:
+        return _own_samples(spec)
+    cache = cache or default_cache()
+    source = image_source(images, cache=cache, offline=spec.offline) if images else None
+    return read_questions(questions, images=source)
+
+
+def _own_samples(spec: CheckpointSpec) -> QuestionFile:
+    """The checkpoint's own samples, or the rendered scenes that ship with the project."""
+    module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
+    samples = getattr(importlib.import_module(module), function)()
+    return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")
