@@ -13,6 +13,7 @@ _KNOWN = {
     "pixels": "image processor (size, crop, mean or tiles)",
     "input": "input (--input=paper|hub)",
     "conversation": "conversation template",
+    "patches": "rule of related patches (--patches)",
     "window": "window (--window)",
     "decoder_layers": "number of decoder layers",
 }
@@ -27,7 +28,7 @@ class NotComparable(BaselineError):
         what = "; ".join(reasons)
         super().__init__(
             f"two runs of one experiment, got {what} ({base} against {name}); run both with the "
-            "same questions, images, --input and --window"
+            "same questions, images, --input, --patches and --window"
         )
         self.reasons = reasons
 

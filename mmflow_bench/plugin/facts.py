@@ -54,6 +54,7 @@ def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
         "pixels": str(provenance.get("reference_pixels") or ""),
         "input": str(planned.spec.input),
         "conversation": planned.spec.conversation,
+        "patches": str(planned.spec.patches),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }

@@ -18,6 +18,7 @@ EXPERIMENT = {
     "pixels": "q" * 16,
     "input": "hub",
     "conversation": None,
+    "patches": "overlap",
     "window": WINDOW,
     "decoder_layers": LAYERS,
 }

@@ -133,6 +133,7 @@ def test_samples_of_one_image_count_as_one(made):
         ({"experiment": {"prompt": "other"}}, "another prompt"),
         ({"experiment": {"pixels": "other"}}, "another image processor"),
         ({"experiment": {"input": "paper"}}, "another input"),
+        ({"experiment": {"patches": "painted"}}, "another rule of related patches"),
         ({"experiment": {"window": 7}}, "another window"),
         ({"experiment": {"decoder_layers": 32}}, "another number of decoder layers"),
         ({"data": "e" * 64}, "other data"),
