@@ -33,12 +33,12 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
         count = measurements.accuracy(task)
         yield (
             f"{task}: {count.correct} of {count.scored} answered correctly"
-            + (f"; unscored: {_reasons(count.unscored)}" if count.unscored else "")
+            + (f"; unscored: {in_words(count.unscored)}" if count.unscored else "")
         )
         for edge, reasons in measurements.refusals(task).items():
             if edge not in asked and (asked or sum(reasons.values()) >= count.correct):
                 continue
-            yield f"{task}: {edge} unscored: {_reasons(reasons)}"
+            yield f"{task}: {edge} unscored: {in_words(reasons)}"
     lost = Counter(
         (bad.task, bad.reason)
         for bad in measurements.samples.unreadable
@@ -48,5 +48,6 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
     yield from (f"  {message}" for message in measurements.messages(limit=SHOWN_MESSAGES))
 
 
-def _reasons(counts: Mapping[str, int]) -> str:
+def in_words(counts: Mapping[str, int]) -> str:
+    """Reasons with their numbers, in the order of the alphabet."""
     return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmflow_bench.cli.counts import SHOWN_MESSAGES, in_words
 from mmflow_bench.cli.options import model_and_sample_options, open_measurements
 from mmflow_bench.errors import SampleError
 
@@ -25,18 +27,41 @@ def positions(output: Path | None, **options: Any) -> None:
     A sample that cannot be encoded is counted on standard error and has no line.
     """
     measurements = open_measurements(options | {"cache": "off"})
+    unscored = _Unscored()
     for row in measurements.samples.unreadable:
-        click.echo(f"unscored ({row.reason}): {row.message}", err=True)
+        unscored.tell(row.reason, row.message)
     samples = (s for task in measurements.tasks for s in measurements.samples.of(task))
-    lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples))
+    lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples, unscored))
     if output is None:
         for line in lines:
             click.echo(line)
     else:
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    unscored.sum_up()
 
 
-def _rows(checkpoint: Any, samples: Iterator[Sample]) -> Iterator[dict[str, Any]]:
+class _Unscored:
+    """Samples without a line: a few of each reason in full, all of them counted."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._counts: Counter[str] = Counter()
+
+    def tell(self, reason: str, message: str) -> None:
+        """Count one, and say it in full if few of its reason came before."""
+        self._counts[reason] += 1
+        if self._counts[reason] <= SHOWN_MESSAGES:
+            click.echo(f"unscored ({reason}): {message}", err=True)
+
+    def sum_up(self) -> None:
+        """Say how many there were of each reason."""
+        if self._counts:
+            click.echo(f"unscored: {in_words(self._counts)}", err=True)
+
+
+def _rows(
+    checkpoint: Any, samples: Iterator[Sample], unscored: _Unscored
+) -> Iterator[dict[str, Any]]:
     from mmflow_bench.inputs.encoding import encode
     from mmflow_bench.positions.resolve import resolve_roles
 
@@ -44,7 +69,7 @@ def _rows(checkpoint: Any, samples: Iterator[Sample]) -> Iterator[dict[str, Any]
         try:
             encoded = encode(sample, checkpoint)
         except SampleError as error:
-            click.echo(f"unscored ({error.reason}): {error}", err=True)
+            unscored.tell(error.reason, str(error))
             continue
         roles = resolve_roles(encoded, checkpoint).positions
         yield {

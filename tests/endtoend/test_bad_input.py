@@ -169,6 +169,22 @@ def _claiming(png: bytes, *, side: int) -> bytes:
     return png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:]
 
 
+def test_many_samples_without_images_are_told_in_a_few_lines(
+    lines: Lines, tmp_path: Path, mmflow: RunMMFlow
+) -> None:
+    bad = [lines[0] | {"question_id": f"bad-{i}", "image_id": f"lost-{i}"} for i in range(9)]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("".join(json.dumps(line) + "\n" for line in [*bad, *lines]))
+    done = mmflow(
+        *("positions", "--model=planted/mini", f"--questions={questions}", f"--images={tmp_path}")
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 4
+    told = done.stderr.splitlines()
+    assert [line.split(":")[0] for line in told] == [*["unscored (missing-image)"] * 3, "unscored"]
+    assert told[-1] == "unscored: missing-image 9"
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [
