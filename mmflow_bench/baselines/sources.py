@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mmflow_bench.baselines.files import read_entries
-from mmflow_bench.baselines.values import RESULTS, Key
 from mmflow_bench.errors import BaselineError
+
+if TYPE_CHECKING:
+    from mmflow_bench.baselines.values import Key
 
 VALUES = "values"
 """Folder of a blessed baseline that holds the values of samples."""
@@ -79,7 +81,15 @@ def paper_source(text: str) -> Source:
     return Source(kind="verdicts", name=text, verdicts=verdicts, origin=content["origin"])
 
 
+def paper_baselines() -> list[Source]:
+    """The paper's words on each of its checkpoints."""
+    return [paper_source(f"{PAPER}{path.stem}") for path in sorted(PAPER_FOLDER.glob("*.json"))]
+
+
 def _in_folder(folder: Path, text: str) -> Source:
+    # Imported here: it reads tables, and `mmflow ls` imports this module for the names alone.
+    from mmflow_bench.baselines.values import RESULTS
+
     for place, is_blessed in ((folder, False), (folder / VALUES, True)):
         if (place / RESULTS).is_file():
             return Source(kind="run", name=text, folder=place, is_blessed=is_blessed)

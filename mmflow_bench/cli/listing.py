@@ -96,8 +96,9 @@ def run_rows(output: Path) -> list[Row]:
 
 
 def baseline_rows() -> list[Row]:
-    """Stored baselines of the current folder and of the package."""
+    """Stored baselines of the current folder and of the package, and the paper's words."""
     from mmflow_bench.baselines.files import packaged_root, read_entries
+    from mmflow_bench.baselines.sources import VALUES, paper_baselines
 
     rows: dict[str, Row] = {}
     for root in (Path("baselines"), packaged_root()):
@@ -109,9 +110,18 @@ def baseline_rows() -> list[Row]:
                 "model": folder.name,
                 "mechanisms": len(entries),
                 "holds": verdicts.count("holds"),
+                "paired": (folder / VALUES).is_dir(),
                 "folder": str(folder),
             }
             rows.setdefault(folder.name, row)
+    for source in paper_baselines():
+        rows[source.name] = {
+            "model": source.name,
+            "mechanisms": len(source.verdicts),
+            "holds": [*source.verdicts.values()].count("holds"),
+            "paired": False,
+            "folder": source.origin,
+        }
     return [row for row in rows.values() if row["mechanisms"]]
 
 
