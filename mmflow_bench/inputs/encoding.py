@@ -16,6 +16,7 @@ from torch import Tensor
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
+from mmflow_bench.inputs.fitting import refuse_misfit
 from mmflow_bench.inputs.geometry import image_layout
 from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
@@ -70,13 +71,15 @@ def encode(
         ImageError: The image is missing, unreadable or refused by the processor.
         QuestionError: The text holds control tokens, captions are missing where they stand in for
             the image, or a box stands out of the image.
-        CheckpointError: Template, tokenizer or processor do not let positions be found.
+        CheckpointError: Template, tokenizer or processor do not let positions be found, or do not
+            fit the model.
     """
     is_replaced = image is not None
     if image is None and _takes_image(sample, checkpoint):
         image = open_image(sample)
     prepared = hub_input if checkpoint.conversation is None else paper_input
     tokens = prepared(sample, checkpoint, image)
+    refuse_misfit(checkpoint, tokens)
     _refuse_control_tokens(sample, checkpoint, tokens)
     layout = _layout(checkpoint, tokens, image) if image is not None else None
     boxes = () if image is None or is_replaced else _boxes(sample, image)

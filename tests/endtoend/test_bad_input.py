@@ -20,6 +20,7 @@ from PIL import Image
 
 from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.planted.models import save
 from mmflow_bench.scenes.questions import scene_samples
 
 Lines = list[dict[str, Any]]
@@ -216,6 +217,40 @@ def test_questions_and_images_that_are_none_are_one_clear_error(
     }.items():
         (tmp_path / name).write_bytes(content)
     done = CliRunner().invoke(main, ["sweep", "--model=planted/mini", option])
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def _other_size(folder: Path) -> None:
+    path = folder / "processor_config.json"
+    config = json.loads(path.read_text())
+    other = {"size": {"shortest_edge": 70}, "crop_size": {"height": 70, "width": 70}}
+    path.write_text(json.dumps(config | {"image_processor": config["image_processor"] | other}))
+
+
+def _other_vocabulary(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["vocab"]["color"] = 5000
+    path.write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_other_size, "images of 84 x 84, as the vision tower takes them, got 70 x 70"),
+        (_other_vocabulary, "the size of the model's vocabulary, got 5000 ('color'"),
+    ],
+)
+def test_a_processor_that_does_not_fit_the_weights_is_one_clear_error(
+    change: Callable[[Path], None], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save("planted/mini", tmp_path / "mixed")
+    change(tmp_path / "mixed")
+    arguments = [f"--model={tmp_path / 'mixed'}", "--limit=1", "--tasks=ChooseAttr"]
+    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
+    done = CliRunner().invoke(main, ["sweep", *arguments])
     assert done.exit_code == 2, done.output
     assert said in done.output
     assert isinstance(done.exception, SystemExit)

@@ -157,8 +157,11 @@ def test_the_llama_3_sequence_begins_twice(image_checkpoint: Build) -> None:
     checkpoint = as_published(image_checkpoint("bytes"), "llava_llama_3")
     tokenizer = deepcopy(checkpoint.tokenizer)
     tokenizer.add_special_tokens({"bos_token": "<|begin_of_text|>"})
+    model = deepcopy(checkpoint.model)
+    model.resize_token_embeddings(len(tokenizer))
     start = tokenizer.bos_token_id
-    ids = encode(a_sample(), replace(checkpoint, tokenizer=tokenizer)).input_ids.tolist()
+    own = replace(checkpoint, tokenizer=tokenizer, model=model)
+    ids = encode(a_sample(), own).input_ids.tolist()
     assert ids[:2] == [start, start]
     assert ids.count(start) == 2
 
