@@ -81,8 +81,9 @@ def _measure_group(
         passes = clean_passes(checkpoint, [model_inputs(sample) for _, sample in group])
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
-            rows = sample_rows(throttle, job, sample, clean)
-            rows |= patch_rows(sample, key=job.key)
+            # Stored in this order, and done with once the last is stored: the patches go first.
+            rows = patch_rows(sample, key=job.key)
+            rows |= sample_rows(throttle, job, sample, clean)
             yield Measured(key=job.key, rows=rows)
             done += 1
     if not shortages:

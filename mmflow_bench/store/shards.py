@@ -211,7 +211,7 @@ class Store:
         for _ in range(_ATTEMPTS):
             # Another process may merge its journal at any time: its rows are in the shard then.
             with suppress(FileNotFoundError):
-                return [pq.read_table(path, columns=columns) for path in self._files(shard)]
+                return [_read(path, columns) for path in self._files(shard)]
         raise StoreError(
             f"a store that is left alone for a moment, got files that vanished {_ATTEMPTS} times "
             f"while they were read ({self.folder}, {shard}); give every job a store of its own "
@@ -223,6 +223,13 @@ class Store:
         journal = sorted((self.folder / "journal").glob(f"{shard}@*.parquet"))
         merged = self.folder / f"{shard}.parquet"
         return [merged, *journal] if merged.exists() else journal
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    # Opened once: `pq.read_table` of a path opens it again for the rows, and another process may
+    # have put a longer or shorter file in its place by then.
+    with path.open("rb") as file:
+        return pq.ParquetFile(file).read(columns)
 
 
 def _sorted_unique(table: pa.Table) -> pa.Table:

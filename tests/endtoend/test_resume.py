@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.measurements.session import Measurements
 
 SWEEP = [
     *(sys.executable, "-m", "mmflow_bench.cli", "sweep", "--model=planted/mini", "--limit=4"),
@@ -56,6 +57,46 @@ def killed_sweep(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in journal(folder)}
 
 
+class Killed(BaseException):
+    """Ends a run between two files, wherever it is."""
+
+
+def measured_shards(folder: Path) -> dict[str, bytes]:
+    measurements = Measurements.open(
+        resolve_checkpoint("planted/mini"),
+        tasks=["ChooseAttr"],
+        limit="1",
+        cache=folder / "cache",
+        self_test=False,
+    )
+    measurements.ensure("ChooseAttr", edges=["image->question"], widths=[1], lens=True)
+    return shards(folder)
+
+
+def test_a_run_killed_between_any_two_files_of_a_sample_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measured_shards(tmp_path / "whole")
+    assert len(whole) == 4  # The answer, the sweep, the lens and the patches.
+    put = os.replace
+    for kept in range(len(whole)):
+        folder, written = tmp_path / str(kept), []
+
+        def replace(source: Path, target: Path, kept: int = kept, written: list = written) -> None:
+            if target.parent.name == "journal":
+                if len(written) == kept:
+                    raise Killed
+                written.append(target)
+            put(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(Killed):
+                measured_shards(folder)
+        assert measured_shards(folder) == whole
+
+
+@pytest.mark.slow
 def test_a_killed_sweep_resumes_and_gives_the_same_bytes(tmp_path: Path) -> None:
     uninterrupted = sweep(tmp_path / "whole")
     killed = tmp_path / "killed"
@@ -66,6 +107,7 @@ def test_a_killed_sweep_resumes_and_gives_the_same_bytes(tmp_path: Path) -> None
     assert shards(killed) == shards(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_second_sweep_writes_nothing_new(tmp_path: Path) -> None:
     folder = tmp_path / "twice"
     first = sweep(folder)

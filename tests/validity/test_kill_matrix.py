@@ -71,7 +71,10 @@ def verdicts(folder: Path, names: Collection[str], *arguments: str) -> Matrix:
         capture_output=True,
         text=True,
     )
-    found = read_matrix(folder.glob("*/results.json"))
+    results = sorted(folder.glob("*/results.json"))
+    errors = [error for path in results for error in json.loads(path.read_text())["errors"]]
+    assert not errors, errors
+    found = read_matrix(results)
     assert set(found) == set(names), done.stdout[-3000:] + done.stderr[-3000:]
     return found
 

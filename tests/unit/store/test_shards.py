@@ -153,3 +153,25 @@ def test_rows_are_found_while_another_process_merges_them(
     monkeypatch.setattr(store, "_files", files)
     assert set(store.read(SHARD)["sample"].to_pylist()) == {"0", "1", "2", "3"}
     assert len(looks) == 4
+
+
+def test_no_read_fails_or_loses_a_row_while_another_process_replaces_the_shard(
+    tmp_path: Path,
+) -> None:
+    process = multiprocessing.get_context("spawn").Process(
+        target=_append_forever, args=(str(tmp_path),)
+    )
+    process.start()
+    store, seen = Store(tmp_path, IDENTITY), frozenset[str]()
+    deadline = time.monotonic() + 30
+    try:
+        reads = 0
+        while reads < 1000 and time.monotonic() < deadline:
+            found = store.finished(SHARD)
+            assert found >= seen
+            seen, reads = found, reads + bool(found)
+    finally:
+        process.kill()
+        process.join()
+    assert reads == 1000
+    assert len(seen) > 1
