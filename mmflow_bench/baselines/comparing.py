@@ -69,6 +69,7 @@ def compare(
         base=base.name,
         name=tuned.name,
         kind="paired",
+        follow=tuned.follow,
         alpha=alpha,
         tolerance=dict(tolerance),
         rows=_decided(judged, alpha),
@@ -131,7 +132,10 @@ def _obstacle(row: GateRow, pairs: Pairs, measured: list[bool]) -> str:
             f"answer format: {counts.reworded} of {counts.both} common answers begin with another "
             "token"
         )
-    return "" if pairs.common else "no question that both answer correctly"
+    if pairs.common:
+        return ""
+    both = "answer" if pairs.follow == "reference" else "answer correctly"
+    return f"no question that both {both}"
 
 
 def _asked(base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs) -> frozenset[str]:

@@ -41,7 +41,7 @@ class ComparedRow:
     """The 1 - alpha interval of the paired difference."""
     margin: float | None = None
     n: int | None = None
-    """Samples that both answer correctly, with the same first token."""
+    """Samples that are compared."""
     images: int | None = None
     p_changed: float | None = None
     """Adjusted by Holm over the gate set."""
@@ -72,8 +72,8 @@ class TaskPairs:
     tuned_only: int
     neither: int
     reworded: int
-    """Of `both`: answers that begin with another token (`yes`, `Yes`), so that no probability is
-    followed in both; they are left out."""
+    """Of `both`: answers that begin with another token (`yes`, `Yes`), so that the probability of
+    the answer is not one thing in both; left out where it is the answer that is followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,9 @@ class Comparison:
     """Why nothing was compared: what made the two runs different experiments."""
     source: str = ""
     """Where a baseline that was not measured comes from."""
+    follow: str = "answer"
+    """`answer`: compared on samples that both answer correctly, by the probability of their answer;
+    `reference`: on all samples, by that of the reference answer."""
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def of(self, verdict: str) -> tuple[ComparedRow, ...]:

@@ -14,6 +14,7 @@ _KNOWN = {
     "input": "input (--input=paper|hub)",
     "conversation": "conversation template",
     "patches": "rule of related patches (--patches)",
+    "follow": "answer that is followed (--follow)",
     "window": "window (--window)",
     "decoder_layers": "number of decoder layers",
 }
@@ -28,7 +29,7 @@ class NotComparable(BaselineError):
         what = "; ".join(reasons)
         super().__init__(
             f"two runs of one experiment, got {what} ({base} against {name}); run both with the "
-            "same questions, images, --input, --patches and --window"
+            "same questions, images, --input, --patches, --follow and --window"
         )
         self.reasons = reasons
 

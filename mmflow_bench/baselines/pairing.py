@@ -2,7 +2,8 @@
 
 Only correct answers have a mechanism to speak of, and two checkpoints get different questions
 right: the comparison is on what both answer, and what only one answers is counted and shown, since
-that is where a selection would hide (docs/decisions/015).
+that is where a selection would hide (docs/decisions/015). Where both runs have followed the
+reference answer nothing is selected: it is on all samples (docs/decisions/017).
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ class Pairs:
 
     counts: TaskPairs
     common: frozenset[str]
-    """Question ids that both answer correctly, beginning with the same token."""
-    base_only: frozenset[str]
-    tuned_only: frozenset[str]
+    """Question ids that are compared: those that both answer correctly, beginning with the same
+    token, or all where the reference answer is followed."""
+    base_only: frozenset[str] = frozenset()
+    """What the common ones leave out although the base answers it."""
+    tuned_only: frozenset[str] = frozenset()
+    follow: str = "answer"
 
     @property
     def is_mostly_reworded(self) -> bool:
-        """Whether most answers begin with another token than before."""
-        return 2 * self.counts.reworded > self.counts.both
+        """Whether most answers begin with another token than before, and are followed there."""
+        return self.follow == "answer" and 2 * self.counts.reworded > self.counts.both
 
 
 def pairs_of(base: RunValues, tuned: RunValues, task: str) -> Pairs:
@@ -47,6 +51,8 @@ def pairs_of(base: RunValues, tuned: RunValues, task: str) -> Pairs:
         neither=len(shared) - len(both) - len(base_only) - len(tuned_only),
         reworded=len(reworded),
     )
+    if tuned.follow == "reference":
+        return Pairs(counts=counts, common=frozenset(shared), follow=tuned.follow)
     return Pairs(
         counts=counts,
         common=frozenset(both - reworded),

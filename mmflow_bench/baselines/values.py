@@ -72,6 +72,11 @@ class RunValues:
         return dict(self.results.get("experiment") or {})
 
     @property
+    def follow(self) -> str:
+        """`answer`, or `reference` where the reference answer is followed on every sample."""
+        return str(self.experiment.get("follow") or "answer")
+
+    @property
     def noise_floor(self) -> float:
         """Largest relative change that the instrument makes by itself."""
         return float(self.results.get("noise_floor") or 0.0)

@@ -16,6 +16,7 @@ from mmflow_bench.baselines.comparison import (
     ComparedRow,
     Comparison,
 )
+from mmflow_bench.baselines.experiment import NotComparable
 from mmflow_bench.baselines.values import Key, RunValues
 
 _SHOWN = frozenset({"holds", "fails"})
@@ -33,7 +34,12 @@ def compare_verdicts(
         run: The run.
         alpha: Error rate of the run's verdicts, for the record.
         source: Where the baseline's verdicts come from.
+
+    Raises:
+        NotComparable: The run has not followed the checkpoint's own answers, which verdicts are on.
     """
+    if run.follow != "answer":
+        raise NotComparable(base, run.name, [f"verdicts on other answers: --follow={run.follow}"])
     verdicts = run.verdicts
     rows = [
         _row(name, task, was, verdicts.get((name, task), ""))

@@ -35,8 +35,9 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
             f"{task}: {count.correct} of {count.scored} answered correctly"
             + (f"; unscored: {in_words(count.unscored)}" if count.unscored else "")
         )
+        kept = count.correct if measurements.follow == "answer" else count.scored
         for edge, reasons in measurements.refusals(task).items():
-            if edge not in asked and (asked or sum(reasons.values()) >= count.correct):
+            if edge not in asked and (asked or sum(reasons.values()) >= kept):
                 continue
             yield f"{task}: {edge} unscored: {in_words(reasons)}"
     lost = Counter(

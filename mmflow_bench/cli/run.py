@@ -23,6 +23,7 @@ VALUED = frozenset(
         "--mechanisms",
         "--questions",
         "--images",
+        "--follow",
         "--window",
         "--limit",
         "--seed",

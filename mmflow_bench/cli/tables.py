@@ -54,6 +54,8 @@ def sweep(
     """One row per sample, edge and window centre.
 
     `relative_change` is a fraction of the clean probability of the model's own first answer token.
+    With --follow=reference both are the reference answer's, in either case, and the change is cut
+    at 1.
     """
     _check_output(output)
     from mmflow_bench.interventions.edges import Edge

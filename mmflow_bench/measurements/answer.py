@@ -1,7 +1,8 @@
 """The model's answer to a sample, and which vocabulary entries stand for a word.
 
 The probability that every knockout follows is that of the model's own first answer token (paper,
-Sec. 4 "Evaluation"); a sample enters the curves only when the whole greedy answer is right.
+Sec. 4 "Evaluation"); a sample enters the curves only when the whole greedy answer is right. Beside
+it goes that of the reference answer, for comparisons over all samples (docs/decisions/017).
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ SPARE_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """How the reference answer may begin, whatever the model answers by itself."""
+
+    tokens: tuple[int, ...]
+    """First tokens in lower case and capitalised, with and without a space before them."""
+    token_id: int
+    """The likeliest of them."""
+    probability: float
+    """Of all of them together, without any knockout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The greedy answer of one sample."""
 
@@ -33,6 +46,8 @@ class Answer:
     """The model's own first answer token."""
     probability: float
     """Its probability without any knockout."""
+    reference: Reference | None
+    """None where the reference answer begins with no token that the vocabulary knows."""
 
 
 def probabilities(logits: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
@@ -62,11 +77,25 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     limit = max(_longest_form(checkpoint, answer) for answer in accepted) + SPARE_TOKENS
     tokens = _decode(checkpoint, clean, token_id, limit)
     prediction = _first_line(checkpoint, tokens)
+    chances = probabilities(clean.logits)
     return Answer(
         prediction=prediction,
         is_correct=normalised_answer(prediction) in map(normalised_answer, accepted),
         token_id=token_id,
-        probability=float(probabilities(clean.logits)[token_id]),
+        probability=float(chances[token_id]),
+        reference=_reference(first_tokens(checkpoint, sample.answer), chances),
+    )
+
+
+def _reference(tokens: frozenset[int], chances: Float[Tensor, " vocab"]) -> Reference | None:
+    if not tokens:
+        return None
+    ordered = tuple(sorted(tokens))
+    found = chances[list(ordered)]
+    return Reference(
+        tokens=ordered,
+        token_id=ordered[int(found.argmax())],
+        probability=float(found.sum()),
     )
 
 
@@ -127,19 +156,23 @@ def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, froze
     Returns:
         `capitalized` and `noncapitalized` -> token ids, possibly empty.
     """
+    lower = _first_tokens(checkpoint, word.lower())
+    upper = _first_tokens(checkpoint, word.capitalize())
+    return {"capitalized": upper - lower, "noncapitalized": lower - upper}
+
+
+def first_tokens(checkpoint: LoadedCheckpoint, word: str) -> frozenset[int]:
+    """First tokens of a word in either case and as it is written, with and without a space."""
+    forms = (word, word.lower(), word.capitalize())
+    return frozenset().union(*(_first_tokens(checkpoint, form) for form in forms))
+
+
+def _first_tokens(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
     tokenizer = checkpoint.tokenizer
     space = set(tokenizer.encode(" ", add_special_tokens=False))
-
-    def first_tokens(form: str) -> set[int]:
-        found = set()
-        for text in (form, f" {form}"):
-            tokens = tokenizer.encode(text, add_special_tokens=False)
-            wordly = [token for token in tokens if token not in space]
-            found.update(wordly[:1])
-        return found - {tokenizer.unk_token_id}
-
-    lower, upper = first_tokens(word.lower()), first_tokens(word.capitalize())
-    return {
-        "capitalized": frozenset(upper - lower),
-        "noncapitalized": frozenset(lower - upper),
-    }
+    found = set()
+    for text in (form, f" {form}"):
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        wordly = [token for token in tokens if token not in space]
+        found.update(wordly[:1])
+    return frozenset(found - {tokenizer.unk_token_id})

@@ -16,8 +16,8 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import AnswerError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.suffixes import CleanPass
-from mmflow_bench.measurements.answer import case_variants, probabilities
-from mmflow_bench.measurements.plan import OUTPUT
+from mmflow_bench.measurements.answer import Answer, case_variants, probabilities
+from mmflow_bench.measurements.plan import OUTPUT, REFERENCE_PROBE
 
 
 @torch.inference_mode()
@@ -40,7 +40,7 @@ def lens_distributions(
 
 
 def probe_tokens(
-    checkpoint: LoadedCheckpoint, sample: Sample, token_id: int
+    checkpoint: LoadedCheckpoint, sample: Sample, given: Answer
 ) -> dict[str, frozenset[int]]:
     """Token ids of every probe that the sample has.
 
@@ -48,7 +48,9 @@ def probe_tokens(
         AnswerError: The two cases of the answer begin with the same token, so that no lens can
             tell them apart.
     """
-    probes = {"answer": frozenset({token_id})}
+    probes = {"answer": frozenset({given.token_id})}
+    if given.reference is not None:
+        probes[REFERENCE_PROBE] = frozenset(given.reference.tokens)
     answer = case_variants(checkpoint, sample.answer)
     if not answer["capitalized"] or not answer["noncapitalized"]:
         raise AnswerError(
@@ -66,14 +68,14 @@ def probe_tokens(
 
 
 def lens_rows(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample, *, token_id: int, key: str
+    checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample, *, answer: Answer, key: str
 ) -> list[dict[str, object]]:
     """One row per depth, probe and variant, for the store.
 
     Raises:
         AnswerError: As `probe_tokens`.
     """
-    probes = probe_tokens(checkpoint, sample, token_id)
+    probes = probe_tokens(checkpoint, sample, answer)
     rows: list[dict[str, object]] = []
     output = probabilities(clean.logits)[None]
     for variant, distribution in [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.edges import Edge
@@ -19,6 +20,19 @@ PROBES = (
 VARIANTS = ("raw", "normed")
 OUTPUT = "output"
 """Stored beside the variants: the model's own output distribution, one depth, for the control."""
+
+REFERENCE_PROBE = "reference"
+"""Stored beside the probes: what `answer` is where the reference answer is followed."""
+
+
+class Followed(StrEnum):
+    """Whose answer's probability is followed through the knockouts (docs/decisions/017)."""
+
+    ANSWER = "answer"
+    """The model's own first answer token, over samples that it answers correctly."""
+    REFERENCE = "reference"
+    """The first token of the reference answer in either case, over all samples."""
+
 
 Rows = dict[str, list[dict[str, object]]]
 

@@ -12,10 +12,18 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+REFERENCE_CEILING = 1.0
+"""Relative change at which that of a reference answer is cut: one that has hardly a chance may
+gain it a thousandfold (docs/decisions/017)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepTable:
-    """One edge knocked out around every layer, for the correctly answered samples of one task."""
+    """One edge knocked out around every layer, for the samples of one task that are followed.
+
+    What is followed is the model's own first answer token on correctly answered samples, or the
+    reference answer on all of them.
+    """
 
     edge: str
     """Written `source->target`."""
@@ -27,11 +35,13 @@ class SweepTable:
     image_ids: tuple[str, ...]
     """One per sample; equal ids form one cluster."""
     answer_token_ids: tuple[int, ...] = ()
-    """The model's own first answer token, whose probability is followed."""
+    """The first token of the answer that is followed."""
     base_probability: Float[ndarray, "sample"]
-    """Clean probability of the model's own first answer token."""
+    """Clean probability of what is followed."""
     knockout_probability: Float[ndarray, "sample layer"]
-    """The same token's probability with the window centred on `layer` knocked out."""
+    """The same with the window centred on `layer` knocked out."""
+    ceiling: float | None = None
+    """Largest relative change that counts; None for any."""
     counterfactual_probability: Float[ndarray, "sample layer"] | None = None
     """By the counterfactual method, probability of the first token that the model answers with when
     it sees the donor's image."""
@@ -46,7 +56,7 @@ class SweepTable:
         """
         base = self.base_probability[:, None]
         change: Float[ndarray, "sample layer"] = (self.knockout_probability - base) / base
-        return change
+        return change if self.ceiling is None else np.minimum(change, self.ceiling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

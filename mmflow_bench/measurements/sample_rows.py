@@ -38,6 +38,8 @@ def sample_rows(throttle: Throttle, job: Job, encoded: EncodedSample, clean: Cle
                 "is_correct": answer.is_correct,
                 "answer_token_id": answer.token_id,
                 "base_probability": answer.probability,
+                "reference_token_id": answer.reference and answer.reference.token_id,
+                "reference_probability": answer.reference and answer.reference.probability,
                 "noise": _noise(throttle, clean, answer),
             }
         ]
@@ -52,8 +54,7 @@ def sample_rows(throttle: Throttle, job: Job, encoded: EncodedSample, clean: Cle
             _merge(rows, measured)
     if job.lens:
         try:
-            lens = lens_rows(checkpoint, clean, job.sample, token_id=answer.token_id, key=job.key)
-            rows["lens"] = lens
+            rows["lens"] = lens_rows(checkpoint, clean, job.sample, answer=answer, key=job.key)
         except SampleError as error:
             _merge(rows, unscored_rows(job.key, LENS_SCOPE, error))
     return rows
@@ -110,9 +111,12 @@ def _sweep_rows(
 def _followed(
     logits: Float[Tensor, "knockout vocab"], answer: Answer, counterfactual: CleanPass | None
 ) -> list[dict[str, object]]:
-    """What is kept of each knockout: the answer's probability, and the other image's answer's."""
+    """What is kept of each knockout: the probabilities of answer, reference, other's answer."""
     chances = probabilities(logits)
     kept: dict[str, list[object]] = {"knockout_probability": chances[:, answer.token_id].tolist()}
+    if answer.reference is not None:
+        tokens = list(answer.reference.tokens)
+        kept["reference_probability"] = chances[:, tokens].sum(dim=-1).tolist()
     if counterfactual is not None:
         token = int(counterfactual.logits.argmax())
         kept["counterfactual_probability"] = chances[:, token].tolist()

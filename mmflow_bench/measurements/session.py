@@ -27,7 +27,7 @@ from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import described
-from mmflow_bench.measurements.plan import Job, Sweep
+from mmflow_bench.measurements.plan import Followed, Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.stored import StoredResults
@@ -36,12 +36,12 @@ from mmflow_bench.store.shards import Store
 Progress = Callable[[str, int, int], None]
 """Called with what is measured, how many samples are done, and of how many."""
 
-STORE_SCHEMA = 1
+STORE_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementOptions:
-    """How measurements are made and kept; none of it changes a number."""
+    """How measurements are made and kept, and what of them the tables show."""
 
     cache: Path | None = None
     """Folder of the store; nothing is kept when None."""
@@ -55,6 +55,8 @@ class MeasurementOptions:
     """Prove on loading that the fast path is exact on this checkpoint."""
     keep_incorrect: bool = False
     """Keep samples whose answer is wrong."""
+    follow: Followed = Followed.ANSWER
+    """Whose answer's probability tables tell; both are measured."""
     progress: Progress | None = None
     """Told after every sample."""
 
@@ -80,7 +82,7 @@ class Measurements:
         self.store = Store(root, self.identity)
         if options.refresh:
             self.store.clear()
-        self.stored = StoredResults(self.store, self.samples, keep_incorrect=options.keep_incorrect)
+        self.stored = self._stored(samples)
         self._checkpoint: Any = None
         self._whole: Measurements | None = None
 
@@ -127,10 +129,19 @@ class Measurements:
         other = copy(self)
         other._whole = self
         other.samples = samples
-        other.stored = StoredResults(
-            self.store, samples, keep_incorrect=self.options.keep_incorrect
-        )
+        other.stored = self._stored(samples)
         return other
+
+    def _stored(self, samples: SampleSet) -> StoredResults:
+        options = self.options
+        return StoredResults(
+            self.store, samples, keep_incorrect=options.keep_incorrect, follow=options.follow
+        )
+
+    @property
+    def follow(self) -> Followed:
+        """Whose answer's probability is followed."""
+        return self.options.follow
 
     @property
     def name(self) -> str:

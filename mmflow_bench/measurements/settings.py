@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+FOLLOWED = ("answer", "reference")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementSettings:
@@ -34,9 +36,14 @@ class MeasurementSettings:
     offline: bool = False
     self_test: bool = True
     keep_incorrect: bool = False
+    follow: str = "answer"
+    """`answer` or `reference`: whose probability is followed through the knockouts."""
 
     def open_arguments(self) -> dict[str, Any]:
         """Keyword arguments for `Measurements.open`."""
+        # Imported here, as in `parse_limit`: this module is loaded by every pytest run.
+        from mmflow_bench.measurements.plan import Followed
+
         return {
             "questions": self.questions,
             "images": self.images,
@@ -49,6 +56,7 @@ class MeasurementSettings:
             "batch_size": self.batch_size,
             "self_test": self.self_test,
             "keep_incorrect": self.keep_incorrect,
+            "follow": Followed(self.follow),
         }
 
 

@@ -13,13 +13,15 @@ from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.plan import (
     ANSWER_SCOPE,
     LENS_SCOPE,
+    REFERENCE_PROBE,
+    Followed,
     Job,
     Sweep,
     measured_in,
     sample_of,
     sweep_key,
 )
-from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.records import REFERENCE_CEILING, AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.store.shards import Store
 
@@ -27,11 +29,26 @@ from mmflow_bench.store.shards import Store
 class StoredResults:
     """The rows of one store that concern one sample set, as tables."""
 
-    def __init__(self, store: Store, samples: SampleSet, *, keep_incorrect: bool) -> None:
-        """Read `store` for `samples`; wrong answers count only with `keep_incorrect`."""
+    def __init__(
+        self,
+        store: Store,
+        samples: SampleSet,
+        *,
+        keep_incorrect: bool,
+        follow: Followed = Followed.ANSWER,
+    ) -> None:
+        """Read a store for some samples.
+
+        Args:
+            store: Of one checkpoint.
+            samples: Those that are looked at.
+            keep_incorrect: Whether wrong answers count.
+            follow: Whose probability is followed; with the reference's every answer counts.
+        """
         self.store = store
         self.samples = samples
-        self.keep_incorrect = keep_incorrect
+        self.follow = follow
+        self.keep_incorrect = keep_incorrect or follow is Followed.REFERENCE
 
     def answers(self) -> dict[str, dict[str, Any]]:
         """Answer rows by content hash of the sample."""
@@ -93,13 +110,22 @@ class StoredResults:
 
     def kept(self, task: str) -> list[Sample]:
         """The samples that enter the curves: those answered correctly, unless all are kept."""
-        answers = self.answers()
         return [
             sample
-            for sample in self.samples.of(task)
-            if (answer := answers.get(self.samples.keys[sample.question_id]))
-            and (answer["is_correct"] or self.keep_incorrect)
+            for sample, answer in self._answered(task)
+            if (answer["is_correct"] or self.keep_incorrect) and self._is_followed(answer)
         ]
+
+    def _answered(self, task: str) -> list[tuple[Sample, dict[str, Any]]]:
+        answers, keys = self.answers(), self.samples.keys
+        members = [
+            (sample, answers.get(keys[sample.question_id])) for sample in self.samples.of(task)
+        ]
+        return [(sample, answer) for sample, answer in members if answer is not None]
+
+    def _is_followed(self, answer: dict[str, Any]) -> bool:
+        # Nothing becomes of a probability that is zero to begin with.
+        return self.follow is Followed.ANSWER or bool(answer["reference_probability"])
 
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly, and how many not scored, and why."""
@@ -130,7 +156,8 @@ class StoredResults:
         for what, reason, _ in sorted(found):
             reasons = counts.setdefault(what, {})
             reasons[reason] = reasons.get(reason, 0) + 1
-        return counts
+        lost = sum(not self._is_followed(answer) for _, answer in self._answered(task))
+        return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
 
     def messages(self, *, limit: int) -> list[str]:
         """A few full explanations of what could not be measured, one for each reason."""
@@ -149,6 +176,12 @@ class StoredResults:
         rows = self.store.read(sweep.shard, keys)
         answers = self.answers()
         clean = [answers[self.samples.keys[sample.question_id]] for sample in kept]
+        follows_answer = self.follow is Followed.ANSWER
+        token, base, knockout = (
+            ("answer_token_id", "base_probability", "knockout_probability")
+            if follows_answer
+            else ("reference_token_id", "reference_probability", "reference_probability")
+        )
         return SweepTable(
             edge=str(sweep.edge),
             task=task,
@@ -156,16 +189,20 @@ class StoredResults:
             method=sweep.method,
             question_ids=tuple(sample.question_id for sample in kept),
             image_ids=tuple(sample.image_id for sample in kept),
-            answer_token_ids=tuple(answer["answer_token_id"] for answer in clean),
-            base_probability=np.array([answer["base_probability"] for answer in clean], float),
-            knockout_probability=_matrix(rows, keys, "knockout_probability", layers),
+            answer_token_ids=tuple(answer[token] for answer in clean),
+            base_probability=np.array([answer[base] for answer in clean], float),
+            knockout_probability=_matrix(rows, keys, knockout, layers),
+            ceiling=None if follows_answer else REFERENCE_CEILING,
             **_counterfactual(rows, keys, layers) if sweep.method is Method.COUNTERFACTUAL else {},
         )
 
     def lens(self, task: str, *, probe: str, variant: str, layers: int) -> LensTable:
         """Lens probabilities of one probe, for the kept samples that have it."""
         table = self.store.read("lens", self.samples.keys.values())
-        table = table.filter(table["probe"].to_numpy() == probe)
+        is_replaced = probe == "answer" and self.follow is Followed.REFERENCE
+        table = table.filter(
+            table["probe"].to_numpy() == (REFERENCE_PROBE if is_replaced else probe)
+        )
         variants = table["variant"].to_numpy()
         inner, output = table.filter(variants == variant), table.filter(variants == "output")
         have = frozenset(inner["sample"].to_pylist())

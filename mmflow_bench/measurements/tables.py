@@ -51,8 +51,9 @@ def sweep_rows(
     """One row per sample, edge and window centre, over all tasks; measures what is missing.
 
     `relative_change` is a fraction; the probability followed is that of the model's own first
-    answer token. The counterfactual method adds the probability of the answer to the other image,
-    and whether it has become the likeliest.
+    answer token, or of the reference answer, as the measurements were opened. The counterfactual
+    method adds the probability of the answer to the other image, and whether it has become the
+    likeliest.
     """
     schema = SWEEP_SCHEMA
     if method == Method.COUNTERFACTUAL:

@@ -111,8 +111,9 @@ def conditions(settings: Settings, task: str) -> str:
     seed = "" if measured.seed is None else f" seed={measured.seed}"
     # Which tasks are selected moves nothing but the statements across tasks.
     among = f" tasks={','.join(measured.tasks)}" if task == ALL_TASKS and measured.tasks else ""
+    follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
     return (
-        f"questions={questions} limit={measured.limit or 'all'}{seed}{among} "
+        f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
         f"window={settings.window or 'auto'} alpha={settings.alpha:g}"
     )
 

@@ -55,6 +55,7 @@ def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
         "input": str(planned.spec.input),
         "conversation": planned.spec.conversation,
         "patches": str(planned.spec.patches),
+        "follow": str(getattr(planned, "follow", "answer")),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }

@@ -179,6 +179,8 @@ class GuardedMeasurements:
             raise PreconditionFailed(
                 f"{task}: none of {count.selected} samples could be scored ({reasons or 'none'})"
             )
+        if getattr(self._measurements, "follow", "answer") == "reference":
+            return  # Its probability is there to be followed, whatever the answer is.
         if not count.correct or count.accuracy < self._minimum_accuracy:
             raise PreconditionFailed(
                 f"{task}: {count.correct} of {count.scored} answers correct "

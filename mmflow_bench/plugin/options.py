@@ -6,6 +6,7 @@ import pytest
 
 INI_KEYS = {
     "mmflow_model": "models of the run, comma-separated (as --model)",
+    "mmflow_follow": "answer or reference (as --follow)",
     "mmflow_window": "width of a knocked-out window in layers, or auto",
     "mmflow_limit": "samples per task: 20, 0.1 or 10-20",
     "mmflow_alpha": "error rate of an interval",
@@ -131,6 +132,13 @@ def _add_selection_options(group: pytest.OptionGroup) -> None:
 
 
 def _add_measuring_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--follow",
+        choices=("answer", "reference"),
+        dest="mmflow_follow",
+        help="follow the model's own answer on samples that it gets right (answer, the default), "
+        "or the reference answer on every sample",
+    )
     group.addoption(
         "--batch-size",
         dest="mmflow_batch_size",

@@ -18,6 +18,7 @@ from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.patch_rule import PatchRule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL
 from mmflow_bench.measurements.settings import (
+    FOLLOWED,
     MeasurementSettings,
     parse_batch_size,
     parse_cache,
@@ -101,6 +102,7 @@ class Settings:
             "model_args": dict(self.model_args),
             "input": self.input or "auto",
             "patches": self.patches or "overlap",
+            "follow": measured.follow,
             "self_test": measured.self_test,
             "from_cache": measured.from_cache,
             "twins": self.twins,
@@ -203,6 +205,7 @@ def _measurement(config: pytest.Config) -> MeasurementSettings:
         device=_value(config, "device") or "auto",
         offline=option.mmflow_offline,
         self_test=option.mmflow_self_test,
+        follow=_choice(config, "follow", FOLLOWED, "answer"),
     )
 
 

@@ -72,8 +72,9 @@ def headline(comparison: Comparison) -> str:
     if not margins:
         return f"{plain(comparison.name)} against {plain(comparison.base)}, verdicts only"
     effect, depth = formatted(margins["fraction"], "fraction"), margins["depth"]
+    whom = "paired" if comparison.follow == "answer" else "paired on the reference answer"
     return (
-        f"{plain(comparison.name)} against {plain(comparison.base)}, paired; tolerance "
+        f"{plain(comparison.name)} against {plain(comparison.base)}, {whom}; tolerance "
         f"+-{effect} (depth {depth:g}, accuracy {formatted(margins['accuracy'], 'fraction')}), "
         f"alpha {comparison.alpha:g}"
     )

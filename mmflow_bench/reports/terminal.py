@@ -114,18 +114,25 @@ def unscored_lines(facts: Mapping[str, Any]) -> list[str]:
         if count["unscored"]:
             reasons = ", ".join(f"{why} {n}" for why, n in sorted(count["unscored"].items()))
             lines.append(f"unscored: {task} {reasons} (of {count['selected']})")
-        lines += _edge_lines(task, count)
+        lines += _edge_lines(task, count, of=_followed(facts, count))
     return lines + [f"  {message}" for message in facts.get("messages", ()) if lines]
 
 
-def _edge_lines(task: str, count: Mapping[str, Any]) -> list[str]:
+def _edge_lines(task: str, count: Mapping[str, Any], *, of: int) -> list[str]:
     """Edges that some samples lack; what all of them lack makes a mechanism not applicable."""
     return [
-        f"unscored: {task} {edge} {reason} {number} (of {count['correct']})"
+        f"unscored: {task} {edge} {reason} {number} (of {of})"
         for edge, reasons in count.get("edges_unscored", {}).items()
         for reason, number in reasons.items()
-        if number < count["correct"]
+        if number < of
     ]
+
+
+def _followed(facts: Mapping[str, Any], count: Mapping[str, Any]) -> int:
+    """Samples of a task through which an answer's probability is followed."""
+    if facts.get("experiment", {}).get("follow") == "reference":
+        return int(count["selected"] - sum(count["unscored"].values()))
+    return int(count["correct"])
 
 
 def verdict_line(rows: Iterable[MechanismRow]) -> str:
@@ -145,6 +152,8 @@ def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
         about.insert(0, f"{checkpoint['decoder_layers']} layers")
     if facts.get("noise_floor"):
         about.append(f"noise floor {facts['noise_floor']:.1e}")
+    if facts.get("experiment", {}).get("follow") == "reference":
+        about.append("--follow=reference")
     line = Text(str(checkpoint.get("name", model)), style="bold")
     return line.append(f"  {', '.join(about)}", style="not bold dim")
 

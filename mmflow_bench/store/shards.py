@@ -38,6 +38,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "is_correct": pa.bool_(),
             "answer_token_id": pa.int64(),
             "base_probability": pa.float64(),
+            "reference_token_id": pa.int64(),
+            "reference_probability": pa.float64(),
             "noise": pa.float64(),
         }
     ),
@@ -54,6 +56,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "sample": pa.string(),
             "layer": pa.int64(),
             "knockout_probability": pa.float64(),
+            "reference_probability": pa.float64(),
         }
     ),
     "counterfactual": pa.schema(
@@ -61,6 +64,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "sample": pa.string(),
             "layer": pa.int64(),
             "knockout_probability": pa.float64(),
+            "reference_probability": pa.float64(),
             "counterfactual_probability": pa.float64(),
             "is_flipped": pa.bool_(),
         }

@@ -74,6 +74,7 @@ def write_made_up_run(
     words: str = "What colour is it?",
     images: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    follow: str = "answer",
 ) -> Path:
     """A run of one task with four samples of three images; `words` is said wherever text is.
 
@@ -114,6 +115,7 @@ def write_made_up_run(
     facts = {
         "checkpoint": {"name": name, "source": name, "family": words, "decoder_layers": LAYERS},
         "data": {"fingerprint": "f" * 64},
+        "experiment": {"follow": follow},
         "tasks": {task: {"selected": 5, "correct": 4, "unscored": {"no-options": 1}}},
     }
     known = {"alpha": 0.05, "window": "auto", "questions": questions, "images": None}

@@ -131,6 +131,8 @@ class Entry:
         """What must be equal for two checkpoints to be compared number by number."""
         results = self.record.results
         settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
+        if results.experiment.get("follow") == "reference":
+            settings["following the"] = "reference answer"
         said = [f"{name} {value}" for name, value in settings.items() if value is not None]
         data = f"{public(results.data.name)} {results.data.fingerprint[:12]}"
         # A checkpoint's own samples are named after it; their fingerprint says what they are.

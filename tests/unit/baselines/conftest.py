@@ -59,7 +59,8 @@ def synthetic(
             )
             for i in range(n)
         }
-        kept = [i for i in range(n) if i not in wrong]
+        follows_all = (experiment or {}).get("follow") == "reference"
+        kept = [i for i in range(n) if follows_all or i not in wrong]
         for edge in edges:
             drop = drops[edge]
             curve = np.zeros(LAYERS)

@@ -277,3 +277,46 @@ def test_tolerances_are_read(text, unit, margin):
 def test_what_is_no_tolerance_is_refused(text):
     with pytest.raises(ValueError, match="--tolerance takes"):
         parse_tolerance(text)
+
+
+def with_rows(run, questions, edge, drop):
+    """A run in which some questions lose another share when an edge is cut."""
+    curves = run.sweeps["ChooseAttr", edge]
+    rows = [i for i, name in enumerate(curves.question_ids) if int(name) in questions]
+    curves.values[rows] = np.where(curves.values[rows] != 0, drop, 0.0)
+    return run
+
+
+def test_the_reference_answer_shows_what_a_selection_hides(made):
+    """The tuned checkpoint has lost half of the questions, and the flow on just those."""
+    lost = frozenset(range(30))
+    found = {}
+    for follow in ("answer", "reference"):
+        base, tuned = (
+            made(noise=0.05, wrong=wrong, experiment={"follow": follow})
+            for wrong in (frozenset(), lost)
+        )
+        tuned = with_rows(tuned, lost, "question->last", -0.05)
+        found[follow] = compared(base, tuned)
+    hidden, shown = (row(found[follow], "q-last-drop") for follow in ("answer", "reference"))
+    assert (hidden.verdict, hidden.n) == ("unchanged", 30)
+    assert (shown.verdict, shown.n) == ("changed", 60)
+    assert shown.difference == pytest.approx(0.5 * 0.45, abs=0.03)
+    assert (shown.base_only, shown.tuned_only) == (None, None)
+    assert found["reference"].follow == "reference"
+    assert found["reference"].tasks == found["answer"].tasks
+
+
+def test_other_words_do_not_keep_the_reference_answer_from_being_compared(made):
+    many = frozenset(range(50))
+    for follow, verdict in (("answer", "not-comparable"), ("reference", "unchanged")):
+        base, tuned = (
+            made(reworded=reworded, experiment={"follow": follow})
+            for reworded in (frozenset(), many)
+        )
+        assert row(compared(base, tuned), "q-last-drop").verdict == verdict
+
+
+def test_runs_that_follow_different_answers_are_not_compared(made):
+    with pytest.raises(NotComparable, match="--follow"):
+        compared(made(experiment={"follow": "answer"}), made(experiment={"follow": "reference"}))

@@ -61,6 +61,13 @@ def test_says_every_verdict_with_its_numbers_in_words(tmp_path):
 
 
 @pytest.mark.usefixtures("without_plotly")
+def test_says_whose_answer_is_followed_where_it_is_not_the_checkpoint_s_own(tmp_path):
+    said = "the probability of the reference answer is followed"
+    assert said in page_of(tmp_path / "one", follow="reference")
+    assert said not in page_of(tmp_path / "other")
+
+
+@pytest.mark.usefixtures("without_plotly")
 def test_draws_every_figure_that_there_are_numbers_for(tmp_path):
     elements = Elements(page_of(tmp_path))
     drawn = [a["id"] for tag, a in elements.tags if tag == "details" and a.get("id")]

@@ -86,3 +86,13 @@ def test_says_on_which_mechanisms_checkpoints_differ(tmp_path):
     board = board_of([one, other])
     assert board.differs("q-last-drop")
     assert not board.differs("lens-order")
+
+
+def test_runs_that_follow_different_answers_are_not_comparable(tmp_path):
+    one, other = (
+        run(tmp_path / follow, name=follow, run_id=follow, follow=follow)
+        for follow in ("answer", "reference")
+    )
+    board = board_of([one, other])
+    assert not board.are_comparable
+    assert "following the reference answer" in board.entries[1].conditions
