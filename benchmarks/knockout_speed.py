@@ -27,9 +27,10 @@ from transformers import (
 )
 
 from mmflow_bench.checkpoints.families import Family, family_of
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout
-from mmflow_bench.interventions.suffixes import clean_passes, knockout_logits
+from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.interventions.windows import layer_window
 
 PROMPT, QUESTION, SUFFIX = 5, 12, 22

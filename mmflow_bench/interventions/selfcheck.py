@@ -16,9 +16,10 @@ from torch import Tensor
 
 from mmflow_bench.checkpoints.families import Instrumentable
 from mmflow_bench.errors import CheckpointError, MMFlowError
-from mmflow_bench.interventions.clean import CleanPass, clean_passes
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import knockout_logits
 
 _LENGTH = 20

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.suffixes import CleanPass
+from mmflow_bench.interventions.recording import CleanPass
 
 SPARE_TOKENS = 4
 """Tokens decoded beyond the reference answer before an answer counts as longer than it."""

@@ -15,7 +15,7 @@ from mmflow_bench.checkpoints.families import execution_device
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import AnswerError
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.suffixes import CleanPass
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import Answer, case_variants, probabilities
 from mmflow_bench.measurements.plan import OUTPUT, REFERENCE_PROBE
 

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.interventions.clean import CleanPass
 from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS, knockout_logits
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.images import open_image
-from mmflow_bench.interventions.clean import CleanPass, clean_passes
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import Answer, greedy_answer, probabilities
 from mmflow_bench.measurements.logit_lens import lens_rows

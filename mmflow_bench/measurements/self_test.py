@@ -18,9 +18,10 @@ from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.clean import CleanPass, clean_passes
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import rounding
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.measurements.answer import greedy_answer, probabilities

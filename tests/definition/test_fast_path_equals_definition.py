@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
-from mmflow_bench.interventions.suffixes import clean_passes, knockout_logits
+from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.interventions.windows import layer_window
 
 LAYERS = 10

@@ -1,0 +1,71 @@
+"""Where a forward pass can be watched: before the decoder and its layers, after its last norm."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from mmflow_bench.checkpoints.families import Family
+from mmflow_bench.errors import KnockoutError
+
+
+@contextmanager
+def layer_hooks(family: Family, enter: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
+    """`enter(layer, hidden)` is called before every decoder layer and may replace `hidden`."""
+
+    def hook(layer: int) -> Callable[..., object]:
+        def before(_: nn.Module, arguments: tuple[Tensor, ...]) -> object:
+            if not arguments or arguments[0].dim() != 3:
+                raise KnockoutError(
+                    "decoder layers that take hidden states of shape (row, position, hidden) "
+                    f"first, got other arguments (layer {layer}); this kind of decoder cannot be "
+                    "measured"
+                )
+            replaced = enter(layer, arguments[0])
+            return None if replaced is None else (replaced, *arguments[1:])
+
+        return before
+
+    handles = []
+    try:
+        for layer, module in enumerate(family.decoder_layers):
+            handles.append(module.register_forward_pre_hook(hook(layer)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def position_hook(family: Family, see: Callable[[Tensor], None]) -> Iterator[None]:
+    """`see(positions)` is called where the decoder is told the place of every position."""
+    signature = inspect.signature(family.decoder.forward)
+
+    def before(_: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
+        given = signature.bind(*arguments, **keywords).arguments
+        positions = given.get("position_ids")
+        if isinstance(positions, Tensor):
+            see(positions)
+
+    handle = family.decoder.register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def norm_hook(family: Family, see: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+    """`see(hidden, normed)` is called with what enters the final norm and what leaves it."""
+
+    def after(_: nn.Module, arguments: tuple[Tensor, ...], normed: Tensor) -> None:
+        see(arguments[0], normed)
+
+    handle = family.final_norm.register_forward_hook(after)
+    try:
+        yield
+    finally:
+        handle.remove()
