@@ -155,7 +155,8 @@ def _asked(
 
 def _measurements(options: Mapping[str, Any]) -> Measurements:
     from mmflow_bench.measurements.answering import sample_set
-    from mmflow_bench.measurements.session import MeasurementOptions, Measurements
+    from mmflow_bench.measurements.opening import MeasurementOptions
+    from mmflow_bench.measurements.session import Measurements
 
     # Answers need no knockout, so there is nothing to prove about them.
     kept_in = MeasurementOptions(

@@ -8,11 +8,9 @@ asserts never touches the weights.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,45 +18,18 @@ from typing import Any
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
-from mmflow_bench.inputs.conversations import prompt_identity
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import described
+from mmflow_bench.measurements.opening import MeasurementOptions, load_proved, store_identity
 from mmflow_bench.measurements.plan import Followed, Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.store.shards import Store
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is measured, how many samples are done, and of how many."""
-
-STORE_SCHEMA = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasurementOptions:
-    """How measurements are made and kept, and what of them the tables show."""
-
-    cache: Path | None = None
-    """Folder of the store; nothing is kept when None."""
-    from_cache: bool = False
-    """Never load the checkpoint; what the store lacks is an error."""
-    refresh: bool = False
-    """Measure again what the store has."""
-    batch_size: int | None = None
-    """Samples per clean pass; chosen from free memory when None."""
-    self_test: bool = True
-    """Prove on loading that the fast path is exact on this checkpoint."""
-    keep_incorrect: bool = False
-    """Keep samples whose answer is wrong."""
-    follow: Followed = Followed.ANSWER
-    """Whose answer's probability tables tell; both are measured."""
-    progress: Progress | None = None
-    """Told after every sample."""
 
 
 class Measurements:
@@ -79,7 +50,7 @@ class Measurements:
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
         self._temporary = None if options.cache else tempfile.TemporaryDirectory()
         root = options.cache or Path(self._temporary.name if self._temporary else "")
-        self.store = Store(root, self.identity)
+        self.store = Store(root, store_identity(spec, self.fingerprint))
         if options.refresh:
             self.store.clear()
         self.stored = self._stored(samples)
@@ -149,24 +120,6 @@ class Measurements:
         return self.spec.name
 
     @property
-    def identity(self) -> dict[str, object]:
-        """Everything that may move a number, for the key of the store."""
-        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
-        return {
-            "schema": STORE_SCHEMA,
-            "instrument": importlib.metadata.version("mmflow-bench"),
-            "prompt": prompt_identity(self.spec.input),
-            "input": self.spec.input,
-            "patches": self.spec.patches,
-            "conversation": self.spec.conversation,
-            "checkpoint": self.fingerprint,
-            "dtype": self.spec.dtype,
-            "attention": "exact",
-            "model_args": dict(sorted(self.spec.model_args.items())),
-            "versions": versions,
-        }
-
-    @property
     def checkpoint(self) -> Any:
         """The loaded checkpoint; loads it, proves the fast path and remembers its facts.
 
@@ -183,35 +136,11 @@ class Measurements:
                     f"(checkpoint {self.name}, --from-cache); run the same command without "
                     "--from-cache where the checkpoint can be loaded, or `mmflow measure`"
                 )
-            self._checkpoint = self._load()
+            self._checkpoint, facts = load_proved(
+                self.spec, self.samples, self_test=self.options.self_test
+            )
+            self.store.remember(facts)
         return self._checkpoint
-
-    def _load(self) -> Any:
-        # torch and transformers are imported here, not above: a run from the store needs neither.
-        loading = importlib.import_module("mmflow_bench.checkpoints.loading")
-        checkpoint = loading.load_checkpoint(self.spec)
-        checks = self._prove(checkpoint) if self.options.self_test else []
-        reference = importlib.import_module("mmflow_bench.measurements.reference_input")
-        self.store.remember(
-            {
-                "self_test": checks,
-                "decoder_layers": checkpoint.decoder_layers,
-                "family": checkpoint.family.name,
-                "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
-                "device": str(checkpoint.model.device.type),
-                "has_image": checkpoint.family.has_image,
-                **reference.reference_input(checkpoint),
-            }
-        )
-        return checkpoint
-
-    def _prove(self, checkpoint: Any) -> list[dict[str, object]]:
-        selfcheck = importlib.import_module("mmflow_bench.interventions.selfcheck")
-        selfcheck.prove_exact(checkpoint)
-        of_samples = importlib.import_module("mmflow_bench.measurements.self_test")
-        samples = [sample for task in self.samples.tasks for sample in self.samples.of(task)]
-        checks: list[dict[str, object]] = of_samples.self_test(checkpoint, samples)
-        return checks
 
     def _fact(self, name: str) -> Any:
         if name not in self.store.facts():

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from mmflow_bench.inputs.questions import QuestionFile
+from mmflow_bench.measurements.opening import MeasurementOptions
 from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.measurements.session import MeasurementOptions, Measurements
+from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 

@@ -26,8 +26,9 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import probabilities
+from mmflow_bench.measurements.opening import MeasurementOptions
 from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.measurements.session import MeasurementOptions, Measurements
+from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.mechanisms.bands import SIGNIFICANT
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import Verdict
