@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from mmflow_bench.measurements.settings import (
     parse_questions,
     parse_window,
 )
+from mmflow_bench.plugin.slugs import model_slugs
 
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
@@ -122,28 +121,6 @@ def parse_reports(text: str | None) -> tuple[str, ...]:
     if unknown := [name for name in chosen if name not in REPORTS]:
         raise ValueError(f"--report takes {', '.join(REPORTS)}, got {', '.join(unknown)}")
     return tuple(dict.fromkeys(chosen))
-
-
-def slug(model: str) -> str:
-    """A model's name in test ids and folders: no separator that ids are split at.
-
-    >>> slug("planted/base"), slug("./runs/my-finetune/")
-    ('planted_base', 'my_finetune')
-    """
-    path = Path(model).expanduser()
-    name = path.resolve().name if model.startswith((".", "/", "~")) or path.exists() else model
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
-
-
-def model_slugs(models: Sequence[str]) -> dict[str, str]:
-    """Slug -> model; a folder whose name is taken gets a hash of its path."""
-    slugs: dict[str, str] = {}
-    for model in models:
-        short = slug(model)
-        if short in slugs and slugs[short] != model:
-            short = f"{short}_{hashlib.sha256(model.encode()).hexdigest()[:6]}"
-        slugs[short] = model
-    return slugs
 
 
 def settings_from(config: pytest.Config) -> Settings:
