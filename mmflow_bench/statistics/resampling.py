@@ -27,8 +27,8 @@ SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
 Weights = Float[ndarray, "draw image"]
-Known = list[tuple[Weights, ndarray]]
-"""Results for the weights that they belong to."""
+Known = list[tuple[ndarray, ndarray]]
+"""Weights and what was worked out for them."""
 Statistic = Callable[[Weights], Float[ndarray, "draw"]]
 
 
