@@ -5,6 +5,7 @@ And shape checking: what the annotations say of axes is enforced in the test run
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +51,12 @@ TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True
 """The tower: to a type checker an int is a float, and suites write `estimate <= 0`."""
 
 install_import_hook(SHAPE_CHECKED, TYPECHECKER)
+
+# One worker for each core: a second thread of either would only wait for the core of the other.
+# Workers, and the runs that tests start, inherit it before they import numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
 
 from mmflow_bench.checkpoints.families import Family, family_of  # noqa: E402
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow.compute as pc
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
@@ -24,6 +25,17 @@ from mmflow_bench.measurements.plan import (
 from mmflow_bench.measurements.records import REFERENCE_CEILING, AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.store.shards import Store
+
+Made = TypeVar("Made")
+
+_COLUMNS = {
+    Followed.ANSWER: ("answer_token_id", "base_probability", "knockout_probability", None),
+    Followed.REFERENCE: (
+        *("reference_token_id", "reference_probability", "reference_probability"),
+        REFERENCE_CEILING,
+    ),
+}
+"""Token and clean probability of an answer, probability under a knockout, and its ceiling."""
 
 
 class StoredResults:
@@ -49,21 +61,32 @@ class StoredResults:
         self.samples = samples
         self.follow = follow
         self.keep_incorrect = keep_incorrect or follow is Followed.REFERENCE
+        self._made: dict[str, tuple[Any, Any]] = {}
 
-    def answers(self) -> dict[str, dict[str, Any]]:
+    def answers(self) -> Mapping[str, dict[str, Any]]:
         """Answer rows by content hash of the sample."""
-        rows = self.store.read("answers", self.samples.keys.values()).to_pylist()
-        return {row["sample"]: row for row in rows}
+        return self._made_of("answers", self._answers_in)
 
-    def refused(self) -> dict[tuple[str, str], str]:
+    def refused(self) -> Mapping[tuple[str, str], str]:
         """(sample, scope) -> reason, for everything that could not be measured."""
-        rows = self.store.read("unscored").to_pylist()
-        return {(row["sample"], row["scope"]): row["reason"] for row in rows}
+        return self._made_of("unscored", _reasons_in)
 
     def noise_floor(self) -> float:
         """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
-        rows = self.store.read("answers", self.samples.keys.values())
-        return max(rows["noise"].to_pylist(), default=0.0)
+        return max((answer["noise"] for answer in self.answers().values()), default=0.0)
+
+    def _answers_in(self, table: Any) -> dict[str, dict[str, Any]]:
+        wanted = frozenset(self.samples.keys.values())
+        return {row["sample"]: row for row in table.to_pylist() if row["sample"] in wanted}
+
+    def _made_of(self, shard: str, make: Callable[[Any], Made]) -> Made:
+        """What `make` makes of a shard: every test asks again, few find anything new."""
+        table = self.store.read(shard)
+        known = self._made.get(shard)
+        if known is None or known[0] is not table:
+            known = self._made[shard] = (table, make(table))
+        made: Made = known[1]
+        return made
 
     def jobs(self, task: str, sweeps: Sequence[Sweep], *, lens: bool) -> list[Job]:
         """One job for each sample that lacks something; a wrong answer needs nothing more."""
@@ -176,12 +199,7 @@ class StoredResults:
         rows = self.store.read(sweep.shard, keys)
         answers = self.answers()
         clean = [answers[self.samples.keys[sample.question_id]] for sample in kept]
-        follows_answer = self.follow is Followed.ANSWER
-        token, base, knockout = (
-            ("answer_token_id", "base_probability", "knockout_probability")
-            if follows_answer
-            else ("reference_token_id", "reference_probability", "reference_probability")
-        )
+        token, base, knockout, ceiling = _COLUMNS[self.follow]
         return SweepTable(
             edge=str(sweep.edge),
             task=task,
@@ -192,21 +210,21 @@ class StoredResults:
             answer_token_ids=tuple(answer[token] for answer in clean),
             base_probability=np.array([answer[base] for answer in clean], float),
             knockout_probability=_matrix(rows, keys, knockout, layers),
-            ceiling=None if follows_answer else REFERENCE_CEILING,
+            ceiling=ceiling,
             **_counterfactual(rows, keys, layers) if sweep.method is Method.COUNTERFACTUAL else {},
         )
 
     def lens(self, task: str, *, probe: str, variant: str, layers: int) -> LensTable:
         """Lens probabilities of one probe, for the kept samples that have it."""
-        table = self.store.read("lens", self.samples.keys.values())
         is_replaced = probe == "answer" and self.follow is Followed.REFERENCE
-        table = table.filter(
-            table["probe"].to_numpy() == (REFERENCE_PROBE if is_replaced else probe)
+        answered = self.kept(task)
+        table = self.store.read("lens", [self.samples.keys[s.question_id] for s in answered])
+        table = table.filter(pc.equal(table["probe"], REFERENCE_PROBE if is_replaced else probe))
+        inner, output = (
+            table.filter(pc.equal(table["variant"], name)) for name in (variant, "output")
         )
-        variants = table["variant"].to_numpy()
-        inner, output = table.filter(variants == variant), table.filter(variants == "output")
         have = frozenset(inner["sample"].to_pylist())
-        kept = [s for s in self.kept(task) if self.samples.keys[s.question_id] in have]
+        kept = [s for s in answered if self.samples.keys[s.question_id] in have]
         keys = [self.samples.keys[sample.question_id] for sample in kept]
         return LensTable(
             task=task,
@@ -217,6 +235,10 @@ class StoredResults:
             probability=_matrix(inner, keys, "probability", layers + 1),
             final_probability=_matrix(output, keys, "probability", 1)[:, 0],
         )
+
+
+def _reasons_in(table: Any) -> dict[tuple[str, str], str]:
+    return {(row["sample"], row["scope"]): row["reason"] for row in table.to_pylist()}
 
 
 def _counterfactual(table: Any, keys: Sequence[str], layers: int) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from mmflow_bench.mechanisms.equivalences import whole_curve_equivalence
 from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.intervals import Interval
-from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic
+from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic, image_means
 
 TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (STATISTICS 1)."""
@@ -47,14 +47,14 @@ class Curve:
     @cached_property
     def means(self) -> ImageMeans:
         """The mean curve as a function of image weights."""
-        return ImageMeans(self.values, self.image_ids)
+        return image_means(self.values, self.image_ids)
 
     @property
     def layers(self) -> int:
         """Depth of the decoder."""
         return int(self.values.shape[1])
 
-    @property
+    @cached_property
     def mean(self) -> tuple[float, ...]:
         """The mean curve, over all layers."""
         return tuple(float(value) for value in self.means.mean)
@@ -63,7 +63,7 @@ class Curve:
         """The same curve, looked at within `band` only."""
         return replace(self, band=band)
 
-    @property
+    @cached_property
     def peak(self) -> Estimate:
         """The deepest drop, cross-fitted: located on half of the images, read on the others."""
         columns = self._columns(self.band)
@@ -78,7 +78,7 @@ class Curve:
         """The deepest drop at a centre in `band`, cross-fitted."""
         return self.at(band).peak
 
-    @property
+    @cached_property
     def peak_depth(self) -> Estimate:
         """Depth of the layer that is hit where the drop is deepest."""
         columns = self._columns(self.band)
@@ -92,7 +92,7 @@ class Curve:
             ),
         )
 
-    @property
+    @cached_property
     def centre(self) -> Estimate:
         """Mean depth, weighted by the drop."""
         place = self._place(
@@ -103,7 +103,7 @@ class Curve:
         )
         return replace(place, kind=Kind.CENTRE)
 
-    @property
+    @cached_property
     def first_depth(self) -> Estimate:
         """Depth of the first layer that a window holds while the drop is at least half its peak."""
         return self._place(
@@ -111,7 +111,7 @@ class Curve:
             lambda weights: np.maximum(0, self._support(weights)[0] - self.width // 2),
         )
 
-    @property
+    @cached_property
     def last_depth(self) -> Estimate:
         """Depth of the last layer that a window holds while the drop is at least half its peak."""
         return self._place(
@@ -121,7 +121,7 @@ class Curve:
             ),
         )
 
-    @property
+    @cached_property
     def band_mean(self) -> Estimate:
         """The mean change over the centres looked at."""
         columns = self._columns(self.band)
@@ -154,7 +154,7 @@ class Curve:
         )
         return replace(estimate, unit="ratio", floor=0.0)
 
-    @property
+    @cached_property
     def is_present(self) -> Comparison:
         """Whether there is a drop beyond what counts as negligible: nothing else has a place."""
         return self.peak <= -NEGLIGIBLE

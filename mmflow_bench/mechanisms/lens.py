@@ -18,7 +18,7 @@ from numpy import ndarray
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate, Kind
 from mmflow_bench.statistics import curves as read
-from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic
+from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic, image_means
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,14 +39,14 @@ class LensCurve:
     @cached_property
     def means(self) -> ImageMeans:
         """The mean curve as a function of image weights."""
-        return ImageMeans(self.values, self.image_ids)
+        return image_means(self.values, self.image_ids)
 
     @property
     def layers(self) -> int:
         """Depth of the decoder."""
         return int(self.values.shape[1]) - 1
 
-    @property
+    @cached_property
     def max(self) -> Estimate:
         """The highest mean probability, cross-fitted over halves of the images."""
         return self._estimate(
@@ -61,12 +61,12 @@ class LensCurve:
             lambda curve: lambda weights: _cross_fitted_maximum(curve, weights, kept),
         )
 
-    @property
+    @cached_property
     def final(self) -> Estimate:
         """The mean probability at the last layer."""
         return self._estimate("last layer", lambda curve: lambda w: curve.means.curves(w)[:, -1])
 
-    @property
+    @cached_property
     def onset(self) -> Estimate:
         """Depth of the first layer whose output reaches half of the maximum.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +23,12 @@ SEED = 241118620
 JACKKNIFE_GROUPS = 200
 """Most images are left out one by one; more than this many, in groups of equal size."""
 
+SHARED = 64
+"""Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
+
 Weights = Float[ndarray, "draw image"]
+Known = list[tuple[ndarray, ndarray]]
+"""Weights and what was worked out for them."""
 Statistic = Callable[[Weights], Float[ndarray, "draw"]]
 
 
@@ -49,7 +54,7 @@ def jackknife_weights(images: int) -> Weights:
     return weights
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageStatistic:
     """A number that depends on samples of some images."""
 
@@ -65,11 +70,19 @@ class ImageStatistic:
 
     def replicates(self) -> Float[ndarray, "draw"]:
         """The number on every bootstrap draw of images."""
-        return self.statistic(bootstrap_weights(len(self.images)))
+        return self.on(bootstrap_weights(len(self.images)))
 
     def jackknife(self) -> Float[ndarray, "group"]:
         """The number without each image, or group of images, in turn."""
-        return self.statistic(jackknife_weights(len(self.images)))
+        return self.on(jackknife_weights(len(self.images)))
+
+    def on(self, weights: Weights) -> Float[ndarray, "draw"]:
+        """The number for every row of weights, worked out once for those that all share."""
+        return _once(self._known, weights, self.statistic)
+
+    @cached_property
+    def _known(self) -> Known:
+        return []
 
 
 def joined(
@@ -85,7 +98,7 @@ def joined(
 
     def statistic(weights: Weights) -> Float[ndarray, "draw"]:
         values = [
-            part.statistic(weights if column is None else weights[:, column])
+            part.on(weights if column is None else weights[:, column])
             for part, column in zip(parts, columns, strict=True)
         ]
         return function(*values)
@@ -121,7 +134,7 @@ class ImageMeans:
         is_first = _halves(self.images)[:, None]
         # Sums and counts of both halves side by side: one matrix product gives everything.
         self._table = np.hstack([np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)])
-        self._known: list[tuple[Weights, Float[ndarray, "draw column"]]] = []
+        self._known: Known = []
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where no sample is drawn."""
@@ -141,13 +154,33 @@ class ImageMeans:
         return one, other
 
     def _totals(self, weights: Weights) -> Float[ndarray, "draw column"]:
-        for known, totals in self._known:
-            if known is weights:
-                return totals
-        totals = np.asarray(weights @ self._table)
-        # A mechanism asks several things of one curve, always on the same matrices of weights.
-        self._known = [*self._known[-2:], (weights, totals)]
-        return totals
+        return _once(self._known, weights, lambda shared: np.asarray(shared @ self._table))
+
+
+def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]) -> ndarray:
+    """What is worked out for `weights`; kept for those that all share, which cannot be written."""
+    for others, result in known:
+        if others is weights:
+            return result
+    result = work_out(weights)
+    if not weights.flags.writeable:
+        known[:] = [*known[-1:], (weights, result)]
+    return result
+
+
+def image_means(values: Float[ndarray, "sample layer"], image_ids: Sequence[str]) -> ImageMeans:
+    """The means of these samples: one object, and so one resampling, for all equal ones.
+
+    Mechanisms look at few curves, but each of them anew.
+    """
+    return _image_means(values.tobytes(), values.shape, values.dtype.str, tuple(image_ids))
+
+
+@lru_cache(maxsize=SHARED)
+def _image_means(
+    content: bytes, shape: tuple[int, ...], dtype: str, image_ids: tuple[str, ...]
+) -> ImageMeans:
+    return ImageMeans(np.frombuffer(content, dtype).reshape(shape), image_ids)
 
 
 def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:

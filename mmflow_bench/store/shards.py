@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +25,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.store.held import Held, file_state
+from mmflow_bench.store.rows import read_rows, samples_in, sorted_unique
 
 Rows = Mapping[str, Sequence[Mapping[str, object]]]
 """What was measured of one sample: shard name -> rows."""
@@ -98,6 +102,9 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 _ATTEMPTS = 100
 """Times that a shard is read anew while others merge into it."""
+_NAME_BYTES = 150
+"""About what one content hash takes in a set."""
+Value = TypeVar("Value")
 
 
 def identity_digest(identity: Mapping[str, object]) -> str:
@@ -138,6 +145,7 @@ class Store:
             StoreError: The folder cannot be made or written.
         """
         self.folder = root / identity_digest(identity)[:24]
+        self._held = Held()
         with _storing(self.folder):
             (self.folder / "journal").mkdir(parents=True, exist_ok=True)
             if not (self.folder / "identity.json").exists():
@@ -149,8 +157,12 @@ class Store:
         path = self.folder / "facts.json"
         if not path.exists():
             return {}
-        facts: dict[str, object] = json.loads(path.read_text())
-        return facts
+
+        def facts() -> dict[str, object]:
+            found: dict[str, object] = json.loads(path.read_text())
+            return found
+
+        return dict(self._held.get("facts", file_state([path]), facts, lambda _: 0))
 
     def remember(self, facts: Mapping[str, object]) -> None:
         """Keep facts of the checkpoint so that a later run need not load it."""
@@ -177,17 +189,20 @@ class Store:
 
     def read(self, shard: str, samples: Iterable[str] | None = None) -> pa.Table:
         """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
-        schema = SCHEMAS[_kind(shard)]
-        table = pa.concat_tables([schema.empty_table(), *self._tables(shard)])
-        if samples is not None:
-            wanted = pa.array(sorted(set(samples)), pa.string())
-            table = table.filter(pc.is_in(table["sample"], value_set=wanted))
-        return _sorted_unique(table)
+        nothing = SCHEMAS[_kind(shard)].empty_table()
+
+        def rows(files: Sequence[Path]) -> pa.Table:
+            return sorted_unique(pa.concat_tables([nothing, *map(read_rows, files)]))
+
+        table = self._look(shard, "rows", rows, lambda found: found.nbytes)
+        if samples is None:
+            return table
+        wanted = pa.array(sorted(set(samples)), pa.string())
+        return table.filter(pc.is_in(table["sample"], value_set=wanted)).combine_chunks()
 
     def finished(self, shard: str) -> frozenset[str]:
         """Content hashes of the samples that a shard already holds."""
-        tables = self._tables(shard, columns=["sample"])
-        return frozenset(name for table in tables for name in table["sample"].to_pylist())
+        return self._look(shard, "samples", samples_in, lambda found: _NAME_BYTES * len(found))
 
     def compact(self) -> None:
         """Merge the journal into one sorted file for each shard; safe to be killed at any point."""
@@ -211,11 +226,19 @@ class Store:
         """A lock shared by every process that measures under this identity."""
         return FileLock(self.folder / f"{name}.lock")
 
-    def _tables(self, shard: str, columns: list[str] | None = None) -> list[pa.Table]:
+    def _look(
+        self,
+        shard: str,
+        what: str,
+        read: Callable[[Sequence[Path]], Value],
+        size: Callable[[Value], int],
+    ) -> Value:
         for _ in range(_ATTEMPTS):
             # Another process may merge its journal at any time: its rows are in the shard then.
             with suppress(FileNotFoundError):
-                return [_read(path, columns) for path in self._files(shard)]
+                files = self._files(shard)
+                state = file_state(files)
+                return self._held.get((shard, what), state, partial(read, files), size)
         raise StoreError(
             f"a store that is left alone for a moment, got files that vanished {_ATTEMPTS} times "
             f"while they were read ({self.folder}, {shard}); give every job a store of its own "
@@ -224,29 +247,11 @@ class Store:
 
     def _files(self, shard: str) -> list[Path]:
         # The journal first: what is merged between the two looks is in the shard.
-        journal = sorted((self.folder / "journal").glob(f"{shard}@*.parquet"))
+        journal = self.folder / "journal"
+        names = [name for name in os.listdir(journal) if name.startswith(f"{shard}@")]
+        found = [journal / name for name in sorted(names) if name.endswith(".parquet")]
         merged = self.folder / f"{shard}.parquet"
-        return [merged, *journal] if merged.exists() else journal
-
-
-def _read(path: Path, columns: list[str] | None) -> pa.Table:
-    # Opened once: `pq.read_table` of a path opens it again for the rows, and another process may
-    # have put a longer or shorter file in its place by then.
-    with path.open("rb") as file:
-        return pq.ParquetFile(file).read(columns)
-
-
-def _sorted_unique(table: pa.Table) -> pa.Table:
-    """One row per key, in key order: a row journalled twice (two workers) is kept once."""
-    keys = [name for name in table.column_names if name in _KEYS]
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
-    table = table.take(order).combine_chunks()
-    rows = list(zip(*(table[name].to_pylist() for name in keys), strict=True))
-    first = [i for i, row in enumerate(rows) if i == 0 or row != rows[i - 1]]
-    return table.take(pa.array(first, pa.int64())).combine_chunks()
-
-
-_KEYS = ("sample", "scope", "layer", "probe", "variant")
+        return [merged, *found] if merged.exists() else found
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -49,11 +49,29 @@ def lines(tmp_path: Path) -> Lines:
 
 
 @pytest.fixture
-def mmflow(tmp_path: Path) -> RunMMFlow:
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def mmflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunMMFlow:
+    """The command in the folder of the test, in this process: each start costs five seconds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        done = CliRunner().invoke(main, arguments)
+        # What a process would end with a traceback on.
+        if not isinstance(done.exception, SystemExit | None):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def mmflow_process(tmp_path: Path) -> RunMMFlow:
+    """The same in a process of its own, as a user starts it."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "mmflow_bench.cli", *arguments],
-            env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")} | environment,
+            env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -127,7 +145,7 @@ def image_bytes(name: str, kind: str, mode: str = "RGB", **options: Any) -> byte
 
 @pytest.mark.slow
 def test_images_of_every_kind_in_a_zip_file_are_measured_or_counted(
-    tmp_path: Path, mmflow: RunMMFlow
+    tmp_path: Path, mmflow_process: RunMMFlow
 ) -> None:
     lines = [line_of(s, tmp_path) for s in scene_samples(per_task=12, tasks=["ChooseAttr"])]
     kinds: dict[str, Callable[[str], bytes]] = {
@@ -151,7 +169,7 @@ def test_images_of_every_kind_in_a_zip_file_are_measured_or_counted(
     # What is left has no image in the archive at all.
     questions, output = tmp_path / "questions.jsonl", tmp_path / "table.csv"
     questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = mmflow(
+    done = mmflow_process(
         *("sweep", "--model=planted/mini", f"--questions={questions}", "--keep-incorrect"),
         *(f"--images={tmp_path / 'images.zip'}", "--edges=question->last", f"--output={output}"),
     )
@@ -257,11 +275,11 @@ def test_a_processor_that_does_not_fit_the_weights_is_one_clear_error(
 
 
 def test_a_folder_that_is_no_checkpoint_says_what_it_holds(
-    tmp_path: Path, mmflow: RunMMFlow
+    tmp_path: Path, mmflow_process: RunMMFlow
 ) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").write_text("")
-    done = mmflow("sweep", "--model=./notes")
+    done = mmflow_process("sweep", "--model=./notes")
     assert done.returncode == 2
     assert "config.json" in done.stderr
     assert "todo.txt" in done.stderr
