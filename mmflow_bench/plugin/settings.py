@@ -108,6 +108,8 @@ class Settings:
 
 
 REPORTS = ("html", "md", "github", "junit")
+LONGEST_SLUG = 100
+"""Characters of a checkpoint's name in the name of its run folder."""
 
 
 def parse_reports(text: str | None) -> tuple[str, ...]:
@@ -128,9 +130,15 @@ def slug(model: str) -> str:
     >>> slug("planted/base"), slug("./runs/my-finetune/")
     ('planted_base', 'my_finetune')
     """
-    path = Path(model).expanduser()
-    name = path.resolve().name if model.startswith((".", "/", "~")) or path.exists() else model
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
+    path = Path(os.path.expanduser(model))
+    # Path.exists raises for a name that is longer than names of files may be.
+    is_path = model.startswith((".", "/", "~")) or os.path.exists(path)
+    name = Path(os.path.realpath(path)).name if is_path else model
+    plain = re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
+    if len(plain) <= LONGEST_SLUG:
+        return plain
+    # With time and id around it, a folder's name must stay below 255 bytes.
+    return f"{plain[:LONGEST_SLUG]}_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
 
 
 def model_slugs(models: Sequence[str]) -> dict[str, str]:
@@ -259,7 +267,7 @@ def _parsed(parse: Callable[[Argument], Value], text: Argument) -> Value:
 
 def _absolute(config: pytest.Config, path: str | Path | None) -> Path | None:
     """A path as the user meant it: relative to where pytest was started."""
-    return config.invocation_params.dir / Path(path).expanduser() if path else None
+    return config.invocation_params.dir / os.path.expanduser(path) if path else None
 
 
 def _ini_folder(config: pytest.Config, name: str) -> Path | None:
