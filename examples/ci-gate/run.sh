@@ -2,23 +2,24 @@
 # A gate in three acts: the same checkpoint, a harmless fine-tune, a harmful one.
 # Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under three minutes on two cores)
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+repository=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${1:-$(mktemp -d)}
-export MMFLOW_CACHE="$folder/store" HF_HUB_DISABLE_PROGRESS_BARS=1
+mkdir -p "$folder" && cd "$folder"
+export MMFLOW_CACHE=store HF_HUB_DISABLE_PROGRESS_BARS=1
 
-python examples/ci-gate/finetune.py "$folder/checkpoints"
+python "$repository/examples/ci-gate/finetune.py" checkpoints
 
 gate() { # gate CHECKPOINT EXPECTED_EXIT_CODE
   echo; echo "=== is '$1' still 'base'? ==="
   local code=0
-  pytest suites/ -q --no-header -p no:cacheprovider \
-    --model="$folder/checkpoints/$1" --baseline="$folder/checkpoints/base" --gate=regression \
+  python -m pytest "$repository/suites" -q --no-header -p no:cacheprovider \
+    --model="checkpoints/$1" --baseline=checkpoints/base --gate=regression \
     --tasks=ChooseAttr,QueryAttr --no-twins \
     --mechanisms='q-last-*,img*,oth-*,rel-*,lens-lower-rise,lens-upper-late' \
-    --report=md,junit --mmflow-output="$folder/runs" >"$folder/$1.txt" || code=$?
-  sed -n '/against the baseline/,$p' "$folder/$1.txt"
+    --report=md,junit --mmflow-output=runs >"$1.txt" || code=$?
+  sed -n '/against the baseline/,$p' "$1.txt"
   echo "exit code $code"
-  [ "$code" = "$2" ] || { echo "expected $2"; cat "$folder/$1.txt"; exit 1; }
+  [ "$code" = "$2" ] || { echo "expected $2"; cat "$1.txt"; exit 1; }
 }
 
 gate base 0

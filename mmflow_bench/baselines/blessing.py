@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
         The folder of the baseline.
 
     Raises:
-        BaselineError: There is no finished run, it was limited, or the folder cannot be written.
+        BaselineError: There is no finished run, it was limited, its name is no folder's, or the
+            folder cannot be written.
     """
     results = _results(run)
     limit = results["settings"].get("limit")
@@ -56,6 +58,12 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
             "for runs with the same --limit only"
         )
     slug = name or _slug(run, results)
+    # A run folder may be somebody else's: what it says must not name a place outside of `root`.
+    if not re.fullmatch(r"\.*[\w-][\w.-]*", slug):
+        raise BaselineError(
+            f"the name of one folder, of letters, digits, `_`, `-` and `.`, got {slug!r} ({run}); "
+            "give one with --name"
+        )
     try:
         _write_verdicts(root, slug, results)
         _write_values(run, root / slug / VALUES, results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,11 +58,13 @@ def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool)
         return _in_folder(_from_hub(text.removeprefix(HUB), offline=offline), text)
     if text.startswith(PAPER):
         return paper_source(text)
-    path = start / Path(text).expanduser()
-    if path.is_dir() and not any((path / name).is_file() for name in _CHECKPOINT_FILES):
+    path = start / os.path.expanduser(text)
+    # Path.is_dir raises for a name that is longer than names of files may be.
+    is_folder = os.path.isdir(path)
+    if is_folder and not any((path / name).is_file() for name in _CHECKPOINT_FILES):
         return _in_folder(path, text)
-    named = [root / text for root in roots if "/" not in text and (root / text).is_dir()]
-    if named and not path.is_dir():
+    named = [root / text for root in roots if "/" not in text and os.path.isdir(root / text)]
+    if named and not is_folder:
         return _in_folder(named[0], text)
     return Source(kind="checkpoint", name=text)
 
@@ -73,7 +76,7 @@ def paper_source(text: str) -> Source:
         BaselineError: The paper is not about it.
     """
     path = PAPER_FOLDER / f"{text.removeprefix(PAPER)}.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = ", ".join(sorted(f"{PAPER}{file.stem}" for file in PAPER_FOLDER.glob("*.json")))
         raise BaselineError(f"a checkpoint of the paper ({known}), got {text!r}")
     content = json.loads(path.read_text(encoding="utf-8"))

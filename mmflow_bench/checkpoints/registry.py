@@ -6,6 +6,7 @@ packages add their own through the entry-point group `mmflow_bench.models`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -197,7 +198,7 @@ def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[Registr
     }
     found = known.get(name.lower())
     # What is on the disk may be anything, whatever its path looks like.
-    if found is None or (found[1] == name and Path(name).exists()):
+    if found is None or (found[1] == name and os.path.exists(name)):
         return None, name
     return found
 
@@ -222,10 +223,11 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str
 def _located(
     name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]
 ) -> dict[str, Any]:
-    path = Path(name).expanduser()
-    if path.is_file() and path.suffix == ".gguf":
+    path = Path(os.path.expanduser(name))
+    # Path.exists raises for a name that is longer than names of files may be.
+    if os.path.isfile(path) and path.suffix == ".gguf":
         return {"source": str(path.parent.resolve()), "kind": "folder", "gguf_file": path.name}
-    if path.exists():
+    if os.path.exists(path):
         return _folder(path, args.get("gguf_file"))
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "~"))
     families = {known.split("/")[0] for known in models if "/" in known}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,7 @@ def source_of(
 
 
 def _places(name: str, beside: Source) -> Sequence[Path]:
-    given = Path(name).expanduser()
+    given = Path(os.path.expanduser(name))
     if given.is_absolute() or beside.is_hub:
         return [given]
     folder = Path(beside.name)

@@ -12,6 +12,7 @@ import click
 
 from mmflow_bench.baselines.tolerances import parse_tolerance
 from mmflow_bench.cli.options import Parsed
+from mmflow_bench.reports.escaping import printable
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
 
@@ -52,7 +53,8 @@ def compare(
     try:
         found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
     except NotComparable as error:
-        click.secho(f"mmflow: {error}", fg="red", err=True, color=_colour(sys.stderr))
+        said = printable(f"mmflow: {error}")
+        click.secho(said, fg="red", err=True, color=_colour(sys.stderr))
         ctx.exit(NOT_COMPARABLE)
     if is_json:
         click.echo(found.as_json(), nl=False)
@@ -63,7 +65,7 @@ def compare(
         colour = _colour(sys.stdout)
         click.echo(render_comparison(found, width=width, colour=colour), nl=False, color=colour)
     code, line = _conclusion(found, fail_on)
-    click.echo(f"{line} (--fail-on={fail_on})", err=is_json)
+    click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
     ctx.exit(code)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mmflow_bench.reports.escaping import printable
+
 if TYPE_CHECKING:
     from mmflow_bench.measurements.session import Measurements
 
@@ -25,7 +27,7 @@ def echo_counts(
         to_error: Write to standard error.
     """
     for line in _lines(measurements, asked):
-        click.echo(line, err=to_error)
+        click.echo(printable(line), err=to_error)
 
 
 def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:

@@ -31,10 +31,12 @@ def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: An
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
+    from mmflow_bench.reports.escaping import printable
+
     if not rows:
         return "none"
     names = list(rows[0])
-    table = [names, *([_text(row.get(name)) for name in names] for row in rows)]
+    table = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(names))]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))

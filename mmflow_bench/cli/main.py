@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -19,6 +20,7 @@ from mmflow_bench.cli.report import report
 from mmflow_bench.cli.run import run
 from mmflow_bench.cli.tables import lens, sweep
 from mmflow_bench.errors import MMFlowError
+from mmflow_bench.reports.escaping import printable
 
 USAGE_ERROR = 2
 
@@ -33,8 +35,13 @@ class _Group(click.Group):
             if os.environ.get("MMFLOW_DEBUG"):
                 raise
             colour = False if os.environ.get("NO_COLOR") else None
-            click.secho(f"mmflow: {error}", fg="red", err=True, color=colour)
+            click.secho(f"mmflow: {printable(error)}", fg="red", err=True, color=colour)
             ctx.exit(USAGE_ERROR)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            said = "a name that a file can have, got one that is too long; give a shorter one"
+            raise click.UsageError(said) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,43 +1,93 @@
-"""`mmflow report`: the tables of a run again, from its folder."""
+"""`mmflow report`: the tables of runs again, from their folders."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "runs",
+    metavar="RUN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
 @click.option("--html", "is_html", is_flag=True, help="Write report.html into the run folder.")
+@click.option(
+    "--baseline",
+    help="With --html: a run folder or a baseline whose curves are drawn behind; the one that was "
+    "measured beside the run when left out.",
+)
 @click.option("--markdown", "is_markdown", is_flag=True, help="As Markdown, on standard output.")
 @click.option("--width", type=click.IntRange(60), help="Columns; those of the terminal.")
-def report(run: Path, is_html: bool, is_markdown: bool, width: int | None) -> None:
-    """Print the verdicts of a run again, and its comparison with a baseline if there was one."""
-    from mmflow_bench.reports.reprint import read_summary
+def report(
+    runs: tuple[Path, ...],
+    is_html: bool,
+    baseline: str | None,
+    is_markdown: bool,
+    width: int | None,
+) -> None:
+    """Print the verdicts of runs again, and their comparisons with a baseline if there were any.
 
+    The Markdown of all runs together fits into one comment on a pull request.
+    """
     if is_html:
         from mmflow_bench.plugin.reporting import write_html
 
-        click.echo(str(write_html(run)))
-        return
-    summary, facts = read_summary(run)
-    if is_markdown:
-        from mmflow_bench.reports.markdown import markdown
+        behind = _drawn_behind(baseline) if baseline else None
+        for run in runs:
+            click.echo(str(write_html(run, baseline=behind)))
+    elif is_markdown:
+        click.echo(_markdown(runs), nl=False)
+    else:
+        columns = width or shutil.get_terminal_size((100, 24)).columns
+        for run in runs:
+            _print(run, columns)
 
-        click.echo(markdown(summary), nl=False)
-        return
+
+def _drawn_behind(baseline: str) -> Path:
+    from mmflow_bench.baselines.files import packaged_root
+    from mmflow_bench.baselines.sources import find_source
+    from mmflow_bench.errors import BaselineError
+
+    here = Path.cwd()
+    roots = (here / "baselines", packaged_root())
+    source = find_source(baseline, roots=roots, start=here, offline=True)
+    if source.folder is None:
+        raise BaselineError(
+            f"a run folder or a baseline with values of samples, got {baseline!r}; `mmflow ls "
+            "baselines` and `mmflow ls runs` list what there is"
+        )
+    return source.folder
+
+
+def _markdown(runs: Sequence[Path]) -> str:
+    from mmflow_bench.reports.markdown import MOST_BYTES, markdown
+    from mmflow_bench.reports.reprint import read_summary
+
+    # A blank line between two of them is a byte of each.
+    share = MOST_BYTES // len(runs) - 1
+    return "\n".join(markdown(read_summary(run)[0], most_bytes=share) for run in runs)
+
+
+def _print(run: Path, columns: int) -> None:
     from mmflow_bench.reports.comparison_table import render_comparison
+    from mmflow_bench.reports.escaping import printable
+    from mmflow_bench.reports.reprint import read_summary
     from mmflow_bench.reports.terminal import render
 
-    columns = width or shutil.get_terminal_size((100, 24)).columns
+    summary, facts = read_summary(run)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(render(summary.rows, facts=facts, width=columns, colour=colour), color=colour)
     if summary.comparison is not None:
         text = render_comparison(summary.comparison, width=columns, colour=colour)
         click.echo(text, nl=False, color=colour)
     if summary.gate is not None:
-        click.echo(f"gate: {summary.gate.line}")
+        click.echo(printable(f"gate: {summary.gate.line}"))

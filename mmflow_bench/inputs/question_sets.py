@@ -43,7 +43,7 @@ def question_path(text: str, folder: Path) -> Path:
     Raises:
         QuestionError: There is nothing of that name (`missing-file`).
     """
-    path = folder / Path(text).expanduser()
+    path = folder / os.path.expanduser(text)
     if text in SHIPPED and not os.path.exists(path):
         return SHIPPED[text]
     question_files(path)

@@ -110,7 +110,7 @@ def parse_images(text: str, *, folder: Path = Path()) -> Path | str:
     Raises:
         ValueError: There is no such folder or file.
     """
-    path = folder / Path(text).expanduser()
+    path = folder / os.path.expanduser(text)
     # Unlike the method of a path, this has an answer for a name that no file system takes.
     if os.path.exists(path):
         return path

@@ -79,6 +79,7 @@ _CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
 def summarize(run: Run, terminal: Any) -> None:
     """Print the closing tables and everything that must be said once."""
     from mmflow_bench.reports.comparison_table import render_comparison
+    from mmflow_bench.reports.escaping import printable
     from mmflow_bench.reports.terminal import render
 
     writer = terminal._tw
@@ -91,8 +92,11 @@ def summarize(run: Run, terminal: Any) -> None:
         terminal.write_sep("=", "mmflow: against the baseline")
         shown = render_comparison(comparison, width=width, colour=colour)
         terminal.write(shown)
-    for line in [*_baseline_lines(run), *_crash_lines(run), *run.notices]:
-        terminal.write_line(line)
+    for line in [*_baseline_lines(run), *_crash_lines(run)]:
+        terminal.write_line(printable(line))
+    for line in run.notices:
+        # Annotations are commands, and harmless already.
+        terminal.write_line(line if line.startswith("::") else printable(line))
     if run.deselected and not run.selected:
         terminal.write_line(
             f"mmflow: --mechanisms and --tasks left none of {run.deselected} tests; "
@@ -100,7 +104,7 @@ def summarize(run: Run, terminal: Any) -> None:
             yellow=True,
         )
     if run.gate is not None:
-        said = f"gate ({run.settings.gate}): {run.gate.line}"
+        said = printable(f"gate ({run.settings.gate}): {run.gate.line}")
         terminal.write_line(said, bold=True, **{"green" if run.gate.passed else "red": True})
 
 
@@ -163,7 +167,8 @@ def _baseline_lines(run: Run) -> list[str]:
     lines = []
     for slug in run.settings.slugs:
         states = [row.baseline for row in run.rows if row.model == slug]
-        if new := states.count("new"):
+        # What was compared sample by sample needs no stored verdicts beside it.
+        if (new := states.count("new")) and slug not in run.comparisons:
             lines.append(
                 f"baseline: none for {new} of {len(states)} mechanisms of {slug}; not compared "
                 "(--snapshot-update writes them)"

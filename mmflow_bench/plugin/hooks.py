@@ -44,11 +44,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """One line that says what is tested."""
     if not _is_asked_for(config):
         return []
+    from mmflow_bench.reports.escaping import plain
+
     settings = run_of(config).settings
     measured = settings.measurement
     questions = measured.questions.name if measured.questions else "the checkpoint's own"
     store = measured.cache or "off"
-    return [f"mmflow: {', '.join(settings.models)}; questions: {questions}; store: {store}"]
+    models = ", ".join(map(plain, settings.models))
+    return [f"mmflow: {models}; questions: {plain(questions)}; store: {plain(store, 1000)}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

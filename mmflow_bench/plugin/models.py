@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,7 +62,7 @@ def refuse_moved_rootdir(config: pytest.Config) -> None:
     """
     arguments = config.invocation_params.args
     for name, value in pairwise(arguments):
-        if name == "--model" and config.inipath is None and Path(str(value)).exists():
+        if name == "--model" and config.inipath is None and os.path.exists(str(value)):
             raise pytest.UsageError(
                 f"a model folder written `--model={value}`, got `--model {value}`; with a space "
                 "pytest takes the folder for a test path and loses the ini file of the project"

@@ -29,7 +29,7 @@ def write_reports(run: Run) -> None:
 
 def _write(run: Run, slug: str, folder: Path, name: str) -> None:
     if name == "html":
-        run.notice(f"report: {write_html(folder)}")
+        run.notice(f"report: {write_html(folder, baseline=_kept_elsewhere(run))}")
         return
     from mmflow_bench.reports.folder import write_text
     from mmflow_bench.reports.github import annotate
@@ -57,8 +57,18 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
             run.notice(line)
 
 
-def write_html(folder: Path) -> Path:
+def _kept_elsewhere(run: Run) -> Path | None:
+    """The folder of a baseline that was not measured for this run but kept before."""
+    return run.against.source.folder if run.against is not None else None
+
+
+def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
     """Write report.html of a run folder.
+
+    Args:
+        folder: The run folder.
+        baseline: Another one, whose curves are drawn behind; the one that was measured beside the
+            run when None.
 
     Raises:
         StoreError: This installation has no HTML report.
@@ -66,7 +76,8 @@ def write_html(folder: Path) -> Path:
     try:
         html = importlib.import_module("mmflow_bench.reports.html")
         beside = folder / FOLDER
-        baseline = beside if (beside / "results.json").is_file() else None
+        if baseline is None and (beside / "results.json").is_file():
+            baseline = beside
         written: Path = html.write_report(folder, baseline=baseline)
     except (ImportError, AttributeError) as error:
         raise StoreError(

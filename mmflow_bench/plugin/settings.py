@@ -239,7 +239,7 @@ def _parsed(parse: Callable[[Argument], Value], text: Argument) -> Value:
 
 def _absolute(config: pytest.Config, path: str | Path | None) -> Path | None:
     """A path as the user meant it: relative to where pytest was started."""
-    return config.invocation_params.dir / Path(path).expanduser() if path else None
+    return config.invocation_params.dir / os.path.expanduser(path) if path else None
 
 
 def _ini_folder(config: pytest.Config, name: str) -> Path | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+LONGEST_SLUG = 100
+"""Characters of a checkpoint's name in the name of its run folder."""
 
 
 def slug(model: str) -> str:
@@ -14,9 +18,15 @@ def slug(model: str) -> str:
     >>> slug("planted/base"), slug("./runs/my-finetune/")
     ('planted_base', 'my_finetune')
     """
-    path = Path(model).expanduser()
-    name = path.resolve().name if model.startswith((".", "/", "~")) or path.exists() else model
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
+    path = Path(os.path.expanduser(model))
+    # Path.exists raises for a name that is longer than names of files may be.
+    is_path = model.startswith((".", "/", "~")) or os.path.exists(path)
+    name = Path(os.path.realpath(path)).name if is_path else model
+    plain = re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
+    if len(plain) <= LONGEST_SLUG:
+        return plain
+    # With time and id around it, a folder's name must stay below 255 bytes.
+    return f"{plain[:LONGEST_SLUG]}_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
 
 
 def model_slugs(models: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ Names of checkpoints, tasks and files come from users, and in a pull request fro
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 
 MOST = 200
@@ -13,6 +14,10 @@ MOST = 200
 _ENTITIES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~$"}
 _SILENT = {ord("@"): "@\u200b", ord("#"): "#\u200b"}
 """An invisible space keeps GitHub from calling people and linking issues."""
+_LINKS = re.compile(r"(?i)(:)(?=//)|(\bwww)(?=\.)|(\bGH-)(?=\d)")
+"""Where GitHub would make a link of bare text."""
+_COMMANDS = (("::", ":\u200b:"), ("##[", "#\u200b#["))
+"""GitHub obeys what a log has at the start of a line, and a terminal folds lines anywhere."""
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO", "RLI", "AN"})
 _BLANK = frozenset({"Cc", "Zl", "Zp"})
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -25,10 +30,21 @@ def plain(text: object, most: int = MOST) -> str:
     >>> plain("a  b"), plain("x" * 300, 5)
     ('a b', 'xxxx…')
     """
-    signs = str(text)[: 4 * most]
-    kept = "".join(" " if unicodedata.category(c) in _BLANK else c for c in signs if _is_shown(c))
-    line = " ".join(kept.split())
+    line = " ".join(printable(str(text)[: 4 * most]).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def printable(text: object) -> str:
+    """A line for a terminal or a log in full length: nothing in it is obeyed by either.
+
+    >>> printable("two  spaces"), len(printable("::error::"))
+    ('two  spaces', 11)
+    """
+    signs = (" " if unicodedata.category(c) in _BLANK else c for c in str(text) if _is_shown(c))
+    line = "".join(signs)
+    for command, harmless in _COMMANDS:
+        line = line.replace(command, harmless)
+    return line
 
 
 def markdown(text: object, most: int = MOST) -> str:
@@ -38,7 +54,8 @@ def markdown(text: object, most: int = MOST) -> str:
     '&lt;b&gt;&#124;&#96;x&#96;'
     """
     line = plain(text, most)
-    escaped = html.escape(line, quote=False).translate(_SILENT).translate(_ENTITIES)
+    unlinked = _LINKS.sub(lambda found: f"{found[0]}\u200b", line)
+    escaped = html.escape(unlinked, quote=False).translate(_SILENT).translate(_ENTITIES)
     if any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in line):
         # What is written from right to left must not turn its neighbours around.
         return f"{_ISOLATE}{escaped}{_POP}"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TextIO
 
+from mmflow_bench.reports.escaping import plain
+
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 60.0
@@ -50,7 +52,7 @@ class MeasuringBar:
             self._shown.enter_context(self._visibly())
             self._progress = self._started(self._file)
         if label not in self._bars:
-            self._bars[label] = self._progress.add_task(label, total=total)
+            self._bars[label] = self._progress.add_task(plain(label), total=total)
         self._progress.update(self._bars[label], completed=done, total=total)
 
     def close(self) -> None:
@@ -81,7 +83,7 @@ class MeasuringBar:
 
         file.write("\n")
         progress = Progress(
-            TextColumn("measuring {task.description}"),
+            TextColumn("measuring {task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             SpeedColumn(),

@@ -29,7 +29,7 @@ def read_summary(folder: Path) -> tuple[Summary, dict[str, dict[str, Any]]]:
     try:
         results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         rows = pq.read_table(folder / MECHANISMS).to_pylist()
-        comparison, gate = _comparison(folder), _gate(folder)
+        comparison, gate = kept_comparison(folder), kept_gate(folder)
         facts = {
             "checkpoint": results["checkpoint"],
             "tasks": results["data"]["tasks"],
@@ -51,12 +51,22 @@ def read_summary(folder: Path) -> tuple[Summary, dict[str, dict[str, Any]]]:
     return summary, {row.model: facts for row in summary.rows}
 
 
-def _comparison(folder: Path) -> Comparison | None:
+def kept_comparison(folder: Path) -> Comparison | None:
+    """The comparison with a baseline that a run has kept; None where there was none.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
     path = folder / FILE
     return read_comparison(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _gate(folder: Path) -> GateVerdict | None:
+def kept_gate(folder: Path) -> GateVerdict | None:
+    """What a run's gate has decided; None where none was asked for.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
     path = folder / GATE
     if not path.is_file():
         return None

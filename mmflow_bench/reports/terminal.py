@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow, verdict_counts
 
 SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "instrument-dependent": "?"}
@@ -77,9 +78,9 @@ def render(
         for section, of_section in groupby(members, lambda row: row.section):
             _print_section(console, section, list(of_section), width)
         for line in self_test_lines(facts.get(model, {})):
-            console.print(Text(line, style="bold red", overflow="fold"))
+            console.print(Text(printable(line), style="bold red", overflow="fold"))
         for line in unscored_lines(facts.get(model, {})):
-            console.print(Text(line, style="magenta", overflow="fold"))
+            console.print(Text(printable(line), style="magenta", overflow="fold"))
         console.print(_summary(members))
     return buffer.getvalue()
 
@@ -154,8 +155,8 @@ def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
         about.append(f"noise floor {facts['noise_floor']:.1e}")
     if facts.get("experiment", {}).get("follow") == "reference":
         about.append("--follow=reference")
-    line = Text(str(checkpoint.get("name", model)), style="bold")
-    return line.append(f"  {', '.join(about)}", style="not bold dim")
+    line = Text(plain(checkpoint.get("name", model)), style="bold")
+    return line.append(f"  {plain(', '.join(about))}", style="not bold dim")
 
 
 def _print_section(
@@ -173,14 +174,14 @@ def _print_section(
         for row in _folded(members):
             console.print(_row_line(row, curve_width, width))
         for qualifier in dict.fromkeys(filter(None, map(_remark, members))):
-            console.print(Text(f"  * {qualifier}", style="yellow"))
+            console.print(Text(f"  * {plain(qualifier)}", style="yellow"))
 
 
 def _mechanism_line(name: str, row: MechanismRow, width: int) -> Text:
-    line = Text(name, style="bold cyan", no_wrap=True)
+    line = Text(plain(name), style="bold cyan", no_wrap=True)
     if row.tier and row.tier != "holds":
         line.append(f" [{row.tier}]", style="not bold cyan")
-    line.append(f"  {row.statement}", style="not bold dim")
+    line.append(f"  {plain(row.statement)}", style="not bold dim")
     line.truncate(width, overflow="ellipsis")
     return line
 
@@ -194,11 +195,11 @@ def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
 
 def _row_line(row: MechanismRow, curve_width: int, width: int) -> Text:
     line = Text("  ", no_wrap=True)
-    line.append(f"{row.task:<{_WIDTHS[0]}} ")
+    line.append(f"{plain(row.task):<{_WIDTHS[0]}} ")
     style = "bold red" if row.outcome in {"failed", "xpassed"} else STYLES.get(row.verdict, "")
     line.append(f"{_verdict(row):<{_WIDTHS[1]}}", style=style)
     if row.estimate is None:
-        line.append(f" {row.reason}", style="dim")
+        line.append(f" {plain(row.reason)}", style="dim")
     else:
         line.append(" " + _cells(_numbers(row), skip=2))
         line.append(" " + sparkline(row.curve, curve_width), style="cyan")
@@ -229,7 +230,7 @@ def _numbers(row: MechanismRow) -> tuple[str, ...]:
     low, high = formatted(row.low, row.unit), formatted(row.high, row.unit)
     interval = f"[{low.removesuffix('%')}, {high}]" if low and high else ""
     count = "" if row.n is None else str(row.n)
-    return (formatted(row.estimate, row.unit), interval, count, row.threshold)
+    return (formatted(row.estimate, row.unit), interval, count, plain(row.threshold))
 
 
 def _cells(values: Sequence[str], *, skip: int = 0) -> str:

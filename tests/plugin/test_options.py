@@ -27,6 +27,28 @@ def test_a_wrong_value_is_refused_before_any_test(project, argument, message):
     run_result.stderr.fnmatch_lines([f"*{message}*"])
 
 
+@pytest.mark.parametrize("argument", ["--model", "--baseline", "--questions", "--images"])
+@pytest.mark.parametrize("name", ["x" * 10_000, "./" + "x" * 10_000, "~nobody-here/x"])
+def test_a_name_that_no_file_can_have_is_refused_like_one_that_is_not_there(
+    project, argument, name
+):
+    run_result = project.runpytest_inprocess(f"{argument}={name}")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_what_is_typed_is_shown_and_obeyed_by_no_log(project):
+    name = "x\n::error title=a::b\n##[error]c\x1b[31m\u202e"
+    checkpoint = project.mkdir("folder") / name
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
+    run_result = project.runpytest_inprocess(f"--model=folder/{name}", "--report=md")
+    shown = run_result.stdout.str()
+    run_result.stdout.fnmatch_lines(["mmflow: folder/x *"])
+    assert not any(sign in shown for sign in "\x1b\u202e")
+    assert not any(line.lstrip().startswith("::") for line in run_result.outlines)
+    assert "##[" not in shown
+
+
 def test_from_cache_and_refresh_contradict_each_other(project):
     run_result = project.runpytest_inprocess("--from-cache", "--refresh")
     assert run_result.ret == pytest.ExitCode.USAGE_ERROR

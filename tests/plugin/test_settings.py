@@ -28,6 +28,14 @@ def test_two_folders_of_one_name_get_two_slugs():
     assert list(slugs.values()) == ["/a/tuned", "/b/tuned"]
 
 
+@pytest.mark.parametrize("place", ["", "./", "/tmp/", "~nobody/", "org/"])
+def test_a_slug_fits_into_the_name_of_a_folder_however_long_the_model_is_called(place):
+    one, other = (place + "x" * 10_000 + end for end in "ab")
+    assert len(slug(one)) < 120
+    assert len(model_slugs([one, other])) == 2
+    assert slug("x" * 100) == "x" * 100
+
+
 def test_globs_stand_for_tasks():
     assert exact_tasks(["Choose*"]) == ("ChooseAttr", "ChooseCat", "ChooseRel")
     assert exact_tasks(["QueryAttr", "my-own"]) == ("QueryAttr", "my-own")

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.html.figures import Figure, Panel, task_order
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
 from mmflow_bench.reports.rows import VERDICTS, MechanismRow
@@ -53,6 +54,9 @@ def environment() -> Environment:
         "panel_svg": panel_svg,
         "swatch": swatch,
         "section_title": section_title,
+        "compared_symbols": compared.SYMBOLS,
+        "compared_number": compared.number,
+        "compared_interval": compared.interval,
     }
     return made
 

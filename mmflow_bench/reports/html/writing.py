@@ -7,8 +7,11 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
+from mmflow_bench.baselines.comparison import FILE
 from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.comparison_table import headline, summary_line
 from mmflow_bench.reports.reading import RunRecord, read_run
+from mmflow_bench.reports.reprint import GATE, kept_comparison, kept_gate
 
 REPORT = "report.html"
 
@@ -62,9 +65,32 @@ def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
         samples=samples,
         sample_total=len(record.questions),
         baseline=baseline,
+        is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
         panel_data=data_json(figure_data(panels)) if plotly else None,
         facts=_facts(record),
+        **_compared(record.folder),
     )
+
+
+def _compared(folder: Path) -> dict[str, Any]:
+    """What the page says of the run's comparison with a baseline and of its gate.
+
+    Raises:
+        StoreError: What was kept of them is damaged.
+    """
+    try:
+        comparison, gate = kept_comparison(folder), kept_gate(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"a readable {FILE} and {GATE}, got {error!r} ({folder}); the files are damaged, run "
+            "again"
+        ) from error
+    return {
+        "comparison": comparison,
+        "gate": gate,
+        "compared_headline": headline(comparison) if comparison else "",
+        "compared_summary": summary_line(comparison) if comparison else "",
+    }
 
 
 def plotly_source() -> str | None:

@@ -65,6 +65,33 @@ def test_columns_are_aligned():
     assert aligned([]) == "none"
 
 
+def test_a_name_of_a_run_stays_in_its_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".mmflow" / "runs" / "a"
+    folder.mkdir(parents=True)
+    name = "x\n::error::y\x1b[31m\u202e"
+    about = {"checkpoint": {"name": name}, "mechanisms": [], "summary": {}}
+    (folder / "results.json").write_text(json.dumps(about))
+    listed = invoke("ls", "runs")
+    assert len(listed.output.splitlines()) == 2
+    assert not any(sign in listed.output for sign in "\x1b\u202e")
+    assert json.loads(invoke("ls", "runs", "--json").output)[0]["model"] == name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["sweep", "--model={}"], ["compare", "{}", "{}"], ["report", "{}"], ["bless", "{}"]),
+        *(["leaderboard", "{}"], ["ls", "runs", "--mmflow-output={}"]),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_file_can_have_is_an_error_in_words(arguments):
+    found = invoke(*(argument.format("x" * 10_000) for argument in arguments))
+    assert found.exit_code == 2, found.exception
+    assert len(found.stderr.strip().splitlines()) <= 4
+
+
 def test_a_domain_error_is_one_line_and_exit_code_2(monkeypatch):
     monkeypatch.delenv("MMFLOW_DEBUG", raising=False)
     found = invoke("sweep", "--model=planted/bsae")

@@ -15,13 +15,14 @@ from mmflow_bench.baselines.gate import GateVerdict
 from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.reports import github
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import command_value, markdown, plain
+from mmflow_bench.reports.escaping import command_value, markdown, plain, printable
 from mmflow_bench.reports.github import MOST_ANNOTATIONS, annotate
 from mmflow_bench.reports.junit import junit
 from mmflow_bench.reports.markdown import MOST_BYTES, cut
 from mmflow_bench.reports.markdown import markdown as summary_of
 from mmflow_bench.reports.rows import MechanismRow
 from mmflow_bench.reports.summary import Summary
+from mmflow_bench.reports.terminal import render
 
 NASTY = {
     "a tag": "<script>alert(1)</script>",
@@ -31,6 +32,9 @@ NASTY = {
     "a link": "[click](javascript:alert(1)) ![x](http://e.vil/x.png)",
     "a mention": "@everyone #1 owner/repo#2",
     "a command": "x\n::error title=fake::%0Ainjected\r\n::set-output name=a::b",
+    "a command after words": f"{'word ' * 14}::error::injected ##[error]injected",
+    "a command in a word": f"{'x' * 80}::error::injected",
+    "bare links": "see https://e.vil/x www.e.vil ftp://e.vil GH-12 me@e.vil",
     "an escape": "\x1b[31mred\x1b]8;;http://e.vil\x07\x00\x08",
     "overrides": "safe\u202eexe.gpj\u2066\u200f",
     "arabic": "\u0646\u0645\u0648\u0630\u062c",
@@ -79,6 +83,7 @@ def test_markdown_shows_no_markup_of_others(text):
     assert "](" not in written
     assert not re.search(r"@\w", written)
     assert not re.search(r"#\d", written.replace("&#", ""))
+    assert not re.search(r"://|\bwww\.|\bGH-\d", written)
     assert not any(sign in written for sign in "\x1b\x00\u202e\u2066\u200f")
     # Every line of a table has as many cells as its head.
     for block in re.findall(r"(?:^\|.*\n?)+", written, flags=re.MULTILINE):
@@ -107,10 +112,37 @@ def test_a_workflow_command_is_one_line_and_one_command(text, monkeypatch):
 
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize("width", [80, 200])
-def test_a_terminal_stays_in_its_lines(text, width):
+def test_a_terminal_stays_in_its_lines_and_a_log_obeys_none_of_them(text, width):
     shown = render_comparison(summary(text).comparison, width=width)
-    assert not any(sign in shown for sign in "\x1b\x00\u202e\x07")
+    row = MechanismRow(
+        model="slug", test=text, id=text, task=text, verdict="fails", outcome="failed",
+        section="own", statement=text, qualifier=text, threshold=text, estimate=0.1, unit=text,
+    )  # fmt: skip
+    facts = {
+        "checkpoint": {"name": text, "family": text, "dtype": text},
+        "tasks": {text: {"selected": 2, "correct": 1, "unscored": {text: 1}}},
+        "messages": [text],
+        "self_test": [{"name": "a", "passed": False, "detail": text}],
+    }
+    rows = (row, replace(row, estimate=None, reason=text, task="other"))
+    shown += render(rows, facts={"slug": facts}, width=width)
+    assert not any(sign in shown for sign in "\x1b\x00\u202e\u2066\x07\r")
     assert max(map(cell_len, shown.splitlines())) <= width
+    # GitHub obeys `::command` at the start of a line, `##[command]` anywhere.
+    assert not any(line.lstrip().startswith("::") for line in shown.splitlines())
+    assert "##[" not in shown
+    shown.encode()
+
+
+@pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
+def test_a_line_of_a_log_is_one_line_in_full_length(text):
+    line = printable(f"results: {text}")
+    assert len(line.splitlines()) == 1
+    assert not any(sign in line for sign in "\x1b\x00\u202e\u2066\x07\ud800")
+    assert "::" not in line
+    assert "##[" not in line
+    assert len(line) >= len(text) - 20
+    assert printable("/a  b/c.json") == "/a  b/c.json"
 
 
 def test_long_text_is_cut_and_short_text_is_not():
