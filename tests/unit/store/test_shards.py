@@ -16,7 +16,10 @@ SHARD = sweep_shard("image->question", method="masked", width=9)
 
 def rows(sample: str, layers: int = 3) -> list[dict[str, object]]:
     return [
-        {"sample": sample, "layer": layer, "knockout_probability": layer / 7}
+        {
+            **{"sample": sample, "layer": layer},
+            **{"knockout_probability": layer / 7, "reference_probability": layer / 9},
+        }
         for layer in range(layers)
     ]
 
