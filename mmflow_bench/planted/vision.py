@@ -10,7 +10,6 @@ them.
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
@@ -39,7 +38,8 @@ def write_tower(tower: CLIPVisionModel, *, sees_overviews: bool = False) -> None
         tower: Its weights are overwritten.
         sees_overviews: Recognise wide scenes that are squeezed to a square as well.
     """
-    kernel = _kernel(sees_overviews)
+    book = patch_book() + (squeezed_patch_book() if sees_overviews else [])
+    kernel = torch.from_numpy(_filters(book)).float()
     with torch.no_grad():
         for parameter in tower.parameters():
             parameter.zero_()
@@ -94,13 +94,6 @@ def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
     seen = (0, [dimension("first_seen"), dimension("object_patch")])
     sides = [(2 * FACTS + index, [dimension("first_side", index)]) for index in range(len(SIDES))]
     return [seen, (1, [dimension("background")]), *steps, *sides]
-
-
-@cache
-def _kernel(sees_overviews: bool) -> torch.Tensor:
-    """The filters for a book of patches; solved for once, as every checkpoint sees alike."""
-    book = patch_book() + (squeezed_patch_book() if sees_overviews else [])
-    return torch.from_numpy(_filters(book)).float()
 
 
 def _filters(book: Book) -> NDArray[np.float64]:

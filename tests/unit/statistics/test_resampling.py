@@ -10,6 +10,7 @@ from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
     bootstrap_weights,
+    image_means,
     jackknife_weights,
     joined,
 )
@@ -91,3 +92,18 @@ def test_statistics_of_different_images_are_drawn_from_the_images_of_both():
     assert difference.value == pytest.approx(one.mean[0] - other.mean[0])
     independent = joined(np.subtract, [first_layer(one), first_layer(one)])
     assert difference.replicates().std() > independent.replicates().std()
+
+
+def test_equal_samples_share_their_means_and_others_do_not():
+    values, ids = np.arange(8.0).reshape(4, 2), list("abca")
+    assert image_means(values, ids) is image_means(values.copy(), tuple(ids))
+    assert image_means(values, list("abcb")) is not image_means(values, ids)
+    assert image_means(values.reshape(4, 2, order="F") + 1, ids) is not image_means(values, ids)
+
+
+def test_weights_that_may_change_are_asked_anew():
+    means = image_means(np.arange(6.0).reshape(3, 2), list("abc"))
+    weights = np.ones((1, 3))
+    whole = means.curves(weights)
+    weights[0, 0] = 0.0
+    assert not np.array_equal(means.curves(weights), whole)
