@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from mmflow_bench.cli.run import run
 from mmflow_bench.cli.tables import lens, sweep
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.reports.escaping import printable
+from mmflow_bench.reports.plain_signs import replace_in
 
 USAGE_ERROR = 2
 
@@ -51,6 +53,8 @@ def main() -> None:
 
     MMFLOW_DEBUG=1 shows the traceback of an error.
     """
+    replace_in(sys.stdout)
+    replace_in(sys.stderr)
 
 
 for command in (

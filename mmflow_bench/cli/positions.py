@@ -13,6 +13,7 @@ import click
 from mmflow_bench.cli.counts import SHOWN_MESSAGES, in_words
 from mmflow_bench.cli.options import model_and_sample_options, open_measurements
 from mmflow_bench.errors import SampleError
+from mmflow_bench.reports.escaping import printable
 
 if TYPE_CHECKING:
     from mmflow_bench.inputs.samples import Sample
@@ -51,12 +52,12 @@ class _Unscored:
         """Count one, and say it in full if few of its reason came before."""
         self._counts[reason] += 1
         if self._counts[reason] <= SHOWN_MESSAGES:
-            click.echo(f"unscored ({reason}): {message}", err=True)
+            click.echo(printable(f"unscored ({reason}): {message}"), err=True)
 
     def sum_up(self) -> None:
         """Say how many there were of each reason."""
         if self._counts:
-            click.echo(f"unscored: {in_words(self._counts)}", err=True)
+            click.echo(printable(f"unscored: {in_words(self._counts)}"), err=True)
 
 
 def _rows(

@@ -45,7 +45,9 @@ def report(
         for run in runs:
             click.echo(str(write_html(run, baseline=behind)))
     elif is_markdown:
-        click.echo(_markdown(runs), nl=False)
+        text = _markdown(runs)
+        # Whoever reads the file takes it for UTF-8, whatever this system writes into files.
+        click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
     else:
         columns = width or shutil.get_terminal_size((100, 24)).columns
         for run in runs:

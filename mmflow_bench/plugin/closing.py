@@ -80,18 +80,20 @@ def summarize(run: Run, terminal: Any) -> None:
     """Print the closing tables and everything that must be said once."""
     from mmflow_bench.reports.comparison_table import render_comparison
     from mmflow_bench.reports.escaping import printable
+    from mmflow_bench.reports.plain_signs import encodable
     from mmflow_bench.reports.terminal import render
 
     writer = terminal._tw
     width, colour = writer.fullwidth, bool(writer.hasmarkup)
+    encoding = getattr(writer._file, "encoding", None)
     if run.rows:
         terminal.write_sep("=", "mmflow: information flow")
         text = render(run.rows, facts=run.facts, width=width, colour=colour)
-        terminal.write(text)
+        terminal.write(encodable(text, encoding))
     for comparison in run.comparisons.values():
         terminal.write_sep("=", "mmflow: against the baseline")
         shown = render_comparison(comparison, width=width, colour=colour)
-        terminal.write(shown)
+        terminal.write(encodable(shown, encoding))
     for line in [*_baseline_lines(run), *_crash_lines(run)]:
         terminal.write_line(printable(line))
     for line in run.notices:

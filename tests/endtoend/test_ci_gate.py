@@ -24,7 +24,8 @@ def test_the_readme_shows_what_the_demonstration_prints(tmp_path):
     folder = tmp_path / "with a space"
     ended = subprocess.run(
         ["bash", str(EXAMPLE / "run.sh"), str(folder)],
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=os.environ
+        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"},
         capture_output=True,
         text=True,
         check=False,

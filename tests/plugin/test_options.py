@@ -49,6 +49,18 @@ def test_what_is_typed_is_shown_and_obeyed_by_no_log(project):
     assert "##[" not in shown
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_tables_are_lines_where_the_output_is_not_utf_8(project, monkeypatch, encoding):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    command = [sys.executable, "-m", "pytest", "--baseline=planted/mini"]
+    ended = subprocess.run(command, capture_output=True, check=False, cwd=project.path)
+    lines = ended.stdout.decode(encoding).splitlines()
+    assert ended.returncode == 0
+    assert sum(line.startswith("  ChooseAttr   + holds ") for line in lines) == 2
+    assert any(line.startswith("-- 1b edges into the last position ---") for line in lines)
+    assert not any("\\u2" in line or "\\n" in line for line in lines)
+
+
 def test_from_cache_and_refresh_contradict_each_other(project):
     run_result = project.runpytest_inprocess("--from-cache", "--refresh")
     assert run_result.ret == pytest.ExitCode.USAGE_ERROR

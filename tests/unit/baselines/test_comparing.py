@@ -201,8 +201,8 @@ def test_a_comparison_survives_its_file(made):
         read_comparison('{"schema_version": 0}')
 
 
-def test_false_alarms_over_redrawn_subsets_stay_within_alpha(made):
-    """A fine-tune with noise and no change, gated on a hundred random halves of its samples."""
+def test_a_fine_tune_with_noise_and_no_change_alarms_no_more_often_than_alpha(made):
+    """A hundred of them; re-drawn subsets of one: tests/validity/test_gate_alarms.py."""
     edge, alarms = ("question->last",), 0
     for seed in range(100):
         base = made(edges=edge, n=30, noise=0.15, seed=2 * seed)
