@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -84,6 +85,23 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
         token_id=token_id,
         probability=float(chances[token_id]),
         reference=_reference(first_tokens(checkpoint, sample.answer), chances),
+    )
+
+
+def known_answer(checkpoint: LoadedCheckpoint, sample: Sample, row: Mapping[str, Any]) -> Answer:
+    """The answer that a row of the store tells, without asking again."""
+    tokens = first_tokens(checkpoint, sample.answer)
+    reference = Reference(
+        tokens=tuple(sorted(tokens)),
+        token_id=row["reference_token_id"],
+        probability=row["reference_probability"],
+    )
+    return Answer(
+        prediction=row["prediction"],
+        is_correct=row["is_correct"],
+        token_id=row["answer_token_id"],
+        probability=row["base_probability"],
+        reference=reference if tokens else None,
     )
 
 

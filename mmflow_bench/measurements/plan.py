@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.edges import Edge
@@ -65,6 +67,8 @@ class Job:
     lens: bool = False
     keep_incorrect: bool = False
     """Measure although the answer is wrong."""
+    answer: Mapping[str, Any] | None = None
+    """The sample's row of answers where the store has it already."""
     donor: Sample | None = None
     """The sample whose image the counterfactual method takes its values from."""
     donor_key: str | None = None
@@ -73,6 +77,11 @@ class Job:
     def key_for(self, method: Method) -> str:
         """The key of this sample's rows: a counterfactual row depends on its donor too."""
         return sweep_key(self.key, method=method, donor_key=self.donor_key)
+
+
+def answer_of(job: Job) -> Job:
+    """The part of a job that tells whether the sample is answered correctly."""
+    return replace(job, sweeps=(), lens=False)
 
 
 def sweep_key(key: str, *, method: Method, donor_key: str | None) -> str:

@@ -20,7 +20,7 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.windows import layer_window
-from mmflow_bench.measurements.answer import Answer, greedy_answer, probabilities
+from mmflow_bench.measurements.answer import Answer, greedy_answer, known_answer, probabilities
 from mmflow_bench.measurements.logit_lens import lens_rows
 from mmflow_bench.measurements.memory import Throttle
 from mmflow_bench.measurements.plan import LENS_SCOPE, Job, Rows, Sweep
@@ -30,21 +30,12 @@ from mmflow_bench.positions.resolve import RolePositions, resolve_roles
 def sample_rows(throttle: Throttle, job: Job, encoded: EncodedSample, clean: CleanPass) -> Rows:
     """The rows of one sample, by shard."""
     checkpoint = throttle.checkpoint
-    answer = greedy_answer(checkpoint, clean, job.sample)
-    rows: Rows = {
-        "answers": [
-            {
-                "sample": job.key,
-                "prediction": answer.prediction,
-                "is_correct": answer.is_correct,
-                "answer_token_id": answer.token_id,
-                "base_probability": answer.probability,
-                "reference_token_id": answer.reference and answer.reference.token_id,
-                "reference_probability": answer.reference and answer.reference.probability,
-                "noise": _noise(throttle, clean, answer),
-            }
-        ]
-    }
+    rows: Rows = {}
+    if job.answer is not None:
+        answer = known_answer(checkpoint, job.sample, job.answer)
+    else:
+        answer = greedy_answer(checkpoint, clean, job.sample)
+        rows["answers"] = [_answer_row(throttle, job, clean, answer)]
     if not (answer.is_correct or job.keep_incorrect):
         return rows
     roles = resolve_roles(encoded, checkpoint)
@@ -59,6 +50,21 @@ def sample_rows(throttle: Throttle, job: Job, encoded: EncodedSample, clean: Cle
         except SampleError as error:
             _merge(rows, unscored_rows(job.key, LENS_SCOPE, error))
     return rows
+
+
+def _answer_row(
+    throttle: Throttle, job: Job, clean: CleanPass, answer: Answer
+) -> dict[str, object]:
+    return {
+        "sample": job.key,
+        "prediction": answer.prediction,
+        "is_correct": answer.is_correct,
+        "answer_token_id": answer.token_id,
+        "base_probability": answer.probability,
+        "reference_token_id": answer.reference and answer.reference.token_id,
+        "reference_probability": answer.reference and answer.reference.probability,
+        "noise": _noise(throttle, clean, answer),
+    }
 
 
 def _sweep_rows(

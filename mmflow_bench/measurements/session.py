@@ -24,6 +24,7 @@ from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import described
+from mmflow_bench.measurements.mastery import Mastery
 from mmflow_bench.measurements.opening import MeasurementOptions, load_proved, store_identity
 from mmflow_bench.measurements.plan import Followed, Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
@@ -187,6 +188,7 @@ class Measurements:
         methods: Collection[str] = (Method.MASKED,),
         pairs: Collection[tuple[str, int]] = (),
         lens: bool = False,
+        minimum_accuracy: float = 0.0,
     ) -> None:
         """Measure what the store lacks of one task; returns at once when it lacks nothing.
 
@@ -197,6 +199,8 @@ class Measurements:
             methods: Values of `Method`.
             pairs: Further (edge, width) pairs.
             lens: The logit lens too.
+            minimum_accuracy: Share of the samples that must be answered correctly; once it cannot
+                be reached any more, only answers are measured.
 
         Raises:
             MechanismError: The question file has no samples of the task.
@@ -213,15 +217,29 @@ class Measurements:
         with self.store.lock(f"measure-{task}"):
             jobs = self.stored.jobs(task, sweeps, lens=lens)
             if jobs:
-                self._measure(task, jobs)
+                self._measure(task, jobs, self.stored.mastery(task, minimum_accuracy))
 
-    def _measure(self, task: str, jobs: Sequence[Job]) -> None:
+    def ensure_mastered(self, task: str, *, minimum: float, **wanted: Any) -> None:
+        """`ensure`, as long as so many samples may be answered correctly; then answers alone.
+
+        Args:
+            task: A task of `tasks`.
+            minimum: Share of the scored samples; of no account where the reference is followed.
+            **wanted: As for `ensure`.
+        """
+        is_asked = self.follow is Followed.ANSWER
+        self.ensure(task, minimum_accuracy=minimum if is_asked else 0.0, **wanted)
+
+    def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> None:
         checkpoint = self.checkpoint
         sweep = importlib.import_module("mmflow_bench.measurements.sweep")
         self._tell(task, 0, len(jobs))
-        finished = sweep.measure(checkpoint, jobs, batch_size=self.options.batch_size)
+        finished = sweep.measure(
+            checkpoint, jobs, batch_size=self.options.batch_size, goes_on=mastery.is_possible
+        )
         for done, measured in enumerate(finished, start=1):
             self.store.append(measured.rows, sample=measured.key)
+            mastery.see(measured.rows)
             self._tell(task, done, len(jobs))
         self.store.compact()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.mastery import Mastery
 from mmflow_bench.measurements.plan import (
     ANSWER_SCOPE,
     LENS_SCOPE,
@@ -108,7 +110,8 @@ class StoredResults:
             )
             wants_lens = lens and key not in seen and (key, LENS_SCOPE) not in refused
             if missing or wants_lens or answer is None:
-                jobs.append(self._job(task, sample, missing, lens=wants_lens))
+                job = self._job(task, sample, missing, lens=wants_lens)
+                jobs.append(replace(job, answer=answer))
         return jobs
 
     def _job(self, task: str, sample: Sample, sweeps: tuple[Sweep, ...], *, lens: bool) -> Job:
@@ -165,6 +168,13 @@ class StoredResults:
             correct=sum(bool(answers[key]["is_correct"]) for key in keys if key in answers),
             unscored=dict(sorted(unscored.items())),
         )
+
+    def mastery(self, task: str, minimum: float) -> Mastery:
+        """Whether a task may be mastered, as far as its answers are known."""
+        known = self.accuracy(task)
+        wrong = sum(not answer["is_correct"] for _, answer in self._answered(task))
+        unscored = sum(known.unscored.values())
+        return Mastery(known.selected, wrong=wrong, unscored=unscored, minimum=minimum)
 
     def refusals(self, task: str) -> dict[str, dict[str, int]]:
         """Edge or `lens` -> reason -> answered samples of a task that have no positions for it."""

@@ -7,7 +7,7 @@ other, so that nothing finished is lost. A sample that cannot be measured at all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
 from mmflow_bench.measurements.patches import patch_rows
-from mmflow_bench.measurements.plan import ANSWER_SCOPE, Job, Rows
+from mmflow_bench.measurements.plan import ANSWER_SCOPE, Job, Rows, answer_of
 from mmflow_bench.measurements.sample_rows import model_inputs, sample_rows, unscored_rows
 
 
@@ -37,6 +37,7 @@ def measure(
     *,
     batch_size: int | None = 1,
     workers: int | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Iterator[Measured]:
     """The rows of each job, yielded as its sample is finished.
 
@@ -46,6 +47,7 @@ def measure(
         batch_size: Samples whose clean passes go through the model together; chosen from free
             memory when None.
         workers: Threads that prepare samples ahead; chosen when None.
+        goes_on: Asked before each sample: when false, no more than its answer is measured.
     """
     throttle = Throttle(checkpoint, batch_size)
     prepared = encoded_ahead(checkpoint, [job.sample for job in jobs], workers=workers)
@@ -53,13 +55,14 @@ def measure(
     with closing(prepared):
         waiting = zip(jobs, prepared, strict=True)
         while batch := list(islice(waiting, throttle.samples)):
-            yield from _measure_batch(checkpoint, batch, throttle)
+            yield from _measure_batch(checkpoint, batch, throttle, goes_on)
 
 
 def _measure_batch(
     checkpoint: LoadedCheckpoint,
     batch: Sequence[tuple[Job, EncodedSample | SampleError]],
     throttle: Throttle,
+    goes_on: Callable[[], bool],
 ) -> Iterator[Measured]:
     encoded: list[tuple[Job, EncodedSample]] = []
     for job, sample in batch:
@@ -68,11 +71,14 @@ def _measure_batch(
         else:
             encoded.append((job, sample))
     for group in _same_shapes(encoded):
-        yield from _measure_group(checkpoint, group, throttle)
+        yield from _measure_group(checkpoint, group, throttle, goes_on)
 
 
 def _measure_group(
-    checkpoint: LoadedCheckpoint, group: Sequence[tuple[Job, EncodedSample]], throttle: Throttle
+    checkpoint: LoadedCheckpoint,
+    group: Sequence[tuple[Job, EncodedSample]],
+    throttle: Throttle,
+    goes_on: Callable[[], bool],
 ) -> Iterator[Measured]:
     """One batch through the model; halves of what is left of it when memory runs out."""
     shortages: list[str] = []
@@ -82,8 +88,8 @@ def _measure_group(
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
             # Stored in this order, and done with once the last is stored: the patches go first.
-            rows = patch_rows(sample, key=job.key)
-            rows |= sample_rows(throttle, job, sample, clean)
+            rows = patch_rows(sample, key=job.key) if job.answer is None else {}
+            rows |= sample_rows(throttle, job if goes_on() else answer_of(job), sample, clean)
             yield Measured(key=job.key, rows=rows)
             done += 1
     if not shortages:
@@ -99,7 +105,7 @@ def _measure_group(
     left = group[done:]
     while left:
         several, left = left[: throttle.samples], left[throttle.samples :]
-        yield from _measure_group(checkpoint, several, throttle)
+        yield from _measure_group(checkpoint, several, throttle, goes_on)
 
 
 def _too_large(encoded: EncodedSample, shortages: Sequence[str]) -> ResourceError:

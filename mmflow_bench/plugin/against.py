@@ -88,8 +88,8 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
 def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
     """Ask a baseline for all that was asked of the checkpoint, task by task."""
     for task in [task for task in tuned.counts if task in base.tasks]:
-        base.accuracy(task)
         if base.decoder_layers != tuned.decoder_layers:
+            base.accuracy(task)
             continue  # which is why it will not be comparable
         masked = {
             (edge, width)
@@ -102,6 +102,7 @@ def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
             base.sweep(task, edge, width=width, method="masked")
         for _, probe, variant in sorted(lenses):
             base.lens(task, probe=probe, variant=variant)
+        base.accuracy(task)
 
 
 def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:

@@ -118,7 +118,12 @@ def _opened(run: Run, slug: str) -> PlannedMeasurements:
         run.broken[slug] = f"{slug}: {error}"
     else:
         run.opened[slug] = PlannedMeasurements(
-            measurements, model=slug, plan=run.plan, window=run.settings.window, bar=bar
+            measurements,
+            model=slug,
+            plan=run.plan,
+            window=run.settings.window,
+            bar=bar,
+            is_alone=run.worker is None,
         )
         return run.opened[slug]
     if run.worker is None and len(run.specs) == 1:

@@ -33,14 +33,32 @@ class PlannedMeasurements:
     """One checkpoint's measurements; the first use of a task measures all that the plan needs."""
 
     def __init__(
-        self, measurements: Any, *, model: str, plan: Plan, window: int | None, bar: MeasuringBar
+        self,
+        measurements: Any,
+        *,
+        model: str,
+        plan: Plan,
+        window: int | None,
+        bar: MeasuringBar,
+        is_alone: bool = False,
     ) -> None:
-        """Wrap what `Measurements.open` or a plugin gave."""
+        """Wrap what `Measurements.open` or a plugin gave.
+
+        Args:
+            measurements: Of the checkpoint.
+            model: Its slug.
+            plan: What the tests of the run will ask for.
+            window: Width of a window; scaled with the depth when None.
+            bar: Shows what is measured.
+            is_alone: Whether no other process measures for this run.
+        """
         self._measurements = measurements
         self._model = model
         self._plan = plan
         self._window = window
         self._bar = bar
+        self._is_alone = is_alone
+        self._begun: set[str] = set()
         self._planned: set[str] = set()
         self.lenses: dict[tuple[str, str, str], LensTable] = {}
         """Every lens table that a test has read."""
@@ -61,9 +79,26 @@ class PlannedMeasurements:
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly."""
         if task not in self.counts:
+            # Among several processes the one that counts answers need not be the one with the
+            # tests of the task.
+            if self._is_alone:
+                self.begin(task)
             with self._drawing():
                 self.counts[task] = self._measurements.accuracy(task)
         return self.counts[task]
+
+    def begin(self, task: str) -> None:
+        """Ask every sample of a task once: for its answer, and for all that is planned.
+
+        What is planned stops once the task cannot be mastered any more.
+        """
+        ensure_mastered = getattr(self._measurements, "ensure_mastered", None)
+        if ensure_mastered is None or task in self._begun:
+            return
+        self._begun.add(task)
+        need = self._plan.of(self._model, task)
+        with self._drawing():
+            ensure_mastered(task, minimum=MINIMUM_ACCURACY, **need.arguments(self.width))
 
     def ensure(
         self,
@@ -173,6 +208,7 @@ class GuardedMeasurements:
 
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
+        self._measurements.begin(task)
         count = self._measurements.accuracy(task)
         if not count.scored:
             reasons = ", ".join(f"{name} {n}" for name, n in sorted(count.unscored.items()))

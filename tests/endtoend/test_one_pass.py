@@ -1,0 +1,131 @@
+"""Answers and knockouts of a sample come from one pass, and stop where no verdict is in reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.inputs.writing import write_samples
+from mmflow_bench.measurements import sweep as measuring
+from mmflow_bench.measurements.needs import Need
+from mmflow_bench.measurements.plan import Followed
+from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
+from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.reports.progress import MeasuringBar
+from mmflow_bench.scenes.questions import scene_samples
+
+TASK, EDGE, WIDTH, SAMPLES = "QueryAttr", "image->question", 3, 6
+WANTED = {"pairs": ((EDGE, WIDTH),), "lens": True}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six questions, of which the second and the third have a wrong reference."""
+    folder = tmp_path_factory.mktemp("asked")
+    scenes = list(scene_samples(per_task=SAMPLES, tasks=[TASK]))
+    for scene in scenes:
+        scene.image.save(folder / f"{scene.image_id}.png")
+    for number in (1, 2):
+        scenes[number] = replace(scenes[number], answer="blurred")
+    write_samples(scenes, folder / "q.jsonl")
+    return folder
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many samples each clean pass took through the model."""
+    found: list[int] = []
+    plain = measuring.clean_passes
+
+    def counted(checkpoint: Any, batch: Any) -> Any:
+        found.append(len(batch))
+        return plain(checkpoint, batch)
+
+    monkeypatch.setattr(measuring, "clean_passes", counted)
+    return found
+
+
+def opened(folder: Path, **options: Any) -> Measurements:
+    return Measurements.open(
+        resolve_checkpoint("planted/mini"),
+        questions=folder / "q.jsonl",
+        images=folder,
+        self_test=False,
+        batch_size=1,
+        **options,
+    )
+
+
+def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:
+    need = Need()
+    need.add(SimpleNamespace(edges=(EDGE,), widths="auto", lens=True, has_twins=False))
+    return PlannedMeasurements(
+        measurements,
+        model="m",
+        plan=Plan({("m", TASK): need}),
+        window=WIDTH,
+        bar=MeasuringBar(None),
+        is_alone=is_alone,
+    )
+
+
+def test_each_sample_goes_through_the_model_once_where_verdicts_are_in_reach(folder, passes):
+    measurements = opened(folder)
+    measurements.ensure_mastered(TASK, minimum=0.5, **WANTED)
+    assert sum(passes) == SAMPLES
+    assert measurements.accuracy(TASK).correct == 4
+    assert len(measurements.sweep(TASK, EDGE, width=WIDTH).question_ids) == 4
+    assert sum(passes) == SAMPLES
+
+
+def test_knockouts_stop_once_too_many_answers_are_wrong(folder, passes):
+    measurements = opened(folder)
+    measurements.ensure_mastered(TASK, minimum=0.8, **WANTED)
+    assert sum(passes) == SAMPLES
+    assert measurements.accuracy(TASK).correct == 4
+    first = measurements.samples.keys[measurements.samples.of(TASK)[0].question_id]
+    shards = [path.name for path in measurements.store.folder.glob("sweep.*.parquet")]
+    (shard,) = (name.removesuffix(".parquet") for name in shards)
+    assert measurements.store.finished(shard) == {first}
+
+
+def test_what_stopped_goes_on_when_it_is_asked_for_and_is_what_it_would_have_been(folder, passes):
+    stopped, whole = opened(folder), opened(folder)
+    stopped.ensure_mastered(TASK, minimum=0.8, **WANTED)
+    for measurements in (stopped, whole):
+        measurements.ensure(TASK, **WANTED)
+    # Three that were answered but not cut, and all six of the other.
+    assert sum(passes) == SAMPLES + 3 + SAMPLES
+    one, other = (m.sweep(TASK, EDGE, width=WIDTH) for m in (stopped, whole))
+    assert one.question_ids == other.question_ids
+    np.testing.assert_allclose(one.relative_change, other.relative_change, atol=1e-6)
+    assert stopped.described() == whole.described()
+
+
+def test_wrong_answers_do_not_stop_what_follows_the_reference(folder):
+    measurements = opened(folder, follow=Followed.REFERENCE)
+    measurements.ensure_mastered(TASK, minimum=0.8, **WANTED)
+    assert len(measurements.sweep(TASK, EDGE, width=WIDTH).question_ids) == SAMPLES
+
+
+def test_counting_answers_measures_what_is_planned_where_no_other_process_does(folder, passes):
+    alone = planned(opened(folder))
+    alone.accuracy(TASK)
+    # The accuracy stays below what verdicts need: a test that needs less asks for the rest.
+    asked = sum(passes)
+    GuardedMeasurements(alone, 0.0).sweep(TASK, EDGE, width=WIDTH)
+    assert (asked, sum(passes)) == (SAMPLES, SAMPLES + 3)
+
+
+def test_among_several_processes_it_measures_answers_alone(folder, passes):
+    one = planned(opened(folder), is_alone=False)
+    one.accuracy(TASK)
+    assert not list(one.store.folder.glob("sweep.*.parquet"))
+    assert sum(passes) == SAMPLES

@@ -1,0 +1,46 @@
+"""Whether a task may still be mastered, against every way in which it may go on."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from mmflow_bench.measurements.mastery import Mastery
+
+RIGHT = {"answers": [{"is_correct": True}], "sweep": [{}]}
+WRONG = {"answers": [{"is_correct": False}]}
+UNSCORED = {"unscored": [{"scope": "answer", "reason": "missing-image"}]}
+ELSEWHERE = {"answers": [{"is_correct": True}], "unscored": [{"scope": "lens", "reason": "r"}]}
+KNOWN = {"answers": []}
+"""What is measured of a sample whose answer the store has."""
+
+
+def reaches(outcomes: tuple[dict, ...], minimum: float) -> bool:
+    scored = [one["answers"][0]["is_correct"] for one in outcomes if one is not UNSCORED]
+    return sum(scored) >= minimum * len(scored)
+
+
+@pytest.mark.parametrize("minimum", [0.0, 0.5, 0.75, 0.9, 1.0])
+def test_it_is_possible_as_long_as_some_way_on_reaches_it(minimum):
+    ends = (RIGHT, WRONG, UNSCORED)
+    for seen in (s for n in range(5) for s in product(ends, repeat=n)):
+        mastery = Mastery(4, wrong=0, unscored=0, minimum=minimum)
+        for rows in seen:
+            mastery.see(rows)
+        ways = product(ends, repeat=4 - len(seen))
+        # Where nothing at all is scored there is nothing to be wrong.
+        assert mastery.is_possible() == any(reaches((*seen, *way), minimum) for way in ways)
+
+
+def test_what_was_known_before_counts():
+    assert Mastery(10, wrong=1, unscored=0, minimum=0.9).is_possible()
+    assert not Mastery(10, wrong=2, unscored=0, minimum=0.9).is_possible()
+    assert not Mastery(10, wrong=1, unscored=1, minimum=0.9).is_possible()
+
+
+def test_a_sample_without_a_lens_is_answered_and_a_known_one_is_not_counted_again():
+    mastery = Mastery(1, wrong=0, unscored=0, minimum=1.0)
+    for rows in (ELSEWHERE, KNOWN, RIGHT):
+        mastery.see(rows)
+        assert mastery.is_possible()
