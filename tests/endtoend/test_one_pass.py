@@ -32,8 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = list(scene_samples(per_task=SAMPLES, tasks=[TASK]))
     for scene in scenes:
         scene.image.save(folder / f"{scene.image_id}.png")
+    words = {scene.answer for scene in scenes}
     for number in (1, 2):
-        scenes[number] = replace(scenes[number], answer="blurred")
+        wrong = min(words - {scenes[number].answer})
+        scenes[number] = replace(scenes[number], answer=wrong)
     write_samples(scenes, folder / "q.jsonl")
     return folder
 
