@@ -318,5 +318,9 @@ def test_other_words_do_not_keep_the_reference_answer_from_being_compared(made):
 
 
 def test_runs_that_follow_different_answers_are_not_compared(made):
-    with pytest.raises(NotComparable, match="--follow"):
-        compared(made(experiment={"follow": "answer"}), made(experiment={"follow": "reference"}))
+    other = made(experiment={"follow": "reference"})
+    # A run that does not say has followed the checkpoint's own.
+    for own in (made(experiment={"follow": "answer"}), made()):
+        for pair in ((own, other), (other, own)):
+            with pytest.raises(NotComparable, match="--follow"):
+                compared(*pair)
