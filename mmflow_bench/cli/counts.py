@@ -39,7 +39,7 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
         )
         kept = count.correct if measurements.follow == "answer" else count.scored
         for edge, reasons in measurements.refusals(task).items():
-            if edge not in asked and (asked or sum(reasons.values()) >= kept):
+            if edge.partition(" ")[0] not in asked and (asked or sum(reasons.values()) >= kept):
                 continue
             yield f"{task}: {edge} unscored: {in_words(reasons)}"
     lost = Counter(

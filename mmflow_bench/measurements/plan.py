@@ -10,7 +10,7 @@ from typing import Any
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.store.shards import edge_of, sweep_shard
+from mmflow_bench.store.shards import sweep_shard
 
 PROBES = (
     "answer",
@@ -92,8 +92,3 @@ def sweep_key(key: str, *, method: Method, donor_key: str | None) -> str:
 def sample_of(key: str) -> str:
     """The content hash of the sample in a key of `sweep_key`."""
     return key.partition("+")[0]
-
-
-def measured_in(scope: str) -> str:
-    """What could not be measured under a scope: an edge, or `lens`."""
-    return scope if scope == LENS_SCOPE else edge_of(scope)

@@ -20,11 +20,10 @@ from mmflow_bench.measurements.plan import (
     Followed,
     Job,
     Sweep,
-    measured_in,
-    sample_of,
     sweep_key,
 )
 from mmflow_bench.measurements.records import REFERENCE_CEILING, AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.refusals import refusals_of
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.store.shards import Store
 
@@ -179,16 +178,7 @@ class StoredResults:
     def refusals(self, task: str) -> dict[str, dict[str, int]]:
         """Edge or `lens` -> reason -> answered samples of a task that have no positions for it."""
         keys = {self.samples.keys[sample.question_id] for sample in self.samples.of(task)}
-        # A sample is refused in every window and by every method, but counted once.
-        found = {
-            (measured_in(scope), reason, sample_of(stored))
-            for (stored, scope), reason in self.refused().items()
-            if scope != ANSWER_SCOPE and sample_of(stored) in keys
-        }
-        counts: dict[str, dict[str, int]] = {}
-        for what, reason, _ in sorted(found):
-            reasons = counts.setdefault(what, {})
-            reasons[reason] = reasons.get(reason, 0) + 1
+        counts = refusals_of(self.refused(), keys)
         lost = sum(not self._is_followed(answer) for _, answer in self._answered(task))
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
 

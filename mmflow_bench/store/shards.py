@@ -131,6 +131,15 @@ def edge_of(shard: str) -> str:
     return shard.split(".")[1].replace("-to-", "->")
 
 
+def method_of(shard: str) -> str:
+    """The method in the name of a shard.
+
+    >>> method_of(sweep_shard("image->last", method="masked", width=9))
+    'masked'
+    """
+    return shard.split(".")[2]
+
+
 def _kind(shard: str) -> str:
     return shard.split(".", 1)[0]
 
