@@ -14,6 +14,7 @@ _KNOWN = {
     "input": "input (--input=paper|hub)",
     "conversation": "conversation template",
     "patches": "rule of related patches (--patches)",
+    "follow": "answer that is followed (--follow)",
     "window": "window (--window)",
     "decoder_layers": "number of decoder layers",
 }
@@ -59,9 +60,6 @@ def _experiments(base: RunValues, other: RunValues) -> Iterator[str]:
         # What an older run has not recorded cannot be said to differ.
         if mine not in (None, "") and theirs not in (None, "") and mine != theirs:
             yield f"another {words}: {mine} against {theirs}"
-    # What does not say whose answer it has followed has followed the checkpoint's own.
-    if base.follow != other.follow:
-        yield f"another answer that is followed (--follow): {base.follow} against {other.follow}"
 
 
 def _data(base: RunValues, other: RunValues) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mmflow_bench.baselines.files import read_entries
+from mmflow_bench.baselines.files import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -67,6 +67,17 @@ def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool)
     if named and not is_folder:
         return _in_folder(named[0], text)
     return Source(kind="checkpoint", name=text)
+
+
+def source_here(text: str, *, offline: bool) -> Source:
+    """`find_source` for a command: paths and baselines are those of the current folder.
+
+    Raises:
+        BaselineError: As `find_source`.
+    """
+    here = Path.cwd()
+    roots = (here / "baselines", packaged_root())
+    return find_source(text, roots=roots, start=here, offline=offline)
 
 
 def paper_source(text: str) -> Source:

@@ -68,13 +68,16 @@ class RunValues:
 
     @property
     def experiment(self) -> Mapping[str, Any]:
-        """What was asked of the checkpoint, and how."""
-        return dict(self.results.get("experiment") or {})
+        """What was asked of the checkpoint, and how.
+
+        A run that does not say whose answer it has followed has followed the checkpoint's own.
+        """
+        return {"follow": "answer", **(self.results.get("experiment") or {})}
 
     @property
     def follow(self) -> str:
         """`answer`, or `reference` where the reference answer is followed on every sample."""
-        return str(self.experiment.get("follow") or "answer")
+        return str(self.experiment["follow"])
 
     @property
     def noise_floor(self) -> float:

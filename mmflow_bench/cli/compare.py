@@ -74,15 +74,12 @@ def _compared(
 ) -> Any:
     from mmflow_bench.baselines.comparing import compare
     from mmflow_bench.baselines.experiment import refuse_limited
-    from mmflow_bench.baselines.files import packaged_root
-    from mmflow_bench.baselines.sources import find_source
+    from mmflow_bench.baselines.sources import source_here
     from mmflow_bench.baselines.values import read_values
     from mmflow_bench.baselines.verdict_level import compare_verdicts
     from mmflow_bench.errors import BaselineError
 
-    here = Path.cwd()
-    roots = (here / "baselines", packaged_root())
-    source = find_source(run_a, roots=roots, start=here, offline=offline)
+    source = source_here(run_a, offline=offline)
     tuned = read_values(Path(run_b))
     if source.kind == "verdicts":
         return compare_verdicts(run_a, source.verdicts, tuned, alpha=alpha, source=source.origin)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, with_patch_rule
+from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.settings import (
-    FOLLOWED,
     MeasurementSettings,
     parse_batch_size,
     parse_cache,
@@ -74,10 +74,10 @@ _SAMPLES = [
     click.option("--limit", type=Parsed(parse_limit), help="Samples per task: 20, 0.1 or 10-20."),
     click.option("--seed", type=int, help="Shuffle before --limit (default: file order)."),
 ]
-FOLLOW = click.option(
+_FOLLOW = click.option(
     "--follow",
-    type=click.Choice(FOLLOWED),
-    default="answer",
+    type=click.Choice(tuple(map(str, Followed))),
+    default=str(Followed.ANSWER),
     show_default=True,
     help="The model's own answer where it is right, or the reference answer on every sample.",
 )
@@ -103,7 +103,7 @@ OUTPUT = click.option(
 
 def measuring_options(function: Function) -> Function:
     """Add every option that says what is measured, on what, and where it is kept."""
-    for option in reversed([*MODEL_OPTIONS, *_SAMPLES, FOLLOW, *_STORE]):
+    for option in reversed([*MODEL_OPTIONS, *_SAMPLES, _FOLLOW, *_STORE]):
         function = option(function)
     return function
 
@@ -156,7 +156,7 @@ def open_measurements(options: dict[str, Any], *, keep_incorrect: bool = False) 
         batch_size=options.get("batch_size"),
         self_test=options.get("self_test", False),
         keep_incorrect=keep_incorrect,
-        follow=options.get("follow", "answer"),
+        follow=Followed(options.get("follow", Followed.ANSWER)),
     )
     bar = MeasuringBar(sys.stderr)
     click.get_current_context().call_on_close(bar.close)

@@ -55,13 +55,10 @@ def report(
 
 
 def _drawn_behind(baseline: str) -> Path:
-    from mmflow_bench.baselines.files import packaged_root
-    from mmflow_bench.baselines.sources import find_source
+    from mmflow_bench.baselines.sources import source_here
     from mmflow_bench.errors import BaselineError
 
-    here = Path.cwd()
-    roots = (here / "baselines", packaged_root())
-    source = find_source(baseline, roots=roots, start=here, offline=True)
+    source = source_here(baseline, offline=True)
     if source.folder is None:
         raise BaselineError(
             f"a run folder or a baseline with values of samples, got {baseline!r}; `mmflow ls "

@@ -40,7 +40,7 @@ def lens_distributions(
 
 
 def probe_tokens(
-    checkpoint: LoadedCheckpoint, sample: Sample, given: Answer
+    checkpoint: LoadedCheckpoint, sample: Sample, answer: Answer
 ) -> dict[str, frozenset[int]]:
     """Token ids of every probe that the sample has.
 
@@ -48,17 +48,17 @@ def probe_tokens(
         AnswerError: The two cases of the answer begin with the same token, so that no lens can
             tell them apart.
     """
-    probes = {"answer": frozenset({given.token_id})}
-    if given.reference is not None:
-        probes[REFERENCE_PROBE] = frozenset(given.reference.tokens)
-    answer = case_variants(checkpoint, sample.answer)
-    if not answer["capitalized"] or not answer["noncapitalized"]:
+    probes = {"answer": frozenset({answer.token_id})}
+    if answer.reference is not None:
+        probes[REFERENCE_PROBE] = frozenset(answer.reference.tokens)
+    cases = case_variants(checkpoint, sample.answer)
+    if not cases["capitalized"] or not cases["noncapitalized"]:
         raise AnswerError(
             "an answer whose first token differs between lower case and capitalised, got "
             f"{sample.answer!r} (sample {sample.question_id}); its lens is left out",
             reason="case-variants-coincide",
         )
-    probes |= answer
+    probes |= cases
     if sample.false_option:
         for case, tokens in case_variants(checkpoint, sample.false_option).items():
             # No token to look at is not a probability of zero.

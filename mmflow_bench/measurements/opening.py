@@ -11,7 +11,7 @@ from typing import Any
 
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.inputs.conversations import prompt_identity
-from mmflow_bench.measurements.plan import Followed
+from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.selection import SampleSet
 
 Progress = Callable[[str, int, int], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from mmflow_bench.inputs.samples import Sample
@@ -25,16 +24,6 @@ OUTPUT = "output"
 
 REFERENCE_PROBE = "reference"
 """Stored beside the probes: what `answer` is where the reference answer is followed."""
-
-
-class Followed(StrEnum):
-    """Whose answer's probability is followed through the knockouts (docs/decisions/017)."""
-
-    ANSWER = "answer"
-    """The model's own first answer token, over samples that it answers correctly."""
-    REFERENCE = "reference"
-    """The first token of the reference answer in either case, over all samples."""
-
 
 Rows = dict[str, list[dict[str, object]]]
 

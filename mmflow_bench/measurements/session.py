@@ -24,9 +24,10 @@ from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import described
+from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.mastery import Mastery
 from mmflow_bench.measurements.opening import MeasurementOptions, load_proved, store_identity
-from mmflow_bench.measurements.plan import Followed, Job, Sweep
+from mmflow_bench.measurements.plan import Job, Sweep
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.stored import StoredResults

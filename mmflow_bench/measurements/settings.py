@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-FOLLOWED = ("answer", "reference")
+from mmflow_bench.measurements.following import Followed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,11 @@ class MeasurementSettings:
     offline: bool = False
     self_test: bool = True
     keep_incorrect: bool = False
-    follow: str = "answer"
-    """`answer` or `reference`: whose probability is followed through the knockouts."""
+    follow: Followed = Followed.ANSWER
+    """Whose answer's probability is followed through the knockouts."""
 
     def open_arguments(self) -> dict[str, Any]:
         """Keyword arguments for `Measurements.open`."""
-        # Imported here, as in `parse_limit`: this module is loaded by every pytest run.
-        from mmflow_bench.measurements.plan import Followed
-
         return {
             "questions": self.questions,
             "images": self.images,
@@ -56,7 +53,7 @@ class MeasurementSettings:
             "batch_size": self.batch_size,
             "self_test": self.self_test,
             "keep_incorrect": self.keep_incorrect,
-            "follow": Followed(self.follow),
+            "follow": self.follow,
         }
 
 

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.mastery import Mastery
 from mmflow_bench.measurements.plan import (
     ANSWER_SCOPE,
     LENS_SCOPE,
     REFERENCE_PROBE,
-    Followed,
     Job,
     Sweep,
     sweep_key,

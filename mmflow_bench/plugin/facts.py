@@ -55,7 +55,7 @@ def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
         "input": str(planned.spec.input),
         "conversation": planned.spec.conversation,
         "patches": str(planned.spec.patches),
-        "follow": str(getattr(planned, "follow", "answer")),
+        "follow": str(planned.follow),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }

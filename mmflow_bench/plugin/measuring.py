@@ -76,6 +76,11 @@ class PlannedMeasurements:
         """Width of a window: what --window says, or what scales with the depth."""
         return self._window or int(self._measurements.width)
 
+    @property
+    def follow(self) -> str:
+        """Whose answer is followed: the checkpoint's own where a plugin's measurements say none."""
+        return str(getattr(self._measurements, "follow", "answer"))
+
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly."""
         if task not in self.counts:
@@ -215,7 +220,7 @@ class GuardedMeasurements:
             raise PreconditionFailed(
                 f"{task}: none of {count.selected} samples could be scored ({reasons or 'none'})"
             )
-        if getattr(self._measurements, "follow", "answer") == "reference":
+        if self._measurements.follow == "reference":
             return  # Its probability is there to be followed, whatever the answer is.
         if not count.correct or count.accuracy < self._minimum_accuracy:
             raise PreconditionFailed(

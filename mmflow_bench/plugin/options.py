@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mmflow_bench.measurements.following import Followed
+
 INI_KEYS = {
     "mmflow_model": "models of the run, comma-separated (as --model)",
     "mmflow_follow": "answer or reference (as --follow)",
@@ -134,7 +136,7 @@ def _add_selection_options(group: pytest.OptionGroup) -> None:
 def _add_measuring_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--follow",
-        choices=("answer", "reference"),
+        choices=tuple(map(str, Followed)),
         dest="mmflow_follow",
         help="follow the model's own answer on samples that it gets right (answer, the default), "
         "or the reference answer on every sample",

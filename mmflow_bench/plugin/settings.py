@@ -15,8 +15,8 @@ from mmflow_bench.baselines.gate import POLICIES
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.patch_rule import PatchRule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL
+from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.settings import (
-    FOLLOWED,
     MeasurementSettings,
     parse_batch_size,
     parse_cache,
@@ -182,7 +182,7 @@ def _measurement(config: pytest.Config) -> MeasurementSettings:
         device=_value(config, "device") or "auto",
         offline=option.mmflow_offline,
         self_test=option.mmflow_self_test,
-        follow=_choice(config, "follow", FOLLOWED, "answer"),
+        follow=Followed(_choice(config, "follow", tuple(Followed), Followed.ANSWER)),
     )
 
 

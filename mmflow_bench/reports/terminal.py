@@ -129,9 +129,13 @@ def _edge_lines(task: str, count: Mapping[str, Any], *, of: int) -> list[str]:
     ]
 
 
+def _follows_reference(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("experiment", {}).get("follow") == "reference")
+
+
 def _followed(facts: Mapping[str, Any], count: Mapping[str, Any]) -> int:
     """Samples of a task through which an answer's probability is followed."""
-    if facts.get("experiment", {}).get("follow") == "reference":
+    if _follows_reference(facts):
         return int(count["selected"] - sum(count["unscored"].values()))
     return int(count["correct"])
 
@@ -153,7 +157,7 @@ def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
         about.insert(0, f"{checkpoint['decoder_layers']} layers")
     if facts.get("noise_floor"):
         about.append(f"noise floor {facts['noise_floor']:.1e}")
-    if facts.get("experiment", {}).get("follow") == "reference":
+    if _follows_reference(facts):
         about.append("--follow=reference")
     line = Text(plain(checkpoint.get("name", model)), style="bold")
     return line.append(f"  {plain(', '.join(about))}", style="not bold dim")
