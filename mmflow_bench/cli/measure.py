@@ -21,20 +21,30 @@ def measure(mechanisms: tuple[str, ...], twins: bool, window: int | None, **opti
 
     A later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
-    from mmflow_bench.interventions.knockout import TWINS
-    from mmflow_bench.measurements.needs import Need
+    from mmflow_bench.interventions.knockout import SECOND_OPINIONS
+    from mmflow_bench.measurements.knockout_sweep import Sweep
+    from mmflow_bench.measurements.lens import Lens
+    from mmflow_bench.measurements.wants import Want, resolved
     from mmflow_bench.mechanisms.catalogue import CATALOGUE
 
     measurements = open_measurements(options)
     for task in measurements.tasks:
-        need = Need()
+        wants: list[Want[object]] = []
+        again: list[Want[object]] = []
         for mechanism in CATALOGUE:
             is_read = task in mechanism.tasks or "all" in mechanism.tasks
             if is_read and matches(mechanism.id, mechanisms or ()):
-                need.add(mechanism)
+                widths = {"auto": [None], "one": [1], "both": [None, 1]}[mechanism.widths]
+                wants += [Sweep.of(edge, width=w) for edge in mechanism.edges for w in widths]
+                wants += [Lens(probe="answer", variant="raw")] if mechanism.lens else []
+                if mechanism.has_twins:
+                    again += [
+                        Sweep.of(edge, method=method)
+                        for edge in mechanism.edges
+                        for method in SECOND_OPINIONS
+                    ]
         width = window or measurements.width
-        measurements.ensure(task, **need.arguments(width))
+        measurements.ensure(task, resolved(wants, width))
         if twins:
-            part = measurements.part()
-            part.ensure(task, edges=sorted(need.twins), widths=[width], methods=TWINS)
+            measurements.part().ensure(task, resolved(again, width))
     echo_counts(measurements)

@@ -53,6 +53,8 @@ class Comparison:
         recorder = current_recorder.get()
         if recorder is not None:
             recorder.record(self)
+            if recorder.is_watching:
+                return True
         if self.verdict is Verdict.INSTRUMENT_DEPENDENT:
             raise InstrumentDependent(str(self))
         if self.verdict is Verdict.INCONCLUSIVE:

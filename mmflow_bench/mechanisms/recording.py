@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 class Recorder:
     """Comparisons in the order in which they were decided."""
 
+    is_watching = False
+    """Whether a test is run only to see what it asks, so that no comparison may end it."""
+
     def __init__(self) -> None:
-        """Begin with none."""
         self.comparisons: list[Comparison] = []
 
     def record(self, comparison: Comparison) -> None:

@@ -37,6 +37,12 @@ class InstrumentDependent(Inconclusive):
     verdict = Verdict.INSTRUMENT_DEPENDENT
 
 
+class PreconditionFailed(Exception):
+    """The checkpoint does not master the task, so that there is no mechanism to speak of."""
+
+    verdict = Verdict.PRECONDITION_FAILED
+
+
 class NotApplicable(Exception):
     """A mechanism that says nothing about this checkpoint or these samples, and why."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.comparing import baseline_roots
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.plan import Plan
 
 if TYPE_CHECKING:
     from mmflow_bench.baselines.comparison import Comparison
@@ -91,17 +91,10 @@ def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
         if base.decoder_layers != tuned.decoder_layers:
             base.accuracy(task)
             continue  # which is why it will not be comparable
-        masked = {
-            (edge, width)
-            for known, edge, width, method in tuned.sweeps
-            if known == task and method == "masked" and width == tuned.width
-        }
-        lenses = {key for key in tuned.lenses if key[0] == task}
-        base.ensure(task, pairs=tuple(sorted(masked)), lens=bool(lenses))
-        for edge, width in sorted(masked):
-            base.sweep(task, edge, width=width, method="masked")
-        for _, probe, variant in sorted(lenses):
-            base.lens(task, probe=probe, variant=variant)
+        wants = [want for known, want in tuned.tables if known == task and want.is_compared]
+        base.ensure(task, wants)
+        for want in wants:
+            base.table(task, want)
         base.accuracy(task)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mmflow_bench.baselines.comparison import FILE, Comparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.folder import keep_out_of_git
 from mmflow_bench.reports.multiplicity import survives

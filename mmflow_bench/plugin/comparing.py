@@ -17,7 +17,7 @@ from mmflow_bench.baselines.compare import (
 from mmflow_bench.baselines.entries import entry
 from mmflow_bench.baselines.files import find_file, packaged_root, read_entries
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import Run, run_of
 from mmflow_bench.reports.rows import MechanismRow
 

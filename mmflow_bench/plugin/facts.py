@@ -16,7 +16,8 @@ SHOWN_MESSAGES = 3
 
 def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
     """Checkpoint, data and answer counts; plain values, for workers send them as JSON."""
-    spec, samples = planned.spec, getattr(planned, "samples", None)
+    opened = planned.opened
+    spec, samples = opened.spec, getattr(opened, "samples", None)
     unreadable = getattr(samples, "unreadable", ())
     tasks: dict[str, dict[str, Any]] = {}
     for task in {bad.task for bad in unreadable} - planned.counts.keys():
@@ -31,31 +32,32 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
         }
     return {
         "checkpoint": {
-            "name": str(planned.name),
+            "name": str(opened.name),
             "source": str(spec.source),
             "revision": spec.revision,
-            "fingerprint": str(getattr(planned, "fingerprint", "")),
-            **{str(name): value for name, value in planned.provenance.items()},
+            "fingerprint": str(getattr(opened, "fingerprint", "")),
+            **{str(name): value for name, value in opened.provenance.items()},
         },
         "experiment": experiment_of(planned) if planned.counts else {},
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
         "tasks": tasks,
-        "self_test": list(getattr(planned, "self_test", ())),
+        "self_test": list(getattr(opened, "self_test", ())),
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
-        "messages": planned.messages(limit=SHOWN_MESSAGES),
+        "messages": opened.messages(limit=SHOWN_MESSAGES),
     }
 
 
 def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
     """What must be equal before the checkpoint may be compared with another one."""
-    provenance = planned.provenance
+    opened = planned.opened
+    provenance = opened.provenance
     return {
         "prompt": str(provenance.get("reference_prompt") or ""),
         "pixels": str(provenance.get("reference_pixels") or ""),
-        "input": str(planned.spec.input),
-        "conversation": planned.spec.conversation,
-        "patches": str(planned.spec.patches),
-        "follow": str(planned.follow),
+        "input": str(opened.spec.input),
+        "conversation": opened.spec.conversation,
+        "patches": str(opened.spec.patches),
+        "follow": str(opened.follow),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }
@@ -67,15 +69,20 @@ def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str 
     Returns:
         What went wrong, or None: a full disk must not change the outcome of a test.
     """
+    from mmflow_bench.measurements.knockout_sweep import SweepTable
+    from mmflow_bench.measurements.lens import LensTable
     from mmflow_bench.reports.folder import write_sample_part
     from mmflow_bench.reports.parts import ANSWERS, LENS, QUESTIONS, lens_rows, write_part
 
-    described = getattr(planned, "described", None)
+    described = getattr(planned.opened, "described", None)
+    tables = [*planned.tables.values(), *planned.part_tables.values()]
+    sweeps = [table for table in tables if isinstance(table, SweepTable)]
+    lenses = [table for table in tables if isinstance(table, LensTable)]
     try:
-        if planned.sweeps:
-            write_sample_part(folder, part, planned.sweeps.values())
+        if sweeps:
+            write_sample_part(folder, part, sweeps)
         write_part(folder, ANSWERS, part, _answered(planned))
-        write_part(folder, LENS, part, lens_rows(planned.lenses.values()))
+        write_part(folder, LENS, part, lens_rows(lenses))
         write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
     except StoreError as error:
         return str(error)
@@ -84,6 +91,6 @@ def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str 
 
 def _answered(planned: PlannedMeasurements) -> list[dict[str, Any]]:
     """Answers on the tasks that this process has looked at; the store may know of more."""
-    answered = getattr(planned, "answered", None)
+    answered = getattr(planned.opened, "answered", None)
     rows = answered() if answered and planned.counts else []
     return [row for row in rows if row["task"] in planned.counts]

@@ -10,11 +10,6 @@ import pytest
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.plugin.against import measure_baseline
-from mmflow_bench.plugin.measuring import (
-    MINIMUM_ACCURACY,
-    GuardedMeasurements,
-    PlannedMeasurements,
-)
 from mmflow_bench.plugin.outcomes import RECORDER
 from mmflow_bench.plugin.run import Run, choose_accelerator, run_of
 from mmflow_bench.reports.progress import MeasuringBar
@@ -24,6 +19,7 @@ if TYPE_CHECKING:
 
     from mmflow_bench.checkpoints.spec import CheckpointSpec
     from mmflow_bench.mechanisms.flow import Flow
+    from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +32,7 @@ def mmflow_measurements(request: pytest.FixtureRequest) -> Iterator[PlannedMeasu
     run.keep(slug, planned)
     # The next checkpoint may need the memory of this one.
     run.opened.pop(slug, None)
-    if callable(close := getattr(planned, "close", None)):
+    if callable(close := getattr(planned.opened, "close", None)):
         close()
     measure_baseline(run, slug, planned)
 
@@ -52,6 +48,7 @@ def flow(
     """
     from mmflow_bench.mechanisms.flow import Flow
     from mmflow_bench.mechanisms.recording import Recorder, current_recorder
+    from mmflow_bench.plugin.measuring import MINIMUM_ACCURACY, GuardedMeasurements
 
     run = run_of(request.config)
     marker = request.node.get_closest_marker("mechanism")
@@ -79,7 +76,7 @@ def flow_snapshot(request: pytest.FixtureRequest) -> SnapshotAssertion:
     return snapshot_for(request.node)
 
 
-class OtherMeasurements(Mapping[str, GuardedMeasurements]):
+class OtherMeasurements(Mapping[str, "GuardedMeasurements"]):
     """The other checkpoints of the run by the paper's names for them, opened when asked for."""
 
     def __init__(self, run: Run, own: PlannedMeasurements) -> None:
@@ -93,6 +90,8 @@ class OtherMeasurements(Mapping[str, GuardedMeasurements]):
 
     def __getitem__(self, paper_model: str) -> GuardedMeasurements:
         """The measurements of one of them."""
+        from mmflow_bench.plugin.measuring import GuardedMeasurements
+
         return GuardedMeasurements(_opened(self._run, self._slugs[paper_model]))
 
     def __iter__(self) -> Iterator[str]:
@@ -110,6 +109,8 @@ def _opened(run: Run, slug: str) -> PlannedMeasurements:
         return run.opened[slug]
     if slug in run.broken:
         pytest.fail(run.broken[slug], pytrace=False)
+    from mmflow_bench.plugin.measuring import PlannedMeasurements
+
     choose_accelerator(run)
     bar = progress_bar(run)
     try:

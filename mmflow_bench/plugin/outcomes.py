@@ -9,7 +9,7 @@ import pytest
 
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.plugin.models import function_of, mechanism_of, model_of, task_of
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.reports.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable"})
 def verdict_of(error: BaseException | None) -> str | None:
     """The verdict that a test's ending stands for, or None when it is no verdict at all."""
     from mmflow_bench.mechanisms import verdicts
-    from mmflow_bench.plugin.measuring import PreconditionFailed
 
     if error is None:
         return "holds"
@@ -43,7 +42,7 @@ def verdict_of(error: BaseException | None) -> str | None:
         return str(getattr(error, "verdict", "inconclusive"))
     if isinstance(error, verdicts.NotApplicable):
         return "not-applicable"
-    if isinstance(error, PreconditionFailed):
+    if isinstance(error, verdicts.PreconditionFailed):
         return "precondition-failed"
     return "fails" if isinstance(error, AssertionError) else None
 

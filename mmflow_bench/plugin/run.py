@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmflow_bench.plugin.models import resolve_specs
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.settings import Settings, settings_from
 
 if TYPE_CHECKING:

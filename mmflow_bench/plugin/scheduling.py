@@ -13,7 +13,7 @@ from typing import Any
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.plan import ALL_TASKS
 
 
 class FlowScheduling(LoadScopeScheduling):  # type: ignore[misc]

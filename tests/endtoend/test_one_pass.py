@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmflow_bench.measurements.needs import Need
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.measurements import sweep as measuring
 from mmflow_bench.measurements.following import Followed
-from mmflow_bench.measurements.needs import Need
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.plugin.planning import Plan

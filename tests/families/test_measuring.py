@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mmflow_bench.measurements.plan import Job, Sweep
+from mmflow_bench.measurements.sweep import measure
 
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.interventions.edges import Edge
@@ -16,8 +18,6 @@ from mmflow_bench.interventions.suffixes import MOST_POSITIONS
 from mmflow_bench.measurements import ahead, memory, sweep
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.memory import Throttle, is_out_of_memory
-from mmflow_bench.measurements.plan import Job, Sweep
-from mmflow_bench.measurements.sweep import measure
 
 QUESTIONS = (
     "What color is the cup, red or blue?",

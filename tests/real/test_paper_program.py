@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmflow_bench.measurements.plan import Job, Sweep
+from mmflow_bench.measurements.sweep import measure
 from PIL import Image
 from torch import Tensor
 
@@ -25,8 +27,6 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.inputs.samples import Box, Sample
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.plan import Job, Sweep
-from mmflow_bench.measurements.sweep import measure
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
