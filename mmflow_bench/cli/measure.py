@@ -34,7 +34,9 @@ def measure(mechanisms: tuple[str, ...], twins: bool, window: int | None, **opti
         for mechanism in CATALOGUE:
             is_read = task in mechanism.tasks or "all" in mechanism.tasks
             if is_read and matches(mechanism.id, mechanisms or ()):
-                widths = {"auto": [None], "one": [1], "both": [None, 1]}[mechanism.widths]
+                widths: tuple[int | None, ...] = (
+                    (None, 1) if mechanism.widths == "both" else (None,)
+                )
                 wants += [Sweep.of(edge, width=w) for edge in mechanism.edges for w in widths]
                 wants += [Lens(probe="answer", variant="raw")] if mechanism.lens else []
                 if mechanism.has_twins:

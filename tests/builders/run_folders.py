@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmflow_bench.measurements.records import LensTable, SweepTable
+from mmflow_bench.measurements.knockout_sweep import SweepTable
+from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.reports.folder import write_run, write_sample_part
 from mmflow_bench.reports.parts import LENS, QUESTIONS, lens_rows, write_part
 from mmflow_bench.reports.results import results_of
