@@ -12,21 +12,18 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mmflow_bench.interventions.knockout import TWINS
+from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
 from mmflow_bench.plugin.planning import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
-    from mmflow_bench.plugin.twins import TwinMeasurements
     from mmflow_bench.reports.progress import MeasuringBar
 
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
-
-
-class PreconditionFailed(Exception):
-    """The checkpoint does not master the task, so that there is no mechanism to speak of."""
 
 
 class PlannedMeasurements:
@@ -143,8 +140,6 @@ class PlannedMeasurements:
     @cached_property
     def twins(self) -> TwinMeasurements:
         """Part of the same samples, for the other methods of knocking out."""
-        from mmflow_bench.plugin.twins import TwinMeasurements
-
         return TwinMeasurements(self)
 
     def ensure_twins(self, part: Any, task: str, *, methods: Collection[str]) -> None:
@@ -164,6 +159,31 @@ class PlannedMeasurements:
             yield
         finally:
             self._bar.close()
+
+
+class TwinMeasurements:
+    """What the twins see: part of the samples, all planned edges of a task at once."""
+
+    def __init__(self, planned: PlannedMeasurements) -> None:
+        """Take part of the samples of `planned`."""
+        self._planned = planned
+        self._part = planned.part()
+        self._ready: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is as for the whole."""
+        return getattr(self._planned, name)
+
+    def sweep(self, task: str, edge: str, *, width: int, method: str) -> SweepTable:
+        """One edge knocked out around every layer."""
+        if task not in self._ready:
+            self._planned.ensure_twins(self._part, task, methods=TWINS)
+            self._ready.add(task)
+        key = (task, edge, width, str(method))
+        if key not in self._planned.sweeps:
+            table = self._part.sweep(task, edge, width=width, method=method)
+            self._planned.sweeps[key] = table
+        return self._planned.sweeps[key]
 
 
 class GuardedMeasurements:
@@ -209,8 +229,6 @@ class GuardedMeasurements:
 
     def _require(self, task: str) -> None:
         if task not in self._measurements.tasks:
-            from mmflow_bench.mechanisms.verdicts import NotApplicable
-
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
         self._measurements.begin(task)

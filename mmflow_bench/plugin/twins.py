@@ -9,49 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import TWINS, Method
+from mmflow_bench.mechanisms.verdicts import verdict_of
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of
-from mmflow_bench.plugin.outcomes import verdict_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
 
 if TYPE_CHECKING:
-    from mmflow_bench.measurements.records import SweepTable
     from mmflow_bench.plugin.measuring import PlannedMeasurements
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
 DECIDED = frozenset({"holds", "fails"})
-
-
-class TwinMeasurements:
-    """What the twins see: part of the samples, all planned edges of a task at once."""
-
-    def __init__(self, planned: PlannedMeasurements) -> None:
-        """Take part of the samples of `planned`."""
-        self._planned = planned
-        self._part = planned.part()
-        self._ready: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything else is as for the whole."""
-        return getattr(self._planned, name)
-
-    def sweep(self, task: str, edge: str, *, width: int, method: str) -> SweepTable:
-        """One edge knocked out around every layer."""
-        if task not in self._ready:
-            self._planned.ensure_twins(self._part, task, methods=TWINS)
-            self._ready.add(task)
-        key = (task, edge, width, str(method))
-        if key not in self._planned.sweeps:
-            table = self._part.sweep(task, edge, width=width, method=method)
-            self._planned.sweeps[key] = table
-        return self._planned.sweeps[key]
 
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
@@ -107,8 +81,8 @@ def _opinion(item: pytest.Item, row: MechanismRow) -> str:
 
 def _verdict(item: pytest.Item, method: Method) -> str | None:
     """The verdict of the test's own function on the flow that another method sees."""
+    from mmflow_bench.mechanisms.comparisons import current_recorder
     from mmflow_bench.mechanisms.flow import Flow
-    from mmflow_bench.mechanisms.recording import current_recorder
 
     planned: PlannedMeasurements = item.funcargs[MODEL_FIXTURE]  # type: ignore[attr-defined]
     function: Callable[..., None] = item.obj  # type: ignore[attr-defined]

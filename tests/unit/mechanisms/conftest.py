@@ -15,8 +15,8 @@ import pytest
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 
 SUITES = Path(__file__).parents[3] / "suites"
