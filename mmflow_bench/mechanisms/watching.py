@@ -15,10 +15,9 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
-from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measured import Measured
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 
 Table = TypeVar("Table")
 LAYERS, WIDTH = 40, 9

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from mmflow_bench.baselines.gate import GateVerdict, judge
 from mmflow_bench.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mmflow_bench.plugin.run import Run
-    from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.folder import RESULTS, write_text
+from mmflow_bench.reports.reprint import GATE
+from mmflow_bench.reports.rows import MechanismRow
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
 _COMPARED = frozenset({"same", "drift"})
@@ -34,9 +32,6 @@ def conclude(run: Run, session: pytest.Session) -> None:
 
 def _keep(run: Run, gate: GateVerdict) -> None:
     """Keep the decision beside the results, for `mmflow report`."""
-    from mmflow_bench.reports.folder import RESULTS, write_text
-    from mmflow_bench.reports.reprint import GATE
-
     text = json.dumps({"gate": run.settings.gate, "passed": gate.passed, "why": gate.why}, indent=1)
     for folder in (run.folder(slug) for slug in run.settings.slugs):
         if (folder / RESULTS).is_file():

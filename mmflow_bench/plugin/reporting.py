@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmflow_bench.errors import MMFlowError, StoreError
-from mmflow_bench.plugin.against import FOLDER
-
-if TYPE_CHECKING:
-    from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.paired import FOLDER
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.folder import RESULTS, write_text
+from mmflow_bench.reports.github import annotate
+from mmflow_bench.reports.junit import junit
+from mmflow_bench.reports.markdown import markdown
+from mmflow_bench.reports.summary import Summary
 
 
 def write_reports(run: Run) -> None:
@@ -18,7 +20,7 @@ def write_reports(run: Run) -> None:
     chosen = run.settings.reports
     for slug in run.settings.slugs if chosen else ():
         folder = run.folder(slug)
-        if not (folder / "results.json").is_file():
+        if not (folder / RESULTS).is_file():
             continue
         for name in chosen:
             try:
@@ -31,19 +33,13 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
     if name == "html":
         run.notice(f"report: {write_html(folder, baseline=_kept_elsewhere(run))}")
         return
-    from mmflow_bench.reports.folder import write_text
-    from mmflow_bench.reports.github import annotate
-    from mmflow_bench.reports.junit import junit
-    from mmflow_bench.reports.markdown import markdown
-    from mmflow_bench.reports.summary import Summary
-
     rows = tuple(row for row in run.rows if row.model == slug)
     summary = Summary(
         name=str(run.facts.get(slug, {}).get("checkpoint", {}).get("name") or slug),
         rows=rows,
         comparison=run.comparisons.get(slug),
         gate=run.gate,
-        run_id=run.run_id,
+        run_id=run.identity.run_id,
     )
     if name == "junit":
         write_text(folder / "junit.xml", junit(summary))
@@ -59,7 +55,7 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
 
 def _kept_elsewhere(run: Run) -> Path | None:
     """The folder of a baseline that was not measured for this run but kept before."""
-    return run.against.source.folder if run.against is not None else None
+    return run.paired.source.folder if run.paired is not None else None
 
 
 def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
@@ -76,7 +72,7 @@ def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
     try:
         html = importlib.import_module("mmflow_bench.reports.html")
         beside = folder / FOLDER
-        if baseline is None and (beside / "results.json").is_file():
+        if baseline is None and (beside / RESULTS).is_file():
             baseline = beside
         written: Path = html.write_report(folder, baseline=baseline)
     except (ImportError, AttributeError) as error:

@@ -18,8 +18,8 @@ from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 
 SUITES = Path(__file__).parents[3] / "suites"
