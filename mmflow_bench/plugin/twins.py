@@ -15,7 +15,7 @@ import pytest
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import TWINS, Method
-from mmflow_bench.mechanisms.verdicts import verdict_of
+from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
-DECIDED = frozenset({"holds", "fails"})
 
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
