@@ -1,7 +1,8 @@
 """Regions that a mechanism asks an estimate to lie in, and the three-way decision.
 
-One-sided questions are decided by the same two-sided 1 - alpha interval that is reported, as in
-STATISTICS ("upper 95% bound"); equivalence to zero alone uses the 1 - 2 alpha interval.
+One-sided questions are decided by the same two-sided 1 - alpha interval that is reported, so that
+table and verdict agree; equivalence to zero alone uses the 1 - 2 alpha interval
+(docs/decisions/005).
 """
 
 from __future__ import annotations

@@ -26,6 +26,10 @@ class Verdict(StrEnum):
     """The mechanism says nothing about this checkpoint or these samples."""
 
 
+DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
+"""What is shown one way or the other."""
+
+
 class Undecided(Exception):
     """An ending of a mechanism that is neither holding nor failing."""
 

@@ -12,6 +12,7 @@ from mmflow_bench.baselines.comparison import FILE, Comparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.verdicts import DECIDED
 from mmflow_bench.plugin.facts import Facts
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
@@ -97,7 +98,7 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     were known.
     """
     method, alpha = run.settings.multiplicity, run.settings.alpha
-    decided = [i for i, row in enumerate(rows) if row.verdict in {"holds", "fails"}]
+    decided = [i for i, row in enumerate(rows) if row.verdict in DECIDED]
     judged = [i for i in decided if rows[i].p_value is not None]
     if method == "none" or not decided:
         return list(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -26,21 +26,28 @@ from mmflow_bench.plugin.settings import Settings
 from mmflow_bench.plugin.subjects import baseline_roots
 from mmflow_bench.reports.rows import MechanismRow
 
+# Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)
+
+
+class _Place(NamedTuple):
+    """A stored verdict: file and entry as syrupy names them."""
+
+    slug: str
+    module: str
+    file: str
+    entry: str
 
 
 def configure_extension(run: Run, items: list[pytest.Item]) -> None:
     """Tell the extension about this run, before anything is deselected."""
     extension = FlowSnapshotExtension
+    # First what decides where a test's baseline is, then the places of all tests.
     extension.roots = baseline_roots(run.settings, run.config)
     extension.slugs = frozenset(run.settings.slugs)
     extension.is_updating = run.settings.update_baselines
     extension.is_partial = any("::" in argument for argument in run.config.args)
-    extension.collected = {
-        (location.get("file", ""), location.get("entry", ""))
-        for location in map(_location, items)
-        if location
-    }
+    extension.collected = {(place.file, place.entry) for place in map(_place, items) if place}
 
 
 def snapshot_for(item: pytest.Item) -> SnapshotAssertion:
@@ -59,6 +66,7 @@ def compared(
     item: pytest.Item, row: MechanismRow, run: Run
 ) -> tuple[MechanismRow, BaselineDrift | None]:
     """The row with the state of its baseline, and the drift if there is one."""
+    # Only mechanisms by name have a stored verdict; and syrupy may be switched off.
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run.settings
@@ -112,12 +120,12 @@ def conditions(settings: Settings, task: str) -> str:
 
 def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
     """The baseline of a test as it is on disk, whatever its conditions."""
-    location = _location(item)
-    if location is None:
+    place = _place(item)
+    if place is None:
         return None
-    roots = baseline_roots(run.settings, run.config)
-    found = find_file(roots, location["slug"], location["module"])
-    stored = read_entries(found).get(location["entry"]) if found else None
+    found = find_file(baseline_roots(run.settings, run.config), place.slug, place.module)
+    stored = read_entries(found).get(place.entry) if found else None
+    # A user's own flow_snapshot may have stored anything.
     return stored if isinstance(stored, dict) else None
 
 
@@ -139,15 +147,15 @@ def _missing(row: MechanismRow, settings: Settings) -> BaselineDrift | None:
     )
 
 
-def _location(item: pytest.Item) -> dict[str, str] | None:
-    """Where syrupy will look for a test's baseline."""
+def _place(item: pytest.Item) -> _Place | None:
+    """Where syrupy will look for a test's baseline; None for a test of no checkpoint."""
     slug = model_of(item)
     if slug is None:
         return None
     location = PyTestLocation(item)
-    return {
-        "slug": slug,
-        "module": location.basename,
-        "file": FlowSnapshotExtension.get_location(test_location=location, index=0),
-        "entry": FlowSnapshotExtension.get_snapshot_name(test_location=location),
-    }
+    return _Place(
+        slug=slug,
+        module=location.basename,
+        file=FlowSnapshotExtension.get_location(test_location=location, index=0),
+        entry=FlowSnapshotExtension.get_snapshot_name(test_location=location),
+    )

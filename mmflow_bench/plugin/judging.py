@@ -9,14 +9,14 @@ import pytest
 from mmflow_bench.baselines.compare import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.mechanisms.sparkline import sparkline
-from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent
+from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent
 from mmflow_bench.plugin.expecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of
 from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.rows import ROW, properties, row_of
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.plugin.twins import DECIDED, qualified
+from mmflow_bench.plugin.twins import qualified
 from mmflow_bench.reports.rows import MechanismRow
 
 

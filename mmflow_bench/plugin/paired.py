@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmflow_bench.baselines.comparing import compare
 from mmflow_bench.baselines.comparison import Comparison
 from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.values import RunValues, read_values
@@ -11,6 +12,7 @@ from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.keeping import keep, write_facts
 from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.opening import open_measurements, progress_bar
 from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.subjects import PairedBaseline
@@ -24,8 +26,6 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     paired = run.paired
     if paired is None or paired.spec is None or not tuned.counts:
         return
-    from mmflow_bench.plugin.opening import open_measurements, progress_bar
-
     name, bar = fact_name(slug), progress_bar(run)
     try:
         base = PlannedMeasurements(
@@ -93,9 +93,6 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comp
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    # scipy, which only runs with a baseline need at their end.
-    from mmflow_bench.baselines.comparing import compare
-
     return compare(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
 
 

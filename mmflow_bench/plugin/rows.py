@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.verdicts import verdict_of
 from mmflow_bench.plugin.expecting import EXPECTED
 from mmflow_bench.plugin.models import function_of, mechanism_of, model_of, task_of
 from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.reports.rows import MechanismRow
 
-if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.comparisons import Recorder
-
-RECORDER = pytest.StashKey["Recorder"]()
+RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""

@@ -10,14 +10,18 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
+from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.plugin.closing import summarize, write_runs
 from mmflow_bench.plugin.expecting import expect
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import finish, judge
 from mmflow_bench.plugin.keeping import keep
+from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.models import model_of
+from mmflow_bench.plugin.opening import close, flow_of, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline
 from mmflow_bench.plugin.planning import deselect, plan
 from mmflow_bench.plugin.reporting import write_reports
@@ -27,11 +31,7 @@ from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.rows import MechanismRow
 
 if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
     from xdist.workermanage import WorkerController
-
-    from mmflow_bench.mechanisms.flow import Flow
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
 
 WORKER_OUTPUT = "mmflow_facts"
 REPORT_ROW = "mmflow_row"
@@ -86,9 +86,6 @@ class FlowSession:
 
     def measurements(self, slug: str) -> Iterator[PlannedMeasurements]:
         """What a checkpoint does on its samples, kept and closed when its last test has ended."""
-        # numpy and scipy are for processes that measure; a controller only reports.
-        from mmflow_bench.plugin.opening import close, opened
-
         planned = opened(self.run, slug)
         yield planned
         keep(self.run, slug, planned, self.run.folder(slug))
@@ -97,9 +94,7 @@ class FlowSession:
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
         """The flow that one test asks."""
-        from mmflow_bench.plugin.opening import flow_of
-
-        yield from flow_of(self.run, node, planned)
+        return flow_of(self.run, node, planned)
 
     def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
         """The stored baseline of one test."""
@@ -112,12 +107,13 @@ class FlowSession:
             return (yield)
         try:
             result = yield
-        except Exception as error:
+        except Exception as error:  # Of any kind: `judge` knows which endings are verdicts.
             judge(self.run, item, error)
             raise
         judge(self.run, item, None)
         return result
 
+    # Outermost: pytest's own wrapper has applied the user's xfail marks by then.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -128,6 +124,7 @@ class FlowSession:
             finish(self.run, item, call, report)
         return report
 
+    # Before pytest's own, which takes every skipped report for a skipped test.
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
@@ -153,9 +150,7 @@ class FlowSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
         """Empty the store once for --refresh, before workers fill it again."""
-        if self.run.settings.measurement.refresh:
-            from mmflow_bench.plugin.opening import refresh_stores
-
+        if self.run.settings.measurement.refresh:  # A worker would empty it under the others.
             refresh_stores(self.run)
 
     @pytest.hookimpl(optionalhook=True)
@@ -165,6 +160,7 @@ class FlowSession:
         if sent:
             self.run.learn(json.loads(sent))
 
+    # Last: fixtures that are torn down here keep their tables first, and syrupy sets its exit code.
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Send a worker's facts to the controller, or write the run folders."""
