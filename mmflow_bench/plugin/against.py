@@ -135,6 +135,7 @@ def _compared(run: Run, against: Against, slug: str, folder: Path) -> Comparison
     from mmflow_bench.baselines.experiment import refuse_limited
     from mmflow_bench.baselines.values import read_values
     from mmflow_bench.baselines.verdict_level import compare_verdicts
+    from mmflow_bench.plugin.declaring import own_gate
 
     settings, source = run.settings, against.source
     tuned = read_values(folder)
@@ -145,7 +146,9 @@ def _compared(run: Run, against: Against, slug: str, folder: Path) -> Comparison
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
+    return compare(
+        base, tuned, tolerance=settings.tolerance, alpha=settings.alpha, own=own_gate(run)
+    )
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:

@@ -11,7 +11,7 @@ import pytest
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.plugin.against import measure_baseline
 from mmflow_bench.plugin.outcomes import RECORDER
-from mmflow_bench.plugin.run import Run, choose_accelerator, run_of
+from mmflow_bench.plugin.run import Run, choose_accelerator, declaration_of, run_of
 from mmflow_bench.reports.progress import MeasuringBar
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def flow(
     from mmflow_bench.plugin.measuring import MINIMUM_ACCURACY, GuardedMeasurements
 
     run = run_of(request.config)
-    marker = request.node.get_closest_marker("mechanism")
-    asked = marker.kwargs if marker else {}
-    minimum = asked.get("minimum_accuracy", MINIMUM_ACCURACY)
-    guarded = GuardedMeasurements(mmflow_measurements, minimum)
+    minimum = declaration_of(request.node).minimum_accuracy
+    guarded = GuardedMeasurements(
+        mmflow_measurements, MINIMUM_ACCURACY if minimum is None else minimum
+    )
     recorder = Recorder()
     request.node.stash[RECORDER] = recorder
     token = current_recorder.set(recorder)

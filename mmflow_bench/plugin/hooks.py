@@ -30,7 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start a run; what the user has typed is checked now, the rest when a test needs it."""
     config.addinivalue_line(
         "markers",
-        "mechanism(id, minimum_accuracy=0.9): the test decides this row of the catalogue",
+        "mechanism(id, section=, citation=, tier=, minimum_accuracy=, only_for=, not_for=, "
+        "fails_for=, unsaid_of=, gate=): the test decides a mechanism; its docstring says which",
     )
     run = config.stash[RUN] = new_run(config)
     if run.worker is None and _is_asked_for(config):
@@ -57,7 +58,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of `flow` for every checkpoint."""
     if MODEL_FIXTURE in metafunc.fixturenames:
-        parametrize(metafunc, list(run_of(metafunc.config).settings.slugs))
+        from mmflow_bench.plugin.declaring import declare
+
+        run = run_of(metafunc.config)
+        declare(run, metafunc.definition)
+        parametrize(metafunc, list(run.settings.slugs))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,6 +74,7 @@ def pytest_collection_modifyitems(
         yield
         return
     from mmflow_bench.plugin.comparing import configure_extension
+    from mmflow_bench.plugin.declaring import keep_own_gate
     from mmflow_bench.plugin.expecting import expect
     from mmflow_bench.plugin.planning import deselect, plan
 
@@ -82,6 +88,7 @@ def pytest_collection_modifyitems(
     run.deselected = before - len(items)
     run.selected = sum(model_of(item) is not None for item in items)
     run.plan = plan(items)
+    keep_own_gate(run, items)
     expect(run, items)
 
 
@@ -90,9 +97,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge a mechanism when its test has ended, then compare it with its baseline."""
     if model_of(item) is None:
         return (yield)
+    from mmflow_bench.plugin.declaring import refuse
     from mmflow_bench.plugin.judging import judge
 
     try:
+        refuse(item)
         result = yield
     except Exception as error:
         judge(item, error)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
-from mmflow_bench.plugin.models import function_of, mechanism_of, model_of, task_of
+from mmflow_bench.plugin.models import model_of, task_of
 from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.run import declaration_of
 from mmflow_bench.reports.rows import MechanismRow
 
 if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.mechanism import Mechanism
     from mmflow_bench.mechanisms.recording import Recorder
     from mmflow_bench.plugin.settings import Settings
 
@@ -56,17 +56,20 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
     verdict = verdict_of(error) if model is not None else None
     if model is None or verdict is None:
         return None
-    name = mechanism_of(item) or function_of(item)
+    declared = declaration_of(item)
     return MechanismRow(
         model=model,
         test=str(item.nodeid),
-        id=name,
+        id=declared.id,
         task=task_of(item) or ALL_TASKS,
         verdict=verdict,
         outcome="passed",
         expected=item.stash.get(EXPECTED, "holds"),
         reason="" if error is None or verdict == "fails" else str(error),
-        **_catalogued(name),
+        section=declared.section,
+        statement=declared.statement,
+        tier=declared.tier,
+        citation=declared.citation,
         **_numbers(item.stash.get(RECORDER, None)),
     )
 
@@ -150,20 +153,6 @@ def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
     values = row.as_dict()
     kept = [(f"mmflow.{name}", values[name]) for name in _SHOWN if values[name] not in (None, "")]
     return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
-
-
-def _catalogued(name: str) -> dict[str, Any]:
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
-    found: Mechanism | None = next((m for m in CATALOGUE if m.id == name), None)
-    if found is None:
-        return {"section": "own", "tier": "holds"}
-    return {
-        "section": found.section,
-        "statement": found.statement,
-        "tier": found.tier,
-        "citation": found.citation,
-    }
 
 
 def _numbers(recorder: Recorder | None) -> dict[str, Any]:

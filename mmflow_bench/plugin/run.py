@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mmflow_bench.plugin.models import resolve_specs
+from mmflow_bench.plugin.models import function_of, resolve_specs
 from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.settings import Settings, settings_from
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from mmflow_bench.baselines.comparison import Comparison
     from mmflow_bench.baselines.gate import GateVerdict
     from mmflow_bench.checkpoints.spec import CheckpointSpec
+    from mmflow_bench.mechanisms.declaring import Declaration
     from mmflow_bench.plugin.against import Against
     from mmflow_bench.plugin.measuring import PlannedMeasurements
     from mmflow_bench.reports.rows import MechanismRow
 
 WORKER_INPUT = "mmflow_run"
 WORKER_OUTPUT = "mmflow_facts"
+TestKey = tuple[str, str]
+"""Node id of the file or class of a test, and the name of its function."""
 
 
 @dataclass(slots=False)
@@ -38,6 +41,8 @@ class Run:
     started: str
     """UTC, as in the name of the run folder."""
     plan: Plan = field(default_factory=Plan)
+    declared: dict[TestKey, Declaration] = field(default_factory=dict)
+    """What the tests of `flow` declare, by where they are."""
     rows: list[MechanismRow] = field(default_factory=list)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Slug -> what was learned of the checkpoint and its data; workers send theirs."""
@@ -134,6 +139,16 @@ def new_run(config: pytest.Config) -> Run:
 def run_of(config: pytest.Config) -> Run:
     """The run of this session."""
     return config.stash[RUN]
+
+
+def key_of(item: pytest.Item) -> TestKey:
+    """What a test has in common with its other sets of parameters."""
+    return str(item.parent.nodeid if item.parent else ""), function_of(item)
+
+
+def declaration_of(item: pytest.Item) -> Declaration:
+    """What a test of `flow` declares; known since it was collected."""
+    return run_of(item.config).declared[key_of(item)]
 
 
 def accelerators() -> list[str]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
+
 from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 pytestmark = pytest.mark.slow

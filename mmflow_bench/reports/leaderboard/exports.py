@@ -7,12 +7,12 @@ repository (https://huggingface.co/docs/hub/eval-results), one number per task.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
 from mmflow_bench.reports.rows import MechanismRow
-from mmflow_bench.reports.terminal import SECTIONS
 
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
@@ -78,8 +78,7 @@ def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
 
 
 def _task_id(section: str) -> str:
-    words = f"{section} {SECTIONS.get(section, '')}".strip()
-    return "_".join(words.replace("'", "").split()) or "other"
+    return "_".join(re.findall(r"\w+", section)) or "other"
 
 
 def _model_info(entry: Entry) -> dict[str, Any]:

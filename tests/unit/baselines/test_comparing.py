@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from scipy.special import expit, logit
 from scipy.stats import binom
 
@@ -13,7 +14,6 @@ from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.gate import judge
 from mmflow_bench.baselines.gate_set import GATE_SET
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
 
 
 def compared(base, tuned, *, tolerance=None, alpha=0.05):

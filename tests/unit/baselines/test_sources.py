@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.mechanism import PAPER_MODELS
 
 from mmflow_bench.baselines.files import baseline_file, change_entries
 from mmflow_bench.baselines.sources import PAPER_FOLDER, find_source
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
-from mmflow_bench.mechanisms.mechanism import PAPER_MODELS
 
 
 def found(text, tmp_path, *, offline=True):

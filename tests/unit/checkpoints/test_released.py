@@ -4,12 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
-from mmflow_bench.checkpoints.conversations import CONVERSATIONS
-from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
-from mmflow_bench.checkpoints.released import RELEASED
-from mmflow_bench.errors import CheckpointError
-from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.mechanism import (
     NEXT_LLAMA3_8B,
@@ -17,6 +11,12 @@ from mmflow_bench.mechanisms.mechanism import (
     VICUNA_7B,
     VICUNA_13B,
 )
+
+from mmflow_bench.checkpoints.conversations import CONVERSATIONS
+from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
+from mmflow_bench.checkpoints.released import RELEASED
+from mmflow_bench.errors import CheckpointError
+from mmflow_bench.measurements.asking import asked_questions
 
 PAPER = (VICUNA_13B, VICUNA_7B, NEXT_VICUNA_7B, NEXT_LLAMA3_8B)
 

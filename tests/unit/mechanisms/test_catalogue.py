@@ -3,11 +3,12 @@
 import re
 from collections import defaultdict
 
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.mechanism import PAPER_MODELS, SMALL_DROP_TASKS, TWO_DROP_TASKS
+
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.mechanism import PAPER_MODELS, SMALL_DROP_TASKS, TWO_DROP_TASKS
 from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 

@@ -1,9 +1,9 @@
 """Each mechanism's verdict on information flows that are known."""
 
 import pytest
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 

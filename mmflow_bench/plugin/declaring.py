@@ -1,0 +1,71 @@
+"""The declarations of collected tests: checked when they are collected, with all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import pytest
+
+from mmflow_bench.baselines.gate_set import GateRow, gate_rows
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.declared import cases_of, repeated, shipped, tasks_of
+from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
+from mmflow_bench.plugin.models import model_of
+from mmflow_bench.plugin.run import Run, declaration_of, key_of
+
+OWN_GATE = "gate:own"
+"""The name under which rows of the gate set travel from workers; no slug has a colon."""
+
+
+def declare(run: Run, test: pytest.Function) -> None:
+    """Keep what a collected test of `flow` declares.
+
+    Raises:
+        pytest.Collector.CollectError: Its marker says something that is not known, or something
+            else than another test of the same id.
+    """
+    key = key_of(test)
+    before = [one for known, one in run.declared.items() if known != key]
+    try:
+        found = declaration(
+            list(test.iter_markers()),
+            function=key[1],
+            doc=test.function.__doc__,
+            tasks=tasks_of(cases_of(test.iter_markers())),
+            repeated=partial(repeated, before=before),
+        )
+        for other in before:
+            if other.id == found.id:
+                refuse_conflict(other, found)
+    except MechanismError as error:
+        raise pytest.Collector.CollectError(f"{test.nodeid}: {error}") from error
+    run.declared[key] = found
+
+
+def refuse(item: pytest.Item) -> None:
+    """End a test whose marker says that the checkpoint is none that it is about.
+
+    Raises:
+        NotApplicable: It is not.
+    """
+    flow = getattr(item, "funcargs", {}).get("flow")
+    declared = declaration_of(item)
+    if flow is not None and declared.only_for:
+        flow.only_for(*declared.only_for)
+    if flow is not None and declared.not_for:
+        flow.not_for(*declared.not_for)
+
+
+def keep_own_gate(run: Run, items: Iterable[pytest.Item]) -> None:
+    """Keep the rows that mechanisms of one's own add to the gate set, for the end of the run."""
+    known = {test.declaration.id for test in shipped()}
+    declared = {one.id: one for item in items if model_of(item) for one in [declaration_of(item)]}
+    own = gate_rows(one for name, one in declared.items() if name not in known)
+    if own:
+        run.merge({OWN_GATE: {"rows": [row.as_dict() for row in own]}})
+
+
+def own_gate(run: Run) -> tuple[GateRow, ...]:
+    """The rows that `keep_own_gate` has kept, in this process or in a worker."""
+    return tuple(map(GateRow.from_dict, run.facts.get(OWN_GATE, {}).get("rows", ())))
