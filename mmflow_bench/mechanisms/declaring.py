@@ -15,11 +15,14 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.gates import Gate
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
+
+if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.flow import Flow
 
 Tier = Literal["holds", "replicates", "control"]
 MARKER = "mechanism"
@@ -124,6 +127,17 @@ def statement_of(doc: str | None) -> str:
     'It drops, and so on.'
     """
     return " ".join(inspect.cleandoc(doc or "").partition("\n\n")[0].split())
+
+
+def require_applicable(declared: Declaration, flow: Flow) -> None:
+    """Refuse a checkpoint that a mechanism is declared not to be about.
+
+    Raises:
+        NotApplicable: It is not about it.
+    """
+    if declared.only_for:
+        flow.only_for(*declared.only_for)
+    flow.not_for(*declared.not_for)
 
 
 def refuse_conflict(one: Declaration, other: Declaration) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mmflow_bench.baselines.gate_set import GateRow, gate_rows
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.declared import cases_of, repeated, shipped, tasks_of
-from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
+from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict, require_applicable
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.run import Run, declaration_of, key_of
 
@@ -49,12 +49,8 @@ def refuse(item: pytest.Item) -> None:
     Raises:
         NotApplicable: It is not.
     """
-    flow = getattr(item, "funcargs", {}).get("flow")
-    declared = declaration_of(item)
-    if flow is not None and declared.only_for:
-        flow.only_for(*declared.only_for)
-    if flow is not None and declared.not_for:
-        flow.not_for(*declared.not_for)
+    if flow := item.funcargs.get("flow"):  # type: ignore[attr-defined]
+        require_applicable(declaration_of(item), flow)
 
 
 def keep_own_gate(run: Run, items: Iterable[pytest.Item]) -> None:

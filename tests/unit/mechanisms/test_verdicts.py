@@ -1,13 +1,13 @@
 """Each mechanism's verdict on information flows that are known."""
 
 import pytest
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 
-BY_ID = {mechanism.id: mechanism for mechanism in CATALOGUE}
+BY_ID = {mechanism.id: mechanism for mechanism in mechanisms(shipped())}
 PLACES = {"imgq-layers-consistent", "patches-layers-consistent"}
 KILLED = {
     "no_stage1": {
