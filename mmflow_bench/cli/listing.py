@@ -79,7 +79,7 @@ def task_rows() -> list[Row]:
 
 def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
     """What the tests in some files declare; those that ship without any."""
-    from mmflow_bench.mechanisms.declared import mechanisms, shipped, tests_in
+    from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
 
     return [
         {
@@ -89,7 +89,7 @@ def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
             "tasks": list(mechanism.tasks),
             "statement": mechanism.statement,
         }
-        for mechanism in mechanisms(tests_in(suites) if suites else shipped())
+        for mechanism in mechanisms(declared_in(suites) if suites else shipped())
     ]
 
 

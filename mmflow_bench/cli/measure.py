@@ -10,7 +10,7 @@ import click
 from mmflow_bench.cli.counts import echo_counts
 from mmflow_bench.cli.options import WINDOW, Parsed, measuring_options, open_measurements
 from mmflow_bench.measurements.settings import matches, parse_globs
-from mmflow_bench.mechanisms.declared import shipped, tests_in
+from mmflow_bench.mechanisms.declared import declared_in, shipped
 
 
 @click.command()
@@ -37,7 +37,7 @@ def measure(
 
     chosen = [
         test
-        for test in (tests_in(suites) if suites else shipped())
+        for test in (declared_in(suites) if suites else shipped())
         if matches(test.declaration.id, mechanisms or ())
     ]
     measurements = open_measurements(options)

@@ -229,8 +229,9 @@ class Measurements:
             self.store.append(measured.rows, sample=measured.key)
             mastery.see(measured.rows)
             self._tell(task, done, len(jobs))
-        wanted = {want.shard for job in jobs for want in job.wants}
-        self.store.compact([ANSWERS, UNSCORED, PATCHES, *sorted(wanted, key=lambda s: s.name)])
+        # Of all that was asked, not only of what was missing: a killed run may have left the rest.
+        asked = dict.fromkeys(want.shard for want in self._asked[task])
+        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
 
     def _tell(self, task: str, done: int, total: int) -> None:
         if self.options.progress is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Self, TypedDict, TypeVar
+from typing import ClassVar, Generic, TypedDict, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -96,11 +96,11 @@ class Want(ABC, Generic[Table]):
         """Whether two checkpoints are compared by what it tells."""
         return not self.is_second_opinion
 
-    def at(self, width: int) -> Self:  # noqa: ARG002
+    def at(self, width: int) -> Want[Table]:  # noqa: ARG002
         """The same, where windows that scale with the depth are `width` layers."""
         return self
 
-    def by(self, method: Method) -> Self | None:  # noqa: ARG002
+    def by(self, method: Method) -> Want[Table] | None:  # noqa: ARG002
         """The same asked by another method of knocking out.
 
         Itself where nothing is knocked out; None where no other method can be asked.

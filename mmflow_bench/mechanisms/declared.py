@@ -45,7 +45,7 @@ class DeclaredTest:
 @cache
 def shipped() -> tuple[DeclaredTest, ...]:
     """The tests of the suites that come with the package, in the order of reports."""
-    tests = tests_in([shipped_suites()])
+    tests = declared_in([shipped_suites()])
     return tuple(sorted(tests, key=lambda test: section_place(test.declaration.section)))
 
 
@@ -83,7 +83,7 @@ def in_order(tasks: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(tasks, key=lambda task: (task not in SIX_TASKS, _place(task), task)))
 
 
-def tests_in(paths: Iterable[Path]) -> tuple[DeclaredTest, ...]:
+def declared_in(paths: Iterable[Path]) -> tuple[DeclaredTest, ...]:
     """The tests of `flow` in files, and in the `test_*.py` of folders.
 
     Raises:

@@ -201,9 +201,7 @@ class SecondOpinions:
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing."""
-        if task not in self._ready:
-            self._ready.add(task)
-            self._whole.ensure_second_opinions(self._opened, task)
+        self._begin(task)
         self._opened.ensure(task, self._whole.resolved(wants))
 
     def table(self, task: str, want: Want[Table]) -> Table:
@@ -211,7 +209,7 @@ class SecondOpinions:
         if not want.is_second_opinion:
             return self._whole.table(task, want)
         if (task, want) not in self.tables:
-            self.ensure(task, [want])
+            self._begin(task)
             self.tables[task, want] = self._opened.table(task, want.at(self.width))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
@@ -223,6 +221,11 @@ class SecondOpinions:
     def part(self) -> SecondOpinions:
         """Itself."""
         return self
+
+    def _begin(self, task: str) -> None:
+        if task not in self._ready:
+            self._ready.add(task)
+            self._whole.ensure_second_opinions(self._opened, task)
 
 
 class GuardedMeasurements:

@@ -7,13 +7,13 @@ repository (https://huggingface.co/docs/hub/eval-results), one number per task.
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
 from mmflow_bench.reports.rows import MechanismRow
 
+_NO_MARKS = str.maketrans("", "", "',.")
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
 HUB_BENCHMARK = "mmflow-bench/mechanisms"
@@ -78,7 +78,7 @@ def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
 
 
 def _task_id(section: str) -> str:
-    return "_".join(re.findall(r"\w+", section)) or "other"
+    return "_".join(section.translate(_NO_MARKS).split()) or "other"
 
 
 def _model_info(entry: Entry) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.windows import layer_window
-from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
@@ -125,13 +128,25 @@ class SyntheticMeasurements:
         captions: bool = False,
     ) -> None:
         self.known, self.n, self.noise, self.spread = known, n, noise, spread
-        self.spec = SimpleNamespace(name="synthetic", paper_model=paper_model)
+        self.paper_model = paper_model
         self.tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions = captions
 
-    def ensure(self, task: str) -> None:
+    def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
         assert task in self.tasks
+
+    def refusals(self, task: str) -> dict[str, dict[str, int]]:  # noqa: ARG002
+        return {}
+
+    def part(self) -> SyntheticMeasurements:
+        return self
+
+    def table(self, task: str, want: Want[Any]) -> Any:
+        if isinstance(want, Sweep):
+            width = want.width or self.width
+            return self.sweep(task, want.name, width=width, method=want.method)
+        return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
         return AnswerCount(task=task, selected=self.n, correct=self.n, unscored={})
