@@ -42,7 +42,10 @@ def measure(
     ]
     measurements = open_measurements(options)
     asked = asked_of_tasks(
-        (reads, test.declaration.tier == "holds") for test in chosen for reads in watched(test)
+        (reads, test.declaration.tier == "holds")
+        for test in chosen
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
     )
     width = window or measurements.width
     for task in measurements.tasks:

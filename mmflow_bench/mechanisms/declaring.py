@@ -74,10 +74,14 @@ class Declaration:
     gate: Gate | None = None
     """The number that two checkpoints are compared by."""
 
-    def expected_of(self, paper_model: str | None) -> Literal["holds", "fails"] | None:
+    def is_about(self, paper_model: str | None) -> bool:
+        """Whether it applies to a checkpoint, by the paper's name of it if it has one."""
+        is_chosen = not self.only_for or paper_model in self.only_for
+        return is_chosen and paper_model not in self.not_for
+
+    def expected_of(self, paper_model: str) -> Literal["holds", "fails"] | None:
         """The verdict that the paper's words on a checkpoint mean; None where it has none."""
-        is_about = not self.only_for or paper_model in self.only_for
-        if not is_about or paper_model in (*self.not_for, *self.unsaid_of):
+        if not self.is_about(paper_model) or paper_model in self.unsaid_of:
             return None
         return "fails" if paper_model in self.fails_for else "holds"
 

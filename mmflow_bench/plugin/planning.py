@@ -15,7 +15,7 @@ from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
 from mmflow_bench.plugin.plan import Plan, asked_of_tasks
-from mmflow_bench.plugin.run import declaration_of
+from mmflow_bench.plugin.run import declaration_of, run_of
 
 if TYPE_CHECKING:
     from mmflow_bench.plugin.settings import Settings
@@ -29,7 +29,9 @@ def plan(items: Iterable[pytest.Item]) -> Plan:
     """The plan for the selected tests: each is run once on a flow that only watches."""
     tests: dict[str, list[tuple[Reads, bool]]] = {}
     for item in items:
-        if model := model_of(item):
+        model = model_of(item)
+        # What is refused before it runs reads nothing.
+        if model and declaration_of(item).is_about(run_of(item.config).specs[model].paper_model):
             tests.setdefault(model, []).append((reads_of(item), has_second_opinion(item)))
     return Plan(
         {

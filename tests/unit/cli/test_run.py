@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import mmflow_bench.cli.run as run_module
+import mmflow_bench.mechanisms.declared as declared_module
 from mmflow_bench.cli.run import joined_values, pytest_arguments
 
 
@@ -24,7 +24,7 @@ def installed(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "mmflow_bench"
     (package / "suites").mkdir(parents=True)
     (package / "suites" / "test_sec5.py").write_text("")
-    monkeypatch.setattr(run_module, "__file__", str(package / "cli" / "run.py"))
+    monkeypatch.setattr(declared_module, "__file__", str(package / "mechanisms" / "declared.py"))
     folder = tmp_path / "project"
     folder.mkdir()
     return folder, package / "suites"
