@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from mmflow_bench.inputs.samples import SIX_TASKS
@@ -16,6 +17,7 @@ from mmflow_bench.interventions.knockout import SECOND_OPINIONS
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
+from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measured import Measured
 
@@ -74,6 +76,16 @@ def watch(test: Callable[[Flow], object]) -> Reads:
     )
 
 
+def watched(test: DeclaredTest) -> Iterator[Reads]:
+    """What a test of a file reads, once for each set of its parameters."""
+    for case in test.cases:
+        yield watch(partial(_call, test.function, case))
+
+
+def _call(function: Callable[..., object], case: Mapping[str, object], flow: Flow) -> object:
+    return function(flow=flow, **case)
+
+
 class _Watcher(Recorder):
     """Lets every assertion pass, so that what comes after it is seen too."""
 
@@ -89,11 +101,20 @@ class _Watcher(Recorder):
                 yield one
 
 
+class _AnyTask(tuple[str, ...]):
+    """The paper's tasks, where one's own are known too."""
+
+    __slots__ = ()
+
+    def __contains__(self, task: object) -> bool:
+        return isinstance(task, str)
+
+
 class _Watched:
     """Measurements that note what they are asked and answer with made-up samples."""
 
     paper_model = None
-    tasks = SIX_TASKS
+    tasks = _AnyTask(SIX_TASKS)
     decoder_layers = LAYERS
     width = WIDTH
     noise_floor = 0.0

@@ -93,7 +93,13 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comp
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
+    return compare(
+        base,
+        tuned,
+        tolerance=settings.tolerance,
+        alpha=settings.alpha,
+        own=tuple(run.own_gate),
+    )
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:

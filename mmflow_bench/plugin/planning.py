@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmflow_bench.measurements.settings import matches
-from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.watching import Reads, watch
-from mmflow_bench.plugin.models import MODEL_FIXTURE, function_of, mechanism_of, model_of, task_of
-from mmflow_bench.plugin.plan import Plan, Planned
+from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
+from mmflow_bench.plugin.plan import Plan, asked_of_tasks
+from mmflow_bench.plugin.run import declaration_of, run_of
 
 if TYPE_CHECKING:
     from mmflow_bench.plugin.settings import Settings
@@ -27,19 +27,18 @@ READS = pytest.StashKey[Reads]()
 
 def plan(items: Iterable[pytest.Item]) -> Plan:
     """The plan for the selected tests: each is run once on a flow that only watches."""
-    wants: dict[tuple[str, str], dict[Want[object], None]] = {}
-    again: dict[tuple[str, str], dict[Want[object], None]] = {}
+    tests: dict[str, list[tuple[Reads, bool]]] = {}
     for item in items:
         model = model_of(item)
-        if model is None:
-            continue
-        reads = reads_of(item)
-        for task, read in reads.wants.items():
-            wants.setdefault((model, task), {}).update(dict.fromkeys(read))
-        for task, read in reads.second_opinions.items() if has_second_opinion(item) else ():
-            again.setdefault((model, task), {}).update(dict.fromkeys(read))
+        # What is refused before it runs reads nothing.
+        if model and declaration_of(item).is_about(run_of(item.config).specs[model].paper_model):
+            tests.setdefault(model, []).append((reads_of(item), has_second_opinion(item)))
     return Plan(
-        {key: Planned(tuple(read), tuple(again.get(key, ()))) for key, read in wants.items()}
+        {
+            (model, task): planned
+            for model, of_model in tests.items()
+            for task, planned in asked_of_tasks(of_model).items()
+        }
     )
 
 
@@ -62,11 +61,7 @@ def _watched(item: pytest.Item) -> Reads:
 
 def has_second_opinion(item: pytest.Item) -> bool:
     """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
-    name = mechanism_of(item)
-    tier = next((known.tier for known in CATALOGUE if known.id == name), None)
-    return tier == "holds"
+    return declaration_of(item).tier == "holds"
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
@@ -83,9 +78,7 @@ def _is_flow_test(item: pytest.Item) -> bool:
 
 
 def _is_selected(item: pytest.Item, settings: Settings) -> bool:
-    # A mechanism of one's own may go without a marker: its test function's name stands for it.
-    name = mechanism_of(item) or function_of(item)
     task = task_of(item)
-    return matches(name, settings.mechanisms) and (
+    return matches(declaration_of(item).id, settings.mechanisms) and (
         task is None or matches(task, settings.measurement.tasks)
     )

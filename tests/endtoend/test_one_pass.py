@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.measurements import measuring
 from mmflow_bench.measurements.following import Followed
@@ -127,3 +129,47 @@ def test_among_several_processes_it_measures_answers_alone(folder, passes):
     one.accuracy(TASK)
     assert not list(one.opened.store.folder.glob("sweep.*.parquet"))
     assert sum(passes) == SAMPLES
+
+
+OWN = """
+import pytest
+
+EDGES = ("image -> question", "question -> last", "image -> last", "last -> last")
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("task", ["QueryAttr", "ChooseAttr"])
+def test_mine(flow, edge, task):
+    assert flow(edge, task).peak <= 1
+"""
+
+
+@pytest.fixture
+def own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Eight small tests over two tasks of three samples each; the arguments that select both."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MMFLOW_CACHE", str(pytester.path / "store"))
+    pytester.makepyfile(test_own=OWN)
+    scenes = list(scene_samples(per_task=3, tasks=["QueryAttr", "ChooseAttr"]))
+    for scene in scenes:
+        scene.image.save(pytester.path / f"{scene.image_id}.png")
+    write_samples(scenes, pytester.path / "q.jsonl")
+    return ("--model=planted/mini", "--questions=q.jsonl", "--images=.", "--no-self-test")
+
+
+def test_eight_tests_of_ones_own_take_one_pass_over_the_samples(own, pytester, passes):
+    result = pytester.runpytest_inprocess("test_own.py", *own, "--no-twins")
+    result.assert_outcomes(passed=8)
+    assert sum(passes) == 6
+
+
+def test_what_tests_of_ones_own_read_can_be_measured_beforehand(own, pytester, passes):
+    done = CliRunner().invoke(main, ["measure", "test_own.py", *own])
+    assert done.exit_code == 0, done.output
+    before = sum(passes)
+    # Second opinions are asked of part of the samples, and are there as well.
+    result = pytester.runpytest_inprocess("test_own.py", *own, "--from-cache")
+    result.assert_outcomes(passed=8)
+    assert (before, sum(passes)) == (before, before)
+    assert before >= 6

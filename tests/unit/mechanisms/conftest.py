@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +16,11 @@ from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
+from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
+from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 
-SUITES = Path(__file__).parents[3] / "suites"
 LAYERS = 40
 CONTEXT, ATTRIBUTE = 3.888, 2.25
 """Logits that the two transfers bring: chosen for drops of 60% and 21%."""
@@ -196,39 +194,11 @@ class SyntheticMeasurements:
         )
 
 
-@dataclass(frozen=True)
-class SuiteTest:
-    """One test of the suites, and the mechanism that it decides."""
-
-    mechanism: str
-    function: Callable[..., None]
-    tasks: tuple[str, ...]
-
-
-@cache
-def suite_tests() -> tuple[SuiteTest, ...]:
-    """Every test of the suites."""
-    return tuple(_suite_tests())
-
-
-def _suite_tests() -> Iterator[SuiteTest]:
-    for path in sorted(SUITES.glob("test_*.py")):
-        spec = importlib.util.spec_from_file_location(f"suites_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for name, function in vars(module).items():
-            if name.startswith("test_"):
-                marks = {mark.name: mark for mark in function.pytestmark}
-                tasks = marks["parametrize"].args[1] if "parametrize" in marks else ("all",)
-                yield SuiteTest(marks["mechanism"].args[0], function, tuple(tasks))
-
-
-def verdict_of(test: SuiteTest, flow: Flow, task: str) -> str:
+def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
     """The verdict of a test of the suites, as the plugin would give it."""
     token = current_recorder.set(Recorder())
     try:
+        require_applicable(test.declaration, flow)
         test.function(flow, *([] if task == "all" else [task]))
     except Inconclusive as error:
         return str(error.verdict)
@@ -258,16 +228,10 @@ def verdicts(
     ) -> dict[tuple[str, str], str]:
         flow = Flow(measured(kind, **options))
         return {
-            (test.mechanism, task): verdict_of(test, flow, task)
-            for test in suite_tests()
-            for task in test.tasks
+            (test.declaration.id, task): verdict_of(test, flow, task)
+            for test in shipped()
+            for task in test.declaration.tasks
             if task in tasks
         }
 
     return decide
-
-
-@pytest.fixture(scope="session")
-def suites() -> tuple[SuiteTest, ...]:
-    """Every test of the suites."""
-    return suite_tests()
