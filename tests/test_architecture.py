@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
+    "files",
     "checkpoints",
     "inputs",
     "scenes",
@@ -19,6 +20,7 @@ STAGES = (
     "measurements",
     "statistics",
     "mechanisms",
+    "runs",
     "baselines",
     "reports",
     "plugin",
