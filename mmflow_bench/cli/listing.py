@@ -94,12 +94,14 @@ def mechanism_rows() -> list[Row]:
 
 def run_rows(output: Path) -> list[Row]:
     """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
-    return [_run_row(path) for path in sorted(output.glob("*/results.json"))]
+    from mmflow_bench.runs.folder import RESULTS
+
+    return [_run_row(path.parent) for path in sorted(output.glob(f"*/{RESULTS}"))]
 
 
 def baseline_rows() -> list[Row]:
     """Stored baselines of the current folder and of the package, and the paper's words."""
-    from mmflow_bench.baselines.files import packaged_root, read_entries
+    from mmflow_bench.baselines.golden_files import packaged_root, read_entries
     from mmflow_bench.baselines.sources import VALUES, paper_baselines
 
     rows: dict[str, Row] = {}
@@ -127,17 +129,19 @@ def baseline_rows() -> list[Row]:
     return [row for row in rows.values() if row["mechanisms"]]
 
 
-def _run_row(path: Path) -> Row:
+def _run_row(folder: Path) -> Row:
+    from mmflow_bench.runs.folder import results_json
+
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = results_json(folder)
         return {
-            "run": path.parent.name,
+            "run": folder.name,
             "model": results["checkpoint"]["name"],
             "mechanisms": len(results["mechanisms"]),
             "summary": results["summary"],
         }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"run": path.parent.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
+    except (ValueError, KeyError, TypeError):
+        return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
 def _text(value: Any) -> str:

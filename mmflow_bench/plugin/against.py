@@ -13,9 +13,9 @@ from mmflow_bench.plugin.comparing import baseline_roots
 from mmflow_bench.plugin.planning import Plan
 
 if TYPE_CHECKING:
-    from mmflow_bench.baselines.comparison import Comparison
+    from mmflow_bench.baselines.paired_records import BaselineComparison
+    from mmflow_bench.baselines.paired_values import RunValues
     from mmflow_bench.baselines.sources import Source
-    from mmflow_bench.baselines.values import RunValues
     from mmflow_bench.checkpoints.spec import CheckpointSpec
     from mmflow_bench.plugin.measuring import PlannedMeasurements
     from mmflow_bench.plugin.run import Run
@@ -105,7 +105,7 @@ def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
         base.accuracy(task)
 
 
-def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:
+def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None:
     """A finished run folder against the baseline; None without one.
 
     A baseline that cannot be compared gives a comparison that says why.
@@ -113,15 +113,15 @@ def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:
     against = run.against
     if against is None:
         return None
-    from mmflow_bench.baselines.comparison import Comparison
-    from mmflow_bench.baselines.experiment import NotComparable
+    from mmflow_bench.baselines.paired_experiment import NotComparable
+    from mmflow_bench.baselines.paired_records import BaselineComparison
 
     settings = run.settings
     try:
         return _compared(run, against, slug, folder)
     except (BaselineError, MMFlowError) as error:
         reasons = error.reasons if isinstance(error, NotComparable) else [str(error)]
-        return Comparison(
+        return BaselineComparison(
             base=against.source.name,
             name=slug,
             kind="paired",
@@ -137,10 +137,10 @@ def fact_name(slug: str) -> str:
     return f"baseline:{slug}"
 
 
-def _compared(run: Run, against: Against, slug: str, folder: Path) -> Comparison:
-    from mmflow_bench.baselines.comparing import compare
-    from mmflow_bench.baselines.experiment import refuse_limited
-    from mmflow_bench.baselines.values import read_values
+def _compared(run: Run, against: Against, slug: str, folder: Path) -> BaselineComparison:
+    from mmflow_bench.baselines.paired_comparison import compare_runs
+    from mmflow_bench.baselines.paired_experiment import refuse_limited
+    from mmflow_bench.baselines.paired_values import read_values
     from mmflow_bench.baselines.verdict_level import compare_verdicts
 
     settings, source = run.settings, against.source
@@ -152,12 +152,12 @@ def _compared(run: Run, against: Against, slug: str, folder: Path) -> Comparison
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
+    return compare_runs(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:
     """The values of a baseline that this run has measured, written beside its own first."""
-    from mmflow_bench.baselines.values import read_values
+    from mmflow_bench.baselines.paired_values import read_values
     from mmflow_bench.plugin.closing import write_facts
 
     facts = run.facts.get(fact_name(slug), {})

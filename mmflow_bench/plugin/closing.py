@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mmflow_bench.baselines.comparison import FILE, Comparison
+from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.folder import keep_out_of_git
 from mmflow_bench.reports.multiplicity import survives
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.folder import keep_out_of_git
+from mmflow_bench.runs.rows import MechanismRow
 
 
 def write_runs(run: Run) -> None:
@@ -56,9 +56,9 @@ def write_facts(
         StoreError: The folder cannot be written.
     """
     from mmflow_bench.plugin.comparing import conditions
-    from mmflow_bench.reports.environment import environment
-    from mmflow_bench.reports.folder import write_run
-    from mmflow_bench.reports.results import results_of
+    from mmflow_bench.runs.environment import environment
+    from mmflow_bench.runs.results import results_of
+    from mmflow_bench.runs.writing import write_run
 
     said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
     results = results_of(
@@ -149,8 +149,8 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     return result
 
 
-def _keep_comparison(run: Run, folder: Path, comparison: Comparison) -> None:
-    from mmflow_bench.reports.folder import write_text
+def _keep_comparison(run: Run, folder: Path, comparison: BaselineComparison) -> None:
+    from mmflow_bench.runs.folder import write_text
 
     try:
         write_text(folder / FILE, comparison.as_json())

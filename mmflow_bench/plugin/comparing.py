@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mmflow_bench.baselines.compare import (
+from mmflow_bench.baselines.golden_entries import (
     BaselineDrift,
     are_comparable,
     differences,
+    entry_of,
 )
-from mmflow_bench.baselines.entries import entry
-from mmflow_bench.baselines.files import find_file, packaged_root, read_entries
+from mmflow_bench.baselines.golden_files import find_file, packaged_root, read_entries
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.plugin.run import Run, run_of
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def configure_extension(run: Run, items: list[pytest.Item]) -> None:
     """Tell the extension about this run, before anything is deselected."""
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension as Extension
+    from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension as Extension
 
     Extension.roots = baseline_roots(run)
     Extension.slugs = frozenset(run.settings.slugs)
@@ -53,7 +53,7 @@ def snapshot_for(item: pytest.Item) -> SnapshotAssertion:
     from syrupy.assertion import SnapshotAssertion
     from syrupy.location import PyTestLocation
 
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension
+    from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
 
     option = item.config.option
     return SnapshotAssertion(
@@ -70,7 +70,8 @@ def compared(item: pytest.Item, row: MechanismRow) -> tuple[MechanismRow, Baseli
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run_of(item.config).settings
-    received, stored = entry_of(row, settings), stored_entry(item)
+    stored = stored_entry(item)
+    received = entry_of(row, conditions=conditions(settings, row.task))
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
         return replace(row, baseline="new"), _missing(row, settings)
@@ -84,22 +85,6 @@ def compared(item: pytest.Item, row: MechanismRow) -> tuple[MechanismRow, Baseli
     is_stored = settings.update_baselines or stored is None or are_comparable(received, stored)
     state = "same" if is_stored else "other-conditions"
     return replace(row, baseline=state), None
-
-
-def entry_of(row: MechanismRow, settings: Settings) -> dict[str, Any]:
-    """What is stored of a row."""
-    return entry(
-        mechanism=row.id,
-        task=row.task,
-        conditions=conditions(settings, row.task),
-        verdict=row.verdict,
-        estimate=row.estimate,
-        low=row.low,
-        high=row.high,
-        unit=row.unit,
-        n=row.n,
-        threshold=row.threshold,
-    )
 
 
 def conditions(settings: Settings, task: str) -> str:
@@ -157,7 +142,7 @@ def _location(item: pytest.Item) -> dict[str, str] | None:
     """Where syrupy will look for a test's baseline."""
     from syrupy.location import PyTestLocation
 
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension as Extension
+    from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension as Extension
 
     slug = model_of(item)
     if slug is None:

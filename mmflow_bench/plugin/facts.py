@@ -67,13 +67,12 @@ def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str 
     Returns:
         What went wrong, or None: a full disk must not change the outcome of a test.
     """
-    from mmflow_bench.reports.folder import write_sample_part
-    from mmflow_bench.reports.parts import ANSWERS, LENS, QUESTIONS, lens_rows, write_part
+    from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
+    from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
 
     described = getattr(planned, "described", None)
     try:
-        if planned.sweeps:
-            write_sample_part(folder, part, planned.sweeps.values())
+        write_part(folder, SAMPLES, part, sweep_rows(planned.sweeps.values()))
         write_part(folder, ANSWERS, part, _answered(planned))
         write_part(folder, LENS, part, lens_rows(planned.lenses.values()))
         write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])

@@ -141,7 +141,7 @@ class RowCollector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the row of a mechanism, or the fact that a test broke."""
-        from mmflow_bench.reports.rows import MechanismRow
+        from mmflow_bench.runs.rows import MechanismRow
 
         row = getattr(report, REPORT_ROW, None)
         if row is not None:

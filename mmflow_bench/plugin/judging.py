@@ -22,7 +22,7 @@ from mmflow_bench.plugin.outcomes import (
 )
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.plugin.twins import DECIDED, qualified
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 
 def judge(item: pytest.Item, error: Exception | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.plugin.models import function_of, mechanism_of, model_of, task_of
 from mmflow_bench.plugin.planning import ALL_TASKS
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow, fields_in
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.mechanism import Mechanism
@@ -24,10 +24,6 @@ ROW = pytest.StashKey[MechanismRow]()
 EXPECTED = pytest.StashKey[str]()
 """The verdict that the checkpoint's record or baseline expects."""
 
-_SHOWN = (
-    *("model", "task", "verdict", "outcome", "expected", "estimate", "low", "high"),
-    *("unit", "threshold", "n", "tier", "qualifier", "baseline"),
-)
 UNDECIDED = frozenset({"inconclusive", "instrument-dependent"})
 NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable"})
 
@@ -148,8 +144,8 @@ def shorten(report: pytest.TestReport, error: BaseException) -> None:
 
 def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
     """What JUnit shows beside a test; plain Python values, for xdist cannot carry numpy's."""
-    values = row.as_dict()
-    kept = [(f"mmflow.{name}", values[name]) for name in _SHOWN if values[name] not in (None, "")]
+    values, shown = row.as_dict(), fields_in("properties")
+    kept = [(f"mmflow.{name}", values[name]) for name in shown if values[name] not in (None, "")]
     return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
 
 

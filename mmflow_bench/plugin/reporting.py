@@ -31,11 +31,11 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
     if name == "html":
         run.notice(f"report: {write_html(folder, baseline=_kept_elsewhere(run))}")
         return
-    from mmflow_bench.reports.folder import write_text
     from mmflow_bench.reports.github import annotate
     from mmflow_bench.reports.junit import junit
     from mmflow_bench.reports.markdown import markdown
     from mmflow_bench.reports.summary import Summary
+    from mmflow_bench.runs.folder import write_text
 
     rows = tuple(row for row in run.rows if row.model == slug)
     summary = Summary(

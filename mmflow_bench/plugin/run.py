@@ -18,12 +18,12 @@ from mmflow_bench.plugin.planning import Plan
 from mmflow_bench.plugin.settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from mmflow_bench.baselines.comparison import Comparison
-    from mmflow_bench.baselines.gate import GateVerdict
+    from mmflow_bench.baselines.gate import GateDecision
+    from mmflow_bench.baselines.paired_records import BaselineComparison
     from mmflow_bench.checkpoints.spec import CheckpointSpec
     from mmflow_bench.plugin.against import Against
     from mmflow_bench.plugin.measuring import PlannedMeasurements
-    from mmflow_bench.reports.rows import MechanismRow
+    from mmflow_bench.runs.rows import MechanismRow
 
 WORKER_INPUT = "mmflow_run"
 WORKER_OUTPUT = "mmflow_facts"
@@ -49,9 +49,9 @@ class Run:
     """Tests that ended without a verdict because something else went wrong."""
     notices: list[str] = field(default_factory=list)
     """Lines for the end of the report; each is said once."""
-    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    comparisons: dict[str, BaselineComparison] = field(default_factory=dict)
     """Slug -> the checkpoint against --baseline."""
-    gate: GateVerdict | None = None
+    gate: GateDecision | None = None
     """Whether the run passes, once it has ended; None where no gate was asked for."""
     selected: int = 0
     """Tests of `flow` that this process has selected."""

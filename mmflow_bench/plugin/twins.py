@@ -18,7 +18,7 @@ from mmflow_bench.interventions.knockout import TWINS, Method
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of
 from mmflow_bench.plugin.outcomes import verdict_of
 from mmflow_bench.plugin.run import run_of
-from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
 if TYPE_CHECKING:
     from mmflow_bench.measurements.records import SweepTable

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNCHANGED,
     UNDECIDED,
     VERDICTS,
+    BaselineComparison,
     ComparedRow,
-    Comparison,
 )
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.terminal import formatted
@@ -35,7 +35,9 @@ _WIDE = 120
 _RIGHT = frozenset({"before", "after", "moved by", "n"})
 
 
-def render_comparison(comparison: Comparison, *, width: int = 80, colour: bool = False) -> str:
+def render_comparison(
+    comparison: BaselineComparison, *, width: int = 80, colour: bool = False
+) -> str:
     """The comparison as text, with ANSI colours if wanted.
 
     Args:
@@ -66,7 +68,7 @@ def render_comparison(comparison: Comparison, *, width: int = 80, colour: bool =
     return buffer.getvalue()
 
 
-def headline(comparison: Comparison) -> str:
+def headline(comparison: BaselineComparison) -> str:
     """Who is compared with whom, and how."""
     margins = dict(comparison.tolerance)
     if not margins:
@@ -80,7 +82,7 @@ def headline(comparison: Comparison) -> str:
     )
 
 
-def summary_line(comparison: Comparison) -> str:
+def summary_line(comparison: BaselineComparison) -> str:
     """How many rows have each verdict."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in comparison.counts.items())
     return f"{len(comparison.rows)} compared: {counts or 'nothing'}"
@@ -106,7 +108,7 @@ def interval(row: ComparedRow) -> str:
     return f"[{low.removesuffix('%')}, {high}]"
 
 
-def _print_rows(console: Console, comparison: Comparison, width: int) -> None:
+def _print_rows(console: Console, comparison: BaselineComparison, width: int) -> None:
     console.print()
     console.print(Text(f"  {_cells(_HEAD)}".rstrip()[:width], style="dim"))
     members: dict[str, list[ComparedRow]] = {}
@@ -173,7 +175,7 @@ def _cells(values: Sequence[str]) -> str:
     return " ".join(cells)
 
 
-def _task_lines(comparison: Comparison) -> list[str]:
+def _task_lines(comparison: BaselineComparison) -> list[str]:
     """How samples pair up, where it is not all of them."""
     return [
         f"{plain(pairs.task)}: {pairs.both} answered by both, {pairs.base_only} by the baseline "
@@ -184,5 +186,5 @@ def _task_lines(comparison: Comparison) -> list[str]:
     ]
 
 
-def _origin(comparison: Comparison) -> list[str]:
+def _origin(comparison: BaselineComparison) -> list[str]:
     return [f"source: {comparison.source}"] if comparison.source else []

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNDECIDED,
+    BaselineComparison,
     ComparedRow,
-    Comparison,
 )
 from mmflow_bench.reports.comparison_table import (
     SYMBOLS,
@@ -22,9 +22,9 @@ from mmflow_bench.reports.comparison_table import (
     summary_line,
 )
 from mmflow_bench.reports.escaping import markdown as escaped
-from mmflow_bench.reports.rows import MechanismRow, verdict_counts
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.reports.terminal import formatted
+from mmflow_bench.runs.rows import MechanismRow, verdict_counts
 
 MOST_BYTES = 60_000
 """A comment on GitHub holds 65,536 characters."""
@@ -89,7 +89,7 @@ def _open(summary: Summary) -> Iterable[str]:
         yield _compared(changed)
 
 
-def _folded_comparison(comparison: Comparison | None) -> Iterable[str]:
+def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     if comparison is None or not comparison.rows:
         return
     for verdict in (UNDECIDED, NOT_COMPARABLE):

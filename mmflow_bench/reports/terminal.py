@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.reports.escaping import plain, printable
-from mmflow_bench.reports.rows import CONFIRMED, MechanismRow, verdict_counts
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, verdict_counts
 
 SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "instrument-dependent": "?"}
 STYLES = {

@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from mmflow_bench.measurements.records import LensTable, SweepTable
-from mmflow_bench.reports.folder import write_run, write_sample_part
-from mmflow_bench.reports.parts import LENS, QUESTIONS, lens_rows, write_part
-from mmflow_bench.reports.results import results_of
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.folder import LENS, QUESTIONS, SAMPLES
+from mmflow_bench.runs.results import results_of
+from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
+from mmflow_bench.runs.writing import write_run
 
 LAYERS = 6
 IMAGES = ("a", "a", "b", "c")
@@ -37,6 +38,7 @@ def made_up_row(**values: Any) -> MechanismRow:
         "task": "ChooseAttr",
         "verdict": "holds",
         "outcome": "passed",
+        "expected": "holds",
         "section": "1b",
         "statement": "The last position reads the question.",
         "citation": "Sec. 5",
@@ -98,7 +100,8 @@ def write_made_up_run(
                 edge=edge, task=task, window=width, method=method, question_ids=ids,
                 image_ids=IMAGES, base_probability=np.full(4, 0.5), knockout_probability=knocked,
             )  # fmt: skip
-            write_sample_part(folder, f"{edge[0]}{width}{method[0]}", [table])
+            part = f"{edge[0]}{width}{method[0]}"
+            write_part(folder, SAMPLES, part, sweep_rows([table]))
     lenses = [
         LensTable(
             task=task, probe=probe, variant=variant, question_ids=ids, image_ids=IMAGES,

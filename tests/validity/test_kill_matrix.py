@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kill_matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
-from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 pytestmark = pytest.mark.slow
 

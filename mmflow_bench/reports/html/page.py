@@ -18,8 +18,8 @@ from markupsafe import Markup
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.html.figures import Figure, Panel, task_order
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
-from mmflow_bench.reports.rows import VERDICTS, MechanismRow
 from mmflow_bench.reports.terminal import OWN, SECTIONS, formatted
+from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 SYMBOLS: Mapping[str, str] = {
     "holds": "✓",
@@ -57,6 +57,8 @@ def environment() -> Environment:
         "compared_symbols": compared.SYMBOLS,
         "compared_number": compared.number,
         "compared_interval": compared.interval,
+        "compared_headline": compared.headline,
+        "compared_summary": compared.summary_line,
     }
     return made
 

@@ -19,8 +19,8 @@ from mmflow_bench.mechanisms.mechanism import (
     RELATED_QUESTION,
 )
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
-from mmflow_bench.reports.reading import RunRecord
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.rows import MechanismRow
 
 MASKED = "masked"
 METHODS = (MASKED, "unnormalised", "counterfactual")

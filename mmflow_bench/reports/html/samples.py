@@ -11,7 +11,7 @@ from markupsafe import Markup
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width
 from mmflow_bench.reports.html.thumbnails import thumbnails
-from mmflow_bench.reports.reading import RunRecord
+from mmflow_bench.runs.reading import RunRecord
 
 PER_TASK = 14
 """Samples shown of each task, spread evenly over its file."""

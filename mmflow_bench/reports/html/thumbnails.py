@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.reports.reading import RunRecord
+from mmflow_bench.runs.reading import RunRecord
 
 if TYPE_CHECKING:
     from PIL import Image

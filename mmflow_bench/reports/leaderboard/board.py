@@ -13,8 +13,8 @@ from pathlib import PurePath
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.html.figures import task_order
-from mmflow_bench.reports.reading import RunRecord
-from mmflow_bench.reports.rows import VERDICTS, MechanismRow
+from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 WORST_FIRST = (
     "fails",

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.reports.rows import MechanismRow
 from mmflow_bench.reports.terminal import SECTIONS
+from mmflow_bench.runs.rows import MechanismRow
 
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmflow_bench.baselines.files import baseline_file, change_entries
+from mmflow_bench.baselines.golden_files import baseline_file, change_entries
 from mmflow_bench.baselines.sources import PAPER_FOLDER, find_source
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from mmflow_bench.reports.rows import MechanismRow
 from mmflow_bench.reports.terminal import formatted, render, unscored_lines, verdict_line
+from mmflow_bench.runs.rows import MechanismRow
 
 FACTS = {"planted_base": {"checkpoint": {"name": "planted/base", "decoder_layers": 40}}}
 CURVE = tuple(0.0 if layer != 20 else -0.5 for layer in range(40))
@@ -20,6 +20,7 @@ def row(**changes: object) -> MechanismRow:
         "task": "CompareAttr",
         "verdict": "holds",
         "outcome": "passed",
+        "expected": "holds",
         "section": "1b",
         "statement": "cutting the question off the last position lowers the answer's probability",
         "estimate": -1.0,

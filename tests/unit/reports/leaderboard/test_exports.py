@@ -13,7 +13,7 @@ from run_folders import NASTY, made_up_row, write_made_up_run
 
 from mmflow_bench.reports.leaderboard.board import Entry, board_of
 from mmflow_bench.reports.leaderboard.exports import eval_results_yaml, every_eval_ever
-from mmflow_bench.reports.reading import read_run
+from mmflow_bench.runs.reading import read_run
 
 
 def entry_of(folder: Path, **values: object) -> Entry:
