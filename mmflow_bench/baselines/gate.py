@@ -60,7 +60,7 @@ def gate_decision(
     if comparison.changed:
         why.append(f"changed: {named(comparison, CHANGED)}")
     elif comparison.is_empty:
-        why.append(f"nothing was decided ({_counts(comparison) or 'nothing to compare'})")
+        why.append(f"nothing was decided ({comparison.counted or 'nothing to compare'})")
     if fail_undecided and comparison.of(UNDECIDED):
         why.append(f"undecided: {named(comparison, UNDECIDED)}")
     if fail_not_comparable and comparison.of(NOT_COMPARABLE):
@@ -88,7 +88,3 @@ def named(comparison: BaselineComparison, verdict: str) -> str:
     """Mechanisms with a verdict, each with its tasks."""
     found = grouped(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())
-
-
-def _counts(comparison: BaselineComparison) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in comparison.counts.items())

@@ -109,6 +109,11 @@ class BaselineComparison:
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
     @property
+    def counted(self) -> str:
+        """The same in words; empty without rows."""
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing at all was decided."""
         return not (self.of(CHANGED) or self.of(UNCHANGED))

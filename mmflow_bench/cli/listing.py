@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 Row = dict[str, Any]
+_ANY_WIDTH = 1_000_000
+"""A listing is for grep and cut as well: no cell is cut, however wide the terminal."""
 
 
 @click.group()
@@ -31,18 +33,15 @@ def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: An
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
+    from mmflow_bench.reports.columns import Column, printed, table
     from mmflow_bench.reports.escaping import printable
 
     if not rows:
         return "none"
     names = list(rows[0])
-    table = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    cells = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
+    found = table([Column(name) for name in names], cells, width=_ANY_WIDTH, gap=2, indent=0)
+    return printed([found], width=_ANY_WIDTH).rstrip("\n")
 
 
 def model_rows() -> list[Row]:

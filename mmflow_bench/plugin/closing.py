@@ -80,7 +80,7 @@ def summarize(run: Run, terminal: Any) -> None:
     """Print the closing tables and everything that must be said once."""
     from mmflow_bench.reports.comparison_table import render_comparison
     from mmflow_bench.reports.escaping import printable
-    from mmflow_bench.reports.plain_signs import encodable
+    from mmflow_bench.reports.signs import encodable
     from mmflow_bench.reports.terminal import render
 
     writer = terminal._tw

@@ -154,7 +154,7 @@ def _catalogued(name: str) -> dict[str, Any]:
 
     found: Mechanism | None = next((m for m in CATALOGUE if m.id == name), None)
     if found is None:
-        return {"section": "own", "tier": "holds"}
+        return {"section": "mechanisms of one's own", "tier": "holds"}
     return {
         "section": found.section,
         "statement": found.statement,

@@ -39,7 +39,7 @@ def made_up_row(**values: Any) -> MechanismRow:
         "verdict": "holds",
         "outcome": "passed",
         "expected": "holds",
-        "section": "1b",
+        "section": "Sec. 5, into the last position",
         "statement": "The last position reads the question.",
         "citation": "Sec. 5",
         "name": "peak",
@@ -57,9 +57,9 @@ def made_up_row(**values: Any) -> MechanismRow:
 ROWS = (
     made_up_row(),
     made_up_row(task="QueryAttr", verdict="fails", outcome="failed", estimate=-0.02),
-    made_up_row(id="lens-order", section="1g", verdict="inconclusive", outcome="inconclusive"),
+    made_up_row(id="lens-order", section="Sec. 6", verdict="inconclusive", outcome="inconclusive"),
     made_up_row(
-        id="acc-95", section="1a", task="all", verdict="not-applicable", outcome="skipped",
+        id="acc-95", section="Accuracy", task="all", verdict="not-applicable", outcome="skipped",
         estimate=None, low=None, high=None, n=None, curve=(), reason="none asked",
     ),
 )  # fmt: skip

@@ -6,8 +6,8 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from importlib import resources
 from itertools import groupby
 from typing import Any
@@ -15,21 +15,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmflow_bench.baselines.paired_records import VERDICTS as COMPARED
+from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.html.figures import Figure, Panel, task_order
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
-from mmflow_bench.reports.terminal import OWN, SECTIONS, formatted
+from mmflow_bench.reports.signs import SIGNS
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow
-
-SYMBOLS: Mapping[str, str] = {
-    "holds": "✓",
-    "fails": "✗",
-    "inconclusive": "?",
-    "precondition-failed": "⊘",
-    "instrument-dependent": "≈",
-    "not-applicable": "·",
-}
-"""Beside every colour: a verdict is never told by colour alone."""
 
 NAME_LENGTH = 120
 """Characters of a name in a heading; tables have it in full."""
@@ -47,14 +39,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"short": short, "number": formatted, "spark": sparkline}
+    number = partial(formatted, is_aligned=True)
+    made.filters |= {"short": short, "number": number, "spark": sparkline}
     made.globals |= {
-        "symbols": SYMBOLS,
+        "symbols": {verdict: sign.page for verdict, sign in SIGNS.items()},
         "verdicts": VERDICTS,
         "panel_svg": panel_svg,
         "swatch": swatch,
-        "section_title": section_title,
-        "compared_symbols": compared.SYMBOLS,
+        "percent_units": PERCENT_UNITS,
+        "compared_verdicts": COMPARED,
         "compared_number": compared.number,
         "compared_interval": compared.interval,
         "compared_headline": compared.headline,
@@ -144,12 +137,6 @@ def short(text: object, length: int = NAME_LENGTH) -> str:
     """
     words = str(text)
     return words if len(words) <= length else words[: length - 1] + "…"
-
-
-def section_title(section: str) -> str:
-    """A section of the catalogue in words."""
-    words = SECTIONS.get(section, "")
-    return words if section == OWN else f"{section} {words}".strip()
 
 
 def glance(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:

@@ -154,8 +154,9 @@ class Board:
         for entry in self.entries:
             for row in entry.record.rows:
                 known.setdefault(row.id, row)
-        place = {name: i for i, name in enumerate(known)}
-        return tuple(sorted(known.values(), key=lambda row: (row.section, place[row.id])))
+        # A mechanism that only a later checkpoint was asked about stands with its section.
+        sections = list(dict.fromkeys(row.section for row in known.values()))
+        return tuple(sorted(known.values(), key=lambda row: sections.index(row.section)))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.reports.terminal import SECTIONS
 from mmflow_bench.runs.rows import MechanismRow
 
 EEE_VERSION = "0.3.0"
@@ -78,8 +77,7 @@ def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
 
 
 def _task_id(section: str) -> str:
-    words = f"{section} {SECTIONS.get(section, '')}".strip()
-    return "_".join(words.replace("'", "").split()) or "other"
+    return "_".join(section.replace("'", "").split()) or "other"
 
 
 def _model_info(entry: Entry) -> dict[str, Any]:

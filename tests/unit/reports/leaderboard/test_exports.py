@@ -22,12 +22,12 @@ def entry_of(folder: Path, **values: object) -> Entry:
 
 def test_the_hub_reads_a_percentage_for_the_whole_and_for_each_section(tmp_path):
     rows = [made_up_row(), made_up_row(task="B"), made_up_row(task="C", verdict="fails")]
-    rows += [made_up_row(id="lens", section="1g", verdict="inconclusive")]
+    rows += [made_up_row(id="lens", section="Sec. 6", verdict="inconclusive")]
     text = eval_results_yaml(entry_of(tmp_path, rows=rows), benchmark="lab/flow")
     entries = parse_eval_result_entries(yaml.safe_load(text))
     assert [(one.task_id, one.value) for one in entries] == [
         ("all", 66.67),
-        ("1b_edges_into_the_last_position", 66.67),
+        ("Sec._5,_into_the_last_position", 66.67),
     ]
     assert {one.dataset_id for one in entries} == {"lab/flow"}
     assert entries[0].date == "2026-01-02T03:04:05+00:00"
