@@ -111,7 +111,7 @@ def summarize(run: Run, terminal: Any) -> None:
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
-    """Rows by checkpoint, section, catalogue and task: workers report in any order."""
+    """Rows by checkpoint, catalogue, section and task: workers report in any order."""
     from mmflow_bench.mechanisms.catalogue import CATALOGUE
 
     place = {mechanism.id: i for i, mechanism in enumerate(CATALOGUE)}
@@ -120,7 +120,7 @@ def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
     def key(row: MechanismRow) -> tuple[object, ...]:
         task = SIX_TASKS.index(row.task) if row.task in SIX_TASKS else len(SIX_TASKS)
         position = place.get(row.id, len(place))
-        return models.index(row.model), row.section, position, row.id, task, row.task, row.test
+        return models.index(row.model), position, row.section, row.id, task, row.task, row.test
 
     return sorted(rows, key=key)
 

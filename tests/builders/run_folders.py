@@ -42,7 +42,7 @@ def made_up_row(**values: Any) -> MechanismRow:
         "section": "Sec. 5, into the last position",
         "statement": "The last position reads the question.",
         "citation": "Sec. 5",
-        "name": "peak",
+        "name": "peak of question->last on ChooseAttr",
         "estimate": -0.3,
         "low": -0.4,
         "high": -0.2,

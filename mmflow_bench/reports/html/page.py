@@ -6,11 +6,11 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 from itertools import groupby
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,8 +25,6 @@ from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 NAME_LENGTH = 120
 """Characters of a name in a heading; tables have it in full."""
-TEXT_LENGTH = 2000
-"""Characters of a text in a table."""
 
 
 @cache
@@ -44,19 +42,16 @@ def environment() -> Environment:
     made.globals |= {
         "symbols": {verdict: sign.page for verdict, sign in SIGNS.items()},
         "verdicts": VERDICTS,
+        "percent_units": PERCENT_UNITS,
         "panel_svg": panel_svg,
         "swatch": swatch,
-        "percent_units": PERCENT_UNITS,
+        "compared": compared,
         "compared_verdicts": COMPARED,
-        "compared_number": compared.number,
-        "compared_interval": compared.interval,
-        "compared_headline": compared.headline,
-        "compared_summary": compared.summary_line,
     }
     return made
 
 
-def rendered(template: str, *, scripts: Sequence[str] = (), **values: Any) -> str:
+def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) -> str:
     """A page with its style and its scripts inside, and a policy that lets nothing else run.
 
     Args:
@@ -98,13 +93,13 @@ def ready_for_html(script: str) -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def data_json(value: Any) -> Markup:
+def data_json(value: object) -> Markup:
     """JSON for a data element: nothing in it is markup, whatever the strings hold."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def figure_data(panels: Iterable[tuple[Panel, Figure]]) -> list[dict[str, Any]]:
+def figure_data(panels: Iterable[tuple[Panel, Figure]]) -> list[dict[str, object]]:
     """What the page's script needs to draw panels with plotly."""
     return [
         {
@@ -139,19 +134,27 @@ def short(text: object, length: int = NAME_LENGTH) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
-def glance(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
-    """Sections with a grid of verdicts each: a line per mechanism, a cell per task."""
-    sections = []
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A section as a grid of verdicts: a line for each mechanism, a cell for each task."""
+
+    section: str
+    tasks: list[str]
+    lines: dict[str, dict[str, tuple[int, MechanismRow]]]
+    """Mechanism -> task -> the row, and its number in the table of all."""
+    counts: dict[str, int]
+
+
+def glance(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
+    """The sections of a run, at a glance."""
     for section, of_section in groupby(enumerate(rows), lambda pair: pair[1].section):
         members = list(of_section)
         tasks = sorted({row.task for _, row in members}, key=task_order)
-        lines: dict[str, dict[str, Any]] = {}
+        lines: dict[str, dict[str, tuple[int, MechanismRow]]] = {}
         for number, row in members:
-            line = lines.setdefault(row.id, {"statement": row.statement, "cells": {}})
-            line["cells"].setdefault(row.task, (number, row))
+            lines.setdefault(row.id, {}).setdefault(row.task, (number, row))
         counts = {v: sum(row.verdict == v for _, row in members) for v in VERDICTS}
-        sections.append({"section": section, "tasks": tasks, "lines": lines, "counts": counts})
-    return sections
+        yield Tile(section, tasks, lines, counts)
 
 
 def _source_hash(script: str) -> str:

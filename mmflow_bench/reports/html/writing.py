@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib import resources, util
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.reports.html.page import asset, data_json, figure_data, glance, rendered
+from mmflow_bench.reports.html.paper_figures import figures_of
+from mmflow_bench.reports.html.samples import shown_samples
 from mmflow_bench.reports.summary import summary_of
 from mmflow_bench.runs.reading import RunRecord, read_run
 
@@ -38,30 +40,21 @@ def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
 
 def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
     """The report of a run as one HTML document."""
-    from mmflow_bench.reports.html.page import asset, data_json, figure_data, glance, rendered
-    from mmflow_bench.reports.html.paper_figures import figures_of
-    from mmflow_bench.reports.html.samples import shown_samples
-
-    summary, figures = summary_of(record), figures_of(record, baseline)
-    samples = shown_samples(record)
+    figures = figures_of(record, baseline)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
     return rendered(
         "report.html.j2",
         scripts=[*([plotly] if plotly else []), asset("tables.js"), asset("report.js")],
         record=record,
-        results=record.results,
-        rows=record.rows,
+        summary=summary_of(record),
         sections=glance(record.rows),
         figures=figures,
-        samples=samples,
-        sample_total=len(record.questions),
+        samples=shown_samples(record),
         baseline=baseline,
         is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
         panel_data=data_json(figure_data(panels)) if plotly else None,
         facts=_facts(record),
-        comparison=summary.comparison,
-        gate=summary.gate,
     )
 
 
@@ -77,7 +70,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     """What a reader must know to repeat the run: a name and a value each."""
     results = record.results
     checkpoint, data = results.checkpoint, results.data
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "checkpoint": checkpoint.name,
         "source": checkpoint.source,
         "revision": checkpoint.revision,
@@ -96,9 +89,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     return [(name, _words(value)) for name, value in facts.items() if value not in (None, "")]
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_words, value))
-    return str(value)
+    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
