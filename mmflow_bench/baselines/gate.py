@@ -48,11 +48,6 @@ def gate_decision(
 
     Nothing passes on nothing: a comparison that was refused, or that decided no mechanism on no
     task, fails whatever the policy.
-
-    Args:
-        comparison: Against its baseline.
-        fail_undecided: Whether what the samples do not decide fails too.
-        fail_not_comparable: Whether what cannot be compared fails too.
     """
     if comparison.refused:
         return GateDecision(False, (f"not comparable: {'; '.join(comparison.refused)}",))

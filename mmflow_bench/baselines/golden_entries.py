@@ -29,12 +29,7 @@ class BaselineDrift(BaselineError):
 
 
 def entry_of(row: MechanismResult, *, conditions: str) -> dict[str, object]:
-    """What is stored of a row.
-
-    Args:
-        row: The mechanism.
-        conditions: What must be equal before numbers of two runs may be compared.
-    """
+    """What is stored of a row."""
     value = rounded(row.estimate)
     return {
         "mechanism": row.id,

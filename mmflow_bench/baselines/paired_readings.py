@@ -36,15 +36,7 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
 def read(
     run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
 ) -> Reading | None:
-    """A row's number on some samples of a task; None without any of them.
-
-    Args:
-        run: The values.
-        row: What is read.
-        task: On which task.
-        questions: Ids of the samples.
-        alpha: Error rate of the interval.
-    """
+    """A row's number on some samples of a task; None without any of them."""
     if row.reading == "accuracy":
         return _accuracy(run, task, questions, alpha)
     curves = _curves_of(run, row, task)

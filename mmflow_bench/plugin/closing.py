@@ -13,7 +13,6 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.plugin.planning import ALL_TASKS
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.multiplicity import survives
 from mmflow_bench.runs.folder import keep_out_of_git
 from mmflow_bench.runs.rows import MechanismRow
 
@@ -136,6 +135,8 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     judged = [i for i in decided if rows[i].p_value is not None]
     if method == "none" or not decided:
         return list(rows)
+    from mmflow_bench.statistics.combining import survives
+
     kept = survives([rows[i].p_value or 0.0 for i in judged], method=method, alpha=alpha)
     result = list(rows)
     for i, is_kept in zip(judged, kept, strict=True):

@@ -21,13 +21,7 @@ class Column(NamedTuple):
 
 
 def printed(parts: Iterable[RenderableType], *, width: int, colour: bool = False) -> str:
-    """Lines and tables as text, with ANSI colours if wanted.
-
-    Args:
-        parts: From top to bottom.
-        width: Columns of the terminal.
-        colour: Whether to colour.
-    """
+    """Lines and tables as text, with ANSI colours if wanted."""
     buffer = io.StringIO()
     console = Console(
         file=buffer,

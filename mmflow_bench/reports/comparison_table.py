@@ -35,13 +35,7 @@ _WIDE = 120
 def render_comparison(
     comparison: BaselineComparison, *, width: int = 80, colour: bool = False
 ) -> str:
-    """The comparison as text, with ANSI colours if wanted.
-
-    Args:
-        comparison: A checkpoint against its baseline.
-        width: Columns of the terminal.
-        colour: Whether to colour.
-    """
+    """The comparison as text, with ANSI colours if wanted."""
     return printed(_parts(comparison, width), width=width, colour=colour)
 
 

@@ -32,12 +32,7 @@ _CUT = "\n\n*cut here: the whole is in the run folder*\n"
 
 
 def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
-    """The summary of a run; what is folded is left out where it would become too long.
-
-    Args:
-        summary: Of one checkpoint.
-        most_bytes: Longest text, in UTF-8.
-    """
+    """The summary of a run; what is folded is left out where it would become too long."""
     open_parts = [_title(summary), *_open(summary)]
     folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
     parts = list(open_parts)

@@ -111,14 +111,7 @@ def results_of(
 ) -> Results:
     """The results of one checkpoint.
 
-    Args:
-        rows: Its mechanisms.
-        facts: `checkpoint`, `data` and `tasks`, as far as the run has learned them.
-        run_id: Of the whole run, which may have looked at several checkpoints.
-        created: UTC, ISO 8601.
-        settings: What the options decided.
-        environment: Versions and machine.
-        errors: Tests that ended without a verdict.
+    Of `facts` this takes `checkpoint`, `data`, `tasks` and more, as far as the run has learned them.
     """
     checkpoint = {
         k: v for k, v in facts["checkpoint"].items() if k in CheckpointResult.model_fields

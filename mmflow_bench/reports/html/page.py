@@ -52,13 +52,7 @@ def environment() -> Environment:
 
 
 def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) -> str:
-    """A page with its style and its scripts inside, and a policy that lets nothing else run.
-
-    Args:
-        template: Name of the template.
-        scripts: Sources of scripts; the policy allows these by their hashes and no other.
-        values: What the template shows.
-    """
+    """A page with its style and its scripts inside, and a policy that lets nothing else run."""
     sources = [ready_for_html(script) for script in scripts]
     policy = {
         "default-src": "'none'",

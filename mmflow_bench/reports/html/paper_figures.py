@@ -89,12 +89,7 @@ Panels = Mapping[str, tuple[Series, ...]]
 
 
 def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Figure]:
-    """Every figure that the run has numbers for, the paper's first.
-
-    Args:
-        record: The run.
-        baseline: Another run, drawn behind it.
-    """
+    """Every figure that the run has numbers for, a baseline's drawn behind; the paper's first."""
     figures = [
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),

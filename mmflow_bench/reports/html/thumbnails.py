@@ -35,9 +35,7 @@ _QUALITY = 80
 def thumbnails(record: RunRecord, rows: Iterable[QuestionRow]) -> dict[str, str]:
     """Image id -> data URI, for samples that are still found and still ask the same.
 
-    Args:
-        record: The run.
-        rows: The samples that are shown, in the order in which they may use up the space.
+    They use up the space in the order of `rows`.
     """
     samples = _samples(record)
     pictures: dict[str, str] = {}

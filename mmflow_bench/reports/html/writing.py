@@ -17,14 +17,7 @@ REPORT = "report.html"
 
 
 def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
-    """Write the report of a run beside its results.
-
-    Args:
-        folder: A run folder.
-        baseline: Another run folder, whose curves are drawn behind this one's.
-
-    Returns:
-        The file, `report.html` in the folder.
+    """Write the report of a run beside its results, with a baseline's curves drawn behind.
 
     Raises:
         StoreError: A folder is no run folder, is damaged, or cannot be written.

@@ -46,12 +46,7 @@ def every_eval_ever(entry: Entry) -> dict[str, Any]:
 
 
 def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
-    """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold.
-
-    Args:
-        entry: The checkpoint.
-        benchmark: `OWNER/NAME` of the data set on the hub whose leaderboard this is for.
-    """
+    """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold."""
     blocks = []
     for task, rows in _hub_tasks(entry).items():
         decided = [row for row in rows if row.verdict in DECIDED]

@@ -69,12 +69,7 @@ def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
 
 
 def index(board: Board, files: Sequence[str]) -> dict[str, Any]:
-    """The board for programs.
-
-    Args:
-        board: The board.
-        files: Everything that belongs to the site.
-    """
+    """The board for programs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "mmflow-leaderboard",
