@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
+    "options",
     "checkpoints",
     "inputs",
     "scenes",

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-Row = dict[str, Any]
+from mmflow_bench.baselines.files import packaged_root, read_entries
+from mmflow_bench.baselines.sources import VALUES, paper_baselines
+from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.reports.escaping import printable
+
+Row = dict[str, object]
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 @click.group()
@@ -17,22 +25,21 @@ def ls() -> None:
     """List models, tasks, mechanisms, runs or baselines."""
 
 
-def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Any) -> None:
-    def command(is_json: bool, **options: Any) -> None:
+def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Decorator) -> None:
+    def command(is_json: bool, **options: object) -> None:
         found = rows(**options)
         click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
 
     command.__doc__ = text
-    as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
+    offered: Callable[..., None] = command
+    as_json: Decorator = click.option("--json", "is_json", is_flag=True, help="As JSON.")
     for option in (as_json, *more):
-        command = option(command)
-    ls.command(name)(command)
+        offered = option(offered)
+    ls.command(name)(offered)
 
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
-    from mmflow_bench.reports.escaping import printable
-
     if not rows:
         return "none"
     names = list(rows[0])
@@ -47,8 +54,6 @@ def aligned(rows: Sequence[Row]) -> str:
 
 def model_rows() -> list[Row]:
     """Registered checkpoints."""
-    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
-
     return [
         {
             "name": name,
@@ -62,10 +67,6 @@ def model_rows() -> list[Row]:
 
 def task_rows() -> list[Row]:
     """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
-    from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
-    from mmflow_bench.inputs.samples import SIX_TASKS
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
     return [
         {
             "name": task,
@@ -78,8 +79,6 @@ def task_rows() -> list[Row]:
 
 def mechanism_rows() -> list[Row]:
     """The catalogue."""
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
     return [
         {
             "id": mechanism.id,
@@ -99,9 +98,6 @@ def run_rows(output: Path) -> list[Row]:
 
 def baseline_rows() -> list[Row]:
     """Stored baselines of the current folder and of the package, and the paper's words."""
-    from mmflow_bench.baselines.files import packaged_root, read_entries
-    from mmflow_bench.baselines.sources import VALUES, paper_baselines
-
     rows: dict[str, Row] = {}
     for root in (Path("baselines"), packaged_root()):
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
@@ -140,7 +136,7 @@ def _run_row(path: Path) -> Row:
         return {"run": path.parent.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{number} {name}" for name, number in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

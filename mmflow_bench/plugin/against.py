@@ -42,18 +42,19 @@ def resolve_baseline(run: Run) -> Against | None:
         pytest.UsageError: There is no such baseline, and there has to be.
     """
     from mmflow_bench.baselines.sources import find_source
-    from mmflow_bench.plugin.models import resolve_spec
+    from mmflow_bench.checkpoints.settings import resolve_spec
 
     settings = run.settings
     if settings.baseline is None:
         return None
     start = run.config.invocation_params.dir
-    offline = settings.measurement.offline
+    offline = settings.checkpoint.offline
     try:
         source = find_source(
             settings.baseline, roots=baseline_roots(run), start=start, offline=offline
         )
-        spec = resolve_spec(settings, source.name) if source.kind == "checkpoint" else None
+        is_measured = source.kind == "checkpoint"
+        spec = resolve_spec(source.name, settings.checkpoint) if is_measured else None
     except MMFlowError as error:
         if settings.is_missing_explicit and settings.baseline_missing != "fail":
             run.notice(f"baseline: {settings.baseline} is not there yet; not compared ({error})")
@@ -77,7 +78,7 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     try:
         measurements = open_measurements(run, against.spec, bar)
         base = PlannedMeasurements(
-            measurements, model=name, plan=Plan(), window=run.settings.window, bar=bar
+            measurements, model=name, plan=Plan(), window=run.settings.measurement.window, bar=bar
         )
         _measure_as(base, tuned)
         run.keep_as(name, base, run.folder(slug) / FOLDER)

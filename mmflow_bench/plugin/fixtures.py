@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,7 +122,7 @@ def _opened(run: Run, slug: str) -> PlannedMeasurements:
             measurements,
             model=slug,
             plan=run.plan,
-            window=run.settings.window,
+            window=run.settings.measurement.window,
             bar=bar,
             is_alone=run.worker is None,
         )
@@ -137,7 +138,7 @@ def refresh_stores(run: Run) -> None:
     from mmflow_bench.measurements.session import Measurements
 
     for spec in run.specs.values():
-        Measurements.open(spec, **run.settings.measurement.open_arguments())
+        Measurements.open(spec, run.settings.measurement)
 
 
 def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Any:
@@ -151,10 +152,10 @@ def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Any:
         return given
     from mmflow_bench.measurements.session import Measurements
 
-    arguments = run.settings.measurement.open_arguments()
+    settings = run.settings.measurement
     # The controller has emptied the store already; a worker would empty it under the others.
-    arguments["refresh"] &= run.worker is None
-    return Measurements.open(spec, progress=bar, **arguments)
+    settings = replace(settings, refresh=settings.refresh and run.worker is None)
+    return Measurements.open(spec, settings, progress=bar)
 
 
 def progress_bar(run: Run) -> MeasuringBar:

@@ -16,6 +16,7 @@ from mmflow_bench.plugin.models import (
     refuse_moved_rootdir,
 )
 from mmflow_bench.plugin.run import RUN, WORKER_INPUT, WORKER_OUTPUT, accelerators, new_run, run_of
+from mmflow_bench.plugin.settings import is_asked_for
 
 REPORT_ROW = "mmflow_row"
 """Attribute of a test report; xdist carries it to the controller."""
@@ -33,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "mechanism(id, minimum_accuracy=0.9): the test decides this row of the catalogue",
     )
     run = config.stash[RUN] = new_run(config)
-    if run.worker is None and _is_asked_for(config):
+    if run.worker is None and is_asked_for(config):
         refuse_moved_rootdir(config)
         if run.settings.is_model_explicit:
             _ = run.specs
@@ -42,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """One line that says what is tested."""
-    if not _is_asked_for(config):
+    if not is_asked_for(config):
         return []
     from mmflow_bench.reports.escaping import plain
 
@@ -228,14 +229,3 @@ def _message(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message if crash is not None else report.longrepr).strip()
     return text.splitlines()[0].removeprefix("Failed: ") if text else "no message"
-
-
-def _is_asked_for(config: pytest.Config) -> bool:
-    """Whether the user has said anything to this plugin."""
-    options = vars(config.option)
-    chosen = any(
-        name.startswith("mmflow_") and value not in (None, False)
-        for name, value in options.items()
-        if name not in {"mmflow_self_test", "mmflow_twins"}
-    )
-    return chosen or bool(config.getini("mmflow_model"))

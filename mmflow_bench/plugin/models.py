@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.errors import MMFlowError
 
 if TYPE_CHECKING:
@@ -25,30 +26,11 @@ def resolve_specs(settings: Settings) -> dict[str, CheckpointSpec]:
         pytest.UsageError: A checkpoint is not known or not there.
     """
     try:
-        return {slug: resolve_spec(settings, model) for slug, model in settings.slugs.items()}
+        return {
+            slug: resolve_spec(model, settings.checkpoint) for slug, model in settings.slugs.items()
+        }
     except MMFlowError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def resolve_spec(settings: Settings, model: str) -> CheckpointSpec:
-    """The spec of one checkpoint, loaded as the options say.
-
-    Raises:
-        CheckpointError: It is not known or not there.
-    """
-    from mmflow_bench.checkpoints.patch_rule import with_patch_rule
-    from mmflow_bench.checkpoints.registry import resolve_checkpoint
-    from mmflow_bench.measurements.settings import resolve_device
-
-    spec = resolve_checkpoint(
-        model,
-        model_args=settings.model_args,
-        device=resolve_device(settings.measurement.device),
-        offline=settings.measurement.offline,
-        trust_remote_code=settings.trust_remote_code,
-        input_choice=settings.input,
-    )
-    return with_patch_rule(spec, settings.patches)
 
 
 def refuse_moved_rootdir(config: pytest.Config) -> None:

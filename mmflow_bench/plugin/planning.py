@@ -69,6 +69,5 @@ def _is_selected(item: pytest.Item, settings: Settings) -> bool:
     # A mechanism of one's own may go without a marker: its test function's name stands for it.
     name = mechanism_of(item) or function_of(item)
     task = task_of(item)
-    return matches(name, settings.mechanisms) and (
-        task is None or matches(task, settings.measurement.tasks)
-    )
+    measured = settings.measurement
+    return matches(name, measured.mechanisms) and (task is None or matches(task, measured.tasks))

@@ -149,5 +149,5 @@ def choose_accelerator(run: Run) -> None:
     """Give each worker an accelerator of its own; must come before CUDA is used."""
     devices = accelerators()
     number = (run.worker or "").removeprefix("gw")
-    if devices and number.isdecimal() and run.settings.measurement.device in {"auto", "cuda"}:
+    if devices and number.isdecimal() and run.settings.checkpoint.device in {"auto", "cuda"}:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(number) % len(devices)]

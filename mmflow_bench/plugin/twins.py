@@ -89,7 +89,7 @@ def _has_twins(item: pytest.Item) -> bool:
     name = mechanism_of(item)
     is_catalogued = any(known.id == name and known.has_twins for known in CATALOGUE)
     planned = getattr(item, "funcargs", {}).get(MODEL_FIXTURE)
-    return run.settings.twins and is_catalogued and hasattr(planned, "part")
+    return run.settings.measurement.twins and is_catalogued and hasattr(planned, "part")
 
 
 def _opinion(item: pytest.Item, row: MechanismRow) -> str:

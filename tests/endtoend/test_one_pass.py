@@ -16,6 +16,7 @@ from mmflow_bench.measurements import sweep as measuring
 from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.needs import Need
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.plugin.planning import Plan
 from mmflow_bench.reports.progress import MeasuringBar
@@ -55,14 +56,10 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def opened(folder: Path, **options: Any) -> Measurements:
-    return Measurements.open(
-        resolve_checkpoint("planted/mini"),
-        questions=folder / "q.jsonl",
-        images=folder,
-        self_test=False,
-        batch_size=1,
-        **options,
+    settings = MeasurementSettings(
+        questions=folder / "q.jsonl", images=folder, self_test=False, batch_size=1, **options
     )
+    return Measurements.open(resolve_checkpoint("planted/mini"), settings)
 
 
 def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:

@@ -10,6 +10,7 @@ import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 
 SWEEP = [
     *(sys.executable, "-m", "mmflow_bench.cli", "sweep", "--model=planted/mini", "--limit=4"),
@@ -64,10 +65,9 @@ class Killed(BaseException):
 def measured_shards(folder: Path) -> dict[str, bytes]:
     measurements = Measurements.open(
         resolve_checkpoint("planted/mini"),
-        tasks=["ChooseAttr"],
-        limit="1",
-        cache=folder / "cache",
-        self_test=False,
+        MeasurementSettings(
+            tasks=("ChooseAttr",), limit="1", cache=folder / "cache", self_test=False
+        ),
     )
     measurements.ensure("ChooseAttr", edges=["image->question"], widths=[1], lens=True)
     return shards(folder)
