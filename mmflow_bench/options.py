@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Value = TypeVar("Value", covariant=True)
 Default = TypeVar("Default")
+Attributes = ParamSpec("Attributes")
 Record = TypeVar("Record", bound="DataclassInstance")
 
 PYTEST = "pytest"
@@ -47,6 +48,7 @@ class Option(Generic[Value]):
     """What pytest and click convert to by themselves, and refuse in words of their own."""
     choices: tuple[str, ...] = ()
     is_flag: bool = False
+    """Where the default is a bool."""
     off: str | None = None
     """Help of `--no-NAME`, for a flag that is on by itself."""
     is_repeated: bool = False
@@ -85,13 +87,24 @@ class Option(Generic[Value]):
 _OPTION, _RECORD = "option", "record"
 
 
-def setting(default: Default, option: Option[Default]) -> Default:
-    """A field of a settings record that an option sets."""
-    about = {_OPTION: option}
-    # Dataclasses refuse mappings as defaults; none of ours is ever written to.
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: default, metadata=about)
-    return field(default=default, metadata=about)
+def _declaring(
+    option: Callable[Attributes, Option[Default]],
+) -> Callable[Concatenate[Default, Attributes], Default]:
+    def declare(
+        default: Default, /, *args: Attributes.args, **kwargs: Attributes.kwargs
+    ) -> Default:
+        about = {_OPTION: replace(option(*args, **kwargs), is_flag=isinstance(default, bool))}
+        # Dataclasses refuse mappings as defaults; none of ours is ever written to.
+        if isinstance(default, Mapping):
+            return field(default_factory=lambda: default, metadata=about)
+        return field(default=default, metadata=about)
+
+    return declare
+
+
+# What `Option` takes is written down once, and type checkers see that a parser fits its field.
+setting = _declaring(Option)
+"""A field of a settings record that an option sets: its default, then the option."""
 
 
 def nested(record: type[Record]) -> Record:

@@ -10,7 +10,7 @@ from typing import Literal
 from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, PatchRule, with_patch_rule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.options import LOADING, Option, comma_separated, setting
+from mmflow_bench.options import LOADING, comma_separated, setting
 
 
 def parse_model_args(text: str) -> dict[str, str]:
@@ -36,77 +36,61 @@ class CheckpointSettings:
 
     models: tuple[str, ...] = setting(
         (),
-        Option(
-            "checkpoint; write it with `=`; may be given more than once to pytest (default: "
-            "$MMFLOW_MODEL, the ini key mmflow_model, with commas between several, or the "
-            "checkpoint that ships with mmflow-bench)",
-            flag="--model",
-            metavar="NAME|PATH|HUB_ID",
-            parse=comma_separated,
-            is_repeated=True,
-            environment="MMFLOW_MODEL",
-            places=LOADING,
-            has_ini=True,
-            is_described=False,
-        ),
+        "checkpoint; write it with `=`; may be given more than once to pytest (default: "
+        "$MMFLOW_MODEL, the ini key mmflow_model, with commas between several, or the "
+        "checkpoint that ships with mmflow-bench)",
+        flag="--model",
+        metavar="NAME|PATH|HUB_ID",
+        parse=comma_separated,
+        is_repeated=True,
+        environment="MMFLOW_MODEL",
+        places=LOADING,
+        has_ini=True,
+        is_described=False,
     )
     """Registered names, folders or hub ids; the default model when empty."""
     model_args: Mapping[str, str] = setting(
         {},
-        Option(
-            "how the checkpoint is loaded, e.g. revision=main,dtype=bfloat16",
-            metavar="K=V,...",
-            parse=parse_model_args,
-            places=LOADING,
-        ),
+        "how the checkpoint is loaded, e.g. revision=main,dtype=bfloat16",
+        metavar="K=V,...",
+        parse=parse_model_args,
+        places=LOADING,
     )
     input: Literal["paper", "hub"] | None = setting(
         None,
-        Option(
-            "prepare samples as the paper's program does, or as the checkpoint's own processor "
-            "does (default: paper for the checkpoints of the paper and the original format)",
-            choices=("paper", "hub"),
-            places=LOADING,
-            unset="auto",
-        ),
+        "prepare samples as the paper's program does, or as the checkpoint's own processor "
+        "does (default: paper for the checkpoints of the paper and the original format)",
+        choices=("paper", "hub"),
+        places=LOADING,
+        unset="auto",
     )
     patches: PatchRule = setting(
         "overlap",
-        Option(
-            "related patches are those that overlap a box (default), or those that the paper's "
-            "program finds red after painting it",
-            choices=PATCH_RULES,
-            places=LOADING,
-        ),
+        "related patches are those that overlap a box (default), or those that the paper's "
+        "program finds red after painting it",
+        choices=PATCH_RULES,
+        places=LOADING,
     )
     device: str = setting(
         "auto",
-        Option(
-            "cpu, cuda, cuda:1 or auto (default: the accelerator when there is one)",
-            flag="--mmflow-device",
-            command_flag="--device",
-            metavar="DEVICE",
-            places=LOADING,
-            has_ini=True,
-        ),
+        "cpu, cuda, cuda:1 or auto (default: the accelerator when there is one)",
+        flag="--mmflow-device",
+        command_flag="--device",
+        metavar="DEVICE",
+        places=LOADING,
+        has_ini=True,
     )
     offline: bool = setting(
         False,
-        Option(
-            "never ask a hub; what is not on disk is an error",
-            is_flag=True,
-            places=LOADING,
-            is_described=False,
-        ),
+        "never ask a hub; what is not on disk is an error",
+        places=LOADING,
+        is_described=False,
     )
     trust_remote_code: bool = setting(
         False,
-        Option(
-            "run Python code that a checkpoint brings along (off by default, recorded)",
-            is_flag=True,
-            places=LOADING,
-            is_described=False,
-        ),
+        "run Python code that a checkpoint brings along (off by default, recorded)",
+        places=LOADING,
+        is_described=False,
     )
 
     @property

@@ -75,7 +75,9 @@ def _click_option(option: Option[object]) -> Callable[[Callable[..., None]], Cal
     flag = option.command_flag or option.flag
     if option.is_flag:
         both = f"{flag}/--no-{flag.removeprefix('--')}" if option.off else flag
-        return click.option(both, option.key, default=bool(option.off), help=option.help)
+        return click.option(
+            both, option.key, is_flag=True, default=bool(option.off), help=option.help
+        )
     text = str if option.is_repeated else Parsed(lambda said: option.value_of(said, Path()))
     return click.option(
         *(flag, option.key),

@@ -14,7 +14,6 @@ from mmflow_bench.options import (
     MEASURING,
     PYTEST,
     SAMPLING,
-    Option,
     comma_separated,
     setting,
 )
@@ -120,154 +119,123 @@ class MeasurementSettings:
 
     tasks: tuple[str, ...] = setting(
         (),
-        Option(
-            "tasks, e.g. Choose*",
-            metavar="GLOB,...",
-            parse=comma_separated,
-            places=LOADING,
-        ),
+        "tasks, e.g. Choose*",
+        metavar="GLOB,...",
+        parse=comma_separated,
+        places=LOADING,
     )
     """Glob patterns; every task when empty."""
     mechanisms: tuple[str, ...] = setting(
         (),
-        Option(
-            "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
-            metavar="GLOB,...",
-            parse=comma_separated,
-            places=(PYTEST, "measure"),
-        ),
+        "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
+        metavar="GLOB,...",
+        parse=comma_separated,
+        places=(PYTEST, "measure"),
     )
     """Glob patterns over mechanism ids; every mechanism when empty."""
     questions: Path | None = setting(
         None,
-        Option(
-            "question file, folder or pattern (CSV, Parquet, JSON lines), or gqa for the paper's "
-            "six sets, which ship with mmflow-bench (default: the checkpoint's own samples; gqa "
-            "where --images is given)",
-            metavar="FILE|gqa",
-            locate=parse_questions,
-            places=SAMPLING,
-        ),
+        "question file, folder or pattern (CSV, Parquet, JSON lines), or gqa for the paper's "
+        "six sets, which ship with mmflow-bench (default: the checkpoint's own samples; gqa "
+        "where --images is given)",
+        metavar="FILE|gqa",
+        locate=parse_questions,
+        places=SAMPLING,
     )
     images: Path | str | None = setting(
         None,
-        Option(
-            "folder or zip file of the images, or hub[:OWNER/NAME] to stream GQA's",
-            metavar="DIR|ZIP|hub",
-            locate=parse_images,
-            places=LOADING,
-        ),
+        "folder or zip file of the images, or hub[:OWNER/NAME] to stream GQA's",
+        metavar="DIR|ZIP|hub",
+        locate=parse_images,
+        places=LOADING,
     )
     limit: str | None = setting(
         None,
-        Option(
-            "samples per task: a number, a share or a range",
-            metavar="N|0.1|A-B",
-            parse=parse_limit,
-            places=SAMPLING,
-            has_ini=True,
-        ),
+        "samples per task: a number, a share or a range",
+        metavar="N|0.1|A-B",
+        parse=parse_limit,
+        places=SAMPLING,
+        has_ini=True,
     )
     seed: int | None = setting(
         None,
-        Option(
-            "shuffle the samples before --limit cuts them (default: file order)",
-            metavar="N",
-            number=int,
-            parse=int,
-            places=SAMPLING,
-        ),
+        "shuffle the samples before --limit cuts them (default: file order)",
+        metavar="N",
+        number=int,
+        parse=int,
+        places=SAMPLING,
     )
     window: int | None = setting(
         None,
-        Option(
-            "width of a knocked-out window in layers, odd (auto: 9/40 of the depth)",
-            metavar="auto|K",
-            parse=parse_window,
-            places=(PYTEST, "measure", "sweep"),
-            has_ini=True,
-            unset="auto",
-        ),
+        "width of a knocked-out window in layers, odd (auto: 9/40 of the depth)",
+        metavar="auto|K",
+        parse=parse_window,
+        places=(PYTEST, "measure", "sweep"),
+        has_ini=True,
+        unset="auto",
     )
     """Width in layers; None scales with the depth."""
     follow: Followed = setting(
         Followed.ANSWER,
-        Option(
-            "follow the model's own answer on samples that it gets right (answer, the default), "
-            "or the reference answer on every sample",
-            parse=Followed,
-            choices=tuple(map(str, Followed)),
-            places=MEASURING,
-            has_ini=True,
-        ),
+        "follow the model's own answer on samples that it gets right (answer, the default), "
+        "or the reference answer on every sample",
+        parse=Followed,
+        choices=tuple(map(str, Followed)),
+        places=MEASURING,
+        has_ini=True,
     )
     """Whose answer's probability is followed through the knockouts; both are measured."""
     keep_incorrect: bool = setting(
         False,
-        Option(
-            "keep samples that were answered wrongly",
-            is_flag=True,
-            places=("sweep", "lens"),
-            is_described=False,
-        ),
+        "keep samples that were answered wrongly",
+        places=("sweep", "lens"),
+        is_described=False,
     )
     batch_size: int | None = setting(
         None,
-        Option(
-            "samples per clean pass; verdicts do not depend on it",
-            metavar="N|auto",
-            parse=parse_batch_size,
-            places=(*MEASURING, "build-set"),
-            has_ini=True,
-            unset="auto",
-        ),
+        "samples per clean pass; verdicts do not depend on it",
+        metavar="N|auto",
+        parse=parse_batch_size,
+        places=(*MEASURING, "build-set"),
+        has_ini=True,
+        unset="auto",
     )
     """Chosen from free memory when None."""
     cache: Path | None = setting(
         None,
-        Option(
-            "folder of the measurement store (default: $MMFLOW_CACHE or the user's cache folder)",
-            flag="--mmflow-cache",
-            metavar="DIR|off",
-            locate=parse_cache,
-            # Whoever opens measurements in a program keeps nothing unless a folder is named.
-            unsaid="",
-            places=(*MEASURING, "build-set"),
-            has_ini=True,
-            is_described=False,
-        ),
+        "folder of the measurement store (default: $MMFLOW_CACHE or the user's cache folder)",
+        flag="--mmflow-cache",
+        metavar="DIR|off",
+        locate=parse_cache,
+        # Whoever opens measurements in a program keeps nothing unless a folder is named.
+        unsaid="",
+        places=(*MEASURING, "build-set"),
+        has_ini=True,
+        is_described=False,
     )
     """Folder of the measurement store; nothing is kept when None."""
     from_cache: bool = setting(
         False,
-        Option("read the store only and never load the checkpoint", is_flag=True, places=MEASURING),
+        "read the store only and never load the checkpoint",
+        places=MEASURING,
     )
     refresh: bool = setting(
         False,
-        Option(
-            "measure again what the store already has",
-            is_flag=True,
-            places=MEASURING,
-            is_described=False,
-        ),
+        "measure again what the store already has",
+        places=MEASURING,
+        is_described=False,
     )
     self_test: bool = setting(
         True,
-        Option(
-            "prove on loading that knockouts are exact on this checkpoint (default)",
-            is_flag=True,
-            off="skip that proof",
-            places=MEASURING,
-        ),
+        "prove on loading that knockouts are exact on this checkpoint (default)",
+        off="skip that proof",
+        places=MEASURING,
     )
     twins: bool = setting(
         True,
-        Option(
-            "check verdicts by the counterfactual and the unnormalised method (default)",
-            is_flag=True,
-            off="skip these checks, which measure a third of the samples twice more",
-            places=(PYTEST, "measure"),
-        ),
+        "check verdicts by the counterfactual and the unnormalised method (default)",
+        off="skip these checks, which measure a third of the samples twice more",
+        places=(PYTEST, "measure"),
     )
 
 

@@ -68,103 +68,83 @@ class Settings:
     measurement: MeasurementSettings = nested(MeasurementSettings)
     alpha: float = setting(
         0.05,
-        Option(
-            "error rate of every interval (default 0.05: 95% intervals)",
-            metavar="A",
-            number=float,
-            parse=parse_alpha,
-            has_ini=True,
-        ),
+        "error rate of every interval (default 0.05: 95% intervals)",
+        metavar="A",
+        number=float,
+        parse=parse_alpha,
+        has_ini=True,
     )
     multiplicity: str = setting(
         "none",
-        Option(
-            "mark verdicts that do not survive this correction over the run (default none)",
-            choices=("none", "holm", "bh"),
-            has_ini=True,
-        ),
+        "mark verdicts that do not survive this correction over the run (default none)",
+        choices=("none", "holm", "bh"),
+        has_ini=True,
     )
     inconclusive: str = setting(
         "report",
-        Option(
-            "whether an inconclusive mechanism fails the run (default report)",
-            choices=("report", "fail"),
-            has_ini=True,
-        ),
+        "whether an inconclusive mechanism fails the run (default report)",
+        choices=("report", "fail"),
+        has_ini=True,
     )
     baseline_missing: str = setting(
         "new",
-        Option(
-            "what a mechanism without a stored baseline is (default new: not compared)",
-            choices=("fail", "inconclusive", "new"),
-            has_ini=True,
-        ),
+        "what a mechanism without a stored baseline is (default new: not compared)",
+        choices=("fail", "inconclusive", "new"),
+        has_ini=True,
     )
     output: Path | None = setting(
         None,
-        Option(
-            "where the run folder is made (default .mmflow/runs)",
-            flag="--mmflow-output",
-            metavar="DIR",
-            locate=folder_at,
-            has_ini=True,
-            is_described=False,
-        ),
+        "where the run folder is made (default .mmflow/runs)",
+        flag="--mmflow-output",
+        metavar="DIR",
+        locate=folder_at,
+        has_ini=True,
+        is_described=False,
     )
     baseline: str | None = setting(
         None,
-        Option(
-            "compare with this, sample by sample: a checkpoint (measured too), a run folder, a "
-            "name or folder of baselines, hub:OWNER/NAME, or paper/MODEL",
-            metavar="BASE",
-            # A variable that a CI job has lost must not switch the comparison off.
-            is_empty_said=True,
-            has_ini=True,
-        ),
+        "compare with this, sample by sample: a checkpoint (measured too), a run folder, a "
+        "name or folder of baselines, hub:OWNER/NAME, or paper/MODEL",
+        metavar="BASE",
+        # A variable that a CI job has lost must not switch the comparison off.
+        is_empty_said=True,
+        has_ini=True,
     )
     tolerance: Mapping[str, float] = setting(
         DEFAULTS,
-        Option(
-            "how much may move before it is a change: 0.1, 10% or "
-            "effect=0.1,probability=0.1,depth=0.1,accuracy=0.05 (the default)",
-            metavar="SPEC",
-            parse=parse_tolerance,
-            has_ini=True,
-        ),
+        "how much may move before it is a change: 0.1, 10% or "
+        "effect=0.1,probability=0.1,depth=0.1,accuracy=0.05 (the default)",
+        metavar="SPEC",
+        parse=parse_tolerance,
+        has_ini=True,
     )
     """Margin by unit."""
     gate: str = setting(
         "mechanisms",
-        Option(
-            "what may fail the run: mechanisms that fail, changes against the baseline, both and "
-            "everything undecided (strict), or nothing (default regression with --baseline, else "
-            "mechanisms)",
-            choices=POLICIES,
-            has_ini=True,
-        ),
+        "what may fail the run: mechanisms that fail, changes against the baseline, both and "
+        "everything undecided (strict), or nothing (default regression with --baseline, else "
+        "mechanisms)",
+        choices=POLICIES,
+        has_ini=True,
     )
     reports: tuple[str, ...] = setting(
         (),
-        Option(
-            "write report.html, summary.md or junit.xml into the run folder; github also fills "
-            "the step summary and annotates",
-            flag="--report",
-            metavar="html,md,github,junit",
-            parse=parse_reports,
-            has_ini=True,
-            is_described=False,
-        ),
+        "write report.html, summary.md or junit.xml into the run folder; github also fills "
+        "the step summary and annotates",
+        flag="--report",
+        metavar="html,md,github,junit",
+        parse=parse_reports,
+        has_ini=True,
+        is_described=False,
     )
     baselines: Path | None = setting(
         None,
-        Option(
-            "folder of the baselines, relative to the ini file (default: baselines beside it, "
-            "then those of the package)",
-            locate=folder_at,
-            places=(),
-            has_ini=True,
-            is_described=False,
-        ),
+        "folder of the baselines, relative to the ini file (default: baselines beside it, "
+        "then those of the package)",
+        locate=folder_at,
+        places=(),
+        has_ini=True,
+        is_described=False,
     )
     update_baselines: bool = False
     said: frozenset[str] = frozenset()
