@@ -73,6 +73,11 @@ class Option(Generic[Value]):
         name = self.flag.removeprefix("--").removeprefix("mmflow-")
         return f"mmflow_{name.replace('-', '_')}"
 
+    @property
+    def off_flag(self) -> str:
+        """What switches a flag off that is on by itself."""
+        return f"--no-{self.flag.removeprefix('--')}"
+
     def value_of(self, text: str, folder: Path) -> object:
         """What a text means.
 

@@ -36,9 +36,7 @@ class CheckpointSettings:
 
     models: tuple[str, ...] = setting(
         (),
-        "checkpoint; write it with `=`; may be given more than once to pytest (default: "
-        "$MMFLOW_MODEL, the ini key mmflow_model, with commas between several, or the "
-        "checkpoint that ships with mmflow-bench)",
+        "checkpoint (default: $MMFLOW_MODEL, or the one that ships with mmflow-bench)",
         flag="--model",
         metavar="NAME|PATH|HUB_ID",
         parse=comma_separated,

@@ -74,7 +74,7 @@ def asking(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def _click_option(option: Option[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     flag = option.command_flag or option.flag
     if option.is_flag:
-        both = f"{flag}/--no-{flag.removeprefix('--')}" if option.off else flag
+        both = f"{flag}/{option.off_flag}" if option.off else flag
         return click.option(
             both, option.key, is_flag=True, default=bool(option.off), help=option.help
         )

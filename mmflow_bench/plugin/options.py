@@ -15,13 +15,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if PYTEST in option.places:
             _add(group, option)
         if option.has_ini:
-            parser.addini(option.key, option.help, default=None)
+            several = "; commas between several" if option.is_repeated else ""
+            parser.addini(option.key, option.help + several, default=None)
 
 
 def _add(group: pytest.OptionGroup, option: Option[object]) -> None:
     # argparse formats the texts of its help.
     said = option.help.replace("%", "%%")
     if not option.is_flag:
+        # After a space pytest takes a folder for a test path (`models.refuse_moved_rootdir`).
+        said += "; repeatable; write it with `=`" if option.is_repeated else ""
         group.addoption(
             option.flag,
             action="append" if option.is_repeated else "store",
@@ -36,5 +39,4 @@ def _add(group: pytest.OptionGroup, option: Option[object]) -> None:
         option.flag, action="store_true", default=bool(option.off), dest=option.key, help=said
     )
     if option.off:
-        name = f"--no-{option.flag.removeprefix('--')}"
-        group.addoption(name, action="store_false", dest=option.key, help=option.off)
+        group.addoption(option.off_flag, action="store_false", dest=option.key, help=option.off)
