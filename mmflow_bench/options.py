@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
+from enum import Flag, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -20,13 +21,25 @@ Default = TypeVar("Default")
 Attributes = ParamSpec("Attributes")
 Record = TypeVar("Record", bound="DataclassInstance")
 
-PYTEST = "pytest"
-MEASURING = (PYTEST, "measure", "sweep", "lens")
-"""Where knockouts are measured."""
-SAMPLING = (*MEASURING, "positions")
-"""Where a checkpoint sees samples."""
-LOADING = (*SAMPLING, "build-set")
-"""Where a checkpoint is loaded."""
+
+class Place(Flag):
+    """Where users meet an option: as an argument, as a key, or in what was written of a run."""
+
+    PYTEST = auto()
+    INI = auto()
+    RESULTS = auto()
+    MEASURE = auto()
+    SWEEP = auto()
+    LENS = auto()
+    POSITIONS = auto()
+    BUILD_SET = auto()
+    RUN = PYTEST | INI | RESULTS
+    MEASURING = PYTEST | RESULTS | MEASURE | SWEEP | LENS
+    """Where knockouts are measured."""
+    SAMPLING = MEASURING | POSITIONS
+    """Where a checkpoint sees samples."""
+    LOADING = SAMPLING | BUILD_SET
+    """Where a checkpoint is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +72,7 @@ class Option(Generic[Value]):
     """Text that stands in for the option where it is offered and not given."""
     environment: str | None = None
     """Variable that is asked after the command line and before the ini file."""
-    places: tuple[str, ...] = (PYTEST,)
-    """`pytest` and names of commands."""
-    has_ini: bool = False
-    is_described: bool = True
-    """Whether results say what was chosen."""
+    places: Place = Place.RUN
     unset: str | None = None
     """What results say where the value is None."""
 
@@ -152,7 +161,7 @@ def described(record: DataclassInstance) -> dict[str, object]:
         value, option = getattr(record, item.name), _option(item)
         if _RECORD in item.metadata:
             said |= described(value)
-        elif option is not None and option.is_described:
+        elif option is not None and Place.RESULTS in option.places:
             said[item.name] = option.unset if value is None else _as_json(value)
     return said
 

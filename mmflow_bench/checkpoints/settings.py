@@ -10,7 +10,7 @@ from typing import Literal
 from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, PatchRule, with_patch_rule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.options import LOADING, comma_separated, setting
+from mmflow_bench.options import Place, comma_separated, setting
 
 
 def parse_model_args(text: str) -> dict[str, str]:
@@ -42,9 +42,7 @@ class CheckpointSettings:
         parse=comma_separated,
         is_repeated=True,
         environment="MMFLOW_MODEL",
-        places=LOADING,
-        has_ini=True,
-        is_described=False,
+        places=(Place.LOADING | Place.INI) & ~Place.RESULTS,
     )
     """Registered names, folders or hub ids; the default model when empty."""
     model_args: Mapping[str, str] = setting(
@@ -52,14 +50,14 @@ class CheckpointSettings:
         "how the checkpoint is loaded, e.g. revision=main,dtype=bfloat16",
         metavar="K=V,...",
         parse=parse_model_args,
-        places=LOADING,
+        places=Place.LOADING,
     )
     input: Literal["paper", "hub"] | None = setting(
         None,
         "prepare samples as the paper's program does, or as the checkpoint's own processor "
         "does (default: paper for the checkpoints of the paper and the original format)",
         choices=("paper", "hub"),
-        places=LOADING,
+        places=Place.LOADING,
         unset="auto",
     )
     patches: PatchRule = setting(
@@ -67,7 +65,7 @@ class CheckpointSettings:
         "related patches are those that overlap a box (default), or those that the paper's "
         "program finds red after painting it",
         choices=PATCH_RULES,
-        places=LOADING,
+        places=Place.LOADING,
     )
     device: str = setting(
         "auto",
@@ -75,20 +73,17 @@ class CheckpointSettings:
         flag="--mmflow-device",
         command_flag="--device",
         metavar="DEVICE",
-        places=LOADING,
-        has_ini=True,
+        places=Place.LOADING | Place.INI,
     )
     offline: bool = setting(
         False,
         "never ask a hub; what is not on disk is an error",
-        places=LOADING,
-        is_described=False,
+        places=Place.LOADING & ~Place.RESULTS,
     )
     trust_remote_code: bool = setting(
         False,
         "run Python code that a checkpoint brings along (off by default, recorded)",
-        places=LOADING,
-        is_described=False,
+        places=Place.LOADING & ~Place.RESULTS,
     )
 
     @property

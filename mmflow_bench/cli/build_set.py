@@ -21,6 +21,7 @@ from mmflow_bench.inputs.writing import WRITTEN_SUFFIXES, write_published, write
 from mmflow_bench.measurements.answering import answered_correctly, drawn, sample_set
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import default_cache, matches
+from mmflow_bench.options import Place
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Samples = Mapping[str, Sequence[Sample]]
@@ -48,7 +49,7 @@ Report = dict[str, TaskReport]
     required=True,
     help="FILE.parquet, FILE.csv or FILE.jsonl; the counts go to FILE.counts.json.",
 )
-@asking("build-set")
+@asking(Place.BUILD_SET)
 @click.option("--no-filter", is_flag=True, help="Ask no model: keep right and wrong answers.")
 @click.option(
     "--per-task", type=click.IntRange(1), default=1000, show_default=True, help="At most."

@@ -10,10 +10,11 @@ from mmflow_bench.interventions.knockout import TWINS
 from mmflow_bench.measurements.needs import Need
 from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.options import Place
 
 
 @click.command()
-@asking("measure")
+@asking(Place.MEASURE)
 def measure(asked: Asked) -> None:
     """Measure what the mechanisms read and keep it in the store.
 

@@ -15,7 +15,7 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.cli.parsed import Parsed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
-from mmflow_bench.options import Option, nested, options_of, settings_of
+from mmflow_bench.options import Option, Place, nested, options_of, settings_of
 from mmflow_bench.reports.progress import MeasuringBar
 
 OUTPUT = click.option(
@@ -52,9 +52,9 @@ class Asked:
         return Measurements.open(spec, self.measurement, progress=bar)
 
 
-def asking(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def asking(place: Place) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every option that says it is offered there, as an argument `asked`."""
-    offered = {o.key: o for o in options_of(Asked) if name in o.places}
+    offered = {o.key: o for o in options_of(Asked) if place in o.places}
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)

@@ -15,6 +15,7 @@ from mmflow_bench.cli.counts import SHOWN_MESSAGES, in_words
 from mmflow_bench.cli.options import Asked, asking
 from mmflow_bench.errors import SampleError
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.options import Place
 from mmflow_bench.reports.escaping import printable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@asking("positions")
+@asking(Place.POSITIONS)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="FILE.jsonl")
 def positions(asked: Asked, output: Path | None) -> None:
     """One JSON line per sample: its prompt, token ids, and the positions of every role.

@@ -19,7 +19,7 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.measurements.plan import LENS_SCOPE
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
-from mmflow_bench.options import comma_separated
+from mmflow_bench.options import Place, comma_separated
 
 DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
@@ -28,7 +28,7 @@ DEFAULT_EDGES = (
 
 
 @click.command()
-@asking("sweep")
+@asking(Place.SWEEP)
 @click.option(
     "--edges", type=Parsed(comma_separated), default=DEFAULT_EDGES, help="source->target,..."
 )
@@ -55,7 +55,7 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
 
 
 @click.command()
-@asking("lens")
+@asking(Place.LENS)
 @OUTPUT
 def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""

@@ -9,14 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mmflow_bench.measurements.following import Followed
-from mmflow_bench.options import (
-    LOADING,
-    MEASURING,
-    PYTEST,
-    SAMPLING,
-    comma_separated,
-    setting,
-)
+from mmflow_bench.options import Place, comma_separated, setting
 
 
 def parse_questions(text: str, folder: Path = Path()) -> Path:
@@ -122,7 +115,7 @@ class MeasurementSettings:
         "tasks, e.g. Choose*",
         metavar="GLOB,...",
         parse=comma_separated,
-        places=LOADING,
+        places=Place.LOADING,
     )
     """Glob patterns; every task when empty."""
     mechanisms: tuple[str, ...] = setting(
@@ -130,7 +123,7 @@ class MeasurementSettings:
         "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
         metavar="GLOB,...",
         parse=comma_separated,
-        places=(PYTEST, "measure"),
+        places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
     """Glob patterns over mechanism ids; every mechanism when empty."""
     questions: Path | None = setting(
@@ -140,22 +133,21 @@ class MeasurementSettings:
         "where --images is given)",
         metavar="FILE|gqa",
         locate=parse_questions,
-        places=SAMPLING,
+        places=Place.SAMPLING,
     )
     images: Path | str | None = setting(
         None,
         "folder or zip file of the images, or hub[:OWNER/NAME] to stream GQA's",
         metavar="DIR|ZIP|hub",
         locate=parse_images,
-        places=LOADING,
+        places=Place.LOADING,
     )
     limit: str | None = setting(
         None,
         "samples per task: a number, a share or a range",
         metavar="N|0.1|A-B",
         parse=parse_limit,
-        places=SAMPLING,
-        has_ini=True,
+        places=Place.SAMPLING | Place.INI,
     )
     seed: int | None = setting(
         None,
@@ -163,15 +155,14 @@ class MeasurementSettings:
         metavar="N",
         number=int,
         parse=int,
-        places=SAMPLING,
+        places=Place.SAMPLING,
     )
     window: int | None = setting(
         None,
         "width of a knocked-out window in layers, odd (auto: 9/40 of the depth)",
         metavar="auto|K",
         parse=parse_window,
-        places=(PYTEST, "measure", "sweep"),
-        has_ini=True,
+        places=Place.RUN | Place.MEASURE | Place.SWEEP,
         unset="auto",
     )
     """Width in layers; None scales with the depth."""
@@ -181,23 +172,20 @@ class MeasurementSettings:
         "or the reference answer on every sample",
         parse=Followed,
         choices=tuple(map(str, Followed)),
-        places=MEASURING,
-        has_ini=True,
+        places=Place.MEASURING | Place.INI,
     )
     """Whose answer's probability is followed through the knockouts; both are measured."""
     keep_incorrect: bool = setting(
         False,
         "keep samples that were answered wrongly",
-        places=("sweep", "lens"),
-        is_described=False,
+        places=Place.SWEEP | Place.LENS,
     )
     batch_size: int | None = setting(
         None,
         "samples per clean pass; verdicts do not depend on it",
         metavar="N|auto",
         parse=parse_batch_size,
-        places=(*MEASURING, "build-set"),
-        has_ini=True,
+        places=Place.MEASURING | Place.BUILD_SET | Place.INI,
         unset="auto",
     )
     """Chosen from free memory when None."""
@@ -209,33 +197,30 @@ class MeasurementSettings:
         locate=parse_cache,
         # Whoever opens measurements in a program keeps nothing unless a folder is named.
         unsaid="",
-        places=(*MEASURING, "build-set"),
-        has_ini=True,
-        is_described=False,
+        places=(Place.MEASURING | Place.BUILD_SET | Place.INI) & ~Place.RESULTS,
     )
     """Folder of the measurement store; nothing is kept when None."""
     from_cache: bool = setting(
         False,
         "read the store only and never load the checkpoint",
-        places=MEASURING,
+        places=Place.MEASURING,
     )
     refresh: bool = setting(
         False,
         "measure again what the store already has",
-        places=MEASURING,
-        is_described=False,
+        places=Place.MEASURING & ~Place.RESULTS,
     )
     self_test: bool = setting(
         True,
         "prove on loading that knockouts are exact on this checkpoint (default)",
         off="skip that proof",
-        places=MEASURING,
+        places=Place.MEASURING,
     )
     twins: bool = setting(
         True,
         "check verdicts by the counterfactual and the unnormalised method (default)",
         off="skip these checks, which measure a third of the samples twice more",
-        places=(PYTEST, "measure"),
+        places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
 
 

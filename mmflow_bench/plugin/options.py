@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmflow_bench.options import PYTEST, Option, options_of
+from mmflow_bench.options import Option, Place, options_of
 from mmflow_bench.plugin.settings import Settings
 
 
@@ -12,9 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add an option for each choice of a run, and an ini key for each lasting one."""
     group = parser.getgroup("mmflow", "information flow in vision-language models (mmflow-bench)")
     for option in options_of(Settings):
-        if PYTEST in option.places:
+        if Place.PYTEST in option.places:
             _add(group, option)
-        if option.has_ini:
+        if Place.INI in option.places:
             several = "; commas between several" if option.is_repeated else ""
             parser.addini(option.key, option.help + several, default=None)
 

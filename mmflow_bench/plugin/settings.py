@@ -14,8 +14,8 @@ from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
 from mmflow_bench.options import (
-    PYTEST,
     Option,
+    Place,
     comma_separated,
     described,
     nested,
@@ -72,25 +72,21 @@ class Settings:
         metavar="A",
         number=float,
         parse=parse_alpha,
-        has_ini=True,
     )
     multiplicity: str = setting(
         "none",
         "mark verdicts that do not survive this correction over the run (default none)",
         choices=("none", "holm", "bh"),
-        has_ini=True,
     )
     inconclusive: str = setting(
         "report",
         "whether an inconclusive mechanism fails the run (default report)",
         choices=("report", "fail"),
-        has_ini=True,
     )
     baseline_missing: str = setting(
         "new",
         "what a mechanism without a stored baseline is (default new: not compared)",
         choices=("fail", "inconclusive", "new"),
-        has_ini=True,
     )
     output: Path | None = setting(
         None,
@@ -98,8 +94,7 @@ class Settings:
         flag="--mmflow-output",
         metavar="DIR",
         locate=folder_at,
-        has_ini=True,
-        is_described=False,
+        places=Place.PYTEST | Place.INI,
     )
     baseline: str | None = setting(
         None,
@@ -108,7 +103,6 @@ class Settings:
         metavar="BASE",
         # A variable that a CI job has lost must not switch the comparison off.
         is_empty_said=True,
-        has_ini=True,
     )
     tolerance: Mapping[str, float] = setting(
         DEFAULTS,
@@ -116,7 +110,6 @@ class Settings:
         "effect=0.1,probability=0.1,depth=0.1,accuracy=0.05 (the default)",
         metavar="SPEC",
         parse=parse_tolerance,
-        has_ini=True,
     )
     """Margin by unit."""
     gate: str = setting(
@@ -125,7 +118,6 @@ class Settings:
         "everything undecided (strict), or nothing (default regression with --baseline, else "
         "mechanisms)",
         choices=POLICIES,
-        has_ini=True,
     )
     reports: tuple[str, ...] = setting(
         (),
@@ -134,17 +126,14 @@ class Settings:
         flag="--report",
         metavar="html,md,github,junit",
         parse=parse_reports,
-        has_ini=True,
-        is_described=False,
+        places=Place.PYTEST | Place.INI,
     )
     baselines: Path | None = setting(
         None,
         "folder of the baselines, relative to the ini file (default: baselines beside it, "
         "then those of the package)",
         locate=folder_at,
-        places=(),
-        has_ini=True,
-        is_described=False,
+        places=Place.INI,
     )
     update_baselines: bool = False
     said: frozenset[str] = frozenset()
@@ -242,12 +231,12 @@ def _said(config: pytest.Config, option: Option[object]) -> str | bool | list[st
     if chosen is not None:
         return str(chosen)
     text = os.environ.get(option.environment) if option.environment else None
-    text = text or (config.getini(option.key) if option.has_ini else None)
+    text = text or (config.getini(option.key) if Place.INI in option.places else None)
     return str(text) if text else None
 
 
 def _folder(config: pytest.Config, option: Option[object]) -> Path:
     """What a relative path is relative to: where pytest was started, as the user meant it."""
-    if PYTEST in option.places:
+    if Place.PYTEST in option.places:
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath else config.rootpath

@@ -8,7 +8,7 @@ import pytest
 
 import mmflow_bench.cli.run as run_module
 from mmflow_bench.cli.run import joined_values, pytest_arguments
-from mmflow_bench.options import PYTEST, options_of
+from mmflow_bench.options import Place, options_of
 from mmflow_bench.plugin.settings import Settings
 
 
@@ -68,7 +68,7 @@ def test_the_settings_of_the_users_project_are_kept(installed):
 
 
 def test_every_option_with_a_value_is_known_to_the_command():
-    taken = {o.flag for o in options_of(Settings) if PYTEST in o.places and not o.is_flag}
+    taken = {o.flag for o in options_of(Settings) if Place.PYTEST in o.places and not o.is_flag}
     assert {"--model", "--limit", "--mmflow-cache"} <= taken <= run_module.valued_options()
     flags = {o.flag for o in options_of(Settings) if o.is_flag}
     assert not flags & run_module.valued_options()
