@@ -2,7 +2,8 @@
 
 A field of a settings record carries its option. pytest's options and ini keys (`plugin.options`),
 the options of commands (`cli.options`), the settings themselves and what results say of them are
-made of these records, so that an option is written down once: where its value is kept.
+made of these records. So a new option is one `setting` in the record of what it decides
+(`CheckpointSettings`, `MeasurementSettings`, the plugin's `Settings`), and the code that reads it.
 """
 
 from __future__ import annotations

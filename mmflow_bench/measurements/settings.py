@@ -111,11 +111,7 @@ class MeasurementSettings:
     """Which samples are measured, how, and which store keeps the result."""
 
     tasks: tuple[str, ...] = setting(
-        (),
-        "tasks, e.g. Choose*",
-        metavar="GLOB,...",
-        parse=comma_separated,
-        places=Place.LOADING,
+        (), "tasks, e.g. Choose*", metavar="GLOB,...", parse=comma_separated, places=Place.LOADING
     )
     """Glob patterns; every task when empty."""
     mechanisms: tuple[str, ...] = setting(
@@ -176,9 +172,7 @@ class MeasurementSettings:
     )
     """Whose answer's probability is followed through the knockouts; both are measured."""
     keep_incorrect: bool = setting(
-        False,
-        "keep samples that were answered wrongly",
-        places=Place.SWEEP | Place.LENS,
+        False, "keep samples that were answered wrongly", places=Place.SWEEP | Place.LENS
     )
     batch_size: int | None = setting(
         None,
@@ -201,14 +195,10 @@ class MeasurementSettings:
     )
     """Folder of the measurement store; nothing is kept when None."""
     from_cache: bool = setting(
-        False,
-        "read the store only and never load the checkpoint",
-        places=Place.MEASURING,
+        False, "read the store only and never load the checkpoint", places=Place.MEASURING
     )
     refresh: bool = setting(
-        False,
-        "measure again what the store already has",
-        places=Place.MEASURING & ~Place.RESULTS,
+        False, "measure again what the store already has", places=Place.MEASURING & ~Place.RESULTS
     )
     self_test: bool = setting(
         True,
