@@ -99,7 +99,7 @@ def conditions(settings: Settings, task: str) -> str:
     follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
     return (
         f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
-        f"window={settings.window or 'auto'} alpha={settings.alpha:g}"
+        f"window={measured.window or 'auto'} alpha={settings.alpha:g}"
     )
 
 
