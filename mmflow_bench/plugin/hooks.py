@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmflow_bench.plugin import hookspecs
-from mmflow_bench.plugin.loading import is_asked_for, session_of
+from mmflow_bench.plugin.loading import session_of
 from mmflow_bench.plugin.models import MODEL_FIXTURE, parametrize
 from mmflow_bench.plugin.processes import accelerators, identity_of, pass_on_identity, worker_of
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
     from xdist.workermanage import WorkerController
+from mmflow_bench.plugin.settings import is_asked_for
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mmflow_bench.plugin.session import FlowSession
 
 NAME = "mmflow-session"
-_ON_BY_DEFAULT = frozenset({"mmflow_self_test", "mmflow_twins"})
 
 
 def session_of(config: pytest.Config) -> FlowSession:
@@ -30,13 +29,3 @@ def session_of(config: pytest.Config) -> FlowSession:
         session = FlowSession(config)
         config.pluginmanager.register(session, NAME)
     return session
-
-
-def is_asked_for(config: pytest.Config) -> bool:
-    """Whether the user has said anything to this plugin."""
-    chosen = any(
-        name.startswith("mmflow_") and value not in (None, False)
-        for name, value in vars(config.option).items()
-        if name not in _ON_BY_DEFAULT
-    )
-    return chosen or bool(config.getini("mmflow_model"))

@@ -13,10 +13,11 @@ from mmflow_bench.errors import CheckpointError
 from mmflow_bench.interventions.edges import Edge
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS
-from mmflow_bench.measurements import ahead, memory, sweep
+from mmflow_bench.measurements import ahead, measuring, memory
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.measuring import measure
 from mmflow_bench.measurements.memory import Throttle, is_out_of_memory
 from mmflow_bench.measurements.wants import UNSCORED
@@ -33,12 +34,18 @@ def _jobs(photo_sample, count=5):
         Sweep(edge=Edge.parse(edge), method=Method.MASKED, width=1)
         for edge in ("image->question", "question->last")
     )
+    wants = (*sweeps, Lens(probe="answer", variant="raw"))
     samples = [
         photo_sample(*SIZES[number % 4], seed=number, question=QUESTIONS[number % 2])
         for number in range(count)
     ]
     return [
-        Job(sample=sample, key=str(number), wants=sweeps, lens=True, keep_incorrect=True)
+        Job(
+            sample=sample,
+            key=str(number),
+            wants=wants,
+            keep_incorrect=True,
+        )
         for number, sample in enumerate(samples)
     ]
 
@@ -88,13 +95,13 @@ def test_batches_are_as_large_as_asked_for(family_checkpoint, photo_sample, monk
 
 def _recorded_batches(monkeypatch):
     sizes = []
-    plain = sweep.clean_passes
+    plain = measuring.clean_passes
 
     def clean_passes(checkpoint, batch):
         sizes.append(len(batch))
         return plain(checkpoint, batch)
 
-    monkeypatch.setattr(sweep, "clean_passes", clean_passes)
+    monkeypatch.setattr(measuring, "clean_passes", clean_passes)
     return sizes
 
 
@@ -145,8 +152,8 @@ class TestShortage:
         checkpoint, jobs = family_checkpoint("internvl"), _jobs(photo_sample, 7)
         expected = _numbers(measure(checkpoint, jobs))
         sizes = _recorded_batches(monkeypatch)
-        fails = _failing(sweep.clean_passes, lambda _, batch: len(batch) > 3, error)
-        monkeypatch.setattr(sweep, "clean_passes", fails)
+        fails = _failing(measuring.clean_passes, lambda _, batch: len(batch) > 3, error)
+        monkeypatch.setattr(measuring, "clean_passes", fails)
         with caplog.at_level(logging.WARNING):
             got = _numbers(measure(checkpoint, jobs, batch_size=6))
         _assert_same(got, expected)
@@ -189,7 +196,7 @@ class TestShortage:
             ),
         )
         measured = list(measure(checkpoint, jobs, batch_size=5))
-        refused = [one for one in measured if "unscored" in one.rows]
+        refused = [one for one in measured if UNSCORED in one.rows]
         assert longest == len(jobs[1].sample.question)
         assert {row["reason"] for one in refused for row in one.rows[UNSCORED]} == {"out-of-memory"}
         assert "memory for one sample" in refused[0].rows[UNSCORED][0]["message"]
@@ -203,7 +210,7 @@ class TestShortage:
         wrong = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
         assert not is_out_of_memory(wrong)
         monkeypatch.setattr(
-            sweep, "clean_passes", _failing(sweep.clean_passes, lambda *_: True, wrong)
+            measuring, "clean_passes", _failing(measuring.clean_passes, lambda *_: True, wrong)
         )
         with pytest.raises(RuntimeError, match="mat1 and mat2"):
             list(measure(family_checkpoint("internvl"), _jobs(photo_sample, 2)))

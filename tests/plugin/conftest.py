@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,22 @@ import pyarrow.parquet  # noqa: F401
 import pytest
 
 # pytester forgets what an inner run has imported: what every run needs is imported once, out here.
+for module in (
+    "baselines.blessing",
+    "baselines.golden_extension",
+    "baselines.paired_comparison",
+    "baselines.verdict_level",
+    "mechanisms.flow",
+    "mechanisms.watching",
+    "plugin.opening",
+    "plugin.session",
+    "reports.html.paper_figures",
+    "reports.html.samples",
+    "reports.terminal",
+    "runs.reading",
+    "runs.writing",
+):
+    import_module(f"mmflow_bench.{module}")
 
 MEASURED = Path(__file__).with_name("measured.py.txt")
 
