@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmflow_bench.mechanisms.declared as declared_module
-from mmflow_bench.cli.run import joined_values, pytest_arguments
+from mmflow_bench.cli.run import VALUED, joined_values, pytest_arguments
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_the_settings_of_the_users_project_are_kept(installed):
 
 
 def test_every_option_with_a_value_is_known_to_the_command(pytester_options):
-    assert pytester_options == run_module.VALUED
+    assert pytester_options == VALUED
 
 
 @pytest.fixture
