@@ -1,7 +1,12 @@
-"""The direction of knowledge: a stage imports itself and stages to its left, nothing else."""
+"""The direction of knowledge: a stage imports itself and stages to its left, nothing else.
+
+And within a stage, files import each other in one direction. Imports that only type checkers see
+and those inside functions count: what has to be understood together is not two files.
+"""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,3 +79,46 @@ def test_a_library_is_imported_only_in_the_stages_that_need_it(library: str) -> 
 def test_every_folder_of_the_package_is_a_stage() -> None:
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert folders <= set(STAGES)
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The files of the package that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {file_of(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {file_of(f"{node.module}.{alias.name}") for alias in node.names}
+            found |= names - {None} or {file_of(node.module)}
+    return {file for file in found if file is not None and file != path}
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module of the package; None for a package's, and for other things."""
+    first, *parts = module.split(".")
+    file = PACKAGE.joinpath(*parts).with_suffix(".py")
+    return file if first == PACKAGE.name and parts and file.is_file() else None
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Files that import each other, the first one twice; empty where none do."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    name = {path: str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    imports = {name[path]: {name[other] for other in imported_files(path)} for path in name}
+    assert not circle(imports), " -> ".join(circle(imports))
+
+
+def test_a_circle_is_found_and_named() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})[:2] in (
+        ["a", "b"],
+        ["b", "c"],
+        ["c", "a"],
+    )
+    assert circle({"a": {"b"}, "b": {"c"}}) == []

@@ -7,15 +7,48 @@ tells the recorder of the running mechanism.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from mmflow_bench.mechanisms.recording import current_recorder, least_favourable
 from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.statistics.combining import intersection_union, partial_conjunction
 
-if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.estimates import Estimate
+
+class Shown(Protocol):
+    """What reports show of an estimate; estimates know comparisons, so these know no estimate."""
+
+    @property
+    def name(self) -> str:
+        """What is estimated."""
+
+    @property
+    def unit(self) -> str:
+        """`fraction`, `probability`, `depth` or `ratio`."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+
+    @property
+    def alpha(self) -> float:
+        """Error rate of the interval."""
+
+    @property
+    def curve(self) -> tuple[float, ...] | None:
+        """By layer, where there is one."""
+
+    @property
+    def value(self) -> float:
+        """The number; NaN where it is not defined."""
+
+    @property
+    def low(self) -> float:
+        """Lower bound; NaN where there is none."""
+
+    @property
+    def high(self) -> float:
+        """Upper bound; NaN where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,7 +56,7 @@ class Comparison:
     """A verdict on one estimate, or on several of which the deciding one is shown."""
 
     verdict: Verdict
-    estimate: Estimate
+    estimate: Shown
     """The estimate, or the one that decided."""
     threshold: str
     """The region in words, e.g. `<= -10%`."""
@@ -91,7 +124,7 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
     Each part is tested at the full level, since all must hold (intersection-union). A part that is
     shown not to hold is enough to fail.
     """
-    shown = least_favourable(list(parts))
+    shown = least_favourable(parts)
     return Comparison(
         verdict=shown.verdict,
         estimate=shown.estimate,
@@ -129,4 +162,42 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
         p_fail=p_fail,
         qualifier="" if required == count else f"{required} of {count}",
         parts=tuple(ranked),
+    )
+
+
+class Recorder:
+    """The comparisons that a running mechanism has made, in the order of their decision."""
+
+    is_watching = False
+    """Whether a test is run only to see what it asks, so that no comparison may end it."""
+
+    def __init__(self) -> None:
+        self.comparisons: list[Comparison] = []
+
+    def record(self, comparison: Comparison) -> None:
+        """Keep a comparison; asking the same one twice, as a failing assert does, counts once."""
+        if not any(known is comparison for known in self.comparisons):
+            self.comparisons.append(comparison)
+
+    @property
+    def deciding(self) -> Comparison | None:
+        """The comparison that a report should show: the least favourable one, None without any."""
+        return least_favourable(self.comparisons) if self.comparisons else None
+
+
+current_recorder: ContextVar[Recorder | None] = ContextVar("current_recorder", default=None)
+"""The recorder of the running mechanism; None outside of one."""
+
+_ORDER = (Verdict.FAILS, Verdict.INSTRUMENT_DEPENDENT, Verdict.INCONCLUSIVE, Verdict.HOLDS)
+
+
+def least_favourable(comparisons: Sequence[Comparison]) -> Comparison:
+    """The one with the worst verdict, and among equals the one that holds least clearly.
+
+    What holds beyond doubt is equally clear; of such the last is shown, since mechanisms name what
+    they presuppose before what they claim.
+    """
+    return min(
+        reversed(comparisons),
+        key=lambda one: (_ORDER.index(one.verdict), -round(one.p_hold, 3), round(one.p_fail, 3)),
     )

@@ -24,7 +24,7 @@ from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic, image_means
 
 TIMES_FLOOR = 3
-"""No verdict may rest on an effect below this many times the noise floor (STATISTICS 1)."""
+"""No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

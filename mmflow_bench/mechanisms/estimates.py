@@ -130,8 +130,8 @@ class Estimate:
 
     def compare(self, region: Region) -> Comparison:
         """Whether the estimate lies in a region; by both instruments where there are two."""
-        own = decide(self, region)
-        return two_instruments(own, decide(self.twin, region)) if self.twin else own
+        own = _compared(self, region)
+        return two_instruments(own, _compared(self.twin, region)) if self.twin else own
 
     def __le__(self, other: float | Estimate) -> Comparison:
         """At most a threshold, or at most another estimate (paired)."""
@@ -272,6 +272,18 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     """
     pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
     return at_least(len(pairs), pairs)
+
+
+def _compared(estimate: Estimate, region: Region) -> Comparison:
+    decision = decide(estimate.evidence, region, alpha=estimate.alpha)
+    return Comparison(
+        verdict=decision.verdict,
+        estimate=estimate,
+        threshold=region.text(estimate.unit),
+        p_hold=decision.p_hold,
+        p_fail=decision.p_fail,
+        qualifier=estimate.caution,
+    )
 
 
 def _widened(estimate: Estimate) -> Estimate:

@@ -1,14 +1,15 @@
 """Regions that a mechanism asks an estimate to lie in, and the three-way decision.
 
-One-sided questions are decided by the same two-sided 1 - alpha interval that is reported, as in
-STATISTICS ("upper 95% bound"); equivalence to zero alone uses the 1 - 2 alpha interval.
+One-sided questions are decided by the same two-sided 1 - alpha interval that is reported, so that
+table and verdict agree; equivalence to zero alone uses the 1 - 2 alpha interval
+(docs/decisions/005).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,9 +18,6 @@ from numpy import ndarray
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below
-
-if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.estimates import Estimate
 
 ROUNDING = 1e-9
 NO_CORRECTION = Correction()
@@ -70,24 +68,24 @@ class Evidence:
     floor: float = 0.0
 
 
-def decide(estimate: Estimate, region: Region) -> Comparison:
+class Decision(NamedTuple):
+    """A verdict, and the p-values of both hypotheses that it chose between."""
+
+    verdict: Verdict
+    p_hold: float
+    """Of the hypothesis that the estimate does not lie in the region."""
+    p_fail: float
+    """Of the hypothesis that it does."""
+
+
+def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
     """The verdict on one estimate by one instrument."""
-    evidence = estimate.evidence
     if evidence.interval is None:
-        verdict, p_hold, p_fail = _by_absence(evidence, estimate.alpha)
-    elif evidence.is_place:
-        verdict, p_hold, p_fail = _by_mass(evidence, region, estimate.alpha)
-    else:
-        verdict = _by_interval(evidence.interval, evidence.value, region)
-        p_hold, p_fail = _p_values(evidence, region)
-    return Comparison(
-        verdict=verdict,
-        estimate=estimate,
-        threshold=region.text(estimate.unit),
-        p_hold=p_hold,
-        p_fail=p_fail,
-        qualifier=estimate.caution,
-    )
+        return _by_absence(evidence, alpha)
+    if evidence.is_place:
+        return _by_mass(evidence, region, alpha)
+    verdict = _by_interval(evidence.interval, evidence.value, region)
+    return Decision(verdict, *_p_values(evidence, region))
 
 
 def two_instruments(one: Comparison, other: Comparison) -> Comparison:
@@ -145,21 +143,21 @@ def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _by_absence(evidence: Evidence, alpha: float) -> tuple[Verdict, float, float]:
+def _by_absence(evidence: Evidence, alpha: float) -> Decision:
     """A curve without a drop has no place: nothing can be said of it, and no claim on it holds."""
     is_absent = evidence.undefined >= 1 - alpha
     verdict = Verdict.FAILS if is_absent else Verdict.INCONCLUSIVE
-    return verdict, 1.0, 1 - evidence.undefined if is_absent else 1.0
+    return Decision(verdict, 1.0, 1 - evidence.undefined if is_absent else 1.0)
 
 
-def _by_mass(evidence: Evidence, region: Region, alpha: float) -> tuple[Verdict, float, float]:
+def _by_mass(evidence: Evidence, region: Region, alpha: float) -> Decision:
     # Places are multiples of 1 / layers, whose differences are off by rounding.
     draws, slack = evidence.replicates, -ROUNDING if region.sign in {"<", ">"} else ROUNDING
     mass = float(((draws >= region.low - slack) & (draws <= region.high + slack)).mean())
     p_hold, p_fail = 1 - mass, mass
     if min(p_hold, p_fail) > alpha:
-        return Verdict.INCONCLUSIVE, p_hold, p_fail
-    return (Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS), p_hold, p_fail
+        return Decision(Verdict.INCONCLUSIVE, p_hold, p_fail)
+    return Decision(Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS, p_hold, p_fail)
 
 
 def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:

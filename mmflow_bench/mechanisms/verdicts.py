@@ -8,6 +8,7 @@ inconclusive otherwise (docs/decisions/007).
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Verdict(StrEnum):
@@ -25,7 +26,17 @@ class Verdict(StrEnum):
     """The mechanism says nothing about this checkpoint or these samples."""
 
 
-class Inconclusive(Exception):
+DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
+"""What is shown one way or the other."""
+
+
+class Undecided(Exception):
+    """An ending of a mechanism that is neither holding nor failing."""
+
+    verdict: ClassVar[Verdict]
+
+
+class Inconclusive(Undecided):
     """The interval of a comparison lies neither in the region nor in its complement."""
 
     verdict = Verdict.INCONCLUSIVE
@@ -37,13 +48,25 @@ class InstrumentDependent(Inconclusive):
     verdict = Verdict.INSTRUMENT_DEPENDENT
 
 
-class PreconditionFailed(Exception):
+class PreconditionFailed(Undecided):
     """The checkpoint does not master the task, so that there is no mechanism to speak of."""
 
     verdict = Verdict.PRECONDITION_FAILED
 
 
-class NotApplicable(Exception):
+class NotApplicable(Undecided):
     """A mechanism that says nothing about this checkpoint or these samples, and why."""
 
     verdict = Verdict.NOT_APPLICABLE
+
+
+def verdict_of(error: BaseException | None) -> Verdict | None:
+    """The verdict that the ending of a mechanism's test stands for.
+
+    None when it is no verdict at all: a crash must never be taken for one.
+    """
+    if error is None:
+        return Verdict.HOLDS
+    if isinstance(error, Undecided):
+        return error.verdict
+    return Verdict.FAILS if isinstance(error, AssertionError) else None

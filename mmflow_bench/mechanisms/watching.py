@@ -16,11 +16,10 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
-from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measured import Measured
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 
 Table = TypeVar("Table")
 LAYERS, WIDTH = 40, 9
@@ -64,7 +63,10 @@ def watch(test: Callable[[Flow], object]) -> Reads:
             # One sample has no spread: numpy says so, and it is of no account here.
             warnings.simplefilter("ignore")
             test(_WatchingFlow(watched))
-    except Exception:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        # Whatever a user's test raises on made-up samples; pytest's own skip is no Exception.
         pass
     finally:
         current_recorder.reset(token)

@@ -1,45 +1,17 @@
-"""The pytest plugin: hooks and fixtures, nothing else, and nothing heavy.
+"""The pytest plugin: hooks, options and fixtures, which pytest finds here by their names.
 
-It is imported by every pytest run of an environment that has the package, so torch, numpy, pyarrow
-and pydantic are imported by the functions that need them.
+It is imported by every pytest run of an environment that has the package, so nothing here is heavy;
+what judges and reports is a second plugin, which `loading` registers in runs that ask for it.
 """
 
 from mmflow_bench.plugin.fixtures import flow, flow_snapshot, mmflow_measurements
 from mmflow_bench.plugin.hooks import (
     pytest_addhooks,
-    pytest_collection_modifyitems,
     pytest_configure,
+    pytest_configure_node,
     pytest_generate_tests,
-    pytest_report_header,
-    pytest_report_teststatus,
-    pytest_runtest_call,
-    pytest_runtest_makereport,
-    pytest_sessionfinish,
-    pytest_sessionstart,
-    pytest_terminal_summary,
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
-    pytest_xdist_setupnodes,
+    pytest_xdist_node_collection_finished,
 )
 from mmflow_bench.plugin.options import pytest_addoption
-
-__all__ = [
-    "flow",
-    "flow_snapshot",
-    "mmflow_measurements",
-    "pytest_addhooks",
-    "pytest_addoption",
-    "pytest_collection_modifyitems",
-    "pytest_configure",
-    "pytest_generate_tests",
-    "pytest_report_header",
-    "pytest_report_teststatus",
-    "pytest_runtest_call",
-    "pytest_runtest_makereport",
-    "pytest_sessionfinish",
-    "pytest_sessionstart",
-    "pytest_terminal_summary",
-    "pytest_xdist_auto_num_workers",
-    "pytest_xdist_make_scheduler",
-    "pytest_xdist_setupnodes",
-]

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from mmflow_bench.baselines.comparison import FILE, Comparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
+from mmflow_bench.mechanisms.paper import section_place
+from mmflow_bench.mechanisms.verdicts import DECIDED
+from mmflow_bench.plugin.facts import Facts
+from mmflow_bench.plugin.keeping import write_facts
+from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.folder import keep_out_of_git
+from mmflow_bench.reports.comparison_table import render_comparison
+from mmflow_bench.reports.escaping import printable
+from mmflow_bench.reports.folder import keep_out_of_git, write_text
 from mmflow_bench.reports.multiplicity import survives
+from mmflow_bench.reports.plain_signs import encodable
 from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.reports.terminal import render
 
 
 def write_runs(run: Run) -> None:
     """Write a run folder for each checkpoint; a full disk leaves the tests' outcomes alone."""
-    from mmflow_bench.plugin.against import compared_run
-
     run.rows = corrected(ordered(run.rows), run)
     for slug in run.settings.slugs:
         rows = [row for row in run.rows if row.model == slug]
@@ -43,46 +50,8 @@ def write_runs(run: Run) -> None:
             _keep_comparison(run, folder, comparison)
 
 
-def write_facts(
-    run: Run,
-    folder: Path,
-    rows: Sequence[MechanismRow],
-    facts: Mapping[str, Any],
-    errors: Sequence[Mapping[str, str]] = (),
-) -> None:
-    """Write the run folder of one checkpoint.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    from mmflow_bench.plugin.comparing import conditions
-    from mmflow_bench.reports.environment import environment
-    from mmflow_bench.reports.folder import write_run
-    from mmflow_bench.reports.results import results_of
-
-    said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
-    results = results_of(
-        rows,
-        facts=facts,
-        run_id=run.run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings=run.settings.described() | {"conditions": said},
-        environment=environment(),
-        errors=errors,
-    )
-    write_run(folder, results, rows)
-
-
-_CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
-
-
-def summarize(run: Run, terminal: Any) -> None:
+def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     """Print the closing tables and everything that must be said once."""
-    from mmflow_bench.reports.comparison_table import render_comparison
-    from mmflow_bench.reports.escaping import printable
-    from mmflow_bench.reports.plain_signs import encodable
-    from mmflow_bench.reports.terminal import render
-
     writer = terminal._tw
     width, colour = writer.fullwidth, bool(writer.hasmarkup)
     encoding = getattr(writer._file, "encoding", None)
@@ -112,9 +81,6 @@ def summarize(run: Run, terminal: Any) -> None:
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
     """Rows by checkpoint, section, mechanism and task: workers report in any order."""
-    from mmflow_bench.mechanisms.declared import mechanisms, shipped
-    from mmflow_bench.mechanisms.paper import section_place
-
     place = {mechanism.id: i for i, mechanism in enumerate(mechanisms(shipped()))}
     models = list(dict.fromkeys(row.model for row in rows))
 
@@ -134,7 +100,7 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     were known.
     """
     method, alpha = run.settings.multiplicity, run.settings.alpha
-    decided = [i for i, row in enumerate(rows) if row.verdict in {"holds", "fails"}]
+    decided = [i for i, row in enumerate(rows) if row.verdict in DECIDED]
     judged = [i for i in decided if rows[i].p_value is not None]
     if method == "none" or not decided:
         return list(rows)
@@ -152,19 +118,17 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
 
 
 def _keep_comparison(run: Run, folder: Path, comparison: Comparison) -> None:
-    from mmflow_bench.reports.folder import write_text
-
     try:
         write_text(folder / FILE, comparison.as_json())
     except StoreError as error:
         run.notice(f"the comparison was not kept: {error}")
 
 
-def _unopened(run: Run, slug: str) -> dict[str, Any]:
+def _unopened(run: Run, slug: str) -> Facts:
     """Facts of a checkpoint that could not be opened: only what its spec says."""
     spec = run.specs[slug]
     about = {"name": spec.name, "source": str(spec.source), "revision": spec.revision}
-    return {"checkpoint": about, "tasks": {}}
+    return Facts(checkpoint={**about}, tasks={})
 
 
 def _baseline_lines(run: Run) -> list[str]:

@@ -14,9 +14,6 @@ from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict, requ
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.run import Run, declaration_of, key_of
 
-OWN_GATE = "gate:own"
-"""The name under which rows of the gate set travel from workers; no slug has a colon."""
-
 
 def declare(run: Run, test: pytest.Function) -> None:
     """Keep what a collected test of `flow` declares.
@@ -53,15 +50,8 @@ def refuse(item: pytest.Item) -> None:
         require_applicable(declaration_of(item), flow)
 
 
-def keep_own_gate(run: Run, items: Iterable[pytest.Item]) -> None:
-    """Keep the rows that mechanisms of one's own add to the gate set, for the end of the run."""
+def own_gate(items: Iterable[pytest.Item]) -> dict[GateRow, None]:
+    """The rows that mechanisms of one's own add to the gate set."""
     known = {test.declaration.id for test in shipped()}
     declared = {one.id: one for item in items if model_of(item) for one in [declaration_of(item)]}
-    own = gate_rows(one for name, one in declared.items() if name not in known)
-    if own:
-        run.merge({OWN_GATE: {"rows": [row.as_dict() for row in own]}})
-
-
-def own_gate(run: Run) -> tuple[GateRow, ...]:
-    """The rows that `keep_own_gate` has kept, in this process or in a worker."""
-    return tuple(map(GateRow.from_dict, run.facts.get(OWN_GATE, {}).get("rows", ())))
+    return dict.fromkeys(gate_rows(one for name, one in declared.items() if name not in known))

@@ -1,35 +1,42 @@
-"""What a run has learned of a checkpoint and its samples, as JSON values and as a table."""
+"""What a run has learned of a checkpoint and its samples, as JSON values that workers can send."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypedDict
 
-from mmflow_bench.errors import StoreError
-
-if TYPE_CHECKING:
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.measuring import PlannedMeasurements
 
 SHOWN_MESSAGES = 3
 
 
-def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
-    """Checkpoint, data and answer counts; plain values, for workers send them as JSON."""
+class TaskFacts(TypedDict, total=False):
+    """How many samples of a task there were, and what became of them."""
+
+    selected: int
+    correct: int
+    unscored: dict[str, int]
+    edges_unscored: dict[str, dict[str, int]]
+
+
+class Facts(TypedDict, total=False):
+    """All that is known of one checkpoint; of one that cannot be opened, only `error` or a name."""
+
+    checkpoint: dict[str, object]
+    experiment: dict[str, object]
+    """What must be equal before the checkpoint may be compared with another one."""
+    data: dict[str, str]
+    tasks: dict[str, TaskFacts]
+    self_test: list[dict[str, object]]
+    noise_floor: float
+    messages: list[str]
+    error: str
+
+
+def facts_of(planned: PlannedMeasurements) -> Facts:
+    """Checkpoint, data and answer counts, as far as the measurements of a plugin know them."""
     opened = planned.opened
     spec, samples = opened.spec, getattr(opened, "samples", None)
-    unreadable = getattr(samples, "unreadable", ())
-    tasks: dict[str, dict[str, Any]] = {}
-    for task in {bad.task for bad in unreadable} - planned.counts.keys():
-        reasons = Counter(bad.reason for bad in unreadable if bad.task == task)
-        tasks[task] = {"selected": reasons.total(), "correct": 0, "unscored": dict(reasons)}
-    for task, count in planned.counts.items():
-        tasks[task] = {
-            "selected": int(count.selected),
-            "correct": int(count.correct),
-            "unscored": {reason: int(n) for reason, n in count.unscored.items()},
-            "edges_unscored": planned.refusals(task),
-        }
     return {
         "checkpoint": {
             "name": str(opened.name),
@@ -38,17 +45,42 @@ def facts_of(planned: PlannedMeasurements) -> dict[str, Any]:
             "fingerprint": str(getattr(opened, "fingerprint", "")),
             **{str(name): value for name, value in opened.provenance.items()},
         },
-        "experiment": experiment_of(planned) if planned.counts else {},
+        "experiment": _experiment(planned) if planned.counts else {},
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
-        "tasks": tasks,
-        "self_test": list(getattr(opened, "self_test", ())),
+        "tasks": _tasks(planned),
+        "self_test": list(opened.self_test),
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
         "messages": opened.messages(limit=SHOWN_MESSAGES),
     }
 
 
-def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
-    """What must be equal before the checkpoint may be compared with another one."""
+def merged(known: Facts, new: Facts) -> Facts:
+    """What two processes have learned of one checkpoint; each has looked at tasks of its own."""
+    both: Facts = {**known}
+    both.update({name: value for name, value in new.items() if value or name not in known})  # type: ignore[typeddict-item]
+    both["tasks"] = known.get("tasks", {}) | new.get("tasks", {})
+    both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
+    return both
+
+
+def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
+    unreadable = getattr(getattr(planned.opened, "samples", None), "unreadable", ())
+    tasks: dict[str, TaskFacts] = {}
+    # A task none of whose samples can be read is not looked at, and must not vanish for that.
+    for task in {bad.task for bad in unreadable} - planned.counts.keys():
+        reasons = Counter(bad.reason for bad in unreadable if bad.task == task)
+        tasks[task] = {"selected": reasons.total(), "correct": 0, "unscored": dict(reasons)}
+    for task, count in planned.counts.items():
+        tasks[task] = {
+            "selected": int(count.selected),
+            "correct": int(count.correct),
+            "unscored": {reason: int(n) for reason, n in count.unscored.items()},
+            "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
+        }
+    return tasks
+
+
+def _experiment(planned: PlannedMeasurements) -> dict[str, object]:
     opened = planned.opened
     provenance = opened.provenance
     return {
@@ -61,36 +93,3 @@ def experiment_of(planned: PlannedMeasurements) -> dict[str, Any]:
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }
-
-
-def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str | None:
-    """Write what tests have read, sample by sample, as this process's part of the run folder.
-
-    Returns:
-        What went wrong, or None: a full disk must not change the outcome of a test.
-    """
-    from mmflow_bench.measurements.knockout_sweep import SweepTable
-    from mmflow_bench.measurements.lens import LensTable
-    from mmflow_bench.reports.folder import write_sample_part
-    from mmflow_bench.reports.parts import ANSWERS, LENS, QUESTIONS, lens_rows, write_part
-
-    described = getattr(planned.opened, "described", None)
-    tables = [*planned.tables.values(), *planned.part_tables.values()]
-    sweeps = [table for table in tables if isinstance(table, SweepTable)]
-    lenses = [table for table in tables if isinstance(table, LensTable)]
-    try:
-        if sweeps:
-            write_sample_part(folder, part, sweeps)
-        write_part(folder, ANSWERS, part, _answered(planned))
-        write_part(folder, LENS, part, lens_rows(lenses))
-        write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
-    except StoreError as error:
-        return str(error)
-    return None
-
-
-def _answered(planned: PlannedMeasurements) -> list[dict[str, Any]]:
-    """Answers on the tasks that this process has looked at; the store may know of more."""
-    answered = getattr(planned.opened, "answered", None)
-    rows = answered() if answered and planned.counts else []
-    return [row for row in rows if row["task"] in planned.counts]

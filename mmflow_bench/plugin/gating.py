@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from mmflow_bench.baselines.gate import GateVerdict, judge
 from mmflow_bench.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mmflow_bench.plugin.run import Run
-    from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.folder import RESULTS, write_text
+from mmflow_bench.reports.reprint import GATE
+from mmflow_bench.reports.rows import MechanismRow
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
-_COMPARED = frozenset({"same", "drift"})
 
 
 def conclude(run: Run, session: pytest.Session) -> None:
@@ -34,9 +31,6 @@ def conclude(run: Run, session: pytest.Session) -> None:
 
 def _keep(run: Run, gate: GateVerdict) -> None:
     """Keep the decision beside the results, for `mmflow report`."""
-    from mmflow_bench.reports.folder import RESULTS, write_text
-    from mmflow_bench.reports.reprint import GATE
-
     text = json.dumps({"gate": run.settings.gate, "passed": gate.passed, "why": gate.why}, indent=1)
     for folder in (run.folder(slug) for slug in run.settings.slugs):
         if (folder / RESULTS).is_file():
@@ -59,7 +53,7 @@ def gate_of(run: Run, *, has_failed: bool) -> GateVerdict | None:
         return None
     why = []
     if settings.gate in {"strict", "regression"}:
-        why += _against_baselines(run)
+        why += _against_paired(run) if run.comparisons else _against_stored(run)
     if settings.gate in {"strict", "mechanisms"}:
         why += _by_themselves(run)
     if has_failed and not why:
@@ -72,32 +66,35 @@ def gate_of(run: Run, *, has_failed: bool) -> GateVerdict | None:
     return GateVerdict(not why, tuple(why)) if is_said or is_new else None
 
 
-def _against_baselines(run: Run) -> list[str]:
-    """Why the comparisons do not let the run pass."""
-    settings = run.settings
-    may_be_new = settings.is_missing_explicit and settings.baseline_missing != "fail"
-    if not run.comparisons:
-        drifted = sum(row.baseline == "drift" for row in run.rows)
-        if drifted:
-            return [f"{drifted} mechanisms differ from the stored baseline"]
-        if any(row.baseline in _COMPARED for row in run.rows) or settings.gate == "strict":
-            return []
-        if may_be_new and settings.baseline_missing == "new":
-            return []
-        if may_be_new and settings.inconclusive == "report":
-            return []
-        return ["nothing to compare with: no --baseline, and no stored one of these samples"]
-    is_strict = settings.gate == "strict"
+def _against_paired(run: Run) -> list[str]:
+    """Why the comparisons sample by sample do not let the run pass."""
+    is_strict = run.settings.gate == "strict"
     why = []
     for slug, comparison in run.comparisons.items():
         verdict = judge(
             comparison,
-            fail_undecided=is_strict or settings.inconclusive == "fail",
+            fail_undecided=is_strict or run.settings.inconclusive == "fail",
             fail_not_comparable=is_strict,
         )
         prefix = f"{slug}: " if len(run.comparisons) > 1 else ""
         why += [f"{prefix}{reason}" for reason in verdict.why]
     return why
+
+
+def _against_stored(run: Run) -> list[str]:
+    """Why the stored verdicts do not let the run pass."""
+    settings = run.settings
+    states = [row.baseline for row in run.rows]
+    if drifted := states.count("drift"):
+        return [f"{drifted} mechanisms differ from the stored baseline"]
+    # A strict gate asks for the mechanisms too, so that it does not pass on nothing.
+    if "same" in states or settings.gate == "strict":
+        return []
+    # --baseline-missing=inconclusive leaves it to --inconclusive what that means.
+    may_be_missing = {"new": True, "inconclusive": settings.inconclusive == "report"}
+    if settings.is_missing_explicit and may_be_missing.get(settings.baseline_missing):
+        return []
+    return ["nothing to compare with: no --baseline, and no stored one of these samples"]
 
 
 def _by_themselves(run: Run) -> list[str]:

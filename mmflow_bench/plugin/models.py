@@ -1,78 +1,16 @@
-"""Which checkpoints a run is about: their specs, and the test parameter that stands for each."""
+"""Which checkpoint, task and mechanism a test is about, as pytest knows it."""
 
 from __future__ import annotations
 
-import os
-from itertools import pairwise
-from typing import TYPE_CHECKING
-
 import pytest
-
-from mmflow_bench.errors import MMFlowError
-
-if TYPE_CHECKING:
-    from mmflow_bench.checkpoints.spec import CheckpointSpec
-    from mmflow_bench.plugin.settings import Settings
 
 MODEL_FIXTURE = "mmflow_measurements"
 """The session fixture that is parametrised with the slug of each checkpoint."""
 
 
-def resolve_specs(settings: Settings) -> dict[str, CheckpointSpec]:
-    """Slug -> spec of every checkpoint of the run; reads no weights.
-
-    Raises:
-        pytest.UsageError: A checkpoint is not known or not there.
-    """
-    try:
-        return {slug: resolve_spec(settings, model) for slug, model in settings.slugs.items()}
-    except MMFlowError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def resolve_spec(settings: Settings, model: str) -> CheckpointSpec:
-    """The spec of one checkpoint, loaded as the options say.
-
-    Raises:
-        CheckpointError: It is not known or not there.
-    """
-    from mmflow_bench.checkpoints.patch_rule import with_patch_rule
-    from mmflow_bench.checkpoints.registry import resolve_checkpoint
-    from mmflow_bench.measurements.settings import resolve_device
-
-    spec = resolve_checkpoint(
-        model,
-        model_args=settings.model_args,
-        device=resolve_device(settings.measurement.device),
-        offline=settings.measurement.offline,
-        trust_remote_code=settings.trust_remote_code,
-        input_choice=settings.input,
-    )
-    return with_patch_rule(spec, settings.patches)
-
-
-def refuse_moved_rootdir(config: pytest.Config) -> None:
-    """Refuse `--model FOLDER` where it makes pytest lose the ini file.
-
-    pytest takes the folder for a test path: the rootdir moves to the common ancestor, the ini file
-    is silently dropped, and the tests run with other settings. `--model=FOLDER` is safe.
-
-    Raises:
-        pytest.UsageError: That has happened.
-    """
-    arguments = config.invocation_params.args
-    for name, value in pairwise(arguments):
-        if name == "--model" and config.inipath is None and os.path.exists(str(value)):
-            raise pytest.UsageError(
-                f"a model folder written `--model={value}`, got `--model {value}`; with a space "
-                "pytest takes the folder for a test path and loses the ini file of the project"
-            )
-
-
 def parametrize(metafunc: pytest.Metafunc, slugs: list[str]) -> None:
     """One instance of the test for each checkpoint, whose slug comes first in the test id."""
-    if MODEL_FIXTURE in metafunc.fixturenames:
-        metafunc.parametrize(MODEL_FIXTURE, slugs, ids=slugs, indirect=True, scope="session")
+    metafunc.parametrize(MODEL_FIXTURE, slugs, ids=slugs, indirect=True, scope="session")
 
 
 def model_of(item: pytest.Item) -> str | None:

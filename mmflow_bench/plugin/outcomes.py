@@ -1,183 +1,118 @@
-"""From what a test raised to a verdict, an outcome and a row of the report."""
+"""What becomes of a mechanism's test: one decision from verdict, expectation, baseline and gate.
+
+Verdict, baseline and exit code answer three questions, so that no two of them are the same thing:
+a mechanism may fail as its checkpoint is known to, hold and differ from its baseline all the same,
+or fail where the gate asks for something else. Here, and nowhere else, they become one outcome.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Literal
 
-import pytest
-
-from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
-from mmflow_bench.plugin.models import model_of, task_of
-from mmflow_bench.plugin.plan import ALL_TASKS
-from mmflow_bench.plugin.run import declaration_of
-from mmflow_bench.reports.rows import MechanismRow
-
-if TYPE_CHECKING:
-    from mmflow_bench.mechanisms.recording import Recorder
-    from mmflow_bench.plugin.settings import Settings
-
-RECORDER = pytest.StashKey["Recorder"]()
-"""The comparisons that a test has made."""
-ROW = pytest.StashKey[MechanismRow]()
-"""The row of a test whose call has ended."""
-EXPECTED = pytest.StashKey[str]()
-"""The verdict that the checkpoint's record or baseline expects."""
-
-_SHOWN = (
-    *("model", "task", "verdict", "outcome", "expected", "estimate", "low", "high"),
-    *("unit", "threshold", "n", "tier", "qualifier", "baseline"),
-)
 UNDECIDED = frozenset({"inconclusive", "instrument-dependent"})
 NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable"})
 
-
-def verdict_of(error: BaseException | None) -> str | None:
-    """The verdict that a test's ending stands for, or None when it is no verdict at all."""
-    from mmflow_bench.mechanisms import verdicts
-
-    if error is None:
-        return "holds"
-    if isinstance(error, verdicts.Inconclusive):
-        return str(getattr(error, "verdict", "inconclusive"))
-    if isinstance(error, verdicts.NotApplicable):
-        return "not-applicable"
-    if isinstance(error, verdicts.PreconditionFailed):
-        return "precondition-failed"
-    return "fails" if isinstance(error, AssertionError) else None
+Word = Literal["passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped"]
+ReportOutcome = Literal["passed", "failed", "skipped"]
 
 
-def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | None:
-    """The row of a test of `flow` that ended with `error`, outcome still open.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Everything that is known of a test when it has ended."""
 
-    None for a test of something else, and for an ending that is no verdict (a crash, a skip).
-    """
-    model = model_of(item)
-    verdict = verdict_of(error) if model is not None else None
-    if model is None or verdict is None:
-        return None
-    declared = declaration_of(item)
-    return MechanismRow(
-        model=model,
-        test=str(item.nodeid),
-        id=declared.id,
-        task=task_of(item) or ALL_TASKS,
-        verdict=verdict,
-        outcome="passed",
-        expected=item.stash.get(EXPECTED, "holds"),
-        reason="" if error is None or verdict == "fails" else str(error),
-        section=declared.section,
-        statement=declared.statement,
-        tier=declared.tier,
-        citation=declared.citation,
-        **_numbers(item.stash.get(RECORDER, None)),
-    )
+    verdict: str
+    reason: str = ""
+    """Why the verdict is neither `holds` nor `fails`."""
+    known: str = ""
+    """Who says that the mechanism fails here; empty where nobody does."""
+    baseline: str = ""
+    """`same`, `drift`, `new`, `other-conditions`, or empty."""
+    is_refused: bool = False
+    """Whether the baseline has ended the test: it differs, or there has to be one and is none."""
+    report: ReportOutcome
+    """What pytest made of the test by itself."""
+    has_raised: bool
+    xfail: str | None = None
+    """The reason of the user's own xfail mark, where pytest has applied it."""
 
 
-def outcome_of(report: pytest.TestReport, row: MechanismRow) -> str:
-    """The outcome of a finished call, in the words of results.json."""
-    verdict = row.verdict
-    if row.baseline == "drift":
-        return "failed" if report.failed else "xfailed"
-    if verdict in UNDECIDED:
-        return "inconclusive" if not report.failed else "failed"
-    if verdict in NO_VERDICT_NEEDED:
-        return "skipped"
-    if hasattr(report, "wasxfail"):
-        return "xfailed" if report.skipped else "xpassed"
-    if report.failed and "[XPASS(strict)]" in str(report.longrepr):
-        return "xpassed"
-    return "passed" if report.passed else "failed"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the options say of endings."""
+
+    gate: str = "mechanisms"
+    inconclusive: str = "report"
+    is_updating: bool = False
+    """Whether --snapshot-update accepts what has been measured."""
+
+    @property
+    def fails_undecided(self) -> bool:
+        """Whether an undecided mechanism fails; by itself, not against a baseline."""
+        is_asked = self.gate == "mechanisms" and self.inconclusive == "fail"
+        return self.gate == "strict" or is_asked
+
+    def asks_for(self, ending: Ending) -> bool:
+        """Whether the gate asks for what has failed."""
+        has_drifted = self.gate == "regression" and ending.baseline == "drift"
+        return self.gate in {"strict", "mechanisms"} or has_drifted
 
 
-def reshape(item: pytest.Item, report: pytest.TestReport, row: MechanismRow, policy: str) -> None:
-    """Turn the report of an undecided or refused mechanism into a skip, or into a failure.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What results.json and pytest's report say of a test."""
 
-    Args:
-        item: The test.
-        report: Its call report, changed in place.
-        row: Its row.
-        policy: `report` or `fail`, what an undecided mechanism is.
-    """
-    if row.verdict not in UNDECIDED | NO_VERDICT_NEEDED:
-        return
-    # An expected failure that stays undecided is neither expected nor a failure.
-    report.__dict__.pop("wasxfail", None)
-    text = f"{row.verdict}: {row.reason}"
-    if row.verdict in UNDECIDED and policy == "fail":
-        report.outcome = "failed"
-        report.longrepr = f"{text} (--inconclusive=fail)"
-        return
-    report.outcome = "skipped"
-    path, line, _ = item.location
-    report.longrepr = (str(path), (line or 0) + 1, text)
+    word: Word
+    """In results.json."""
+    report: ReportOutcome
+    xfail: str | None = None
+    """Reason of an expected failure; pytest counts a report that has one as x or X."""
+    text: str | None = None
+    """What is shown in place of the traceback; None leaves it."""
 
 
-def accept(report: pytest.TestReport, row: MechanismRow) -> None:
-    """Turn a failing mechanism that --snapshot-update has just stored into an expected failure."""
-    if row.verdict == "fails" and row.baseline == "same" and report.failed:
-        report.outcome = "skipped"
-        report.wasxfail = "accepted as the baseline by --snapshot-update"
+def outcome_of(ending: Ending, policy: Policy) -> Outcome:
+    """The outcome of a mechanism's test."""
+    # A baseline that is there and differs decides, whatever the new verdict is.
+    if ending.verdict in UNDECIDED | NO_VERDICT_NEEDED and ending.baseline != "drift":
+        return _without_decision(ending, policy)
+    found = _by_itself(ending)
+    if found.report != "failed":
+        return found
+    if policy.is_updating and ending.verdict == "fails" and ending.baseline == "same":
+        return _expected("accepted as the baseline by --snapshot-update")
+    if not policy.asks_for(ending):
+        # It is shown all the same: in the table, in results.json, and by pytest as xfailed.
+        return _expected(f"{ending.verdict}, which --gate={policy.gate} does not ask for")
+    return found
 
 
-def undecided_policy(settings: Settings) -> str:
-    """What an undecided mechanism is: `report` or `fail`; by itself, not against a baseline."""
-    if settings.gate == "strict":
-        return "fail"
-    return settings.inconclusive if settings.gate == "mechanisms" else "report"
+def _without_decision(ending: Ending, policy: Policy) -> Outcome:
+    """Neither passed nor failed: a skip, also where a failure was expected."""
+    text = f"{ending.verdict}: {ending.reason}"
+    if ending.verdict in NO_VERDICT_NEEDED:
+        return Outcome(word="skipped", report="skipped", text=text)
+    if policy.fails_undecided:
+        return Outcome(word="failed", report="failed", text=f"{text} (--inconclusive=fail)")
+    return Outcome(word="inconclusive", report="skipped", text=text)
 
 
-def spare(report: pytest.TestReport, row: MechanismRow, gate: str) -> None:
-    """Turn a failing mechanism into an expected failure where the gate asks something else.
-
-    That it fails is shown all the same: in the table, in results.json, and by pytest as xfailed.
-    """
-    is_asked = gate in {"strict", "mechanisms"} or (
-        gate == "regression" and row.baseline == "drift"
-    )
-    if report.failed and not is_asked:
-        report.outcome = "skipped"
-        report.wasxfail = f"{row.verdict}, which --gate={gate} does not ask for"
-
-
-def shorten(report: pytest.TestReport, error: BaseException) -> None:
-    """Keep only the message of an error that no test line can explain."""
-    if not report.failed or not isinstance(error, CheckpointError | StoreError | BaselineError):
-        return
-    cause = f"\n\n{error.__cause__}" if isinstance(error, BaselineError) else ""
-    report.longrepr = f"{type(error).__name__}: {error}{cause if error.__cause__ else ''}"
+def _by_itself(ending: Ending) -> Outcome:
+    """The outcome before update and gate are asked."""
+    if ending.xfail is not None:
+        word: Word = "xfailed" if ending.report == "skipped" else "xpassed"
+        return Outcome(word=word, report=ending.report, xfail=ending.xfail)
+    if ending.report == "failed" and not ending.has_raised:
+        # Only a strict xfail mark of the user makes pytest fail a test that has raised nothing.
+        return Outcome(word="xpassed", report="failed")
+    if ending.known and not ending.is_refused:
+        if ending.verdict == "fails":
+            return _expected(ending.known)
+        # Strict: a mechanism that holds all of a sudden is news, and its record must be changed.
+        return Outcome(word="xpassed", report="failed", text=f"[XPASS(strict)] {ending.known}")
+    word = "failed" if ending.report == "failed" else "passed"
+    return Outcome(word=word, report=ending.report)
 
 
-def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
-    """What JUnit shows beside a test; plain Python values, for xdist cannot carry numpy's."""
-    values = row.as_dict()
-    kept = [(f"mmflow.{name}", values[name]) for name in _SHOWN if values[name] not in (None, "")]
-    return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
-
-
-def _numbers(recorder: Recorder | None) -> dict[str, Any]:
-    """The numbers that decided, of the least favourable comparison that the test has made."""
-    deciding = recorder.deciding if recorder is not None else None
-    if deciding is None:
-        return {}
-    estimate = deciding.estimate
-    curve = estimate.curve if estimate.curve is not None else ()
-    return {
-        "name": str(estimate.name or ""),
-        "estimate": _plain(estimate.value),
-        "low": _plain(estimate.low),
-        "high": _plain(estimate.high),
-        "unit": str(estimate.unit),
-        "n": int(estimate.n) if estimate.n is not None else None,
-        "threshold": str(deciding.threshold),
-        "curve": tuple(round(float(value), 6) for value in curve),
-        "qualifier": deciding.qualifier,
-        "p_value": _plain(deciding.p_value),
-    }
-
-
-def _plain(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _expected(reason: str) -> Outcome:
+    return Outcome(word="xfailed", report="skipped", xfail=reason)

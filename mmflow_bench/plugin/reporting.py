@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mmflow_bench.errors import MMFlowError, StoreError
-from mmflow_bench.plugin.against import FOLDER
-
-if TYPE_CHECKING:
-    from mmflow_bench.plugin.run import Run
+from mmflow_bench.errors import MMFlowError
+from mmflow_bench.plugin.paired import FOLDER
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.folder import RESULTS, write_text
+from mmflow_bench.reports.github import annotate
+from mmflow_bench.reports.html import write_report
+from mmflow_bench.reports.junit import junit
+from mmflow_bench.reports.markdown import markdown
+from mmflow_bench.reports.summary import Summary
 
 
 def write_reports(run: Run) -> None:
     """Write every report that was asked for; one that cannot be written changes no outcome."""
-    chosen = run.settings.reports
-    for slug in run.settings.slugs if chosen else ():
-        folder = run.folder(slug)
-        if not (folder / "results.json").is_file():
-            continue
-        for name in chosen:
-            try:
-                _write(run, slug, folder, name)
-            except (MMFlowError, OSError) as error:
-                run.notice(f"--report={name} of {slug} was not written: {error}")
+    written = [slug for slug in run.settings.slugs if (run.folder(slug) / RESULTS).is_file()]
+    for slug, name in product(written, run.settings.reports):
+        try:
+            _write(run, slug, run.folder(slug), name)
+        except (MMFlowError, OSError) as error:
+            run.notice(f"--report={name} of {slug} was not written: {error}")
 
 
 def _write(run: Run, slug: str, folder: Path, name: str) -> None:
     if name == "html":
-        run.notice(f"report: {write_html(folder, baseline=_kept_elsewhere(run))}")
+        # A baseline that was measured for this run lies in its folder; another was kept elsewhere.
+        kept = run.paired.source.folder if run.paired is not None else None
+        run.notice(f"report: {write_html(folder, baseline=kept)}")
         return
-    from mmflow_bench.reports.folder import write_text
-    from mmflow_bench.reports.github import annotate
-    from mmflow_bench.reports.junit import junit
-    from mmflow_bench.reports.markdown import markdown
-    from mmflow_bench.reports.summary import Summary
-
-    rows = tuple(row for row in run.rows if row.model == slug)
     summary = Summary(
         name=str(run.facts.get(slug, {}).get("checkpoint", {}).get("name") or slug),
-        rows=rows,
+        rows=tuple(row for row in run.rows if row.model == slug),
         comparison=run.comparisons.get(slug),
         gate=run.gate,
-        run_id=run.run_id,
+        run_id=run.identity.run_id,
     )
     if name == "junit":
         write_text(folder / "junit.xml", junit(summary))
@@ -57,11 +51,6 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
             run.notice(line)
 
 
-def _kept_elsewhere(run: Run) -> Path | None:
-    """The folder of a baseline that was not measured for this run but kept before."""
-    return run.against.source.folder if run.against is not None else None
-
-
 def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
     """Write report.html of a run folder.
 
@@ -71,16 +60,9 @@ def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
             run when None.
 
     Raises:
-        StoreError: This installation has no HTML report.
+        StoreError: A folder is no run folder, is damaged, or cannot be written.
     """
-    try:
-        html = importlib.import_module("mmflow_bench.reports.html")
-        beside = folder / FOLDER
-        if baseline is None and (beside / "results.json").is_file():
-            baseline = beside
-        written: Path = html.write_report(folder, baseline=baseline)
-    except (ImportError, AttributeError) as error:
-        raise StoreError(
-            f"the HTML report, got {error}; install mmflow-bench with the extra [report]"
-        ) from error
-    return written
+    beside = folder / FOLDER
+    if baseline is None and (beside / RESULTS).is_file():
+        baseline = beside
+    return write_report(folder, baseline=baseline)

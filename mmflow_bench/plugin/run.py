@@ -1,50 +1,50 @@
-"""The state of one run, kept on pytest's config: settings, checkpoints, plan, rows, facts."""
+"""The state of one run, kept on pytest's config: settings, checkpoints, plan, rows, facts.
+
+State only: what is done with it is up to the modules above, so that none of them is imported here.
+"""
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mmflow_bench.plugin.models import function_of, resolve_specs
+from mmflow_bench.baselines.comparison import Comparison
+from mmflow_bench.baselines.gate import GateVerdict
+from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.mechanisms.declaring import Declaration
+from mmflow_bench.plugin.facts import Facts, merged
+from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.models import function_of
 from mmflow_bench.plugin.plan import Plan
+from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
+from mmflow_bench.plugin.subjects import PairedBaseline, resolve_baseline, resolve_specs
+from mmflow_bench.reports.rows import MechanismRow
 
-if TYPE_CHECKING:
-    from mmflow_bench.baselines.comparison import Comparison
-    from mmflow_bench.baselines.gate import GateVerdict
-    from mmflow_bench.checkpoints.spec import CheckpointSpec
-    from mmflow_bench.mechanisms.declaring import Declaration
-    from mmflow_bench.plugin.against import Against
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
-    from mmflow_bench.reports.rows import MechanismRow
-
-WORKER_INPUT = "mmflow_run"
-WORKER_OUTPUT = "mmflow_facts"
 TestKey = tuple[str, str]
 """Node id of the file or class of a test, and the name of its function."""
 
 
-@dataclass(slots=False)
+@dataclass
 class Run:
     """Everything that hooks and fixtures of one pytest session share."""
 
     config: pytest.Config
-    run_id: str
-    started: str
-    """UTC, as in the name of the run folder."""
+    settings: Settings
+    identity: RunIdentity
+    worker: str | None
+    """The id of this xdist worker, or None in a process that reports."""
     plan: Plan = field(default_factory=Plan)
     declared: dict[TestKey, Declaration] = field(default_factory=dict)
     """What the tests of `flow` declare, by where they are."""
+    own_gate: dict[GateRow, None] = field(default_factory=dict)
+    """What mechanisms that do not ship add to the gate set; workers send theirs."""
     rows: list[MechanismRow] = field(default_factory=list)
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    facts: dict[str, Facts] = field(default_factory=dict)
     """Slug -> what was learned of the checkpoint and its data; workers send theirs."""
     opened: dict[str, PlannedMeasurements] = field(default_factory=dict)
     """Slug -> measurements that a test of this process has used."""
@@ -63,60 +63,31 @@ class Run:
     deselected: int = 0
     """Tests of `flow` that --mechanisms and --tasks have dropped."""
 
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings, read when first needed."""
-        return settings_from(self.config)
-
+    # Not when the run starts: a test of something else must not fail for a checkpoint that is gone.
     @cached_property
     def specs(self) -> dict[str, CheckpointSpec]:
         """Slug -> spec of every checkpoint of the run."""
         return resolve_specs(self.settings)
 
     @cached_property
-    def against(self) -> Against | None:
+    def paired(self) -> PairedBaseline | None:
         """What `--baseline` names; None without it, and where it may be missing and is."""
-        from mmflow_bench.plugin.against import resolve_baseline
-
-        return resolve_baseline(self)
-
-    @property
-    def worker(self) -> str | None:
-        """The id of this xdist worker, or None in a process that reports."""
-        workerinput = getattr(self.config, "workerinput", None)
-        return str(workerinput["workerid"]) if workerinput else None
+        return resolve_baseline(self.settings, self.config, self.notice)
 
     def folder(self, slug: str) -> Path:
         """The run folder of one checkpoint."""
         root = self.settings.output or self.own_folder / "runs"
-        return root / f"{self.started}-{slug}-{self.run_id[:8]}"
+        return root / f"{self.identity.started}-{slug}-{self.identity.run_id[:8]}"
 
     @property
     def own_folder(self) -> Path:
         """Where results go unless the user says otherwise: beside what was run."""
         return self.config.invocation_params.dir / ".mmflow"
 
-    def keep(self, slug: str, planned: PlannedMeasurements) -> None:
-        """Keep what a checkpoint's measurements say of it, before they are closed."""
-        self.keep_as(slug, planned, self.folder(slug))
-
-    def keep_as(self, name: str, planned: PlannedMeasurements, folder: Path) -> None:
-        """Keep facts under a name, and values of samples in a folder."""
-        from mmflow_bench.plugin.facts import facts_of, write_samples
-
-        self.merge({name: facts_of(planned)})
-        problem = write_samples(planned, folder, self.worker or "main")
-        if problem:
-            self.notice(problem)
-
-    def merge(self, facts: Mapping[str, dict[str, Any]]) -> None:
-        """Add facts of this process or of a worker; both may have looked at other tasks."""
+    def learn(self, facts: dict[str, Facts]) -> None:
+        """Take over what this process, or a worker, has learned of checkpoints."""
         for slug, new in facts.items():
-            known = self.facts.setdefault(slug, {})
-            tasks = {**known.get("tasks", {}), **new.get("tasks", {})}
-            noise = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
-            known.update({k: v for k, v in new.items() if v or k not in known})
-            known.update(tasks=tasks, noise_floor=noise)
+            self.facts[slug] = merged(self.facts.get(slug, {}), new)
 
     def notice(self, line: str) -> None:
         """Say a line once at the end of the report."""
@@ -128,12 +99,14 @@ RUN = pytest.StashKey[Run]()
 
 
 def new_run(config: pytest.Config) -> Run:
-    """The run of this session; a worker takes over the controller's id and start."""
-    given = getattr(config, "workerinput", {}).get(WORKER_INPUT)
-    if given:
-        return Run(config, run_id=given["run_id"], started=given["started"])
-    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Run(config, run_id=uuid.uuid4().hex, started=started)
+    """The run of this session.
+
+    Raises:
+        pytest.UsageError: A setting cannot be understood.
+    """
+    run = Run(config, settings_from(config), identity_of(config), worker_of(config))
+    config.stash[RUN] = run
+    return run
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -149,20 +122,3 @@ def key_of(item: pytest.Item) -> TestKey:
 def declaration_of(item: pytest.Item) -> Declaration:
     """What a test of `flow` declares; known since it was collected."""
     return run_of(item.config).declared[key_of(item)]
-
-
-def accelerators() -> list[str]:
-    """Names of the visible CUDA devices, found without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name and name != "-1"]
-    driver = Path("/proc/driver/nvidia/gpus")
-    return [str(i) for i, _ in enumerate(driver.iterdir())] if driver.is_dir() else []
-
-
-def choose_accelerator(run: Run) -> None:
-    """Give each worker an accelerator of its own; must come before CUDA is used."""
-    devices = accelerators()
-    number = (run.worker or "").removeprefix("gw")
-    if devices and number.isdecimal() and run.settings.measurement.device in {"auto", "cuda"}:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(number) % len(devices)]

@@ -8,12 +8,31 @@ They read one measurement, so a worker that has it should have them all. Marking
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.settings import settings_from
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+
+def chosen_by_collection(config: pytest.Config, log: Producer) -> ChosenByCollection:
+    """The scheduler of a run, which may turn out to have tests of `flow`."""
+    grouped = FlowScheduling(config, log)
+    grouped.slugs = frozenset(settings_from(config).slugs)
+    return ChosenByCollection(grouped, LoadScheduling(config, log))
+
+
+def has_flow_tests(config: pytest.Config, nodeids: Sequence[str]) -> bool:
+    """Whether workers have collected a test of `flow`; node ids are all that they send."""
+    slugs = frozenset(settings_from(config).slugs)
+    return any(measurement_key(nodeid, slugs) for nodeid in nodeids)
 
 
 class FlowScheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -33,21 +52,20 @@ class ChosenByCollection:
     """
 
     def __init__(self, grouped: FlowScheduling, plain: LoadScheduling) -> None:
-        """Choose between the two at the first collection."""
-        self._candidates: tuple[Any, Any] = (grouped, plain)
-        self._chosen: Any = None
+        self._candidates = (grouped, plain)
+        self._chosen: FlowScheduling | LoadScheduling | None = None
 
-    def add_node(self, node: Any) -> None:
+    def add_node(self, node: WorkerController) -> None:
         """Tell both, as the choice is still open."""
         for scheduler in self._open():
             scheduler.add_node(node)
 
-    def remove_node(self, node: Any) -> str | None:
+    def remove_node(self, node: WorkerController) -> str | None:
         """Tell both, or the chosen one, that a worker is gone."""
         crashed = [scheduler.remove_node(node) for scheduler in self._open()]
         return next((item for item in crashed if item), None)
 
-    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
         """Choose, then pass the collection on."""
         grouped, plain = self._candidates
         if self._chosen is None:
@@ -55,7 +73,7 @@ class ChosenByCollection:
             self._chosen = grouped if has_flow else plain
         self._chosen.add_node_collection(node, collection)
 
-    def _open(self) -> tuple[Any, ...]:
+    def _open(self) -> Sequence[FlowScheduling | LoadScheduling]:
         return self._candidates if self._chosen is None else (self._chosen,)
 
     def __getattr__(self, name: str) -> Any:
@@ -71,8 +89,10 @@ def measurement_key(nodeid: str, slugs: frozenset[str]) -> str | None:
     """
     _, bracket, rest = nodeid.rpartition("::")[2].partition("[")
     parts = rest.removesuffix("]").split("-") if bracket else []
-    if not parts or parts[0] not in slugs:
+    slug = next((part for part in parts if part in slugs), None)
+    if slug is None:
         return None
-    known = [part for part in parts[1:] if part in SIX_TASKS]
-    task = known[0] if known else next(iter(parts[1:]), ALL_TASKS)
-    return f"{parts[0]}/{task}"
+    # Parameters of other fixtures may come before the slug and the task.
+    others = [part for part in parts if part != slug]
+    known = [part for part in others if part in SIX_TASKS]
+    return f"{slug}/{next(iter(known or others), ALL_TASKS)}"

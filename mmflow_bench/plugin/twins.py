@@ -14,15 +14,14 @@ import pytest
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
-from mmflow_bench.mechanisms.recording import current_recorder
-from mmflow_bench.plugin.outcomes import verdict_of
+from mmflow_bench.mechanisms.comparisons import current_recorder
+from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
 from mmflow_bench.plugin.planning import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
-DECIDED = frozenset({"holds", "fails"})
 
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:

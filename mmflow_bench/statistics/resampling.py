@@ -1,7 +1,7 @@
 """Numbers as functions of how often each image is drawn, which is all that resampling needs.
 
-The unit of inference is the sample, and samples of one image form a cluster (STATISTICS: unit and
-resampling). A bootstrap draw is therefore a weight for every image. Writing each statistic as a
+The unit of inference is the sample, and samples of one image form a cluster: they are not
+independent. A bootstrap draw is therefore a weight for every image. Writing each statistic as a
 function of a whole matrix of weights gives its value (all weights one), its bootstrap replicates
 and its jackknife by the same code, in one matrix product for all layers; and two statistics are
 paired as soon as they see the same weights.

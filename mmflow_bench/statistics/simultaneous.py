@@ -1,8 +1,8 @@
 """A band that a whole curve lies in, and the test that a whole curve is zero.
 
 The sup-t band holds for all layers at once: its half-width is the same number of standard errors
-at every layer, the quantile over draws of the largest studentised deviation (STATISTICS: whole
-curve). Equivalence to zero is the two one-sided tests read off that band.
+at every layer, the quantile over draws of the largest studentised deviation
+(docs/decisions/005). Equivalence to zero is the two one-sided tests read off that band.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ import mmflow_bench.baselines.comparing
 import mmflow_bench.baselines.extension
 import mmflow_bench.baselines.verdict_level
 import mmflow_bench.mechanisms.flow
-import mmflow_bench.plugin.closing
+import mmflow_bench.plugin.opening
+import mmflow_bench.plugin.session
 import mmflow_bench.reports.folder
 import mmflow_bench.reports.html.paper_figures
 import mmflow_bench.reports.html.samples

@@ -101,18 +101,3 @@ def test_the_plugin_is_registered_once_with_a_root_conftest(project):
     named = "PLUGIN registered: <module 'mmflow_bench.plugin'"
     assert run_result.ret == 0
     assert sum(line.startswith(named) for line in run_result.outlines) == 1
-
-
-def test_a_run_without_mechanisms_is_left_alone(pytester):
-    pytester.makepyfile("def test_plain(): pass")
-    run_result = pytester.runpytest_subprocess()
-    run_result.assert_outcomes(passed=1)
-    run_result.stdout.no_fnmatch_line("*mmflow:*")
-    assert not (pytester.path / ".mmflow").exists()
-
-
-def test_the_plugin_is_light_to_import():
-    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "rich", "syrupy")
-    code = f"import sys, mmflow_bench.plugin; print([m for m in {heavy} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

@@ -149,6 +149,51 @@ def test_a_mechanism_known_to_fail_that_is_undecided_stays_undecided(project, be
     run_result.stdout.fnmatch_lines(["*verdict: baseline 'fails', received 'inconclusive'*"])
 
 
+RECORD = """
+from mmflow_bench.plugin.expecting import EXPECTED, Expectation
+
+def pytest_collection_finish(session):
+    for item in session.items:
+        item.stash[EXPECTED] = Expectation("fails", "its record says so")
+"""
+"""Of every mechanism, as the record of a released checkpoint has it of some."""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "arguments", "outcomes", "word"),
+    [
+        ({"drops": {}}, (), {"xfailed": 4}, "xfailed"),
+        ({"drops": {}}, ("--runxfail",), {"failed": 4}, "failed"),
+        ({}, (), {"failed": 4}, "xpassed"),
+        ({}, ("--runxfail",), {"passed": 4}, "passed"),
+        ({"correct": 30}, (), {"skipped": 4}, "skipped"),
+    ],
+)
+def test_what_a_record_knows_to_fail_must_fail(
+    project, results, behave, behaviour, arguments, outcomes, word
+):
+    with (project.path / "conftest.py").open("a") as conftest:
+        conftest.write(RECORD)
+    behave(**behaviour)
+    run_result = project.runpytest_inprocess("-rfx", *arguments)
+    assert run_result.parseoutcomes() == outcomes
+    assert {row["outcome"] for row in results()["mechanisms"]} == {word}
+    if word == "xpassed":
+        run_result.stdout.fnmatch_lines(["[[]XPASS(strict)[]] its record says so"])
+    if word == "xfailed":
+        run_result.stdout.fnmatch_lines(["XFAIL *its record says so"])
+
+
+def test_a_mark_of_the_users_own_stands_beside_the_verdict(project, results):
+    suite = project.path / "test_suite.py"
+    mark = '@pytest.mark.xfail(reason="mine", strict=True)\n'
+    suite.write_text(suite.read_text().replace("def test_image", f"{mark}def test_image"))
+    run_result = project.runpytest_inprocess("-k", "ChooseAttr")
+    assert run_result.parseoutcomes() == {"passed": 1, "failed": 1, "deselected": 2}
+    rows = {row["id"]: (row["verdict"], row["outcome"]) for row in results()["mechanisms"]}
+    assert rows["imgq-drop"] == ("holds", "xpassed")
+
+
 def test_a_checkpoint_that_cannot_be_opened_ends_the_run_in_one_line(project, behave):
     behave(broken="weights that can be read, got nothing")
     run_result = project.runpytest_inprocess()

@@ -93,7 +93,7 @@ def test_intervals_cover_at_their_nominal_rate(
 ) -> None:
     intervals = [bounds(found) for found in drawn(n)]
     missed = sum(not low <= truth <= high for low, high in intervals)
-    # Of skewed samples as few as 60 a bootstrap covers a little less (STATISTICS: .92 to .94).
+    # Of skewed samples as few as 60 a bootstrap covers a little less (.92 to .94).
     nominal = ALPHA if n > 60 else 0.075
     assert within_binomial_error(missed / DRAWS, at_most=nominal, draws=DRAWS), missed / DRAWS
     assert missed / DRAWS >= 0.02, "intervals that never miss are too wide"

@@ -15,10 +15,10 @@ from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 
 LAYERS = 40

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmflow_bench.mechanisms.comparisons import at_least
+from mmflow_bench.mechanisms.comparisons import Recorder, at_least, current_recorder
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known, agree, average
-from mmflow_bench.mechanisms.recording import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic

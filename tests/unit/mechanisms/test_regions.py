@@ -28,8 +28,7 @@ def region(sign, bound):
 
 
 def decided(evidence, asked, *, alpha=0.05):
-    described = SimpleNamespace(evidence=evidence, alpha=alpha, unit="ratio", caution="")
-    return decide(described, asked)
+    return decide(evidence, asked, alpha=alpha)
 
 
 def known(low, high):

@@ -1,13 +1,14 @@
-"""A mechanism's row against the baseline of its checkpoint, by syrupy's rules."""
+"""A mechanism's row against the stored (golden) verdict of its checkpoint, by syrupy's rules."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.location import PyTestLocation
 
 from mmflow_bench.baselines.compare import (
     BaselineDrift,
@@ -15,46 +16,42 @@ from mmflow_bench.baselines.compare import (
     differences,
 )
 from mmflow_bench.baselines.entries import entry
-from mmflow_bench.baselines.files import find_file, packaged_root, read_entries
+from mmflow_bench.baselines.extension import FlowSnapshotExtension
+from mmflow_bench.baselines.files import find_file, read_entries
+from mmflow_bench.inputs.question_sets import questions_fingerprint
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.plan import ALL_TASKS
-from mmflow_bench.plugin.run import Run, run_of
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.settings import Settings
+from mmflow_bench.plugin.subjects import baseline_roots
 from mmflow_bench.reports.rows import MechanismRow
 
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
+# Every test of a run asks for the conditions, and a question file may be large.
+_content_hash = cache(questions_fingerprint)
 
-    from mmflow_bench.plugin.settings import Settings
+
+class _Place(NamedTuple):
+    """A stored verdict: file and entry as syrupy names them."""
+
+    slug: str
+    module: str
+    file: str
+    entry: str
 
 
 def configure_extension(run: Run, items: list[pytest.Item]) -> None:
     """Tell the extension about this run, before anything is deselected."""
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension as Extension
-
-    Extension.roots = baseline_roots(run)
-    Extension.slugs = frozenset(run.settings.slugs)
-    Extension.is_updating = run.settings.update_baselines
-    Extension.is_partial = any("::" in argument for argument in run.config.args)
-    Extension.collected = {
-        (location.get("file", ""), location.get("entry", ""))
-        for location in map(_location, items)
-        if location
-    }
-
-
-def baseline_roots(run: Run) -> tuple[Path, ...]:
-    """Folders that baselines are looked for in; they are written to the first."""
-    own = run.settings.baselines or run.config.rootpath / "baselines"
-    return (own, packaged_root())
+    extension = FlowSnapshotExtension
+    # First what decides where a test's baseline is, then the places of all tests.
+    extension.roots = baseline_roots(run.settings, run.config)
+    extension.slugs = frozenset(run.settings.slugs)
+    extension.is_updating = run.settings.update_baselines
+    extension.is_partial = any("::" in argument for argument in run.config.args)
+    extension.collected = {(place.file, place.entry) for place in map(_place, items) if place}
 
 
 def snapshot_for(item: pytest.Item) -> SnapshotAssertion:
     """Syrupy's assertion object for the baseline of one test."""
-    from syrupy.assertion import SnapshotAssertion
-    from syrupy.location import PyTestLocation
-
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension
-
     option = item.config.option
     return SnapshotAssertion(
         update_snapshots=option.update_snapshots,
@@ -65,12 +62,15 @@ def snapshot_for(item: pytest.Item) -> SnapshotAssertion:
     )
 
 
-def compared(item: pytest.Item, row: MechanismRow) -> tuple[MechanismRow, BaselineDrift | None]:
+def compared(
+    item: pytest.Item, row: MechanismRow, run: Run
+) -> tuple[MechanismRow, BaselineDrift | None]:
     """The row with the state of its baseline, and the drift if there is one."""
+    # Only mechanisms by name have a stored verdict; and syrupy may be switched off.
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
-    settings = run_of(item.config).settings
-    received, stored = entry_of(row, settings), stored_entry(item)
+    settings = run.settings
+    received, stored = entry_of(row, settings), stored_entry(item, run)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
         return replace(row, baseline="new"), _missing(row, settings)
@@ -118,27 +118,21 @@ def conditions(settings: Settings, task: str) -> str:
     )
 
 
-@cache
-def _content_hash(path: Path) -> str:
-    from mmflow_bench.inputs.question_sets import questions_fingerprint
-
-    return questions_fingerprint(path)
-
-
-def stored_entry(item: pytest.Item) -> dict[str, Any] | None:
+def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
     """The baseline of a test as it is on disk, whatever its conditions."""
-    location = _location(item)
-    if location is None:
+    place = _place(item)
+    if place is None:
         return None
-    found = find_file(baseline_roots(run_of(item.config)), location["slug"], location["module"])
-    stored = read_entries(found).get(location["entry"]) if found else None
+    found = find_file(baseline_roots(run.settings, run.config), place.slug, place.module)
+    stored = read_entries(found).get(place.entry) if found else None
+    # A user's own flow_snapshot may have stored anything.
     return stored if isinstance(stored, dict) else None
 
 
-def expected_verdict(item: pytest.Item, settings: Settings) -> str | None:
+def expected_verdict(item: pytest.Item, run: Run) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
-    stored = stored_entry(item)
-    asked = conditions(settings, task_of(item) or ALL_TASKS)
+    stored = stored_entry(item, run)
+    asked = conditions(run.settings, task_of(item) or ALL_TASKS)
     if stored is None or stored.get("conditions") != asked:
         return None
     return str(stored.get("verdict", "")) or None
@@ -153,19 +147,15 @@ def _missing(row: MechanismRow, settings: Settings) -> BaselineDrift | None:
     )
 
 
-def _location(item: pytest.Item) -> dict[str, str] | None:
-    """Where syrupy will look for a test's baseline."""
-    from syrupy.location import PyTestLocation
-
-    from mmflow_bench.baselines.extension import FlowSnapshotExtension as Extension
-
+def _place(item: pytest.Item) -> _Place | None:
+    """Where syrupy will look for a test's baseline; None for a test of no checkpoint."""
     slug = model_of(item)
     if slug is None:
         return None
     location = PyTestLocation(item)
-    return {
-        "slug": slug,
-        "module": location.basename,
-        "file": Extension.get_location(test_location=location, index=0),
-        "entry": Extension.get_snapshot_name(test_location=location),
-    }
+    return _Place(
+        slug=slug,
+        module=location.basename,
+        file=FlowSnapshotExtension.get_location(test_location=location, index=0),
+        entry=FlowSnapshotExtension.get_snapshot_name(test_location=location),
+    )

@@ -1,0 +1,126 @@
+"""Measurements of the run's checkpoints, opened when a test needs them, and the flow on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+
+import pytest
+
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import MMFlowError
+from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
+from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.plugin.measuring import (
+    MINIMUM_ACCURACY,
+    GuardedMeasurements,
+    PlannedMeasurements,
+)
+from mmflow_bench.plugin.processes import choose_accelerator
+from mmflow_bench.plugin.rows import RECORDER
+from mmflow_bench.plugin.run import Run, declaration_of
+from mmflow_bench.reports.progress import MeasuringBar
+
+
+def flow_of(run: Run, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
+    """The flow of one test, whose comparisons are recorded while it runs."""
+    minimum = declaration_of(node).minimum_accuracy
+    guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
+    recorder = node.stash[RECORDER] = Recorder()
+    token = current_recorder.set(recorder)
+    others = OtherMeasurements(run, planned)
+    yield Flow(guarded, alpha=run.settings.alpha, others=others)
+    current_recorder.reset(token)
+    # Tests live as long as the run, and every estimate keeps thousands of replicates.
+    del node.stash[RECORDER]
+
+
+class OtherMeasurements(Mapping[str, GuardedMeasurements]):
+    """The other checkpoints of the run by the paper's names for them, opened when asked for."""
+
+    def __init__(self, run: Run, own: PlannedMeasurements) -> None:
+        self._run = run
+        self._slugs = {
+            spec.paper_model: slug
+            for slug, spec in run.specs.items()
+            if spec.paper_model is not None and run.opened.get(slug) is not own
+        }
+
+    def __getitem__(self, paper_model: str) -> GuardedMeasurements:
+        return GuardedMeasurements(opened(self._run, self._slugs[paper_model]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slugs)
+
+    def __len__(self) -> int:
+        return len(self._slugs)
+
+
+def opened(run: Run, slug: str) -> PlannedMeasurements:
+    """The measurements of a checkpoint, opened once; the test fails in one line if they cannot."""
+    if slug in run.opened:
+        return run.opened[slug]
+    if slug in run.broken:
+        pytest.fail(run.broken[slug], pytrace=False)
+    choose_accelerator(run.worker, run.settings.measurement.device)
+    bar = progress_bar(run)
+    try:
+        measurements = open_measurements(run, run.specs[slug], bar)
+    except MMFlowError as error:
+        run.broken[slug] = f"{slug}: {error}"
+    else:
+        run.opened[slug] = PlannedMeasurements(
+            measurements,
+            model=slug,
+            plan=run.plan,
+            window=run.settings.window,
+            bar=bar,
+            is_alone=run.worker is None,
+        )
+        return run.opened[slug]
+    if run.worker is None and len(run.specs) == 1:
+        # Every test would end the same way: say it once.
+        pytest.exit(run.broken[slug], returncode=pytest.ExitCode.USAGE_ERROR)
+    pytest.fail(run.broken[slug], pytrace=False)
+
+
+def close(run: Run, slug: str) -> None:
+    """Forget a checkpoint: the next one may need its memory."""
+    planned = run.opened.pop(slug, None)
+    if callable(release := getattr(planned and planned.opened, "close", None)):
+        release()
+
+
+def refresh_stores(run: Run) -> None:
+    """Empty the store of every checkpoint, once for all workers."""
+    for spec in run.specs.values():
+        Measurements.open(spec, **run.settings.measurement.open_arguments())
+
+
+def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Measurements:
+    """The measurements of a checkpoint on the samples of this run.
+
+    Raises:
+        MMFlowError: Checkpoint, questions or store cannot be opened.
+    """
+    given: Measurements | None = run.config.hook.pytest_mmflow_open_measurements(
+        spec=spec, settings=run.settings
+    )
+    if given is not None:
+        return given
+    arguments = run.settings.measurement.open_arguments()
+    # The controller has emptied the store already; a worker would empty it under the others.
+    arguments["refresh"] &= run.worker is None
+    return Measurements.open(spec, progress=bar, **arguments)
+
+
+def progress_bar(run: Run) -> MeasuringBar:
+    """A bar on the terminal of this run; on a worker it draws nothing."""
+    reporter = run.config.pluginmanager.get_plugin("terminalreporter")
+    if run.worker is not None or reporter is None:
+        return MeasuringBar(None)
+    capture = run.config.pluginmanager.get_plugin("capturemanager")
+    # While a test runs, pytest's own writer is captured like everything else.
+    visibly = capture.global_and_fixture_disabled if capture is not None else nullcontext
+    return MeasuringBar(reporter._tw._file, visibly=visibly)

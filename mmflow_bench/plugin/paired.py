@@ -1,0 +1,111 @@
+"""The paired baseline: measured beside the checkpoint if need be, compared sample by sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmflow_bench.baselines.comparing import compare
+from mmflow_bench.baselines.comparison import Comparison
+from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
+from mmflow_bench.baselines.values import RunValues, read_values
+from mmflow_bench.baselines.verdict_level import compare_verdicts
+from mmflow_bench.errors import BaselineError, MMFlowError
+from mmflow_bench.plugin.keeping import keep, write_facts
+from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.opening import open_measurements, progress_bar
+from mmflow_bench.plugin.plan import Plan
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.subjects import PairedBaseline
+
+FOLDER = "baseline"
+"""Beside a run's own tables: those of a baseline that was measured for it."""
+
+
+def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
+    """Measure a baseline checkpoint on what this process has measured of `slug`."""
+    paired = run.paired
+    if paired is None or paired.spec is None or not tuned.counts:
+        return
+    name, bar = fact_name(slug), progress_bar(run)
+    try:
+        base = PlannedMeasurements(
+            open_measurements(run, paired.spec, bar),
+            model=name,
+            plan=Plan(),
+            window=run.settings.window,
+            bar=bar,
+        )
+        _measure_as(base, tuned)
+        keep(run, name, base, run.folder(slug) / FOLDER)
+    except MMFlowError as error:
+        run.learn({name: {"error": str(error)}})
+
+
+def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
+    """Ask a baseline for all that was asked of the checkpoint, task by task."""
+    for task in [task for task in tuned.counts if task in base.tasks]:
+        if base.decoder_layers != tuned.decoder_layers:
+            base.accuracy(task)
+            continue  # which is why it will not be comparable
+        wants = [want for known, want in tuned.tables if known == task and want.is_compared]
+        base.ensure(task, wants)
+        for want in wants:
+            base.table(task, want)
+        base.accuracy(task)
+
+
+def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:
+    """A finished run folder against the baseline; None without one.
+
+    A baseline that cannot be compared gives a comparison that says why.
+    """
+    paired = run.paired
+    if paired is None:
+        return None
+    settings = run.settings
+    try:
+        return _compared(run, paired, slug, folder)
+    except MMFlowError as error:
+        reasons = error.reasons if isinstance(error, NotComparable) else [str(error)]
+        return Comparison(
+            base=paired.source.name,
+            name=slug,
+            kind="paired",
+            alpha=settings.alpha,
+            tolerance=dict(settings.tolerance),
+            rows=(),
+            refused=tuple(reasons),
+        )
+
+
+def fact_name(slug: str) -> str:
+    """The name under which facts of a measured baseline are kept; no slug has a colon."""
+    return f"baseline:{slug}"
+
+
+def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comparison:
+    settings, source = run.settings, paired.source
+    tuned = read_values(folder)
+    if source.kind == "verdicts":
+        return compare_verdicts(
+            source.name, source.verdicts, tuned, alpha=settings.alpha, source=source.origin
+        )
+    base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
+    if source.is_blessed:
+        refuse_limited(base, tuned)
+    return compare(
+        base,
+        tuned,
+        tolerance=settings.tolerance,
+        alpha=settings.alpha,
+        own=tuple(run.own_gate),
+    )
+
+
+def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:
+    """The values of a baseline that this run has measured, written beside its own first."""
+    facts = run.facts.get(fact_name(slug), {})
+    if not facts.get("checkpoint"):
+        raise BaselineError(str(facts.get("error") or "no task of the baseline was measured"))
+    write_facts(run, folder / FOLDER, [], facts)
+    return read_values(folder / FOLDER)

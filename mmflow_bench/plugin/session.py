@@ -1,0 +1,196 @@
+"""The hooks of a run with tests of `flow`; registered by `loading` once there is something to do.
+
+Each hook is a call into the module that has the reasons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.plugin.closing import summarize, write_runs
+from mmflow_bench.plugin.declaring import declare, own_gate, refuse
+from mmflow_bench.plugin.expecting import expect
+from mmflow_bench.plugin.gating import conclude
+from mmflow_bench.plugin.golden import configure_extension, snapshot_for
+from mmflow_bench.plugin.judging import finish, judge
+from mmflow_bench.plugin.keeping import keep
+from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.models import model_of
+from mmflow_bench.plugin.opening import close, flow_of, opened, refresh_stores
+from mmflow_bench.plugin.paired import measure_baseline
+from mmflow_bench.plugin.planning import deselect, plan
+from mmflow_bench.plugin.reporting import write_reports
+from mmflow_bench.plugin.run import new_run
+from mmflow_bench.plugin.subjects import refuse_moved_rootdir
+from mmflow_bench.reports.escaping import plain
+from mmflow_bench.reports.rows import MechanismRow
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+WORKER_OUTPUT = "mmflow_facts"
+REPORT_ROW = "mmflow_row"
+"""Attribute of a test report; xdist carries it to the controller."""
+
+
+class FlowSession:
+    """The plugin's own part of one pytest session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.run = new_run(config)
+
+    def check_options(self) -> None:
+        """Look for the checkpoints and the baseline that the user has named.
+
+        Raises:
+            pytest.UsageError: One of them is not there.
+        """
+        refuse_moved_rootdir(self.run.config)
+        if self.run.settings.is_model_explicit:
+            _ = self.run.specs
+        _ = self.run.paired
+
+    def pytest_report_header(self) -> str:
+        """One line that says what is tested."""
+        settings = self.run.settings
+        measured = settings.measurement
+        questions = measured.questions.name if measured.questions else "the checkpoint's own"
+        store = measured.cache or "off"
+        models = ", ".join(map(plain, settings.models))
+        return f"mmflow: {models}; questions: {plain(questions)}; store: {plain(store, 1000)}"
+
+    def declare(self, test: pytest.Function) -> None:
+        """Keep what a collected test of `flow` declares."""
+        declare(self.run, test)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Select, plan and mark the tests of mechanisms; other tests are left alone."""
+        run = self.run
+        if not any(map(model_of, items)):
+            yield
+            return
+        # Before -k and -m take tests away, and after syrupy has counted what is deselected here:
+        # it would take the baselines of deselected tests for orphans otherwise.
+        configure_extension(run, items)
+        yield
+        before = len(items)
+        deselect(config, items, run.settings)
+        run.deselected = before - len(items)
+        run.selected = sum(model_of(item) is not None for item in items)
+        run.plan = plan(items)
+        run.own_gate |= own_gate(items)
+        expect(run, items)
+
+    def measurements(self, slug: str) -> Iterator[PlannedMeasurements]:
+        """What a checkpoint does on its samples, kept and closed when its last test has ended."""
+        planned = opened(self.run, slug)
+        yield planned
+        keep(self.run, slug, planned, self.run.folder(slug))
+        close(self.run, slug)
+        measure_baseline(self.run, slug, planned)
+
+    def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
+        """The flow that one test asks."""
+        return flow_of(self.run, node, planned)
+
+    def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
+        """The stored baseline of one test."""
+        return snapshot_for(node)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Judge a mechanism when its test has ended, then compare it with its baseline."""
+        if model_of(item) is None:
+            return (yield)
+        try:
+            refuse(item)
+            result = yield
+        except Exception as error:  # Of any kind: `judge` knows which endings are verdicts.
+            judge(self.run, item, error)
+            raise
+        judge(self.run, item, None)
+        return result
+
+    # Outermost: pytest's own wrapper has applied the user's xfail marks by then.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the report of a mechanism its outcome, its row and its JUnit properties."""
+        report = yield
+        if model_of(item) is not None:
+            finish(self.run, item, call, report)
+        return report
+
+    # Before pytest's own, which takes every skipped report for a skipped test.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Count undecided mechanisms apart from skipped tests."""
+        row = getattr(report, REPORT_ROW, None)
+        if row is None or row["outcome"] != "inconclusive":
+            return None
+        return "inconclusive", "?", (str(row["verdict"]).upper(), {"yellow": True})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the row of a mechanism, or the fact that a test broke, where it is reported from."""
+        if self.run.worker is not None:
+            return
+        row = getattr(report, REPORT_ROW, None)
+        if row is not None:
+            self.run.rows.append(MechanismRow.from_dict(row))
+        elif report.failed and (model := getattr(report, "mmflow_model", None)):
+            self.run.crashes.append(
+                {"model": model, "test": report.nodeid, "message": _message(report)}
+            )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        """Empty the store once for --refresh, before workers fill it again."""
+        if self.run.settings.measurement.refresh:  # A worker would empty it under the others.
+            refresh_stores(self.run)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        """Take over what a worker has learned."""
+        sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
+        if sent:
+            learned = json.loads(sent)
+            self.run.learn(learned["facts"])
+            self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
+
+    # Last: fixtures that are torn down here keep their tables first, and syrupy sets its exit code.
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send a worker's facts to the controller, or write the run folders."""
+        run = self.run
+        if run.worker is not None:
+            learned = {"facts": run.facts, "gate": [row.as_dict() for row in run.own_gate]}
+            session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
+        elif run.rows or run.crashes:
+            write_runs(run)
+            conclude(run, session)
+            write_reports(run)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the closing tables."""
+        if self.run.worker is None:
+            summarize(self.run, terminalreporter)
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The first line of what a test raised."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash is not None else report.longrepr).strip()
+    return text.splitlines()[0].removeprefix("Failed: ") if text else "no message"
