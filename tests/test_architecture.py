@@ -14,6 +14,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
+    "files",
+    "options",
     "checkpoints",
     "inputs",
     "scenes",
@@ -24,6 +26,7 @@ STAGES = (
     "measurements",
     "statistics",
     "mechanisms",
+    "runs",
     "baselines",
     "reports",
     "plugin",

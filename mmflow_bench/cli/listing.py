@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-Row = dict[str, Any]
+from mmflow_bench.baselines.golden_files import packaged_root, read_entries
+from mmflow_bench.baselines.sources import VALUES, paper_baselines
+from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
+from mmflow_bench.reports.columns import Column, printed, table
+from mmflow_bench.reports.escaping import printable
+from mmflow_bench.runs.folder import RESULTS, results_json
+
+Row = dict[str, object]
+_ANY_WIDTH = 1_000_000
+"""A listing is for grep and cut as well: no cell is cut, however wide the terminal."""
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 @click.group()
@@ -17,38 +29,31 @@ def ls() -> None:
     """List models, tasks, mechanisms, runs or baselines."""
 
 
-def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Any) -> None:
-    def command(is_json: bool, **options: Any) -> None:
+def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Decorator) -> None:
+    def command(is_json: bool, **options: object) -> None:
         found = rows(**options)
         click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
 
     command.__doc__ = text
-    as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
+    offered: Callable[..., None] = command
+    as_json: Decorator = click.option("--json", "is_json", is_flag=True, help="As JSON.")
     for option in (as_json, *more):
-        command = option(command)
-    ls.command(name)(command)
+        offered = option(offered)
+    ls.command(name)(offered)
 
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
-    from mmflow_bench.reports.escaping import printable
-
     if not rows:
         return "none"
     names = list(rows[0])
-    table = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    cells = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
+    found = table([Column(name) for name in names], cells, width=_ANY_WIDTH, gap=2, indent=0)
+    return printed([found], width=_ANY_WIDTH).rstrip("\n")
 
 
 def model_rows() -> list[Row]:
     """Registered checkpoints."""
-    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
-
     return [
         {
             "name": name,
@@ -62,10 +67,6 @@ def model_rows() -> list[Row]:
 
 def task_rows() -> list[Row]:
     """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
-    from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
-    from mmflow_bench.inputs.samples import SIX_TASKS
-    from mmflow_bench.mechanisms.declared import mechanisms, shipped
-
     known = mechanisms(shipped())
     return [
         {
@@ -79,8 +80,6 @@ def task_rows() -> list[Row]:
 
 def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
     """What the tests in some files declare; those that ship without any."""
-    from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-
     return [
         {
             "id": mechanism.id,
@@ -95,14 +94,11 @@ def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
 
 def run_rows(output: Path) -> list[Row]:
     """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
-    return [_run_row(path) for path in sorted(output.glob("*/results.json"))]
+    return [_run_row(path.parent) for path in sorted(output.glob(f"*/{RESULTS}"))]
 
 
 def baseline_rows() -> list[Row]:
     """Stored baselines of the current folder and of the package, and the paper's words."""
-    from mmflow_bench.baselines.files import packaged_root, read_entries
-    from mmflow_bench.baselines.sources import VALUES, paper_baselines
-
     rows: dict[str, Row] = {}
     for root in (Path("baselines"), packaged_root()):
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
@@ -128,20 +124,20 @@ def baseline_rows() -> list[Row]:
     return [row for row in rows.values() if row["mechanisms"]]
 
 
-def _run_row(path: Path) -> Row:
+def _run_row(folder: Path) -> Row:
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = results_json(folder)
         return {
-            "run": path.parent.name,
+            "run": folder.name,
             "model": results["checkpoint"]["name"],
             "mechanisms": len(results["mechanisms"]),
             "summary": results["summary"],
         }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"run": path.parent.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
+    except (ValueError, KeyError, TypeError):
+        return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{number} {name}" for name, number in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

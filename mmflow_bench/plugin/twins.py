@@ -18,7 +18,7 @@ from mmflow_bench.mechanisms.comparisons import current_recorder
 from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
 from mmflow_bench.plugin.planning import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
-from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
@@ -54,7 +54,7 @@ def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | N
 
 def _has_second_opinion(item: pytest.Item) -> bool:
     return (
-        run_of(item.config).settings.twins
+        run_of(item.config).settings.measurement.twins
         and has_second_opinion(item)
         and bool(reads_of(item).second_opinions)
     )
