@@ -27,7 +27,7 @@ class BaselineError(MMFlowError):
 
 
 class MechanismError(MMFlowError):
-    """A mechanism is asked for that the catalogue or the measurements do not have."""
+    """A mechanism is declared or asked for in a way that cannot be measured."""
 
 
 class SampleError(MMFlowError):

@@ -69,6 +69,7 @@ def test_second_drop_follows(flow, task):
     assert flow("image -> question", task).peak_in(B2) <= -0.08
 
 
+# "Smaller decreases" is a word on the tasks together, and of no checkpoint by name.
 @pytest.mark.mechanism("imgq-drop2", unsaid_of=PAPER_MODELS)
 @pytest.mark.parametrize("task", SMALL_DROP_TASKS)
 def test_second_drop_is_a_smaller_decrease(flow, task):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
@@ -127,19 +127,24 @@ def repeated(
 def cases_of(marks: Iterable[Mark]) -> tuple[Mapping[str, object], ...]:
     """The sets of arguments that `parametrize` marks give a test; one empty set without any."""
     alternatives = [
-        [dict(zip(names, values, strict=True)) for values in sets]
-        for mark in marks
-        if mark.name == "parametrize"
-        for names, sets in [_parametrised(mark)]
+        [dict(zip(names, values, strict=False)) for values in sets]
+        for names, sets in map(_parametrised, marks)
+        if names
     ]
     chosen = product(*alternatives)
     return tuple({name: one[name] for one in parts for name in one} for parts in chosen)
 
 
-def tasks_of(cases: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
-    """The tasks among some sets of arguments; `("all",)` where none has one."""
-    tasks = dict.fromkeys(str(case["task"]) for case in cases if "task" in case)
-    return tuple(tasks) or (ALL,)
+def tasks_of(marks: Iterable[Mark]) -> tuple[str, ...]:
+    """The tasks that `parametrize` marks give a test; `("all",)` where none does."""
+    tasks = [
+        str(values[names.index("task")])
+        for names, sets in map(_parametrised, marks)
+        if "task" in names
+        for values in sets
+        if len(values) == len(names)
+    ]
+    return tuple(dict.fromkeys(tasks)) or (ALL,)
 
 
 def _add_tests(found: list[DeclaredTest], file: Path) -> None:
@@ -147,20 +152,19 @@ def _add_tests(found: list[DeclaredTest], file: Path) -> None:
     is_shipped = file.parent == shipped_suites()
     for owner, function in _functions(module):
         marks = [*_marks(function), *_marks(owner), *_marks(module)]
-        cases = cases_of(marks)
         before = [test.declaration for test in found]
         try:
             declared = declaration(
                 marks,
                 function=function.__name__,
                 doc=function.__doc__,
-                tasks=tasks_of(cases),
+                tasks=tasks_of(marks),
                 repeated=partial(repeated, before=before, is_shipped=is_shipped),
             )
         except MechanismError as error:
             raise MechanismError(f"{file}::{function.__name__}: {error}") from error
         bound = getattr(owner(), function.__name__) if owner else function
-        found.append(DeclaredTest(declared, bound, cases))
+        found.append(DeclaredTest(declared, bound, cases_of(marks)))
 
 
 def _shipped_declaration(name: str, tasks: Sequence[str]) -> Declaration | None:
@@ -207,19 +211,27 @@ def _marks(owner: object) -> list[Mark]:
 
 
 def _parametrised(mark: Mark) -> tuple[list[str], list[Sequence[object]]]:
-    """Names and sets of values of one `parametrize` mark."""
+    """Names and sets of values of a `parametrize` mark; nothing of any other mark.
+
+    What pytest will refuse is left for it to say.
+    """
     given: dict[str, Any] = dict(zip(("argnames", "argvalues"), mark.args, strict=False))
     given |= mark.kwargs
-    names = given["argnames"]
+    names, values = given.get("argnames", ()), given.get("argvalues")
+    # What can be walked only once is pytest's to walk.
+    if mark.name != "parametrize" or not isinstance(values, Collection):
+        return [], []
     split = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
-    return split, [_values(one, len(split)) for one in given["argvalues"]]
+    return split, [_values(one, len(split)) for one in values]
 
 
 def _values(one: Any, count: int) -> Sequence[object]:
     # `pytest.param` wraps the values of one set, whether there is one name or more.
     if hasattr(one, "marks"):
         return tuple(one.values)
-    return (one,) if count == 1 else tuple(one)
+    if count == 1:
+        return (one,)
+    return tuple(one) if isinstance(one, Collection) else ()
 
 
 def _place(task: str) -> int:

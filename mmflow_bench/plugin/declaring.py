@@ -9,7 +9,7 @@ import pytest
 
 from mmflow_bench.baselines.gate_set import GateRow, gate_rows
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.declared import cases_of, repeated, shipped, tasks_of
+from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict, require_applicable
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.run import Run, declaration_of, key_of
@@ -29,7 +29,7 @@ def declare(run: Run, test: pytest.Function) -> None:
             list(test.iter_markers()),
             function=key[1],
             doc=test.function.__doc__,
-            tasks=tasks_of(cases_of(test.iter_markers())),
+            tasks=tasks_of(test.iter_markers()),
             repeated=partial(repeated, before=before),
         )
         for other in before:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import mmflow_bench.mechanisms.declared as declared_module
-from mmflow_bench.cli.run import joined_values, pytest_arguments
+from mmflow_bench.cli.run import joined_values, pytest_arguments, valued_options
 from mmflow_bench.options import Place, options_of
 from mmflow_bench.plugin.settings import Settings
 
@@ -69,9 +69,9 @@ def test_the_settings_of_the_users_project_are_kept(installed):
 
 def test_every_option_with_a_value_is_known_to_the_command():
     taken = {o.flag for o in options_of(Settings) if Place.PYTEST in o.places and not o.is_flag}
-    assert {"--model", "--limit", "--mmflow-cache"} <= taken <= run_module.valued_options()
+    assert {"--model", "--limit", "--mmflow-cache"} <= taken <= valued_options()
     flags = {o.flag for o in options_of(Settings) if o.is_flag}
-    assert not flags & run_module.valued_options()
+    assert not flags & valued_options()
 
 
 def test_values_of_pytests_own_options_are_no_test_paths(checkout):
