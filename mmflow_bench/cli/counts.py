@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import click
 
+from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.reports.escaping import printable
-
-if TYPE_CHECKING:
-    from mmflow_bench.measurements.session import Measurements
 
 SHOWN_MESSAGES = 3
 

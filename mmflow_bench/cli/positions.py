@@ -49,7 +49,6 @@ class _Unscored:
     """Samples without a line: a few of each reason in full, all of them counted."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._counts: Counter[str] = Counter()
 
     def tell(self, reason: str, message: str) -> None:
