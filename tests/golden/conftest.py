@@ -8,10 +8,12 @@ files (and the store) anew, to be read as a diff before they are committed.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,8 +31,15 @@ ROOT = HERE.parents[1]
 REWRITE = bool(os.environ.get("MMFLOW_REWRITE_GOLDENS"))
 TOLERANCE = 2e-3
 NUMBER = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
+TELLING = re.compile(
+    r"(ERROR|_pytest.outcomes.Exit|no verdict|gate \(\w+\)|mmflow|\d+ mechanisms): (?!planted)"
+)
+"""How lines begin that say what went wrong."""
 REWORDED = {"seconds", "statement", "section", "citation"}
 """Fields of a mechanism that vary, or that are prose."""
+VERSIONED = ("versions", "instrument", "checkpoint")
+"""Parts of a store's identity that another version may have otherwise."""
+STORE = HERE / "store"
 Lines = list[dict[str, Any]]
 
 
@@ -76,6 +85,11 @@ class Run:
             if line and not line.startswith(("results: ", "report: ")):
                 kept.append(line)
         return kept
+
+    def said(self) -> list[str]:
+        """The lines that say what is wrong."""
+        lines = (line.strip("! ") for line in plain(self.output, self.places).splitlines())
+        return [line for line in lines if TELLING.match(line)]
 
 
 def told(row: dict[str, Any], without: set[str] = frozenset()) -> dict[str, Any]:
@@ -158,6 +172,45 @@ def run_mmflow(folder: Path, places: dict[str, str], monkeypatch) -> Callable[..
 
 
 @pytest.fixture
+def stored(tmp_path: Path, run_mmflow: Callable[..., dict[str, Any]]) -> Callable[..., Path]:
+    """`stored(*measure)`: a cache with the committed store, filed as this environment files it.
+
+    Args:
+        measure: Commands that measure all that is in the store; run only to write it anew.
+    """
+
+    def cache(*measure: tuple[str, ...]) -> Path:
+        cache = tmp_path / "cache"
+        first = (*measure[0], "--limit=1", f"--output={tmp_path / 'table.csv'}")
+        for command in measure if REWRITE else [first]:
+            assert run_mmflow(*command, cache=cache)["exit"] == 0
+        (found,) = (path for path in cache.iterdir() if path.is_dir())
+        if REWRITE:
+            shutil.rmtree(STORE, ignore_errors=True)
+            STORE.mkdir()
+            for path in (*found.glob("*.json"), *found.glob("*.parquet")):
+                shutil.copy(path, STORE)
+        identity = json.loads((found / "identity.json").read_text())
+        assert found.name == _key(identity)
+        # Versions and the planted checkpoint's source code are in it, and go on changing.
+        known = json.loads((STORE / "identity.json").read_text())
+        assert identity | {name: known[name] for name in VERSIONED} == known
+        for path in [*found.glob("*.parquet"), *found.glob("*/*.parquet")]:
+            path.unlink()
+        for path in STORE.glob("*"):
+            if path.name != "identity.json":
+                shutil.copy(path, found)
+        return cache
+
+    return cache
+
+
+def _key(identity: dict[str, Any]) -> str:
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+
+@pytest.fixture
 def read_table() -> Callable[..., Lines]:
     return table_lines
 
@@ -174,7 +227,9 @@ def table_lines(path: Path) -> Lines:
     names = [name for name in ("task", "edge", "probe", "variant") if name in rows[0]]
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return [{"columns": list(rows[0]), "rows": len(rows)}, *map(_group_line, groups.values())]
+    samples = sorted({f"{row['question_id']} of {row['image_id']}" for row in rows})
+    head = {"columns": list(rows[0]), "rows": len(rows), "samples": samples}
+    return [head, *map(_group_line, groups.values())]
 
 
 def _group_line(rows: Lines) -> dict[str, Any]:
@@ -183,7 +238,7 @@ def _group_line(rows: Lines) -> dict[str, Any]:
     for row in rows:
         layers.setdefault(int(row["layer"]), []).append(float(row[curve]))
     line: dict[str, Any] = {}
-    for name in rows[0].keys() - {"layer", curve}:
+    for name in rows[0].keys() - {"layer", "question_id", "image_id", curve}:
         try:
             line[name] = _mean([float(row[name]) for row in rows])
         except ValueError:

@@ -31,3 +31,118 @@ RUNS = {
 def test_verdicts_on_a_planted_checkpoint(name, run_pytest, golden):
     ended = run_pytest("suites/", f"--model=planted/{name}", *RUNS[name])
     golden(f"run-{name}", ended.lines())
+
+
+ON_THE_STORE = ("--model=planted/base", "--tasks=ChooseAttr")
+STORED = (
+    ("sweep", *ON_THE_STORE, "--edges=question->last,image->question"),
+    ("sweep", *ON_THE_STORE, "--edges=image->question", "--method=counterfactual"),
+    ("lens", *ON_THE_STORE),
+)
+
+
+@pytest.mark.slow
+def test_a_store_of_an_earlier_version_is_read(
+    stored, run_mmflow, read_table, run_pytest, golden, tmp_path
+):
+    cache = stored(*((*command, "--limit=4") for command in STORED))
+    lines = []
+    for i, command in enumerate(STORED):
+        output = tmp_path / f"{i}.csv"
+        read = (*command, "--limit=4", "--from-cache", f"--output={output}")
+        said = run_mmflow(*read, cache=cache)
+        assert said["exit"] == 0, said
+        lines += read_table(output)
+    mechanisms = "--mechanisms=q-last-drop,q-last-mid,imgq-drop,imgq-drop1,lens-lower-*"
+    ended = run_pytest(
+        *("suites/", *ON_THE_STORE, "--limit=4", "--from-cache", "--no-twins", mechanisms),
+        f"--mmflow-cache={cache}",
+    )
+    golden("store", lines + ended.lines())
+
+
+BAD_FOR_PYTEST = [
+    *("--model=planted/bsae", "--model=./nowhere", "--model=notes", "--model-args=revision"),
+    *("--limit=abc", "--limit=5-2", "--window=4", "--batch-size=0", "--alpha=2", "--tolerance=a"),
+    *("--tasks=Nothing", "--mechanisms=q-lsat", "--from-cache --refresh", "--from-cache"),
+    *("--questions=nowhere.csv", "--questions=latin.csv", "--questions=broken.jsonl"),
+    *("--images=nowhere", "--images=notes.txt", "--report=pdf"),
+    *("--baseline=nowhere", "--baseline=damaged", "--baseline=paper/nothing"),
+    *("-c gate.ini", "-c limit.ini", "-c window.ini", "test_edge.py", "test_role.py"),
+]
+BAD_FOR_MMFLOW = [
+    *(
+        f"sweep --model=planted/mini {option}"
+        for option in (
+            *(
+                "--limit=abc",
+                "--tasks=Nothing",
+                "--edges=nobody->last",
+                "--edges=last",
+                "--window=4",
+            ),
+            *("--output=table.txt", "--batch-size=0", "--model-args=revision"),
+            *("--questions=empty.csv", "--questions=latin.csv", "--questions=broken.jsonl"),
+            *("--questions=notes.txt", "--questions=unknown.jsonl --images=notes"),
+            *("--images=notes.txt", "--images=nowhere", "--from-cache --refresh", "--from-cache"),
+        )
+    ),
+    *("sweep --model=planted/bsae", "lens --model=notes", "positions --model=notes/todo.txt"),
+    *("measure --model=planted/mini --mechanisms=q-lsat --limit=1", "compare nowhere nowhere"),
+    *("compare damaged damaged", "bless nowhere", "bless damaged", "report nowhere"),
+    *("leaderboard nowhere --output=site", "ls nothing"),
+]
+FLOW = b"""
+import pytest
+
+@pytest.mark.parametrize("task", ["ChooseAttr"])
+def test_flow(flow, task):
+    assert flow("%s", task).peak <= 0
+"""
+FILES = {
+    "empty.csv": b"",
+    "latin.csv": "question_id,café\n".encode("latin-1"),
+    "broken.jsonl": b'{"question_id": "1", "image_id"\n',
+    "unknown.jsonl": b'{"question_id": "1"}\n',
+    "notes.txt": b"notes",
+    "notes/todo.txt": b"",
+    "damaged/results.json": b"{",
+    "damaged/suites.json": b"{",
+    "pytest.ini": b"[pytest]\naddopts = --import-mode=importlib\n",
+    "gate.ini": b"[pytest]\nmmflow_gate = maybe\n",
+    "limit.ini": b"[pytest]\nmmflow_limit = abc\n",
+    "window.ini": b"[pytest]\nmmflow_window = 4\n",
+    "test_flow.py": FLOW % b"question -> last",
+    "test_edge.py": FLOW % b"last",
+    "test_role.py": FLOW % b"nobody -> last",
+}
+
+
+@pytest.fixture(scope="session")
+def bad(folder):
+    """A folder of files that are not what they are given for."""
+    for name, content in FILES.items():
+        path = folder / "bad" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder / "bad"
+
+
+@pytest.mark.slow
+def test_bad_input_to_pytest_is_told_as_it_was(bad, run_pytest, golden):
+    lines = []
+    for command in BAD_FOR_PYTEST:
+        test = () if "test_" in command else ("test_flow.py",)
+        model = () if "--model=" in command else ("--model=planted/mini", "--no-self-test")
+        ended = run_pytest(*test, *model, *command.split(), cwd=bad)
+        lines.append({"command": command, "exit": ended.code, "said": ended.said()})
+    golden("bad-pytest", lines)
+
+
+def test_bad_input_to_mmflow_is_told_as_it_was(bad, run_mmflow, golden, monkeypatch, tmp_path):
+    monkeypatch.chdir(bad)
+    said = [
+        {"command": command} | run_mmflow(*command.split(), cache=tmp_path / "cache")
+        for command in BAD_FOR_MMFLOW
+    ]
+    golden("bad-mmflow", said)
