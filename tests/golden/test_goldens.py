@@ -5,6 +5,9 @@ See conftest.py for how to write the goldens anew.
 
 from __future__ import annotations
 
+import json
+
+import pyarrow.parquet as pq
 import pytest
 
 SAMPLES = "--limit=1-3"
@@ -61,6 +64,136 @@ def test_a_store_of_an_earlier_version_is_read(
     golden("store", lines + ended.lines())
 
 
+TABLES = {
+    "masked": ("sweep", "--edges=question->last,image->question,related_patches->question"),
+    "unnormalised": ("sweep", "--method=unnormalised", "--edges=question->last,image->question"),
+    "counterfactual": ("sweep", "--method=counterfactual", "--edges=question->last"),
+    "window-1": ("sweep", "--window=1", "--edges=image->question,newline->last"),
+    "lens": ("lens",),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["base", "no-stage-2", "sink-trap"])
+def test_tables_of_a_planted_checkpoint(name, run_mmflow, read_table, golden, folder):
+    lines = []
+    for table, (command, *options) in TABLES.items():
+        output = folder / f"{name}-{table}.csv"
+        asked = (f"--model=planted/{name}", *ONE_TASK, f"--output={output}")
+        said = run_mmflow(command, *asked, *options)
+        lines += [{"table": table} | said, *read_table(output)]
+    golden(f"tables-{name}", lines)
+
+
+def test_positions_of_every_role(run_mmflow, golden):
+    lines = []
+    for model in ("base", "tiled"):
+        said = run_mmflow("positions", f"--model=planted/{model}", "--limit=1", "--tasks=Choose*")
+        assert said["exit"] == 0, said
+        lines += map(json.loads, said["out"].splitlines())
+    golden("positions", lines)
+
+
+def recorded(run_pytest, name):
+    return run_pytest("suites/", f"--model=planted/{name}", *RUNS[name])
+
+
+@pytest.mark.slow
+def test_two_runs_compared(run_pytest, run_mmflow, golden, comparison_lines):
+    base, other, third = (recorded(run_pytest, name) for name in ("base", "no-stage-2", "tiled"))
+    lines = []
+    for pair, options in (
+        ((base, base), ()),
+        ((base, other), ("--fail-on=inconclusive",)),
+        ((base, other), ("--tolerance=0.9", "--fail-on=none")),
+        ((base, third), ()),
+    ):
+        runs = [str(run.folder) for run in pair]
+        said = run_mmflow("compare", *runs, *options)
+        lines.append({"options": options, "exit": said["exit"], "last": last_line(said)})
+    as_json = run_mmflow("compare", str(base.folder), str(other.folder), "--json")
+    golden("compare", lines + comparison_lines(as_json["out"]))
+
+
+def last_line(said):
+    return (said["out"] + said["err"]).splitlines()[-1]
+
+
+FEW = ("--no-self-test", SAMPLES, "--tasks=ChooseAttr", "--mechanisms=q-last-*,imgq-drop*,rel-*")
+GATED = {
+    "blessed": ("--model=planted/base", "--baseline=blessed/golden", "--gate=regression"),
+    "blessed-changed": ("--model=planted/no-stage-2", "--baseline=blessed/golden"),
+    "strict": ("--model=planted/no-stage-2", "--baseline=blessed/golden", "--gate=strict"),
+    "ungated": ("--model=planted/no-stage-2", "--baseline=blessed/golden", "--gate=none"),
+    "checkpoint": ("--model=planted/no-stage-2", "--baseline=planted/base", "--tolerance=30%"),
+    "paper": ("--model=planted/no-stage-2", "--baseline=paper/llava-1.5-7b"),
+    "reference": ("--model=planted/no-stage-2", "--baseline=planted/base", "--follow=reference"),
+}
+
+
+def beginning(path):
+    """The columns of a table, the first entries of a file of baselines, the keys of another."""
+    if path.suffix == ".parquet":
+        return pq.read_schema(path).names
+    content = json.loads(path.read_text())
+    return dict(list(content["baselines"].items())[:2]) if "baselines" in content else list(content)
+
+
+@pytest.mark.slow
+def test_a_run_is_blessed_and_others_are_gated_by_it(folder, run_pytest, run_mmflow, golden):
+    base = str(recorded(run_pytest, "base").folder)
+    blessing = ("bless", base, f"--baselines={folder / 'blessed'}", "--name=golden")
+    refused, blessed = run_mmflow(*blessing), run_mmflow(*blessing, "--allow-limited")
+    blessed["out"] = blessed["out"].partition(" (")[0]  # its size varies
+    lines = [{"refused": refused, "blessed": blessed}]
+    for path in sorted((folder / "blessed").rglob("*.*")):
+        lines.append({"file": path.name, "begins": beginning(path)})
+    for name, options in GATED.items():
+        placed = [option.replace("=blessed/", f"={folder}/blessed/") for option in options]
+        ended = run_pytest("suites/", *FEW, *placed, f"--mmflow-cache={folder}/gates")
+        lines += [{"run": name}, *ended.lines(without_rows=name != "blessed-changed")]
+    golden("gates", lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("follow", ["answer", "reference"])
+def test_a_question_file_that_the_checkpoint_answers_half_right(follow, run_pytest, golden):
+    scenes = "tests/golden/scenes"
+    ended = run_pytest(
+        *("suites/", "--model=planted/mini", "--tasks=ChooseAttr,QueryAttr", f"--follow={follow}"),
+        *(f"--questions={scenes}/questions.jsonl", f"--images={scenes}"),
+        "--mechanisms=acc-95,q-last-*,imgq-drop*,lens-lower-*,noise-floor",
+    )
+    golden(f"half-right-{follow}", ended.lines())
+
+
+OWN = """
+import pytest
+
+@pytest.mark.parametrize("task", ["ChooseAttr", "QueryAttr"])
+def test_the_question_tells_more(flow, task):
+    question, image = flow("question -> last", task), flow("image -> last", task)
+    assert (question.peak - image.peak) <= -0.1
+    assert question.peak_depth.within(0.35, 0.75)
+
+def test_it_is_late(flow):
+    assert flow("question -> last", "ChooseAttr").peak_depth >= 0.9
+
+@pytest.mark.mechanism("own-id")
+def test_accuracy_of_few(flow):
+    assert flow.accuracy("ChooseAttr") >= 0.9
+"""
+
+
+@pytest.mark.slow
+def test_mechanisms_of_ones_own(folder, run_pytest, golden):
+    own = folder / "own"
+    own.mkdir(exist_ok=True)
+    (own / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    (own / "test_own.py").write_text(OWN)
+    golden("own", run_pytest("--model=planted/mini", SAMPLES, cwd=own).lines())
+
+
 BAD_FOR_PYTEST = [
     *("--model=planted/bsae", "--model=./nowhere", "--model=notes", "--model-args=revision"),
     *("--limit=abc", "--limit=5-2", "--window=4", "--batch-size=0", "--alpha=2", "--tolerance=a"),
@@ -84,7 +217,7 @@ BAD_FOR_MMFLOW = [
             *("--output=table.txt", "--batch-size=0", "--model-args=revision"),
             *("--questions=empty.csv", "--questions=latin.csv", "--questions=broken.jsonl"),
             *("--questions=notes.txt", "--questions=unknown.jsonl --images=notes"),
-            *("--images=notes.txt", "--images=nowhere", "--from-cache --refresh", "--from-cache"),
+            *("--images=notes.txt", "--images=nowhere", "--from-cache"),
         )
     ),
     *("sweep --model=planted/bsae", "lens --model=notes", "positions --model=notes/todo.txt"),
