@@ -13,6 +13,7 @@ _HOME = {
     "Box": "inputs.samples",
     "CHOOSE_TASKS": "inputs.samples",
     "CONSISTENT": "mechanisms.bands",
+    "Gate": "mechanisms.gates",
     "LATER_HALF": "mechanisms.bands",
     "MID": "mechanisms.bands",
     "NEGLIGIBLE": "mechanisms.bands",
@@ -20,9 +21,9 @@ _HOME = {
     "SIGNIFICANT": "mechanisms.bands",
     "SIX_TASKS": "inputs.samples",
     "Sample": "inputs.samples",
-    "agree": "mechanisms.estimates",
-    "at_least": "mechanisms.comparisons",
-    "average": "mechanisms.estimates",
+    "agree": "mechanisms.several",
+    "at_least": "mechanisms.several",
+    "average": "mechanisms.several",
 }
 
 __all__ = list(_HOME)

@@ -52,7 +52,7 @@ def test_a_wrong_kind_of_number_is_refused() -> None:
 
 
 def test_a_record_whose_fields_disagree_is_refused() -> None:
-    from mmflow_bench.measurements.records import SweepTable
+    from mmflow_bench.measurements.knockout_sweep import SweepTable
 
     described = {"edge": "image->last", "task": "ChooseAttr", "window": 3, "method": "masked"}
     ids = {"question_ids": ("a", "b"), "image_ids": ("a", "b")}

@@ -1,6 +1,6 @@
 """From a run to a baseline that can be committed or shared: golden verdicts and values of samples.
 
-    baselines/my_llava/test_1b_edges_into_last.json   verdicts, as --snapshot-update writes them
+    baselines/my_llava/test_sec5_edges_into_last.json   verdicts, as --snapshot-update writes them
     baselines/my_llava/values/results.json            which experiment it was
     baselines/my_llava/values/*.parquet               what a paired comparison needs
 
@@ -121,8 +121,8 @@ def _merged(new: Entries, known: Entries) -> Entries:
 def _place(test: str, slug: str) -> tuple[str, str]:
     """Module and name of a test without its checkpoint, as the syrupy extension spells them.
 
-    >>> _place("suites/test_1b.py::test_drops[planted_base-ChooseAttr]", "planted_base")
-    ('test_1b', 'test_drops[ChooseAttr]')
+    >>> _place("suites/test_sec5.py::test_drops[planted_base-ChooseAttr]", "planted_base")
+    ('test_sec5', 'test_drops[ChooseAttr]')
     """
     path, _, rest = test.partition("::")
     name = rest.replace("::", ".")

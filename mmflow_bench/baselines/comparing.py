@@ -8,7 +8,7 @@ agree with. What the samples do not decide is `undecided` (docs/decisions/015 an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.comparison import (
@@ -20,7 +20,7 @@ from mmflow_bench.baselines.comparison import (
     Comparison,
 )
 from mmflow_bench.baselines.experiment import require_comparable, unrecorded
-from mmflow_bench.baselines.gate_set import GATE_SET, GateRow
+from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.pairing import Pairs, pairs_of
 from mmflow_bench.baselines.readings import Reading, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
@@ -42,7 +42,12 @@ class _Judged:
 
 
 def compare(
-    base: RunValues, tuned: RunValues, *, tolerance: Mapping[str, float], alpha: float
+    base: RunValues,
+    tuned: RunValues,
+    *,
+    tolerance: Mapping[str, float],
+    alpha: float,
+    own: Sequence[GateRow] = (),
 ) -> Comparison:
     """The paired comparison of two runs over the gate set.
 
@@ -51,6 +56,7 @@ def compare(
         tuned: What may have changed.
         tolerance: Margin by unit: `fraction`, `probability`, `depth`, `accuracy`.
         alpha: Family-wise error rate of "changed", and error rate of each "unchanged".
+        own: Rows of the gate set that mechanisms of one's own have declared.
 
     Raises:
         NotComparable: The two runs were different experiments.
@@ -60,7 +66,7 @@ def compare(
     pairs = {task: pairs_of(base, tuned, task) for task in names}
     judged = [
         found
-        for row in GATE_SET
+        for row in (*gate_set(), *own)
         for task in names
         if (found := _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha))
     ]

@@ -1,6 +1,6 @@
 """Baselines on disk: one small JSON file per checkpoint and test module.
 
-    baselines/planted_base/test_1b_edges_into_last.json
+    baselines/planted_base/test_sec5_edges_into_last.json
     {"schema_version": 1, "baselines": {"test_question_to_last[ChooseAttr]": {...}, ...}}
 
 Test names in it do not carry the checkpoint, so that a fine-tune's folder may start as a copy of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from mmflow_bench.baselines.files import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
+from mmflow_bench.mechanisms.paper import PAPER_MODELS
 
 if TYPE_CHECKING:
     from mmflow_bench.baselines.values import Key
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 VALUES = "values"
 """Folder of a blessed baseline that holds the values of samples."""
 PAPER, HUB = "paper/", "hub:"
-PAPER_FOLDER = Path(__file__).parent / "paper"
+ORIGIN = "read from the prose of arXiv:2411.18620; the paper publishes no tables of these numbers"
 _CHECKPOINT_FILES = ("config.json", "adapter_config.json")
 
 
@@ -86,18 +87,27 @@ def paper_source(text: str) -> Source:
     Raises:
         BaselineError: The paper is not about it.
     """
-    path = PAPER_FOLDER / f"{text.removeprefix(PAPER)}.json"
-    if not os.path.isfile(path):
-        known = ", ".join(sorted(f"{PAPER}{file.stem}" for file in PAPER_FOLDER.glob("*.json")))
+    model = text.removeprefix(PAPER)
+    if model not in PAPER_MODELS:
+        known = ", ".join(sorted(f"{PAPER}{name}" for name in PAPER_MODELS))
         raise BaselineError(f"a checkpoint of the paper ({known}), got {text!r}")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    verdicts = {(row["id"], row["task"]): row["verdict"] for row in content["claims"]}
-    return Source(kind="verdicts", name=text, verdicts=verdicts, origin=content["origin"])
+    verdicts: dict[Key, str] = {}
+    for mechanism in mechanisms(shipped()):
+        # By test, since what the paper says of a mechanism may depend on the task.
+        said = {
+            task: verdict
+            for test in shipped()
+            if test.declaration.id == mechanism.id
+            and (verdict := test.declaration.expected_of(model))
+            for task in test.declaration.tasks
+        }
+        verdicts |= {(mechanism.id, task): said[task] for task in mechanism.tasks if task in said}
+    return Source(kind="verdicts", name=text, verdicts=verdicts, origin=ORIGIN)
 
 
 def paper_baselines() -> list[Source]:
     """The paper's words on each of its checkpoints."""
-    return [paper_source(f"{PAPER}{path.stem}") for path in sorted(PAPER_FOLDER.glob("*.json"))]
+    return [paper_source(f"{PAPER}{name}") for name in sorted(PAPER_MODELS)]
 
 
 def _in_folder(folder: Path, text: str) -> Source:

@@ -64,21 +64,22 @@ def task_rows() -> list[Row]:
     """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
     from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
     from mmflow_bench.inputs.samples import SIX_TASKS
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+    from mmflow_bench.mechanisms.declared import mechanisms, shipped
 
+    known = mechanisms(shipped())
     return [
         {
             "name": task,
-            "mechanisms": sum(task in m.tasks or "all" in m.tasks for m in CATALOGUE),
+            "mechanisms": sum(task in one.tasks or "all" in one.tasks for one in known),
             **{f"--questions={name}": counts[task] for name, counts in SHIPPED_COUNTS.items()},
         }
         for task in SIX_TASKS
     ]
 
 
-def mechanism_rows() -> list[Row]:
-    """The catalogue."""
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
+def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
+    """What the tests in some files declare; those that ship without any."""
+    from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
 
     return [
         {
@@ -88,7 +89,7 @@ def mechanism_rows() -> list[Row]:
             "tasks": list(mechanism.tasks),
             "statement": mechanism.statement,
         }
-        for mechanism in CATALOGUE
+        for mechanism in mechanisms(declared_in(suites) if suites else shipped())
     ]
 
 
@@ -155,6 +156,11 @@ _OUTPUT = click.option(
 )
 _listing("models", model_rows, "Checkpoints that --model knows by name.")
 _listing("tasks", task_rows, "Question forms.")
-_listing("mechanisms", mechanism_rows, "Rows of the catalogue.")
+_listing(
+    "mechanisms",
+    mechanism_rows,
+    "Mechanisms that SUITES declare, files of tests or folders of them; those that ship without.",
+    click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path)),
+)
 _listing("runs", run_rows, "Run folders.", _OUTPUT)
 _listing("baselines", baseline_rows, "Stored baselines.")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from mmflow_bench.mechanisms.declared import FILES, shipped_suites
+
 INTERRUPTED = 2
 """pytest's exit code for Ctrl-C, which reaches both processes."""
 VALUED = frozenset(
@@ -99,16 +101,13 @@ def joined_values(arguments: Sequence[str]) -> list[str]:
 
 
 def suites_folder(folder: Path) -> Path:
-    """The suites: of the checkout one stands in, of an editable install, or of the package.
+    """The suites of the folder one stands in, or those that ship with the package.
 
     Raises:
-        click.ClickException: None of the three is there.
+        MechanismError: There are neither.
     """
-    package = Path(__file__).parents[1]
-    for candidate in (folder / "suites", package / "suites", package.parent / "suites"):
-        if any(candidate.glob("test_*.py")):
-            return candidate
-    raise click.ClickException(f"no suites in {folder} nor in {package}; reinstall mmflow-bench")
+    here = folder / "suites"
+    return here if any(here.glob(FILES)) else shipped_suites()
 
 
 def ini_file(folder: Path) -> Path | None:

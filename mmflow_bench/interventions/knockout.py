@@ -22,7 +22,7 @@ class Method(StrEnum):
     clean pass of the counterfactual sample."""
 
 
-TWINS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
+SECOND_OPINIONS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
 """What a verdict by the masked method is checked against."""
 
 

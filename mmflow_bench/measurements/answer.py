@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,6 +18,7 @@ from transformers import DynamicCache
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
+from mmflow_bench.measurements.wants import AnswerRow
 
 SPARE_TOKENS = 4
 """Tokens decoded beyond the reference answer before an answer counts as longer than it."""
@@ -88,20 +88,19 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     )
 
 
-def known_answer(checkpoint: LoadedCheckpoint, sample: Sample, row: Mapping[str, Any]) -> Answer:
+def known_answer(checkpoint: LoadedCheckpoint, sample: Sample, row: AnswerRow) -> Answer:
     """The answer that a row of the store tells, without asking again."""
-    tokens = first_tokens(checkpoint, sample.answer)
-    reference = Reference(
-        tokens=tuple(sorted(tokens)),
-        token_id=row["reference_token_id"],
-        probability=row["reference_probability"],
-    )
+    token_id, chance = row["reference_token_id"], row["reference_probability"]
+    reference = None
+    if token_id is not None and chance is not None:
+        tokens = tuple(sorted(first_tokens(checkpoint, sample.answer)))
+        reference = Reference(tokens=tokens, token_id=token_id, probability=chance)
     return Answer(
         prediction=row["prediction"],
         is_correct=row["is_correct"],
         token_id=row["answer_token_id"],
         probability=row["base_probability"],
-        reference=reference if tokens else None,
+        reference=reference,
     )
 
 

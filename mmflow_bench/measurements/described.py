@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.store.shards import PATCHES
+from mmflow_bench.measurements.stored import StoredResults
+from mmflow_bench.store.shards import Shard
 
-if TYPE_CHECKING:
-    from mmflow_bench.measurements.stored import StoredResults
-
-_GRID = (
-    *("width", "height", "rows", "columns"),
-    *("left", "top", "cell_width", "cell_height", "related"),
-)
+_GRID = {
+    **dict.fromkeys(("width", "height", "rows", "columns"), pa.int64()),
+    **dict.fromkeys(("left", "top", "cell_width", "cell_height"), pa.float64()),
+    "related": pa.list_(pa.int64()),
+}
+PATCHES = Shard("patches", pa.schema({"sample": pa.string()} | _GRID))
+"""Which patches show the objects asked about."""
 
 
 def described(stored: StoredResults) -> Iterator[dict[str, object]]:

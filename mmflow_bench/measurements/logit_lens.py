@@ -7,17 +7,21 @@ program; the usual lens applies the final norm first. Both are measured, since v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.checkpoints.families import execution_device
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.errors import AnswerError
+from mmflow_bench.errors import AnswerError, SampleError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import Answer, case_variants, probabilities
-from mmflow_bench.measurements.plan import OUTPUT, REFERENCE_PROBE
+from mmflow_bench.measurements.at_work import SampleAtWork
+from mmflow_bench.measurements.lens import LENS, OUTPUT, REFERENCE_PROBE, Lens
+from mmflow_bench.measurements.wants import Rows
 
 
 @torch.inference_mode()
@@ -67,19 +71,16 @@ def probe_tokens(
     return probes
 
 
-def lens_rows(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample, *, answer: Answer, key: str
-) -> list[dict[str, object]]:
-    """One row per depth, probe and variant, for the store.
-
-    Raises:
-        AnswerError: As `probe_tokens`.
-    """
-    probes = probe_tokens(checkpoint, sample, answer)
+def lens_rows(lenses: Sequence[Lens], work: SampleAtWork) -> Rows:
+    """One row per depth, probe and variant, all at once whichever lenses were asked for."""
+    try:
+        probes = probe_tokens(work.checkpoint, work.sample, work.answer)
+    except SampleError as error:
+        return work.refused(lenses[0], error)
     rows: list[dict[str, object]] = []
-    output = probabilities(clean.logits)[None]
+    output = probabilities(work.clean.logits)[None]
     for variant, distribution in [
-        *lens_distributions(checkpoint, clean).items(),
+        *lens_distributions(work.checkpoint, work.clean).items(),
         (OUTPUT, output),
     ]:
         for probe, tokens in probes.items():
@@ -87,7 +88,7 @@ def lens_rows(
             values = distribution[:, chosen].sum(dim=-1).tolist()
             rows.extend(
                 {
-                    "sample": key,
+                    "sample": work.job.key,
                     "layer": layer,
                     "probe": probe,
                     "variant": variant,
@@ -95,4 +96,4 @@ def lens_rows(
                 }
                 for layer, value in enumerate(values)
             )
-    return rows
+    return {LENS: rows}

@@ -6,7 +6,7 @@ through the model twice; asking for none would knock out edges of a checkpoint t
 
 from __future__ import annotations
 
-from mmflow_bench.measurements.plan import ANSWER_SCOPE, Rows
+from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, Rows
 
 
 class Mastery:
@@ -28,8 +28,8 @@ class Mastery:
 
     def see(self, rows: Rows) -> None:
         """Count what was measured of one sample."""
-        self._wrong += sum(not row["is_correct"] for row in rows.get("answers", ()))
-        refused = rows.get("unscored", ())
+        self._wrong += sum(not row["is_correct"] for row in rows.get(ANSWERS, ()))
+        refused = rows.get(UNSCORED, ())
         self._unscored += any(row["scope"] == ANSWER_SCOPE for row in refused)
 
     def is_possible(self) -> bool:

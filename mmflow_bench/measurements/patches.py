@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.layout import ImageLayout
-from mmflow_bench.measurements.plan import Rows
+from mmflow_bench.measurements.described import PATCHES
+from mmflow_bench.measurements.wants import Rows
 from mmflow_bench.positions.image_grid import patches_overlapping
-from mmflow_bench.store.shards import PATCHES
 
 
 def patch_rows(encoded: EncodedSample, *, key: str) -> Rows:

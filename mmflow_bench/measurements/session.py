@@ -11,27 +11,27 @@ import importlib
 import tempfile
 from collections.abc import Collection, Sequence
 from copy import copy
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.windows import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
-from mmflow_bench.measurements.described import described
+from mmflow_bench.measurements.described import PATCHES, described
 from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.mastery import Mastery
 from mmflow_bench.measurements.opening import MeasurementOptions, load_proved, store_identity
-from mmflow_bench.measurements.plan import Job, Sweep
-from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.stored import StoredResults
+from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Store
+
+Table = TypeVar("Table")
 
 
 class Measurements:
@@ -56,6 +56,8 @@ class Measurements:
         if options.refresh:
             self.store.clear()
         self.stored = self._stored(samples)
+        # Shared with every part of the samples: what was asked of a part was asked of the task.
+        self._asked: dict[str, dict[Want[object], None]] = {}
         self._checkpoint: Any = None
         self._whole: Measurements | None = None
 
@@ -122,6 +124,11 @@ class Measurements:
         return self.spec.name
 
     @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        return self.spec.paper_model
+
+    @property
     def checkpoint(self) -> Any:
         """The loaded checkpoint; loads it, proves the fast path and remembers its facts.
 
@@ -183,66 +190,48 @@ class Measurements:
     def ensure(
         self,
         task: str,
+        wants: Collection[Want[object]] = (),
         *,
-        edges: Collection[str] = (),
-        widths: Collection[int] = (),
-        methods: Collection[str] = (Method.MASKED,),
-        pairs: Collection[tuple[str, int]] = (),
-        lens: bool = False,
         minimum_accuracy: float = 0.0,
     ) -> None:
         """Measure what the store lacks of one task; returns at once when it lacks nothing.
 
         Args:
             task: A task of `tasks`.
-            edges: Written `source->target`.
-            widths: Window widths, odd; every edge is measured at each.
-            methods: Values of `Method`.
-            pairs: Further (edge, width) pairs.
-            lens: The logit lens too.
-            minimum_accuracy: Share of the samples that must be answered correctly; once it cannot
-                be reached any more, only answers are measured.
+            wants: What is asked of every answered sample, beside its answer.
+            minimum_accuracy: Share of the scored samples that must be answered correctly; once it
+                cannot be reached any more, only answers are measured. Of no account where the
+                reference answer is followed.
 
         Raises:
             MechanismError: The question file has no samples of the task.
         """
-        wanted = dict.fromkeys([*product(edges, widths), *pairs])
-        sweeps = tuple(
-            Sweep(edge=Edge.parse(edge), method=Method(method), width=width)
-            for edge, width in wanted
-            for method in methods
-        )
-        if not self.stored.jobs(task, sweeps, lens=lens):
+        wants = resolved(wants, self.width) if wants else ()
+        self._asked.setdefault(task, {}).update(dict.fromkeys(wants))
+        if not self.stored.jobs(task, wants):
             return
+        minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
         with self.store.lock(f"measure-{task}"):
-            jobs = self.stored.jobs(task, sweeps, lens=lens)
+            jobs = self.stored.jobs(task, wants)
             if jobs:
-                self._measure(task, jobs, self.stored.mastery(task, minimum_accuracy))
-
-    def ensure_mastered(self, task: str, *, minimum: float, **wanted: Any) -> None:
-        """`ensure`, as long as so many samples may be answered correctly; then answers alone.
-
-        Args:
-            task: A task of `tasks`.
-            minimum: Share of the scored samples; of no account where the reference is followed.
-            **wanted: As for `ensure`.
-        """
-        is_asked = self.follow is Followed.ANSWER
-        self.ensure(task, minimum_accuracy=minimum if is_asked else 0.0, **wanted)
+                self._measure(task, jobs, self.stored.mastery(task, minimum))
 
     def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> None:
         checkpoint = self.checkpoint
-        sweep = importlib.import_module("mmflow_bench.measurements.sweep")
+        # torch is imported here, not above: a run from the store needs none.
+        measuring = importlib.import_module("mmflow_bench.measurements.measuring")
         self._tell(task, 0, len(jobs))
-        finished = sweep.measure(
+        finished = measuring.measure(
             checkpoint, jobs, batch_size=self.options.batch_size, goes_on=mastery.is_possible
         )
         for done, measured in enumerate(finished, start=1):
             self.store.append(measured.rows, sample=measured.key)
             mastery.see(measured.rows)
             self._tell(task, done, len(jobs))
-        self.store.compact()
+        # Of all that was asked, not only of what was missing: a killed run may have left the rest.
+        asked = dict.fromkeys(want.shard for want in self._asked[task])
+        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
 
     def _tell(self, task: str, done: int, total: int) -> None:
         if self.options.progress is not None:
@@ -254,8 +243,11 @@ class Measurements:
         return self.stored.accuracy(task)
 
     def refusals(self, task: str) -> dict[str, dict[str, int]]:
-        """Edge or `lens` -> reason -> answered samples that it could not be measured on."""
-        return self.stored.refusals(task)
+        """Edge or `lens` -> reason -> answered samples that it could not be measured on.
+
+        Of everything that was asked of the task, here or of a part of the samples.
+        """
+        return self.stored.refusals(task, self._asked.get(task, ()))
 
     def answered(self) -> list[dict[str, object]]:
         """What each sample was answered with, for pairing with another checkpoint (`answered`)."""
@@ -270,16 +262,7 @@ class Measurements:
         unreadable = {bad.reason: bad.message for bad in reversed(self.samples.unreadable)}
         return [*unreadable.values(), *self.stored.messages(limit=limit)][:limit]
 
-    def sweep(
-        self, task: str, edge: str, *, width: int | None = None, method: str = Method.MASKED
-    ) -> SweepTable:
-        """One edge knocked out around every layer, over the kept samples of a task."""
-        width = width or self.width
-        self.ensure(task, edges=[edge], widths=[width], methods=[method])
-        sweep = Sweep(edge=Edge.parse(edge), method=Method(method), width=width)
-        return self.stored.sweep(task, sweep, layers=self.decoder_layers)
-
-    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
-        """Logit-lens probabilities of one probe over the kept samples of a task."""
-        self.ensure(task, lens=True)
-        return self.stored.lens(task, probe=probe, variant=variant, layers=self.decoder_layers)
+    def table(self, task: str, want: Want[Table]) -> Table:
+        """What a want tells of a task, over its kept samples; measures what is missing."""
+        self.ensure(task, [want])
+        return self.stored.table(task, want.at(self.width), layers=self.decoder_layers)

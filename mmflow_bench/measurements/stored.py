@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.mastery import Mastery
-from mmflow_bench.measurements.plan import (
-    ANSWER_SCOPE,
-    LENS_SCOPE,
-    REFERENCE_PROBE,
-    Job,
-    Sweep,
-    sweep_key,
-)
-from mmflow_bench.measurements.records import REFERENCE_CEILING, AnswerCount, LensTable, SweepTable
-from mmflow_bench.measurements.refusals import refusals_of
+from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.refusals import Refusal, refusals_of
 from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.store.shards import Store
+from mmflow_bench.measurements.wants import (
+    ANSWER_SCOPE,
+    ANSWERS,
+    UNSCORED,
+    AnswerRow,
+    Kept,
+    Want,
+)
+from mmflow_bench.store.shards import Shard, Store
 
 Made = TypeVar("Made")
-
-_COLUMNS = {
-    Followed.ANSWER: ("answer_token_id", "base_probability", "knockout_probability", None),
-    Followed.REFERENCE: (
-        *("reference_token_id", "reference_probability", "reference_probability"),
-        REFERENCE_CEILING,
-    ),
-}
-"""Token and clean probability of an answer, probability under a knockout, and its ceiling."""
+Table = TypeVar("Table")
 
 
 class StoredResults:
@@ -62,25 +53,25 @@ class StoredResults:
         self.samples = samples
         self.follow = follow
         self.keep_incorrect = keep_incorrect or follow is Followed.REFERENCE
-        self._made: dict[str, tuple[Any, Any]] = {}
+        self._made: dict[Shard, tuple[pa.Table, Any]] = {}
 
-    def answers(self) -> Mapping[str, dict[str, Any]]:
+    def answers(self) -> Mapping[str, AnswerRow]:
         """Answer rows by content hash of the sample."""
-        return self._made_of("answers", self._answers_in)
+        return self._made_of(ANSWERS, self._answers_in)
 
     def refused(self) -> Mapping[tuple[str, str], str]:
-        """(sample, scope) -> reason, for everything that could not be measured."""
-        return self._made_of("unscored", _reasons_in)
+        """(key, scope) -> reason, for everything that could not be measured."""
+        return self._made_of(UNSCORED, _reasons_in)
 
     def noise_floor(self) -> float:
         """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
         return max((answer["noise"] for answer in self.answers().values()), default=0.0)
 
-    def _answers_in(self, table: Any) -> dict[str, dict[str, Any]]:
+    def _answers_in(self, table: pa.Table) -> dict[str, AnswerRow]:
         wanted = frozenset(self.samples.keys.values())
         return {row["sample"]: row for row in table.to_pylist() if row["sample"] in wanted}
 
-    def _made_of(self, shard: str, make: Callable[[Any], Made]) -> Made:
+    def _made_of(self, shard: Shard, make: Callable[[pa.Table], Made]) -> Made:
         """What `make` makes of a shard: every test asks again, few find anything new."""
         table = self.store.read(shard)
         known = self._made.get(shard)
@@ -89,49 +80,46 @@ class StoredResults:
         made: Made = known[1]
         return made
 
-    def jobs(self, task: str, sweeps: Sequence[Sweep], *, lens: bool) -> list[Job]:
+    def jobs(self, task: str, wants: Collection[Want[object]]) -> list[Job]:
         """One job for each sample that lacks something; a wrong answer needs nothing more."""
         answers, refused = self.answers(), self.refused()
-        have = {sweep.shard: self.store.finished(sweep.shard) for sweep in sweeps}
-        seen = self.store.finished("lens") if lens else frozenset()
+        # Of the wants that share a shard one is enough: they are measured together.
+        by_shard = {want.shard: want for want in wants}
+        have = {shard: self.store.finished(shard) for shard in by_shard}
         jobs = []
         for sample in self.samples.of(task):
-            key = self.samples.keys[sample.question_id]
-            answer = answers.get(key)
-            is_wrong = answer is not None and not (answer["is_correct"] or self.keep_incorrect)
-            if is_wrong or (key, ANSWER_SCOPE) in refused:
-                continue
-            missing = tuple(
-                sweep
-                for sweep in sweeps
-                if (stored := self._key(task, sample, sweep)) not in have[sweep.shard]
-                and (stored, sweep.shard) not in refused
+            donor = self.samples.donor(task, sample)
+            job = Job(
+                sample=sample,
+                key=self._key(sample),
+                wants=tuple(by_shard.values()),
+                keep_incorrect=self.keep_incorrect,
+                answer=answers.get(self._key(sample)),
+                donor=donor,
+                donor_key=self._key(donor) if donor else None,
             )
-            wants_lens = lens and key not in seen and (key, LENS_SCOPE) not in refused
-            if missing or wants_lens or answer is None:
-                job = self._job(task, sample, missing, lens=wants_lens)
-                jobs.append(replace(job, answer=answer))
+            missing = tuple(
+                want
+                for shard, want in by_shard.items()
+                if (key := job.key_of(want)) not in have[shard] and (key, shard.name) not in refused
+            )
+            if self._is_needed(job, missing):
+                jobs.append(replace(job, wants=missing))
         return jobs
 
-    def _job(self, task: str, sample: Sample, sweeps: tuple[Sweep, ...], *, lens: bool) -> Job:
-        donor = self.samples.donor(task, sample)
-        return Job(
-            sample=sample,
-            key=self.samples.keys[sample.question_id],
-            sweeps=sweeps,
-            lens=lens,
-            keep_incorrect=self.keep_incorrect,
-            donor=donor,
-            donor_key=self.samples.keys[donor.question_id] if donor else None,
-        )
+    def _is_needed(self, job: Job, missing: Collection[Want[object]]) -> bool:
+        if (job.key, ANSWER_SCOPE) in self.refused():
+            return False
+        if job.answer is None:
+            return True
+        return bool(missing) and (job.answer["is_correct"] or self.keep_incorrect)
 
-    def _key(self, task: str, sample: Sample, sweep: Sweep) -> str:
+    def _key(self, sample: Sample) -> str:
+        return self.samples.keys[sample.question_id]
+
+    def _key_of(self, task: str, sample: Sample, want: Want[object]) -> str:
         donor = self.samples.donor(task, sample)
-        return sweep_key(
-            self.samples.keys[sample.question_id],
-            method=sweep.method,
-            donor_key=self.samples.keys[donor.question_id] if donor else None,
-        )
+        return want.key(self._key(sample), self._key(donor) if donor else None)
 
     def kept(self, task: str) -> list[Sample]:
         """The samples that enter the curves: those answered correctly, unless all are kept."""
@@ -141,14 +129,12 @@ class StoredResults:
             if (answer["is_correct"] or self.keep_incorrect) and self._is_followed(answer)
         ]
 
-    def _answered(self, task: str) -> list[tuple[Sample, dict[str, Any]]]:
-        answers, keys = self.answers(), self.samples.keys
-        members = [
-            (sample, answers.get(keys[sample.question_id])) for sample in self.samples.of(task)
-        ]
+    def _answered(self, task: str) -> list[tuple[Sample, AnswerRow]]:
+        answers = self.answers()
+        members = [(sample, answers.get(self._key(sample))) for sample in self.samples.of(task)]
         return [(sample, answer) for sample, answer in members if answer is not None]
 
-    def _is_followed(self, answer: dict[str, Any]) -> bool:
+    def _is_followed(self, answer: AnswerRow) -> bool:
         # Nothing becomes of a probability that is zero to begin with.
         return self.follow is Followed.ANSWER or bool(answer["reference_probability"])
 
@@ -175,82 +161,50 @@ class StoredResults:
         unscored = sum(known.unscored.values())
         return Mastery(known.selected, wrong=wrong, unscored=unscored, minimum=minimum)
 
-    def refusals(self, task: str) -> dict[str, dict[str, int]]:
-        """Edge or `lens` -> reason -> answered samples of a task that have no positions for it."""
-        keys = {self.samples.keys[sample.question_id] for sample in self.samples.of(task)}
-        counts = refusals_of(self.refused(), keys)
+    def refusals(self, task: str, wants: Collection[Want[object]]) -> dict[str, dict[str, int]]:
+        """Edge or `lens` -> reason -> answered samples of a task that have no positions for it.
+
+        Args:
+            task: A task that has samples.
+            wants: What was asked of it.
+        """
+        counts = refusals_of(self._refusals(task, wants))
         lost = sum(not self._is_followed(answer) for _, answer in self._answered(task))
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
+
+    def _refusals(self, task: str, wants: Collection[Want[object]]) -> Iterator[Refusal]:
+        refused = self.refused()
+        for want in wants:
+            scope = want.shard.name
+            for sample in self.samples.of(task):
+                reason = refused.get((self._key_of(task, sample, want), scope))
+                if reason is not None:
+                    yield Refusal(want.name, want.note, reason, self._key(sample))
 
     def messages(self, *, limit: int) -> list[str]:
         """A few full explanations of what could not be measured, one for each reason."""
         keys = frozenset(self.samples.keys.values())
         chosen: dict[str, str] = {}
-        for row in self.store.read("unscored").to_pylist():
+        for row in self.store.read(UNSCORED).to_pylist():
             if row["scope"] == ANSWER_SCOPE and row["sample"] in keys:
                 chosen.setdefault(row["reason"], row["message"])
         return list(chosen.values())[:limit]
 
-    def sweep(self, task: str, sweep: Sweep, *, layers: int) -> SweepTable:
-        """One edge around every layer, for the kept samples that have positions for it."""
-        have = self.store.finished(sweep.shard)
-        kept = [s for s in self.kept(task) if self._key(task, s, sweep) in have]
-        keys = [self._key(task, sample, sweep) for sample in kept]
-        rows = self.store.read(sweep.shard, keys)
+    def table(self, task: str, want: Want[Table], *, layers: int) -> Table:
+        """What a want tells of a task, for the kept samples that have rows of it."""
+        keys = {self._key(s): self._key_of(task, s, want) for s in self.samples.of(task)}
         answers = self.answers()
-        clean = [answers[self.samples.keys[sample.question_id]] for sample in kept]
-        token, base, knockout, ceiling = _COLUMNS[self.follow]
-        return SweepTable(
-            edge=str(sweep.edge),
+        samples = tuple(self.kept(task))
+        kept = Kept(
             task=task,
-            window=sweep.width,
-            method=sweep.method,
-            question_ids=tuple(sample.question_id for sample in kept),
-            image_ids=tuple(sample.image_id for sample in kept),
-            answer_token_ids=tuple(answer[token] for answer in clean),
-            base_probability=np.array([answer[base] for answer in clean], float),
-            knockout_probability=_matrix(rows, keys, knockout, layers),
-            ceiling=ceiling,
-            **_counterfactual(rows, keys, layers) if sweep.method is Method.COUNTERFACTUAL else {},
-        )
-
-    def lens(self, task: str, *, probe: str, variant: str, layers: int) -> LensTable:
-        """Lens probabilities of one probe, for the kept samples that have it."""
-        is_replaced = probe == "answer" and self.follow is Followed.REFERENCE
-        answered = self.kept(task)
-        table = self.store.read("lens", [self.samples.keys[s.question_id] for s in answered])
-        table = table.filter(pc.equal(table["probe"], REFERENCE_PROBE if is_replaced else probe))
-        inner, output = (
-            table.filter(pc.equal(table["variant"], name)) for name in (variant, "output")
-        )
-        have = frozenset(inner["sample"].to_pylist())
-        kept = [s for s in answered if self.samples.keys[s.question_id] in have]
-        keys = [self.samples.keys[sample.question_id] for sample in kept]
-        return LensTable(
-            task=task,
-            probe=probe,
-            variant=variant,
-            question_ids=tuple(sample.question_id for sample in kept),
-            image_ids=tuple(sample.image_id for sample in kept),
-            probability=_matrix(inner, keys, "probability", layers + 1),
-            final_probability=_matrix(output, keys, "probability", 1)[:, 0],
-        )
+            samples=samples,
+            answers=tuple(answers[self._key(sample)] for sample in samples),
+            keys=tuple(keys[self._key(sample)] for sample in samples),
+            layers=layers,
+            follow=self.follow,
+        ).having(self.store.finished(want.shard))
+        return want.table(kept, self.store.read(want.shard, kept.keys))
 
 
-def _reasons_in(table: Any) -> dict[tuple[str, str], str]:
+def _reasons_in(table: pa.Table) -> dict[tuple[str, str], str]:
     return {(row["sample"], row["scope"]): row["reason"] for row in table.to_pylist()}
-
-
-def _counterfactual(table: Any, keys: Sequence[str], layers: int) -> dict[str, np.ndarray]:
-    return {
-        "counterfactual_probability": _matrix(table, keys, "counterfactual_probability", layers),
-        "is_flipped": _matrix(table, keys, "is_flipped", layers).astype(bool),
-    }
-
-
-def _matrix(table: Any, keys: Sequence[str], column: str, width: int) -> np.ndarray:
-    """Values of `column` as (sample, layer), samples in the order of `keys`."""
-    values: dict[str, list[float]] = {}
-    for key, value in zip(table["sample"].to_pylist(), table[column].to_pylist(), strict=True):
-        values.setdefault(key, []).append(value)
-    return np.array([values[key] for key in keys], dtype=float).reshape(len(keys), width)

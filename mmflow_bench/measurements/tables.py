@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.plan import PROBES, VARIANTS
-from mmflow_bench.measurements.records import LensTable, SweepTable
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens, LensTable
 from mmflow_bench.measurements.session import Measurements
 
 SWEEP_SCHEMA = pa.schema(
@@ -60,11 +60,11 @@ def sweep_rows(
         schema = pa.schema([*SWEEP_SCHEMA, *COUNTERFACTUAL_FIELDS])
     tables = []
     for task in measurements.tasks:
-        chosen = width or measurements.width
-        measurements.ensure(task, edges=edges, widths=[chosen], methods=[method])
-        for edge in edges:
-            table = measurements.sweep(task, edge, width=chosen, method=method)
-            rows = list(_sweep_rows(measurements.name, table))
+        sweeps = [Sweep.of(edge, width=width, method=method) for edge in edges]
+        # All at once, so that a sample goes through the model once for every edge.
+        measurements.ensure(task, sweeps)
+        for sweep in sweeps:
+            rows = list(_sweep_rows(measurements.name, measurements.table(task, sweep)))
             tables.append(pa.Table.from_pylist(rows, schema=schema))
     return pa.concat_tables([schema.empty_table(), *tables])
 
@@ -100,7 +100,7 @@ def lens_rows(measurements: Measurements) -> pa.Table:
     for task in measurements.tasks:
         for probe in PROBES:
             for variant in VARIANTS:
-                table = measurements.lens(task, probe=probe, variant=variant)
+                table = measurements.table(task, Lens(probe=probe, variant=variant))
                 rows = list(_lens_rows(measurements.name, table))
                 tables.append(pa.Table.from_pylist(rows, schema=LENS_SCHEMA))
     return pa.concat_tables([LENS_SCHEMA.empty_table(), *tables])

@@ -7,56 +7,22 @@ depths. What a checkpoint or its samples cannot have raises `NotApplicable`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import replace
 
 import numpy as np
 
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
+from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 from mmflow_bench.statistics.combining import wilson
 from mmflow_bench.statistics.intervals import Interval
 
 LENSES = ("normed", "raw")
-
-
-class Measured(Protocol):
-    """The measurements of one checkpoint, as far as mechanisms look at them."""
-
-    @property
-    def spec(self) -> Any:
-        """The checkpoint; its `paper_model` names the paper's checkpoint that it is, if any."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
-
-    @property
-    def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-
-    @property
-    def width(self) -> int:
-        """Width of the knocked-out windows."""
-
-    @property
-    def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made."""
-
-    def ensure(self, task: str) -> None:
-        """Measure what is missing; may refuse a task that the checkpoint does not master."""
-
-    def accuracy(self, task: str) -> AnswerCount:
-        """How many samples were answered correctly."""
-
-    def sweep(self, task: str, edge: str, *, width: int, method: str) -> SweepTable:
-        """One edge knocked out around every layer."""
-
-    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
-        """Logit-lens probabilities of one probe."""
 
 
 class Flow:
@@ -68,7 +34,8 @@ class Flow:
         *,
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
-        method: str = "masked",
+        method: str = Method.MASKED,
+        is_part: bool = False,
     ) -> None:
         """Look at the measurements of one checkpoint.
 
@@ -77,11 +44,13 @@ class Flow:
             alpha: Error rate of every interval.
             others: Measurements of other checkpoints by the paper's name for them.
             method: How edges are knocked out where a mechanism does not say it.
+            is_part: Whether other checkpoints too are looked at on part of the samples.
         """
         self._measurements = measurements
         self._alpha = alpha
         self._others = others or {}
         self._method = method
+        self._is_part = is_part
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
@@ -98,18 +67,17 @@ class Flow:
             NotApplicable: No sample of the task has positions for both roles.
             KnockoutError: The edge names an unknown role.
         """
-        name = str(Edge.parse(edge))
+        sweep = Sweep.of(edge, width=width, method=method or self._method)
         self._require_samples(task)
-        width = width or self.width
-        table = self._measurements.sweep(task, name, width=width, method=method or self._method)
+        table = self._measurements.table(task, sweep)
         if not table.question_ids:
-            why = self._refusals(task, name)
-            raise NotApplicable(f"no sample of {task} has positions for {name}{why}")
+            why = self._refusals(task, sweep.name)
+            raise NotApplicable(f"no sample of {task} has positions for {sweep.name}{why}")
         return Curve(
-            name=f"{name} on {task}",
+            name=f"{sweep.name} on {task}",
             values=table.relative_change,
             image_ids=table.image_ids,
-            width=width,
+            width=width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
         )
@@ -129,20 +97,12 @@ class Flow:
         if variant is not None:
             return self._lens(probe, task, variant=variant)
         one, other = (self._lens(probe, task, variant=name) for name in LENSES)
-        return LensCurve(
-            name=one.name,
-            values=one.values,
-            question_ids=one.question_ids,
-            image_ids=one.image_ids,
-            alpha=self._alpha,
-            noise_floor=one.noise_floor,
-            twin=other,
-        )
+        return replace(one, twin=other)
 
     def lens_error(self, task: str) -> Estimate:
         """The largest difference, over samples, of the lens at the last layer and the output."""
         self._require_samples(task)
-        table = self._measurements.lens(task, probe="answer", variant="normed")
+        table = self._measurements.table(task, Lens(probe="answer", variant="normed"))
         if not table.question_ids:
             raise NotApplicable(f"no sample of {task} has a lens")
         error = np.abs(table.probability[:, -1] - table.final_probability).max()
@@ -172,7 +132,7 @@ class Flow:
     def first_token_share(self, task: str) -> Estimate:
         """The share of answers that begin with the commonest first token of the task."""
         self._require_samples(task)
-        table = self._measurements.sweep(task, "question->last", width=self.width, method="masked")
+        table = self._measurements.table(task, Sweep.of("question->last"))
         counts = np.unique(table.answer_token_ids, return_counts=True)[1]
         if not len(counts):
             raise NotApplicable(f"the first answer tokens of {task} are not known")
@@ -196,7 +156,21 @@ class Flow:
         """
         if paper_model not in self._others:
             raise NotApplicable(f"compares with {paper_model}, which this run does not measure")
-        return Flow(self._others[paper_model], alpha=self._alpha, others=self._others)
+        other = self._others[paper_model]
+        return self._of(other.part() if self._is_part else other)
+
+    def by(self, method: str) -> Flow:
+        """The same flow by another method of knocking out: a second opinion.
+
+        On part of the samples of every checkpoint that is looked at.
+        """
+        return Flow(
+            self._measurements.part(),
+            alpha=self._alpha,
+            others=self._others,
+            method=method,
+            is_part=True,
+        )
 
     def only_for(self, *paper_models: str) -> None:
         """Refuse unless the checkpoint is one of these of the paper.
@@ -219,8 +193,7 @@ class Flow:
     @property
     def paper_model(self) -> str | None:
         """The paper's name of the checkpoint, when it is one of the paper's."""
-        name = getattr(self._measurements.spec, "paper_model", None)
-        return str(name) if name else None
+        return self._measurements.paper_model
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -242,8 +215,17 @@ class Flow:
         """Largest relative change that the instrument makes by itself."""
         return float(self._measurements.noise_floor)
 
+    def _of(self, measurements: Measured) -> Flow:
+        return Flow(
+            measurements,
+            alpha=self._alpha,
+            others=self._others,
+            method=self._method,
+            is_part=self._is_part,
+        )
+
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
-        table = self._measurements.lens(task, probe=probe, variant=variant)
+        table = self._measurements.table(task, Lens(probe=probe, variant=variant))
         if not table.question_ids:
             raise NotApplicable(f"no sample of {task} has the probe {probe}")
         return LensCurve(
@@ -257,8 +239,7 @@ class Flow:
 
     def _refusals(self, task: str, edge: str) -> str:
         """Why an edge was not measured, where the measurements say so."""
-        known = getattr(self._measurements, "refusals", None)
-        reasons = known(task).get(edge, {}) if known is not None else {}
+        reasons = self._measurements.refusals(task).get(edge, {})
         counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
         return f" ({counted})" if counted else ""
 

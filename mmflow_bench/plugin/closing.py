@@ -11,7 +11,8 @@ import pytest
 from mmflow_bench.baselines.comparison import FILE, Comparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
+from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.mechanisms.verdicts import DECIDED
 from mmflow_bench.plugin.facts import Facts
 from mmflow_bench.plugin.keeping import write_facts
@@ -79,14 +80,15 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
-    """Rows by checkpoint, section, catalogue and task: workers report in any order."""
-    place = {mechanism.id: i for i, mechanism in enumerate(CATALOGUE)}
+    """Rows by checkpoint, section, mechanism and task: workers report in any order."""
+    place = {mechanism.id: i for i, mechanism in enumerate(mechanisms(shipped()))}
     models = list(dict.fromkeys(row.model for row in rows))
 
     def key(row: MechanismRow) -> tuple[object, ...]:
         task = SIX_TASKS.index(row.task) if row.task in SIX_TASKS else len(SIX_TASKS)
         position = place.get(row.id, len(place))
-        return models.index(row.model), row.section, position, row.id, task, row.task, row.test
+        section = section_place(row.section)
+        return models.index(row.model), section, position, row.id, task, row.task, row.test
 
     return sorted(rows, key=key)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.plugin.golden import expected_verdict
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.run import Run, declaration_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,32 @@ EXPECTED = pytest.StashKey[Expectation]()
 
 
 def expect(run: Run, items: Iterable[pytest.Item]) -> None:
-    """Note what the checkpoint's record or baseline says of the mechanism of each test."""
+    """Note what is known of the mechanism of each test.
+
+    By the checkpoint's record, by what the test declares of the paper's, or by the baseline.
+    """
     for item in items:
-        slug, name = model_of(item), mechanism_of(item)
-        if slug is None or name is None:
+        slug = model_of(item)
+        if slug is None:
             continue
-        recorded = exception_for(run.specs[slug].exceptions, name, task_of(item))
-        # An update is there to replace what the baseline says.
-        baseline = None if run.settings.update_baselines else expected_verdict(item, run)
-        if expected := recorded or baseline:
-            source = "its record" if recorded else "its baseline"
+        expected, source = _expected(run, item, run.specs[slug])
+        if expected:
+            name = declaration_of(item).id
             reason = f"{source} says that {name} does not hold for {slug}"
             item.stash[EXPECTED] = Expectation(expected, reason)
+
+
+def _expected(run: Run, item: pytest.Item, spec: CheckpointSpec) -> tuple[str | None, str]:
+    """The verdict that is expected of a test, and who says so."""
+    declared = declaration_of(item)
+    if found := exception_for(spec.exceptions, declared.id, task_of(item)):
+        return found, "its record"
+    if spec.paper_model in declared.fails_for:
+        return "fails", "the paper"
+    # An update is there to replace what the baseline says.
+    if mechanism_of(item) is None or run.settings.update_baselines:
+        return None, ""
+    return expected_verdict(item, run), "its baseline"
 
 
 def exception_for(exceptions: Mapping[str, str], name: str, task: str | None) -> str | None:

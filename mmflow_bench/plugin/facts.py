@@ -35,21 +35,22 @@ class Facts(TypedDict, total=False):
 
 def facts_of(planned: PlannedMeasurements) -> Facts:
     """Checkpoint, data and answer counts, as far as the measurements of a plugin know them."""
-    spec, samples = planned.spec, getattr(planned, "samples", None)
+    opened = planned.opened
+    spec, samples = opened.spec, getattr(opened, "samples", None)
     return {
         "checkpoint": {
-            "name": str(planned.name),
+            "name": str(opened.name),
             "source": str(spec.source),
             "revision": spec.revision,
-            "fingerprint": str(getattr(planned, "fingerprint", "")),
-            **{str(name): value for name, value in planned.provenance.items()},
+            "fingerprint": str(getattr(opened, "fingerprint", "")),
+            **{str(name): value for name, value in opened.provenance.items()},
         },
         "experiment": _experiment(planned) if planned.counts else {},
         "data": {"fingerprint": str(getattr(samples, "fingerprint", ""))},
         "tasks": _tasks(planned),
-        "self_test": list(getattr(planned, "self_test", ())),
+        "self_test": list(opened.self_test),
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
-        "messages": planned.messages(limit=SHOWN_MESSAGES),
+        "messages": opened.messages(limit=SHOWN_MESSAGES),
     }
 
 
@@ -63,7 +64,7 @@ def merged(known: Facts, new: Facts) -> Facts:
 
 
 def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
-    unreadable = getattr(getattr(planned, "samples", None), "unreadable", ())
+    unreadable = getattr(getattr(planned.opened, "samples", None), "unreadable", ())
     tasks: dict[str, TaskFacts] = {}
     # A task none of whose samples can be read is not looked at, and must not vanish for that.
     for task in {bad.task for bad in unreadable} - planned.counts.keys():
@@ -74,20 +75,21 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
             "selected": int(count.selected),
             "correct": int(count.correct),
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
-            "edges_unscored": planned.refusals(task),
+            "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
         }
     return tasks
 
 
 def _experiment(planned: PlannedMeasurements) -> dict[str, object]:
-    provenance = planned.provenance
+    opened = planned.opened
+    provenance = opened.provenance
     return {
         "prompt": str(provenance.get("reference_prompt") or ""),
         "pixels": str(provenance.get("reference_pixels") or ""),
-        "input": str(planned.spec.input),
-        "conversation": planned.spec.conversation,
-        "patches": str(planned.spec.patches),
-        "follow": str(planned.follow),
+        "input": str(opened.spec.input),
+        "conversation": opened.spec.conversation,
+        "patches": str(opened.spec.patches),
+        "follow": str(opened.follow),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),
     }

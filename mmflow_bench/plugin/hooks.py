@@ -30,7 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start a run; what the user has typed is checked now, the rest when a test needs it."""
     config.addinivalue_line(
         "markers",
-        "mechanism(id, minimum_accuracy=0.9): the test decides this row of the catalogue",
+        "mechanism(id, section=, citation=, tier=, minimum_accuracy=, only_for=, not_for=, "
+        "fails_for=, unsaid_of=, gate=): the test decides a mechanism; its docstring says which",
     )
     identity_of(config)
     if worker_of(config) is None and is_asked_for(config):
@@ -40,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of `flow` for every checkpoint."""
     if MODEL_FIXTURE in metafunc.fixturenames:
-        parametrize(metafunc, list(session_of(metafunc.config).run.settings.slugs))
+        session = session_of(metafunc.config)
+        session.declare(metafunc.definition)
+        parametrize(metafunc, list(session.run.settings.slugs))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -112,10 +112,10 @@ def _apply(outcome: Outcome, item: pytest.Item, report: pytest.TestReport) -> No
 
 def _failed_checks(item: pytest.Item, row: MechanismRow) -> list[str]:
     """Checks of the instrument whose failure leaves a decided verdict without ground."""
-    planned = getattr(item, "funcargs", {}).get(MODEL_FIXTURE)
     if row.verdict not in DECIDED:
         return []
-    return [check["name"] for check in getattr(planned, "self_test", ()) if not check["passed"]]
+    planned = item.funcargs[MODEL_FIXTURE]  # type: ignore[attr-defined]
+    return [check["name"] for check in planned.opened.self_test if not check["passed"]]
 
 
 def _brief(error: BaseException | None) -> str | None:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.measurements.knockout_sweep import SweepTable
+from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.plugin.facts import Facts, facts_of
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.environment import environment
 from mmflow_bench.reports.folder import write_run, write_sample_part
@@ -62,15 +64,18 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str
     Returns:
         What went wrong, or None: a full disk must not change the outcome of a test.
     """
-    described = getattr(planned, "described", None)
-    answered = getattr(planned, "answered", None)
+    described = getattr(planned.opened, "described", None)
+    answered = getattr(planned.opened, "answered", None)
     # The store may know the answers of tasks that this run has not looked at.
     answers = answered() if answered and planned.counts else []
+    tables = [*planned.tables.values(), *planned.part_tables.values()]
+    sweeps = [table for table in tables if isinstance(table, SweepTable)]
+    lenses = [table for table in tables if isinstance(table, LensTable)]
     try:
-        if planned.sweeps:
-            write_sample_part(folder, part, planned.sweeps.values())
+        if sweeps:
+            write_sample_part(folder, part, sweeps)
         write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
-        write_part(folder, LENS, part, lens_rows(planned.lenses.values()))
+        write_part(folder, LENS, part, lens_rows(lenses))
         write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
     except StoreError as error:
         return str(error)

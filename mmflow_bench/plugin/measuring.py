@@ -1,27 +1,26 @@
 """Measurements as the tests of one run see them: planned ahead, and refused below a precondition.
 
 A knockout says where the answer came from only when there was an answer. So the share of correct
-answers is looked at first (MECHANISMS `acc-95`; paper, Sec. 4: only correctly answered questions
-are intervened on), and a task that the checkpoint does not master has no verdict.
+answers is looked at first (paper, Sec. 4: only correctly answered questions are intervened on), and
+a task that the checkpoint does not master has no verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
-from mmflow_bench.interventions.knockout import TWINS
+from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.plan import Plan
+from mmflow_bench.reports.progress import MeasuringBar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
-    from mmflow_bench.reports.progress import MeasuringBar
-
+Table = TypeVar("Table")
+Tables = dict[tuple[str, Want[object]], object]
+"""(task, want) -> what it tells."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 
@@ -31,7 +30,7 @@ class PlannedMeasurements:
 
     def __init__(
         self,
-        measurements: Any,
+        measurements: Measurements,
         *,
         model: str,
         plan: Plan,
@@ -49,7 +48,7 @@ class PlannedMeasurements:
             bar: Shows what is measured.
             is_alone: Whether no other process measures for this run.
         """
-        self._measurements = measurements
+        self.opened = measurements
         self._model = model
         self._plan = plan
         self._window = window
@@ -57,26 +56,36 @@ class PlannedMeasurements:
         self._is_alone = is_alone
         self._begun: set[str] = set()
         self._planned: set[str] = set()
-        self.lenses: dict[tuple[str, str, str], LensTable] = {}
-        """Every lens table that a test has read."""
+        self._second: SecondOpinions | None = None
         self.counts: dict[str, AnswerCount] = {}
         """Answers of every task that was looked at."""
-        self.sweeps: dict[tuple[str, str, int, str], SweepTable] = {}
-        """Every sweep that a test has read, for the table of samples."""
+        self.tables: Tables = {}
+        """Every table that a test has read, by the want as the test has put it."""
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the measurements know: name, spec, tasks, decoder_layers, ..."""
-        return getattr(self._measurements, name)
+    @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        return self.opened.paper_model
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self.opened.tasks
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+        return self.opened.decoder_layers
 
     @property
     def width(self) -> int:
         """Width of a window: what --window says, or what scales with the depth."""
-        return self._window or int(self._measurements.width)
+        return self._window or self.opened.width
 
     @property
-    def follow(self) -> str:
-        """Whose answer is followed: the checkpoint's own where a plugin's measurements say none."""
-        return str(getattr(self._measurements, "follow", "answer"))
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made."""
+        return self.opened.noise_floor
 
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly."""
@@ -86,7 +95,7 @@ class PlannedMeasurements:
             if self._is_alone:
                 self.begin(task)
             with self._drawing():
-                self.counts[task] = self._measurements.accuracy(task)
+                self.counts[task] = self.opened.accuracy(task)
         return self.counts[task]
 
     def begin(self, task: str) -> None:
@@ -94,64 +103,51 @@ class PlannedMeasurements:
 
         What is planned stops once the task cannot be mastered any more.
         """
-        ensure_mastered = getattr(self._measurements, "ensure_mastered", None)
-        if ensure_mastered is None or task in self._begun:
-            return
-        self._begun.add(task)
-        need = self._plan.of(self._model, task)
-        with self._drawing():
-            ensure_mastered(task, minimum=MINIMUM_ACCURACY, **need.arguments(self.width))
+        if task not in self._begun:
+            self._begun.add(task)
+            planned = self._plan.of(self._model, task).wants
+            with self._drawing():
+                self.opened.ensure(task, self.resolved(planned), minimum_accuracy=MINIMUM_ACCURACY)
 
-    def ensure(
-        self,
-        task: str,
-        *,
-        edges: Collection[str] = (),
-        widths: Collection[int] = (),
-        methods: Collection[str] = ("masked",),
-        lens: bool = False,
-        **more: Any,
-    ) -> None:
+    def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing: everything planned for the task, then what is asked for."""
         with self._drawing():
             if task not in self._planned:
                 self._planned.add(task)
-                self._ensure_planned(task)
-            self._measurements.ensure(
-                task, edges=edges, widths=widths, methods=tuple(methods), lens=lens, **more
-            )
+                self.opened.ensure(task, self.resolved(self._plan.of(self._model, task).wants))
+            self.opened.ensure(task, self.resolved(wants))
 
-    def sweep(self, task: str, edge: str, *, width: int, method: str = "masked") -> SweepTable:
-        """One edge knocked out around every layer."""
-        key = (task, edge, width, method)
-        if key not in self.sweeps:
-            self.ensure(task, edges=(edge,), widths=(width,), methods=(method,))
-            self.sweeps[key] = self._measurements.sweep(task, edge, width=width, method=method)
-        return self.sweeps[key]
+    def table(self, task: str, want: Want[Table]) -> Table:
+        """What a want tells of a task, read once for all tests."""
+        if (task, want) not in self.tables:
+            self.ensure(task, [want])
+            self.tables[task, want] = self.opened.table(task, want.at(self.width))
+        found: Table = self.tables[task, want]  # type: ignore[assignment]
+        return found
 
-    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
-        """Logit-lens probabilities of one probe."""
-        key = (task, probe, variant)
-        if key not in self.lenses:
-            self.ensure(task, lens=True)
-            self.lenses[key] = self._measurements.lens(task, probe=probe, variant=variant)
-        return self.lenses[key]
+    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
+        """What was wanted -> reason -> samples that it could not be measured on."""
+        return self.opened.refusals(task)
 
-    @cached_property
-    def twins(self) -> TwinMeasurements:
+    def part(self) -> SecondOpinions:
         """Part of the same samples, for the other methods of knocking out."""
-        return TwinMeasurements(self)
+        if self._second is None:
+            self._second = SecondOpinions(self)
+        return self._second
 
-    def ensure_twins(self, part: Any, task: str, *, methods: Collection[str]) -> None:
+    @property
+    def part_tables(self) -> Tables:
+        """What second opinions have read."""
+        return self._second.tables if self._second is not None else {}
+
+    def ensure_second_opinions(self, part: Measurements, task: str) -> None:
         """Measure everything that the other methods are planned to be asked about a task."""
-        edges = self._plan.of(self._model, task).twins
         with self._drawing():
-            part.ensure(task, edges=sorted(edges), widths=(self.width,), methods=methods)
+            part.ensure(task, self.resolved(self._plan.of(self._model, task).second_opinions))
 
-    def _ensure_planned(self, task: str) -> None:
-        need = self._plan.of(self._model, task)
-        if need.sweeps or need.lens:
-            self._measurements.ensure(task, methods=("masked",), **need.arguments(self.width))
+    def resolved(self, wants: Collection[Want[object]]) -> tuple[Want[object], ...]:
+        """Wants with the width of this run; nothing is asked of the checkpoint without any."""
+        return resolved(wants, self.width) if wants else ()
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -161,29 +157,75 @@ class PlannedMeasurements:
             self._bar.close()
 
 
-class TwinMeasurements:
-    """What the twins see: part of the samples, all planned edges of a task at once."""
+class SecondOpinions:
+    """What the other methods of knocking out are asked: part of the samples, a task at once.
+
+    Whatever else a mechanism reads is that of the whole, which has been read already.
+    """
 
     def __init__(self, planned: PlannedMeasurements) -> None:
         """Take part of the samples of `planned`."""
-        self._planned = planned
-        self._part = planned.part()
+        self._whole = planned
+        self._opened = planned.opened.part()
         self._ready: set[str] = set()
+        self.tables: Tables = {}
 
-    def __getattr__(self, name: str) -> Any:
-        """Everything else is as for the whole."""
-        return getattr(self._planned, name)
+    @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        return self._whole.paper_model
 
-    def sweep(self, task: str, edge: str, *, width: int, method: str) -> SweepTable:
-        """One edge knocked out around every layer."""
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self._whole.tasks
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+        return self._whole.decoder_layers
+
+    @property
+    def width(self) -> int:
+        """Width of the windows that scale with the depth, in layers."""
+        return self._whole.width
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made."""
+        return self._whole.noise_floor
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples of the whole were answered correctly."""
+        return self._whole.accuracy(task)
+
+    def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
+        """Measure what is missing."""
+        self._begin(task)
+        self._opened.ensure(task, self._whole.resolved(wants))
+
+    def table(self, task: str, want: Want[Table]) -> Table:
+        """What a want tells of part of the samples."""
+        if not want.is_second_opinion:
+            return self._whole.table(task, want)
+        if (task, want) not in self.tables:
+            self._begin(task)
+            self.tables[task, want] = self._opened.table(task, want.at(self.width))
+        found: Table = self.tables[task, want]  # type: ignore[assignment]
+        return found
+
+    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
+        """What was wanted -> reason -> samples that it could not be measured on."""
+        return self._opened.refusals(task)
+
+    def part(self) -> SecondOpinions:
+        """Itself."""
+        return self
+
+    def _begin(self, task: str) -> None:
         if task not in self._ready:
-            self._planned.ensure_twins(self._part, task, methods=TWINS)
             self._ready.add(task)
-        key = (task, edge, width, str(method))
-        if key not in self._planned.sweeps:
-            table = self._part.sweep(task, edge, width=width, method=method)
-            self._planned.sweeps[key] = table
-        return self._planned.sweeps[key]
+            self._whole.ensure_second_opinions(self._opened, task)
 
 
 class GuardedMeasurements:
@@ -196,36 +238,60 @@ class GuardedMeasurements:
         self._measurements = measurements
         self._minimum_accuracy = minimum_accuracy
 
-    def __getattr__(self, name: str) -> Any:
-        """Everything that needs no precondition."""
-        return getattr(self._measurements, name)
+    @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        return self._measurements.paper_model
 
-    def ensure(self, task: str, **wanted: Any) -> None:
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self._measurements.tasks
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+        return self._measurements.decoder_layers
+
+    @property
+    def width(self) -> int:
+        """Width of the windows that scale with the depth, in layers."""
+        return self._measurements.width
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made."""
+        return self._measurements.noise_floor
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples were answered correctly: no mechanism, so nothing to guard."""
+        return self._measurements.accuracy(task)
+
+    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
+        """What was wanted -> reason -> samples that it could not be measured on."""
+        return self._measurements.refusals(task)
+
+    def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing.
 
         Raises:
             PreconditionFailed: The checkpoint does not master the task.
         """
         self._require(task)
-        self._measurements.ensure(task, **wanted)
+        self._measurements.ensure(task, wants)
 
-    def sweep(self, task: str, edge: str, *, width: int, method: str = "masked") -> SweepTable:
-        """One edge knocked out around every layer.
-
-        Raises:
-            PreconditionFailed: The checkpoint does not master the task.
-        """
-        self._require(task)
-        return self._measurements.sweep(task, edge, width=width, method=method)
-
-    def lens(self, task: str, *, probe: str, variant: str) -> LensTable:
-        """Logit-lens probabilities of one probe.
+    def table(self, task: str, want: Want[Table]) -> Table:
+        """What a want tells of a task.
 
         Raises:
             PreconditionFailed: The checkpoint does not master the task.
         """
         self._require(task)
-        return self._measurements.lens(task, probe=probe, variant=variant)
+        return self._measurements.table(task, want)
+
+    def part(self) -> SecondOpinions:
+        """Part of the samples, unguarded: second opinions are asked of verdicts alone."""
+        return self._measurements.part()
 
     def _require(self, task: str) -> None:
         if task not in self._measurements.tasks:
@@ -238,7 +304,7 @@ class GuardedMeasurements:
             raise PreconditionFailed(
                 f"{task}: none of {count.selected} samples could be scored ({reasons or 'none'})"
             )
-        if self._measurements.follow == "reference":
+        if self._measurements.opened.follow == "reference":
             return  # Its probability is there to be followed, whatever the answer is.
         if not count.correct or count.accuracy < self._minimum_accuracy:
             raise PreconditionFailed(

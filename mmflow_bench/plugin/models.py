@@ -34,5 +34,6 @@ def function_of(item: pytest.Item) -> str:
 
 def mechanism_of(item: pytest.Item) -> str | None:
     """The id of the mechanism that a test decides, or None when it names none."""
-    marker = item.get_closest_marker("mechanism")
-    return str(marker.args[0]) if marker and marker.args else None
+    # A closer marker without an id declares something else of the same mechanism.
+    ids = (marker.args[0] for marker in item.iter_markers("mechanism") if marker.args)
+    return next(map(str, ids), None)

@@ -19,14 +19,13 @@ from mmflow_bench.plugin.measuring import (
 )
 from mmflow_bench.plugin.processes import choose_accelerator
 from mmflow_bench.plugin.rows import RECORDER
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.run import Run, declaration_of
 from mmflow_bench.reports.progress import MeasuringBar
 
 
 def flow_of(run: Run, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
     """The flow of one test, whose comparisons are recorded while it runs."""
-    marker = node.get_closest_marker("mechanism")
-    minimum = marker.kwargs.get("minimum_accuracy") if marker else None
+    minimum = declaration_of(node).minimum_accuracy
     guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
     recorder = node.stash[RECORDER] = Recorder()
     token = current_recorder.set(recorder)
@@ -89,7 +88,7 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
 def close(run: Run, slug: str) -> None:
     """Forget a checkpoint: the next one may need its memory."""
     planned = run.opened.pop(slug, None)
-    if callable(release := getattr(planned, "close", None)):
+    if callable(release := getattr(planned and planned.opened, "close", None)):
         release()
 
 

@@ -13,7 +13,7 @@ from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.keeping import keep, write_facts
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.opening import open_measurements, progress_bar
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.subjects import PairedBaseline
 
@@ -47,17 +47,10 @@ def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
         if base.decoder_layers != tuned.decoder_layers:
             base.accuracy(task)
             continue  # which is why it will not be comparable
-        masked = {
-            (edge, width)
-            for known, edge, width, method in tuned.sweeps
-            if known == task and method == "masked" and width == tuned.width
-        }
-        lenses = {key for key in tuned.lenses if key[0] == task}
-        base.ensure(task, pairs=tuple(sorted(masked)), lens=bool(lenses))
-        for edge, width in sorted(masked):
-            base.sweep(task, edge, width=width, method="masked")
-        for _, probe, variant in sorted(lenses):
-            base.lens(task, probe=probe, variant=variant)
+        wants = [want for known, want in tuned.tables if known == task and want.is_compared]
+        base.ensure(task, wants)
+        for want in wants:
+            base.table(task, want)
         base.accuracy(task)
 
 
@@ -100,7 +93,13 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comp
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha)
+    return compare(
+        base,
+        tuned,
+        tolerance=settings.tolerance,
+        alpha=settings.alpha,
+        own=tuple(run.own_gate),
+    )
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:

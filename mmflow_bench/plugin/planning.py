@@ -6,50 +6,62 @@ everything that a task needs at once is several times cheaper than test by test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mmflow_bench.measurements.needs import Need
 from mmflow_bench.measurements.settings import matches
-from mmflow_bench.plugin.models import MODEL_FIXTURE, function_of, mechanism_of, model_of, task_of
+from mmflow_bench.mechanisms.watching import Reads, watch
+from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
+from mmflow_bench.plugin.plan import Plan, asked_of_tasks
+from mmflow_bench.plugin.run import declaration_of, run_of
 
 if TYPE_CHECKING:
     from mmflow_bench.plugin.settings import Settings
 
-ALL_TASKS = "all"
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What every task of every checkpoint is asked for."""
-
-    needs: Mapping[tuple[str, str], Need] = field(default_factory=dict)
-    """(slug, task) -> need; task is `all` for statements across tasks."""
-
-    def of(self, model: str, task: str) -> Need:
-        """Everything that the selected tests read of one task of one checkpoint."""
-        nothing = Need()
-        shared = self.needs.get((model, ALL_TASKS), nothing)
-        return self.needs.get((model, task), nothing).union(shared)
+READS = pytest.StashKey[Reads]()
+"""What a test reads: watched once, asked for again by second opinions."""
 
 
 def plan(items: Iterable[pytest.Item]) -> Plan:
-    """The plan for the selected tests; tests without a catalogued mechanism add nothing."""
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
-    catalogue = {mechanism.id: mechanism for mechanism in CATALOGUE}
-    needs: dict[tuple[str, str], Need] = {}
+    """The plan for the selected tests: each is run once on a flow that only watches."""
+    tests: dict[str, list[tuple[Reads, bool]]] = {}
     for item in items:
-        model, mechanism = model_of(item), catalogue.get(mechanism_of(item) or "")
-        if model is None or mechanism is None:
-            continue
-        task = task_of(item)
-        for name in (task,) if task else mechanism.tasks:
-            needs.setdefault((model, name), Need()).add(mechanism)
-    return Plan(needs)
+        model = model_of(item)
+        # What is refused before it runs reads nothing.
+        if model and declaration_of(item).is_about(run_of(item.config).specs[model].paper_model):
+            tests.setdefault(model, []).append((reads_of(item), has_second_opinion(item)))
+    return Plan(
+        {
+            (model, task): planned
+            for model, of_model in tests.items()
+            for task, planned in asked_of_tasks(of_model).items()
+        }
+    )
+
+
+def reads_of(item: pytest.Item) -> Reads:
+    """What a test reads; nothing known of one that needs other fixtures than `flow`."""
+    if READS not in item.stash:
+        item.stash[READS] = _watched(item)
+    return item.stash[READS]
+
+
+def _watched(item: pytest.Item) -> Reads:
+    given = dict(item.callspec.params)  # type: ignore[attr-defined]
+    given.pop(MODEL_FIXTURE, None)
+    names = set(item._fixtureinfo.argnames)  # type: ignore[attr-defined]
+    if names != {"flow", *given}:
+        return Reads()
+    function = item.obj  # type: ignore[attr-defined]
+    return watch(lambda flow: function(flow=flow, **given))
+
+
+def has_second_opinion(item: pytest.Item) -> bool:
+    """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
+    return declaration_of(item).tier == "holds"
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
@@ -66,9 +78,7 @@ def _is_flow_test(item: pytest.Item) -> bool:
 
 
 def _is_selected(item: pytest.Item, settings: Settings) -> bool:
-    # A mechanism of one's own may go without a marker: its test function's name stands for it.
-    name = mechanism_of(item) or function_of(item)
     task = task_of(item)
-    return matches(name, settings.mechanisms) and (
+    return matches(declaration_of(item).id, settings.mechanisms) and (
         task is None or matches(task, settings.measurement.tasks)
     )

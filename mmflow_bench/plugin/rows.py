@@ -1,4 +1,4 @@
-"""The row of a mechanism's test: its verdict, what the catalogue says, the numbers that decided."""
+"""The row of a mechanism's test: its verdict, what the test declares, the numbers that decided."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
 from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.verdicts import verdict_of
 from mmflow_bench.plugin.expecting import EXPECTED
-from mmflow_bench.plugin.models import function_of, mechanism_of, model_of, task_of
-from mmflow_bench.plugin.planning import ALL_TASKS
+from mmflow_bench.plugin.models import model_of, task_of
+from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.run import declaration_of
 from mmflow_bench.reports.rows import MechanismRow
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -35,20 +35,23 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
     verdict = verdict_of(error)
     if model is None or verdict is None:
         return None
+    declared = declaration_of(item)
     expectation = item.stash.get(EXPECTED, None)
     row = MechanismRow(
         model=model,
         test=str(item.nodeid),
-        id=mechanism_of(item) or function_of(item),
+        id=declared.id,
         task=task_of(item) or ALL_TASKS,
         verdict=str(verdict),
         outcome="passed",
         expected=expectation.verdict if expectation else "holds",
         reason="" if error is None or verdict == "fails" else str(error),
-        section="own",
-        tier="holds",
+        section=declared.section,
+        statement=declared.statement,
+        tier=declared.tier,
+        citation=declared.citation,
     )
-    return _with_numbers(_catalogued(row), item.stash.get(RECORDER, None))
+    return _with_numbers(row, item.stash.get(RECORDER, None))
 
 
 def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
@@ -56,19 +59,6 @@ def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
     values = row.as_dict()
     kept = [(f"mmflow.{name}", values[name]) for name in _SHOWN if values[name] not in (None, "")]
     return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
-
-
-def _catalogued(row: MechanismRow) -> MechanismRow:
-    for known in CATALOGUE:
-        if known.id == row.id:
-            return replace(
-                row,
-                section=known.section,
-                statement=known.statement,
-                tier=known.tier,
-                citation=known.citation,
-            )
-    return row
 
 
 def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:

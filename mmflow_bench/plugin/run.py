@@ -13,14 +13,20 @@ import pytest
 
 from mmflow_bench.baselines.comparison import Comparison
 from mmflow_bench.baselines.gate import GateVerdict
+from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.mechanisms.declaring import Declaration
 from mmflow_bench.plugin.facts import Facts, merged
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.models import function_of
+from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
 from mmflow_bench.plugin.subjects import PairedBaseline, resolve_baseline, resolve_specs
 from mmflow_bench.reports.rows import MechanismRow
+
+TestKey = tuple[str, str]
+"""Node id of the file or class of a test, and the name of its function."""
 
 
 @dataclass
@@ -33,6 +39,10 @@ class Run:
     worker: str | None
     """The id of this xdist worker, or None in a process that reports."""
     plan: Plan = field(default_factory=Plan)
+    declared: dict[TestKey, Declaration] = field(default_factory=dict)
+    """What the tests of `flow` declare, by where they are."""
+    own_gate: dict[GateRow, None] = field(default_factory=dict)
+    """What mechanisms that do not ship add to the gate set; workers send theirs."""
     rows: list[MechanismRow] = field(default_factory=list)
     facts: dict[str, Facts] = field(default_factory=dict)
     """Slug -> what was learned of the checkpoint and its data; workers send theirs."""
@@ -102,3 +112,13 @@ def new_run(config: pytest.Config) -> Run:
 def run_of(config: pytest.Config) -> Run:
     """The run of this session."""
     return config.stash[RUN]
+
+
+def key_of(item: pytest.Item) -> TestKey:
+    """What a test has in common with its other sets of parameters."""
+    return str(item.parent.nodeid if item.parent else ""), function_of(item)
+
+
+def declaration_of(item: pytest.Item) -> Declaration:
+    """What a test of `flow` declares; known since it was collected."""
+    return run_of(item.config).declared[key_of(item)]

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.plugin.closing import summarize, write_runs
+from mmflow_bench.plugin.declaring import declare, own_gate, refuse
 from mmflow_bench.plugin.expecting import expect
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
@@ -64,6 +66,10 @@ class FlowSession:
         models = ", ".join(map(plain, settings.models))
         return f"mmflow: {models}; questions: {plain(questions)}; store: {plain(store, 1000)}"
 
+    def declare(self, test: pytest.Function) -> None:
+        """Keep what a collected test of `flow` declares."""
+        declare(self.run, test)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
@@ -82,6 +88,7 @@ class FlowSession:
         run.deselected = before - len(items)
         run.selected = sum(model_of(item) is not None for item in items)
         run.plan = plan(items)
+        run.own_gate |= own_gate(items)
         expect(run, items)
 
     def measurements(self, slug: str) -> Iterator[PlannedMeasurements]:
@@ -106,6 +113,7 @@ class FlowSession:
         if model_of(item) is None:
             return (yield)
         try:
+            refuse(item)
             result = yield
         except Exception as error:  # Of any kind: `judge` knows which endings are verdicts.
             judge(self.run, item, error)
@@ -158,7 +166,9 @@ class FlowSession:
         """Take over what a worker has learned."""
         sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
         if sent:
-            self.run.learn(json.loads(sent))
+            learned = json.loads(sent)
+            self.run.learn(learned["facts"])
+            self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
 
     # Last: fixtures that are torn down here keep their tables first, and syrupy sets its exit code.
     @pytest.hookimpl(trylast=True)
@@ -166,7 +176,8 @@ class FlowSession:
         """Send a worker's facts to the controller, or write the run folders."""
         run = self.run
         if run.worker is not None:
-            session.config.workeroutput[WORKER_OUTPUT] = json.dumps(run.facts)  # type: ignore[attr-defined]
+            learned = {"facts": run.facts, "gate": [row.as_dict() for row in run.own_gate]}
+            session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
         elif run.rows or run.crashes:
             write_runs(run)
             conclude(run, session)

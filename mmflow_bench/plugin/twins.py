@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.interventions.knockout import TWINS, Method
+from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
+from mmflow_bench.mechanisms.comparisons import current_recorder
 from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
-from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of
+from mmflow_bench.plugin.planning import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
-
-if TYPE_CHECKING:
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
@@ -29,7 +26,7 @@ RENORMALISATION = "renormalisation-artefact"
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
     """The row, with what the twins say of its verdict added to its qualifier."""
-    opinion = _opinion(item, row) if row.verdict in DECIDED and _has_twins(item) else ""
+    opinion = _opinion(item, row) if row.verdict in DECIDED and _has_second_opinion(item) else ""
     said = ", ".join(part for part in (row.qualifier, opinion) if part)
     return replace(row, qualifier=said)
 
@@ -55,19 +52,17 @@ def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | N
     return RENORMALISATION if is_opposite else KNOCKOUT_ONLY
 
 
-def _has_twins(item: pytest.Item) -> bool:
-    from mmflow_bench.mechanisms.catalogue import CATALOGUE
-
-    run = run_of(item.config)
-    name = mechanism_of(item)
-    is_catalogued = any(known.id == name and known.has_twins for known in CATALOGUE)
-    planned = getattr(item, "funcargs", {}).get(MODEL_FIXTURE)
-    return run.settings.twins and is_catalogued and hasattr(planned, "part")
+def _has_second_opinion(item: pytest.Item) -> bool:
+    return (
+        run_of(item.config).settings.twins
+        and has_second_opinion(item)
+        and bool(reads_of(item).second_opinions)
+    )
 
 
 def _opinion(item: pytest.Item, row: MechanismRow) -> str:
     try:
-        verdicts = {method: _verdict(item, method) for method in TWINS}
+        verdicts = {method: _verdict(item, method) for method in SECOND_OPINIONS}
     except MMFlowError as error:
         run_of(item.config).notice(f"verdicts of {row.model} have no second opinion: {error}")
         return ""
@@ -79,22 +74,20 @@ def _opinion(item: pytest.Item, row: MechanismRow) -> str:
 
 
 def _verdict(item: pytest.Item, method: Method) -> str | None:
-    """The verdict of the test's own function on the flow that another method sees."""
-    from mmflow_bench.mechanisms.comparisons import current_recorder
-    from mmflow_bench.mechanisms.flow import Flow
+    """The verdict of the test's own function on its flow by another method.
 
-    planned: PlannedMeasurements = item.funcargs[MODEL_FIXTURE]  # type: ignore[attr-defined]
+    What is no verdict ends the test as it would have ended it the first time.
+    """
     function: Callable[..., None] = item.obj  # type: ignore[attr-defined]
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # type: ignore[attr-defined]
-    alpha = run_of(item.config).settings.alpha
-    arguments["flow"] = Flow(planned.twins, alpha=alpha, method=method)
-    # What the twins compare must not be shown as what decided.
+    arguments["flow"] = arguments["flow"].by(method)
+    # What the other methods compare must not be shown as what decided.
     token = current_recorder.set(None)
     try:
         function(**arguments)
-    except MMFlowError:
-        raise
     except Exception as error:
+        if verdict_of(error) is None:
+            raise
         return verdict_of(error)
     finally:
         current_recorder.reset(token)

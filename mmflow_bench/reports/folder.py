@@ -15,7 +15,7 @@ from mmflow_bench.reports.rows import MechanismRow
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mmflow_bench.measurements.records import SweepTable
+    from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.reports.results import Results
 
 RESULTS = "results.json"

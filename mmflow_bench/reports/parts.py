@@ -17,7 +17,7 @@ from mmflow_bench.errors import StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mmflow_bench.measurements.records import LensTable
+    from mmflow_bench.measurements.lens import LensTable
 
 LENS = "lens.parquet"
 QUESTIONS = "questions.parquet"

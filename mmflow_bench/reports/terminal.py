@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.rows import CONFIRMED, MechanismRow, verdict_counts
@@ -30,18 +31,6 @@ STYLES = {
 }
 SHORT = {"precondition-failed": "precondition", "instrument-dependent": "instrument"}
 PERCENT_UNITS = frozenset({"fraction", "relative change", "probability", "percent"})
-OWN = "own"
-SECTIONS = {
-    "1a": "preconditions",
-    "1b": "edges into the last position",
-    "1c": "image to question",
-    "1f": "related and other patches",
-    "1g": "logit lens at the last position",
-    "1i": "captions in the image's place",
-    "1z": "controls",
-    OWN: "mechanisms of one's own",
-}
-
 _HEAD = ("task", "verdict", "estimate", "interval", "n", "threshold")
 _WIDTHS = (12, 15, 7, 16, 4, 10)
 _MOST_CURVE = 60
@@ -166,9 +155,10 @@ def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
 def _print_section(
     console: Console, section: str, rows: Sequence[MechanismRow], width: int
 ) -> None:
-    title = SECTIONS[section] if section == OWN else f"{section} {SECTIONS.get(section, '')}"
     console.print()
-    console.print(Text(f"── {title} ".ljust(min(width, 100), "─"), style="bold"))
+    console.print(
+        Text(f"── {plain(section_title(section))} ".ljust(min(width, 100), "─"), style="bold")
+    )
     curve_width = max(0, min(_MOST_CURVE, width - sum(_WIDTHS) - len(_WIDTHS) - 2))
     head = _cells(_HEAD)
     console.print(Text(f"  {head} {'curve' if curve_width >= 5 else ''}".rstrip(), style="dim"))

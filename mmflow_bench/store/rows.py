@@ -10,9 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-_KEYS = ("sample", "scope", "layer", "probe", "variant")
-"""Columns that tell the rows of one kind apart."""
-
 
 def read_rows(path: Path, columns: list[str] | None = None) -> pa.Table:
     """All rows of one file, or some columns of them."""
@@ -28,9 +25,8 @@ def samples_in(files: Sequence[Path]) -> frozenset[str]:
     return frozenset(name for column in columns for name in column.unique().to_pylist())
 
 
-def sorted_unique(table: pa.Table) -> pa.Table:
+def sorted_unique(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """One row per key, in key order: a row journalled twice (two workers) is kept once."""
-    keys = [name for name in table.column_names if name in _KEYS]
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
     table = table.take(order).combine_chunks()
     is_first = np.ones(len(table), dtype=bool)

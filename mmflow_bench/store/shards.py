@@ -3,9 +3,9 @@
 A `Store` holds everything measured under one identity (checkpoint, processor, prompt, dtype,
 attention, versions). A measurement is appended to the *journal* the moment its sample is finished,
 one small Parquet file under a temporary name and then `os.replace`, so a killed run loses at most
-the sample it was working on. `compact` merges the journal into one sorted Parquet shard for each
-measurement (edge, method, window), which makes the shards of a resumed run byte-identical to those
-of a run that was never interrupted. Nothing is pickled.
+the sample it was working on. `compact` merges the journal into one sorted Parquet file for each
+`Shard`, which makes the files of a resumed run byte-identical to those of a run that was never
+interrupted. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,77 +29,24 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.rows import read_rows, samples_in, sorted_unique
 
-Rows = Mapping[str, Sequence[Mapping[str, object]]]
-"""What was measured of one sample: shard name -> rows."""
 
-PATCHES = "patches"
-"""The shard of the patches that show the objects asked about."""
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One table of a store: how its files are named, and what its rows hold.
 
-SCHEMAS: Mapping[str, pa.Schema] = {
-    "answers": pa.schema(
-        {
-            "sample": pa.string(),
-            "prediction": pa.string(),
-            "is_correct": pa.bool_(),
-            "answer_token_id": pa.int64(),
-            "base_probability": pa.float64(),
-            "reference_token_id": pa.int64(),
-            "reference_probability": pa.float64(),
-            "noise": pa.float64(),
-        }
-    ),
-    "unscored": pa.schema(
-        {
-            "sample": pa.string(),
-            "scope": pa.string(),
-            "reason": pa.string(),
-            "message": pa.string(),
-        }
-    ),
-    "sweep": pa.schema(
-        {
-            "sample": pa.string(),
-            "layer": pa.int64(),
-            "knockout_probability": pa.float64(),
-            "reference_probability": pa.float64(),
-        }
-    ),
-    "counterfactual": pa.schema(
-        {
-            "sample": pa.string(),
-            "layer": pa.int64(),
-            "knockout_probability": pa.float64(),
-            "reference_probability": pa.float64(),
-            "counterfactual_probability": pa.float64(),
-            "is_flipped": pa.bool_(),
-        }
-    ),
-    "lens": pa.schema(
-        {
-            "sample": pa.string(),
-            "layer": pa.int64(),
-            "probe": pa.string(),
-            "variant": pa.string(),
-            "probability": pa.float64(),
-        }
-    ),
-    PATCHES: pa.schema(
-        {
-            "sample": pa.string(),
-            "width": pa.int64(),
-            "height": pa.int64(),
-            "rows": pa.int64(),
-            "columns": pa.int64(),
-            "left": pa.float64(),
-            "top": pa.float64(),
-            "cell_width": pa.float64(),
-            "cell_height": pa.float64(),
-            "related": pa.list_(pa.int64()),
-        }
-    ),
-}
-"""Columns of each kind of shard; `sample` is the content hash of a sample."""
+    Two shards of one name are one; what kinds of measurement there are is not known here.
+    """
 
+    name: str
+    """Of the file, and of what could not be measured; written from a record and never parsed."""
+    schema: pa.Schema = field(compare=False, repr=False)
+    keys: tuple[str, ...] = field(default=("sample",), compare=False, repr=False)
+    """Columns that tell its rows apart, `sample` first: the content hash of a sample."""
+
+
+Row = Mapping[str, object]
+Rows = Mapping[Shard, Sequence[Row]]
+"""What was measured of one sample."""
 
 _ATTEMPTS = 100
 """Times that a shard is read anew while others merge into it."""
@@ -111,37 +59,6 @@ def identity_digest(identity: Mapping[str, object]) -> str:
     """Sha256 of the canonical JSON of an identity, as 64 hex digits."""
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def sweep_shard(edge: str, *, method: str, width: int) -> str:
-    """Name of the shard that holds one edge, method and window width.
-
-    It begins with the kind of its rows, a key of `SCHEMAS`.
-    """
-    kind = method if method in SCHEMAS else "sweep"
-    return f"{kind}.{edge.replace('->', '-to-')}.{method}.w{width}"
-
-
-def edge_of(shard: str) -> str:
-    """The edge in the name of a shard.
-
-    >>> edge_of(sweep_shard("image->last", method="masked", width=9))
-    'image->last'
-    """
-    return shard.split(".")[1].replace("-to-", "->")
-
-
-def method_of(shard: str) -> str:
-    """The method in the name of a shard.
-
-    >>> method_of(sweep_shard("image->last", method="masked", width=9))
-    'masked'
-    """
-    return shard.split(".")[2]
-
-
-def _kind(shard: str) -> str:
-    return shard.split(".", 1)[0]
 
 
 class Store:
@@ -159,7 +76,8 @@ class Store:
             (self.folder / "journal").mkdir(parents=True, exist_ok=True)
             if not (self.folder / "identity.json").exists():
                 text = json.dumps(identity, indent=1, sort_keys=True)
-                _replace(self.folder / "identity.json", text.encode())
+                with _replacing(self.folder / "identity.json") as temporary:
+                    temporary.write_text(text)
 
     def facts(self) -> dict[str, object]:
         """What was learned of the checkpoint when it was last loaded, such as its depth."""
@@ -177,31 +95,29 @@ class Store:
         """Keep facts of the checkpoint so that a later run need not load it."""
         with _storing(self.folder):
             text = json.dumps(facts, indent=1, sort_keys=True)
-            _replace(self.folder / "facts.json", text.encode())
+            with _replacing(self.folder / "facts.json") as temporary:
+                temporary.write_text(text)
 
-    def append(
-        self, measured: Mapping[str, Sequence[Mapping[str, object]]], *, sample: str
-    ) -> None:
-        """Journal everything measured of one sample: shard name -> rows.
+    def append(self, measured: Rows, *, sample: str) -> None:
+        """Journal everything measured of one sample, shard by shard, in the order given.
 
         Raises:
             StoreError: The disk is full or the folder is not writable.
         """
         with _storing(self.folder):
             for shard, rows in measured.items():
-                table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[_kind(shard)])
+                table = pa.Table.from_pylist(list(rows), schema=shard.schema)
                 content = identity_digest({"rows": list(rows)})[:8]
-                path = self.folder / "journal" / f"{shard}@{sample[:32]}-{content}.parquet"
-                temporary = path.with_suffix(f".{os.getpid()}.tmp")
-                pq.write_table(table, temporary)
-                os.replace(temporary, path)
+                path = self.folder / "journal" / f"{shard.name}@{sample[:32]}-{content}.parquet"
+                with _replacing(path) as temporary:
+                    pq.write_table(table, temporary)
 
-    def read(self, shard: str, samples: Iterable[str] | None = None) -> pa.Table:
+    def read(self, shard: Shard, samples: Iterable[str] | None = None) -> pa.Table:
         """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
-        nothing = SCHEMAS[_kind(shard)].empty_table()
+        nothing = shard.schema.empty_table()
 
         def rows(files: Sequence[Path]) -> pa.Table:
-            return sorted_unique(pa.concat_tables([nothing, *map(read_rows, files)]))
+            return sorted_unique(pa.concat_tables([nothing, *map(read_rows, files)]), shard.keys)
 
         table = self._look(shard, "rows", rows, lambda found: found.nbytes)
         if samples is None:
@@ -209,21 +125,24 @@ class Store:
         wanted = pa.array(sorted(set(samples)), pa.string())
         return table.filter(pc.is_in(table["sample"], value_set=wanted)).combine_chunks()
 
-    def finished(self, shard: str) -> frozenset[str]:
+    def finished(self, shard: Shard) -> frozenset[str]:
         """Content hashes of the samples that a shard already holds."""
         return self._look(shard, "samples", samples_in, lambda found: _NAME_BYTES * len(found))
 
-    def compact(self) -> None:
-        """Merge the journal into one sorted file for each shard; safe to be killed at any point."""
+    def compact(self, shards: Iterable[Shard]) -> None:
+        """Merge the journal of some shards into one sorted file each; safe to be killed anywhere.
+
+        The journal of others stays for whoever measures them: reading looks at both.
+        """
         with _storing(self.folder), FileLock(self.folder / "compact.lock"):
-            journal = sorted((self.folder / "journal").glob("*.parquet"))
-            for shard in sorted({path.name.split("@")[0] for path in journal}):
-                merged = self.read(shard)
-                temporary = self.folder / f"{shard}.{os.getpid()}.tmp"
-                pq.write_table(merged, temporary)
-                os.replace(temporary, self.folder / f"{shard}.parquet")
-            for path in journal:
-                path.unlink(missing_ok=True)
+            for shard in shards:
+                # Listed before it is merged: what others append meanwhile must not be deleted.
+                journal = self._journal(shard)
+                if journal:
+                    with _replacing(self.folder / f"{shard.name}.parquet") as temporary:
+                        pq.write_table(self.read(shard), temporary)
+                    for path in journal:
+                        path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget everything measured under this identity."""
@@ -237,7 +156,7 @@ class Store:
 
     def _look(
         self,
-        shard: str,
+        shard: Shard,
         what: str,
         read: Callable[[Sequence[Path]], Value],
         size: Callable[[Value], int],
@@ -250,22 +169,26 @@ class Store:
                 return self._held.get((shard, what), state, partial(read, files), size)
         raise StoreError(
             f"a store that is left alone for a moment, got files that vanished {_ATTEMPTS} times "
-            f"while they were read ({self.folder}, {shard}); give every job a store of its own "
-            "with --mmflow-cache"
+            f"while they were read ({self.folder}, {shard.name}); give every job a store of its "
+            "own with --mmflow-cache"
         )
 
-    def _files(self, shard: str) -> list[Path]:
+    def _files(self, shard: Shard) -> list[Path]:
         # The journal first: what is merged between the two looks is in the shard.
-        journal = self.folder / "journal"
-        names = [name for name in os.listdir(journal) if name.startswith(f"{shard}@")]
-        found = [journal / name for name in sorted(names) if name.endswith(".parquet")]
-        merged = self.folder / f"{shard}.parquet"
-        return [merged, *found] if merged.exists() else found
+        journal = self._journal(shard)
+        merged = self.folder / f"{shard.name}.parquet"
+        return [merged, *journal] if merged.exists() else journal
+
+    def _journal(self, shard: Shard) -> list[Path]:
+        folder, begin = self.folder / "journal", f"{shard.name}@"
+        names = [name for name in os.listdir(folder) if name.startswith(begin)]
+        return [folder / name for name in sorted(names) if name.endswith(".parquet")]
 
 
-def _replace(path: Path, content: bytes) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(content)
+    yield temporary
     os.replace(temporary, path)
 
 

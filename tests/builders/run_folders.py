@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmflow_bench.measurements.records import LensTable, SweepTable
+from mmflow_bench.measurements.knockout_sweep import SweepTable
+from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.reports.folder import write_run, write_sample_part
 from mmflow_bench.reports.parts import LENS, QUESTIONS, lens_rows, write_part
 from mmflow_bench.reports.results import results_of
@@ -37,7 +38,7 @@ def made_up_row(**values: Any) -> MechanismRow:
         "task": "ChooseAttr",
         "verdict": "holds",
         "outcome": "passed",
-        "section": "1b",
+        "section": "Sec. 5, edges into the last position",
         "statement": "The last position reads the question.",
         "citation": "Sec. 5",
         "name": "peak",
@@ -55,9 +56,13 @@ def made_up_row(**values: Any) -> MechanismRow:
 ROWS = (
     made_up_row(),
     made_up_row(task="QueryAttr", verdict="fails", outcome="failed", estimate=-0.02),
-    made_up_row(id="lens-order", section="1g", verdict="inconclusive", outcome="inconclusive"),
     made_up_row(
-        id="acc-95", section="1a", task="all", verdict="not-applicable", outcome="skipped",
+        id="lens-order", section="Sec. 7, logit lens", verdict="inconclusive",
+        outcome="inconclusive",
+    ),
+    made_up_row(
+        id="acc-95", section="Sec. 4, preconditions", task="all", verdict="not-applicable",
+        outcome="skipped",
         estimate=None, low=None, high=None, n=None, curve=(), reason="none asked",
     ),
 )  # fmt: skip

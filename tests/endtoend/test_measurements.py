@@ -10,6 +10,8 @@ import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.tables import sweep_rows
 from mmflow_bench.planted import closed_form
@@ -35,9 +37,9 @@ def opened(name: str, **options: Any) -> Measurements:
 def test_measured_curves_of_the_base_checkpoint_are_those_of_its_design(width: int) -> None:
     measurements = opened("planted/base")
     for task in SIX_TASKS:
-        measurements.ensure(task, edges=EDGES, widths=[width])
+        measurements.ensure(task, [Sweep.of(edge, width=width) for edge in EDGES])
         for edge in EDGES:
-            measured = measurements.sweep(task, edge, width=width).relative_change
+            measured = measurements.table(task, Sweep.of(edge, width=width)).relative_change
             expected = closed_form.relative_change("planted/base", edge, width=width, task=task)
             assert len(measured) == 2
             assert np.abs(measured - expected).max() < TOLERANCE, (task, edge)
@@ -55,7 +57,7 @@ def test_the_measured_lens_is_that_of_the_design(variant: str) -> None:
             )
         )
         for probe, curve in expected.items():
-            measured = measurements.lens(task, probe=probe, variant=variant).probability
+            measured = measurements.table(task, Lens(probe=probe, variant=variant)).probability
             np.testing.assert_allclose(measured, np.tile(curve, (2, 1)), atol=TOLERANCE)
 
 
@@ -80,7 +82,7 @@ def test_the_store_gives_back_what_was_measured(tmp_path: Path) -> None:
 def test_every_method_sees_that_the_question_is_read(tmp_path: Path) -> None:
     measurements = opened("planted/mini", cache=tmp_path, limit="4")
     for method in ("masked", "unnormalised", "counterfactual"):
-        curve = measurements.sweep("ChooseAttr", "question->last", method=method)
+        curve = measurements.table("ChooseAttr", Sweep.of("question->last", method=method))
         assert curve.relative_change.mean(axis=0).min() < -0.2, method
 
 
@@ -104,8 +106,8 @@ def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path)
     whole = opened("planted/mini", limit="8", tasks=["ChooseAttr"], cache=tmp_path)
     part = whole.part()
     assert len(part.samples.of("ChooseAttr")) == 4
-    of_part = part.sweep("ChooseAttr", "image->question", method="counterfactual")
-    of_whole = whole.sweep("ChooseAttr", "image->question", method="counterfactual")
+    of_part = part.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))
+    of_whole = whole.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))
     assert set(of_part.question_ids) < set(of_whole.question_ids)
     kept = [of_whole.question_ids.index(name) for name in of_part.question_ids]
     np.testing.assert_array_equal(of_part.knockout_probability, of_whole.knockout_probability[kept])

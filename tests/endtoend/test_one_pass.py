@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.writing import write_samples
-from mmflow_bench.measurements import sweep as measuring
+from mmflow_bench.measurements import measuring
 from mmflow_bench.measurements.following import Followed
-from mmflow_bench.measurements.needs import Need
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
-from mmflow_bench.plugin.planning import Plan
+from mmflow_bench.plugin.plan import Plan, Planned
 from mmflow_bench.reports.progress import MeasuringBar
 from mmflow_bench.scenes.questions import scene_samples
 
 TASK, EDGE, WIDTH, SAMPLES = "QueryAttr", "image->question", 3, 6
-WANTED = {"pairs": ((EDGE, WIDTH),), "lens": True}
+WANTED = (Sweep.of(EDGE, width=WIDTH), Lens(probe="answer", variant="raw"))
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +68,10 @@ def opened(folder: Path, **options: Any) -> Measurements:
 
 
 def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:
-    need = Need()
-    need.add(SimpleNamespace(edges=(EDGE,), widths="auto", lens=True, has_twins=False))
     return PlannedMeasurements(
         measurements,
         model="m",
-        plan=Plan({("m", TASK): need}),
+        plan=Plan({("m", TASK): Planned(WANTED)}),
         window=WIDTH,
         bar=MeasuringBar(None),
         is_alone=is_alone,
@@ -80,32 +80,30 @@ def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:
 
 def test_each_sample_goes_through_the_model_once_where_verdicts_are_in_reach(folder, passes):
     measurements = opened(folder)
-    measurements.ensure_mastered(TASK, minimum=0.5, **WANTED)
+    measurements.ensure(TASK, WANTED, minimum_accuracy=0.5)
     assert sum(passes) == SAMPLES
     assert measurements.accuracy(TASK).correct == 4
-    assert len(measurements.sweep(TASK, EDGE, width=WIDTH).question_ids) == 4
+    assert len(measurements.table(TASK, Sweep.of(EDGE, width=WIDTH)).question_ids) == 4
     assert sum(passes) == SAMPLES
 
 
 def test_knockouts_stop_once_too_many_answers_are_wrong(folder, passes):
     measurements = opened(folder)
-    measurements.ensure_mastered(TASK, minimum=0.8, **WANTED)
+    measurements.ensure(TASK, WANTED, minimum_accuracy=0.8)
     assert sum(passes) == SAMPLES
     assert measurements.accuracy(TASK).correct == 4
     first = measurements.samples.keys[measurements.samples.of(TASK)[0].question_id]
-    shards = [path.name for path in measurements.store.folder.glob("sweep.*.parquet")]
-    (shard,) = (name.removesuffix(".parquet") for name in shards)
-    assert measurements.store.finished(shard) == {first}
+    assert measurements.store.finished(WANTED[0].shard) == {first}
 
 
 def test_what_stopped_goes_on_when_it_is_asked_for_and_is_what_it_would_have_been(folder, passes):
     stopped, whole = opened(folder), opened(folder)
-    stopped.ensure_mastered(TASK, minimum=0.8, **WANTED)
+    stopped.ensure(TASK, WANTED, minimum_accuracy=0.8)
     for measurements in (stopped, whole):
-        measurements.ensure(TASK, **WANTED)
+        measurements.ensure(TASK, WANTED)
     # Three that were answered but not cut, and all six of the other.
     assert sum(passes) == SAMPLES + 3 + SAMPLES
-    one, other = (m.sweep(TASK, EDGE, width=WIDTH) for m in (stopped, whole))
+    one, other = (m.table(TASK, Sweep.of(EDGE, width=WIDTH)) for m in (stopped, whole))
     assert one.question_ids == other.question_ids
     np.testing.assert_allclose(one.relative_change, other.relative_change, atol=1e-6)
     assert stopped.described() == whole.described()
@@ -113,8 +111,8 @@ def test_what_stopped_goes_on_when_it_is_asked_for_and_is_what_it_would_have_bee
 
 def test_wrong_answers_do_not_stop_what_follows_the_reference(folder):
     measurements = opened(folder, follow=Followed.REFERENCE)
-    measurements.ensure_mastered(TASK, minimum=0.8, **WANTED)
-    assert len(measurements.sweep(TASK, EDGE, width=WIDTH).question_ids) == SAMPLES
+    measurements.ensure(TASK, WANTED, minimum_accuracy=0.8)
+    assert len(measurements.table(TASK, Sweep.of(EDGE, width=WIDTH)).question_ids) == SAMPLES
 
 
 def test_counting_answers_measures_what_is_planned_where_no_other_process_does(folder, passes):
@@ -122,12 +120,56 @@ def test_counting_answers_measures_what_is_planned_where_no_other_process_does(f
     alone.accuracy(TASK)
     # The accuracy stays below what verdicts need: a test that needs less asks for the rest.
     asked = sum(passes)
-    GuardedMeasurements(alone, 0.0).sweep(TASK, EDGE, width=WIDTH)
+    GuardedMeasurements(alone, 0.0).table(TASK, Sweep.of(EDGE, width=WIDTH))
     assert (asked, sum(passes)) == (SAMPLES, SAMPLES + 3)
 
 
 def test_among_several_processes_it_measures_answers_alone(folder, passes):
     one = planned(opened(folder), is_alone=False)
     one.accuracy(TASK)
-    assert not list(one.store.folder.glob("sweep.*.parquet"))
+    assert not list(one.opened.store.folder.glob("sweep.*.parquet"))
     assert sum(passes) == SAMPLES
+
+
+OWN = """
+import pytest
+
+EDGES = ("image -> question", "question -> last", "image -> last", "last -> last")
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("task", ["QueryAttr", "ChooseAttr"])
+def test_mine(flow, edge, task):
+    assert flow(edge, task).peak <= 1
+"""
+
+
+@pytest.fixture
+def own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Eight small tests over two tasks of three samples each; the arguments that select both."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MMFLOW_CACHE", str(pytester.path / "store"))
+    pytester.makepyfile(test_own=OWN)
+    scenes = list(scene_samples(per_task=3, tasks=["QueryAttr", "ChooseAttr"]))
+    for scene in scenes:
+        scene.image.save(pytester.path / f"{scene.image_id}.png")
+    write_samples(scenes, pytester.path / "q.jsonl")
+    return ("--model=planted/mini", "--questions=q.jsonl", "--images=.", "--no-self-test")
+
+
+def test_eight_tests_of_ones_own_take_one_pass_over_the_samples(own, pytester, passes):
+    result = pytester.runpytest_inprocess("test_own.py", *own, "--no-twins")
+    result.assert_outcomes(passed=8)
+    assert sum(passes) == 6
+
+
+def test_what_tests_of_ones_own_read_can_be_measured_beforehand(own, pytester, passes):
+    done = CliRunner().invoke(main, ["measure", "test_own.py", *own])
+    assert done.exit_code == 0, done.output
+    before = sum(passes)
+    # Second opinions are asked of part of the samples, and are there as well.
+    result = pytester.runpytest_inprocess("test_own.py", *own, "--from-cache")
+    result.assert_outcomes(passed=8)
+    assert (before, sum(passes)) == (before, before)
+    assert before >= 6

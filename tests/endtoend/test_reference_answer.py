@@ -15,8 +15,10 @@ from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.windows import layer_window
+from mmflow_bench.measurements.at_work import model_inputs
 from mmflow_bench.measurements.following import Followed
-from mmflow_bench.measurements.sample_rows import model_inputs
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.planted import closed_form
@@ -57,8 +59,8 @@ def opened(folder: Path, follow: str, **options: Any) -> Measurements:
 def test_every_sample_is_followed_and_the_accuracy_is_what_it_was(folder):
     followed, own = (opened(folder, name) for name in ("reference", "answer"))
     names = [f"{kind} {i}" for kind in ("right", "wrong") for i in range(3)]
-    assert followed.sweep(TASK, EDGE, width=WIDTH).question_ids == tuple(names)
-    assert own.sweep(TASK, EDGE, width=WIDTH).question_ids == tuple(names[:3])
+    assert followed.table(TASK, Sweep.of(EDGE, width=WIDTH)).question_ids == tuple(names)
+    assert own.table(TASK, Sweep.of(EDGE, width=WIDTH)).question_ids == tuple(names[:3])
     assert followed.accuracy(TASK) == own.accuracy(TASK)
     assert own.accuracy(TASK).correct == 3
 
@@ -66,7 +68,7 @@ def test_every_sample_is_followed_and_the_accuracy_is_what_it_was(folder):
 def test_its_probability_is_that_of_one_plain_forward_pass_per_knockout(folder):
     measurements = opened(folder, "reference")
     checkpoint = measurements.checkpoint
-    table = measurements.sweep(TASK, EDGE, width=WIDTH)
+    table = measurements.table(TASK, Sweep.of(EDGE, width=WIDTH))
     ids = checkpoint.tokenizer.convert_tokens_to_ids
     for row, sample in enumerate(measurements.samples.of(TASK)):
         words = [ids(sample.answer.lower()), ids(sample.answer.capitalize())]
@@ -83,15 +85,15 @@ def test_its_probability_is_that_of_one_plain_forward_pass_per_knockout(folder):
 
 
 def test_both_cases_of_the_right_answer_are_in_it(folder):
-    table = opened(folder, "reference").sweep(TASK, EDGE, width=WIDTH)
+    table = opened(folder, "reference").table(TASK, Sweep.of(EDGE, width=WIDTH))
     lower, capital = closed_form.lens("planted/mini", task=TASK)
     np.testing.assert_allclose(table.base_probability[:3], lower[-1] + capital[-1], atol=1e-4)
-    own = opened(folder, "answer").sweep(TASK, EDGE, width=WIDTH)
+    own = opened(folder, "answer").table(TASK, Sweep.of(EDGE, width=WIDTH))
     assert (table.base_probability[:3] > own.base_probability).all()
 
 
 def test_a_gain_beyond_the_ceiling_is_cut_and_the_probability_is_not(folder):
-    table = opened(folder, "reference").sweep(TASK, EDGE, width=WIDTH)
+    table = opened(folder, "reference").table(TASK, Sweep.of(EDGE, width=WIDTH))
     gain = table.knockout_probability / table.base_probability[:, None] - 1
     assert gain[3:].max() > 1
     np.testing.assert_allclose(table.relative_change, np.minimum(gain, 1), atol=1e-12)
@@ -100,7 +102,7 @@ def test_a_gain_beyond_the_ceiling_is_cut_and_the_probability_is_not(folder):
 def test_the_lens_on_the_answer_is_on_the_reference(folder):
     measurements = opened(folder, "reference")
     answer, *cases = (
-        measurements.lens(TASK, probe=probe, variant="normed")
+        measurements.table(TASK, Lens(probe=probe, variant="normed"))
         for probe in ("answer", "capitalized", "noncapitalized")
     )
     assert len(answer.question_ids) == 6
@@ -130,5 +132,5 @@ def test_a_reference_that_no_token_begins_is_counted_with_its_reason(folder, tmp
     samples = list(opened(folder, "reference").samples.of(TASK))
     write_samples([samples[0], replace(samples[1], answer="∅")], tmp_path / "q.jsonl")
     measurements = opened(tmp_path, "reference", images=folder, cache=tmp_path / "cache")
-    assert measurements.sweep(TASK, EDGE, width=WIDTH).question_ids == ("right 0",)
+    assert measurements.table(TASK, Sweep.of(EDGE, width=WIDTH)).question_ids == ("right 0",)
     assert measurements.refusals(TASK) == {"reference": {"reference-without-probability": 1}}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
 
 SWEEP = [
@@ -69,7 +71,8 @@ def measured_shards(folder: Path) -> dict[str, bytes]:
         cache=folder / "cache",
         self_test=False,
     )
-    measurements.ensure("ChooseAttr", edges=["image->question"], widths=[1], lens=True)
+    wanted = [Sweep.of("image->question", width=1), Lens(probe="answer", variant="raw")]
+    measurements.ensure("ChooseAttr", wanted)
     return shards(folder)
 
 

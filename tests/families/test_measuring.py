@@ -15,9 +15,11 @@ from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS
 from mmflow_bench.measurements import ahead, memory, sweep
 from mmflow_bench.measurements.ahead import encoded_ahead
+from mmflow_bench.measurements.jobs import Job
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.measuring import measure
 from mmflow_bench.measurements.memory import Throttle, is_out_of_memory
-from mmflow_bench.measurements.plan import Job, Sweep
-from mmflow_bench.measurements.sweep import measure
+from mmflow_bench.measurements.wants import UNSCORED
 
 QUESTIONS = (
     "What color is the cup, red or blue?",
@@ -36,7 +38,7 @@ def _jobs(photo_sample, count=5):
         for number in range(count)
     ]
     return [
-        Job(sample=sample, key=str(number), sweeps=sweeps, lens=True, keep_incorrect=True)
+        Job(sample=sample, key=str(number), wants=sweeps, lens=True, keep_incorrect=True)
         for number, sample in enumerate(samples)
     ]
 
@@ -189,10 +191,8 @@ class TestShortage:
         measured = list(measure(checkpoint, jobs, batch_size=5))
         refused = [one for one in measured if "unscored" in one.rows]
         assert longest == len(jobs[1].sample.question)
-        assert {row["reason"] for one in refused for row in one.rows["unscored"]} == {
-            "out-of-memory"
-        }
-        assert "memory for one sample" in refused[0].rows["unscored"][0]["message"]
+        assert {row["reason"] for one in refused for row in one.rows[UNSCORED]} == {"out-of-memory"}
+        assert "memory for one sample" in refused[0].rows[UNSCORED][0]["message"]
         kept = _numbers(one for one in measured if one not in refused)
         assert kept
         _assert_same(kept, {key: expected[key] for key in kept})

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mmflow_bench.inputs.questions import QuestionFile
+from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.opening import MeasurementOptions
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
@@ -46,7 +47,10 @@ def test_an_unknown_grid_is_not_applicable_with_its_reason(opened, monkeypatch):
     with pytest.raises(NotApplicable, match=r"related_patches.*\(unsupported-image-grid: 3\)"):
         flow("related_patches -> question", "ChooseAttr", width=1)
     flow("image -> question", "ChooseAttr", width=1)
-    assert len(measurements.sweep("ChooseAttr", "image->question", width=1).question_ids) == 3
+    assert (
+        len(measurements.table("ChooseAttr", Sweep.of("image->question", width=1)).question_ids)
+        == 3
+    )
 
 
 def test_newlines_belong_to_tiles_of_one_grid(opened):
@@ -58,6 +62,6 @@ def test_newlines_belong_to_tiles_of_one_grid(opened):
 def test_every_family_is_measured_from_end_to_end(opened, family):
     measurements = opened(family)
     Flow(measurements)("related_patches -> question", "ChooseAttr", width=1)
-    table = measurements.sweep("ChooseAttr", "related_patches->question", width=1)
+    table = measurements.table("ChooseAttr", Sweep.of("related_patches->question", width=1))
     assert len(table.question_ids) == 3
     assert measurements.noise_floor < 1e-4

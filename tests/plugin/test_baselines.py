@@ -167,7 +167,7 @@ def test_own(flow, flow_snapshot):
 def test_a_statement_across_tasks_is_not_compared_on_fewer_of_them(project):
     (project.path / "test_suite.py").write_text(
         "import pytest\n\n\n"
-        '@pytest.mark.mechanism("imgq-drop1-60")\n'
+        '@pytest.mark.mechanism("img-last-null")\n'
         "def test_average(flow):\n"
         '    drops = [flow("question -> last", t).peak for t in ("ChooseAttr", "QueryAttr")]\n'
         "    assert all(drop <= 0.5 for drop in drops)\n"

@@ -54,19 +54,36 @@ def test_an_undecided_verdict_asks_for_no_second_opinion(project, behave, result
     assert {row["qualifier"] for row in results()["mechanisms"]} == {""}
 
 
-def test_a_mechanism_outside_the_catalogue_is_not_asked_again(project, results):
-    (project.path / "test_suite.py").write_text(
-        """
-calls = []
+OWN = """
+import pytest
 
+@pytest.mark.mechanism("mine", tier={tier!r})
 def test_mine(flow):
-    calls.append(flow)
-    assert len(calls) == 1
+    '''The question is read.'''
+    assert flow("question -> last", "ChooseAttr", width={width}).peak <= -0.1
+
+def test_without_a_marker(flow):
     assert flow("question -> last", "ChooseAttr").peak <= -0.1
 """
-    )
-    project.runpytest_inprocess().assert_outcomes(passed=1)
-    assert results()["mechanisms"][0]["qualifier"] == ""
+
+
+@pytest.mark.parametrize(
+    ("tier", "width", "expected"),
+    [
+        ("holds", None, "confirmed-by-counterfactual"),
+        ("replicates", None, ""),
+        ("control", None, ""),
+        ("holds", 1, ""),
+    ],
+)
+def test_a_mechanism_of_ones_own_is_asked_again_like_any_other(
+    project, results, tier, width, expected
+):
+    (project.path / "test_suite.py").write_text(OWN.format(tier=tier, width=width))
+    project.runpytest_inprocess().assert_outcomes(passed=2)
+    rows = {row["id"]: row["qualifier"] for row in results()["mechanisms"]}
+    confirmed = "confirmed-by-counterfactual"
+    assert rows == {"mine": expected, "test_without_a_marker": confirmed}
 
 
 def test_the_table_of_samples_holds_every_method(project):

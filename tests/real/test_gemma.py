@@ -111,7 +111,7 @@ def test_the_suites_decide_from_the_store_alone(
 
 
 def test_the_places_of_the_baseline_are_those_of_its_curves() -> None:
-    stored = json.loads((BASELINE / "test_1i_text_only.json").read_text())["baselines"]
+    stored = json.loads((BASELINE / "test_text_only.json").read_text())["baselines"]
     tests = {
         "question->last": "test_question_to_last_peaks_mid_depth[ChooseAttr]",
         "caption->last": "test_captions_reach_the_last_position_in_low_layers[ChooseAttr]",

@@ -23,10 +23,10 @@ from torch import Tensor
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.plan import Job, Sweep
-from mmflow_bench.measurements.sweep import measure
+from mmflow_bench.measurements.jobs import Job
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.measuring import measure
+from mmflow_bench.measurements.wants import ANSWERS
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -285,23 +285,17 @@ def test_probabilities_are_those_of_the_paper_s_program(
 ) -> None:
     token, base, knocked = probabilities(checkpoint, case)
     edges = dict.fromkeys(edge for edge, _, _ in knocked)
-    sweeps = [
-        Sweep(edge=Edge.parse(edge), method=Method.MASKED, width=width)
-        for edge in edges
-        for width in WINDOWS
-    ]
-    job = Job(sample=sample, key="k", sweeps=tuple(sweeps), keep_incorrect=True)
+    sweeps = [Sweep.of(edge, width=width) for edge in edges for width in WINDOWS]
+    job = Job(sample=sample, key="k", wants=tuple(sweeps), keep_incorrect=True)
     (measured,) = measure(checkpoint, [job], batch_size=1)
     found = {
         (edge, width, row["layer"]): row
         for edge in edges
         for width in WINDOWS
-        for row in measured.rows[
-            Sweep(edge=Edge.parse(edge), method=Method.MASKED, width=width).shard
-        ]
+        for row in measured.rows[Sweep.of(edge, width=width).shard]
     }
     assert set(found) == set(knocked)
-    (answer,) = measured.rows["answers"]
+    (answer,) = measured.rows[ANSWERS]
     assert answer["answer_token_id"] == token
     assert answer["base_probability"] == pytest.approx(base, rel=1e-4)
     for key, expected in knocked.items():

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 pytestmark = pytest.mark.slow
@@ -30,8 +30,8 @@ PAGE = ROOT / "docs" / "validity.md"
 START, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
 DECLARED: Matrix = json.loads(EXPECTED.read_text())
 EXPLAINED: dict[str, Any] = json.loads((HERE / "unkillable.json").read_text())
-NAMES = [mechanism.id for mechanism in CATALOGUE]
-COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in CATALOGUE}
+COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in mechanisms(shipped())}
+NAMES = list(COUNTS)
 # What a planted checkpoint does hardly varies: two samples of two images are as good as many. Means
 # over tasks are asked apart, since every resample must hold images of every task, and only of those
 # checkpoints that lack what they are the mean of.

@@ -15,11 +15,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.html.figures import Figure, Panel, task_order
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
 from mmflow_bench.reports.rows import VERDICTS, MechanismRow
-from mmflow_bench.reports.terminal import OWN, SECTIONS, formatted
+from mmflow_bench.reports.terminal import formatted
 
 SYMBOLS: Mapping[str, str] = {
     "holds": "✓",
@@ -142,12 +143,6 @@ def short(text: object, length: int = NAME_LENGTH) -> str:
     """
     words = str(text)
     return words if len(words) <= length else words[: length - 1] + "…"
-
-
-def section_title(section: str) -> str:
-    """A section of the catalogue in words."""
-    words = SECTIONS.get(section, "")
-    return words if section == OWN else f"{section} {words}".strip()
 
 
 def glance(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:

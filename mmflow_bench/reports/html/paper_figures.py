@@ -8,16 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
-from mmflow_bench.mechanisms.mechanism import (
-    CAPTION_LAST,
-    IMAGE_LAST,
-    IMAGE_QUESTION,
-    LAST_LAST,
-    OTHER_QUESTION,
-    QUESTION_LAST,
-    RELATED_QUESTION,
-)
+from mmflow_bench.mechanisms.declared import shipped
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
 from mmflow_bench.reports.reading import RunRecord
 from mmflow_bench.reports.rows import MechanismRow
@@ -46,25 +37,25 @@ _EDGES = (
         title="What the last position reads (Fig. 3)",
         caption="Relative change of the answer's probability when an edge into the last position "
         "is cut in a window of layers.",
-        edges=(QUESTION_LAST, IMAGE_LAST, LAST_LAST),
+        edges=("question->last", "image->last", "last->last"),
     ),
     _Drawn(
         id="image-to-question",
         title="From the image to the question (Fig. 4)",
         caption="The same for the edge that carries the image into the question.",
-        edges=(IMAGE_QUESTION,),
+        edges=("image->question",),
     ),
     _Drawn(
         id="patches-to-question",
         title="Related and other patches (Fig. 5)",
         caption="The same for patches that show what is asked about, and for all others.",
-        edges=(RELATED_QUESTION, OTHER_QUESTION),
+        edges=("related_patches->question", "other_patches->question"),
     ),
     _Drawn(
         id="captions",
         title="Captions in the image's place (Fig. 17)",
         caption="The same where dense captions stand in for the image.",
-        edges=(CAPTION_LAST,),
+        edges=("caption->last",),
     ),
 )
 _PROBES = (
@@ -250,8 +241,8 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
 
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
-    """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    drawn_before = {one.id for one in CATALOGUE if one.edges or one.lens}
+    """Curves of mechanisms that no figure of the paper is about: one's own."""
+    drawn_before = {test.declaration.id for test in shipped()}
     by_id: dict[str, list[MechanismRow]] = {}
     for row in record.rows:
         if row.curve and row.id not in drawn_before:

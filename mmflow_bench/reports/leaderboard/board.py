@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.reports.html.figures import task_order
 from mmflow_bench.reports.reading import RunRecord
 from mmflow_bench.reports.rows import VERDICTS, MechanismRow
@@ -155,7 +156,9 @@ class Board:
             for row in entry.record.rows:
                 known.setdefault(row.id, row)
         place = {name: i for i, name in enumerate(known)}
-        return tuple(sorted(known.values(), key=lambda row: (row.section, place[row.id])))
+        return tuple(
+            sorted(known.values(), key=lambda row: (section_place(row.section), place[row.id]))
+        )
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
 from mmflow_bench.reports.rows import MechanismRow
-from mmflow_bench.reports.terminal import SECTIONS
 
+_NO_MARKS = str.maketrans("", "", "',.")
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
 HUB_BENCHMARK = "mmflow-bench/mechanisms"
@@ -78,8 +78,7 @@ def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
 
 
 def _task_id(section: str) -> str:
-    words = f"{section} {SECTIONS.get(section, '')}".strip()
-    return "_".join(words.replace("'", "").split()) or "other"
+    return "_".join(section.translate(_NO_MARKS).split()) or "other"
 
 
 def _model_info(entry: Entry) -> dict[str, Any]:

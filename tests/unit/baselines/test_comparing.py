@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -11,9 +13,13 @@ from mmflow_bench.baselines.comparing import compare
 from mmflow_bench.baselines.comparison import read_comparison
 from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.gate import judge
-from mmflow_bench.baselines.gate_set import GATE_SET
+from mmflow_bench.baselines.gate_set import GateRow, gate_rows, gate_set
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
+from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF
+from mmflow_bench.mechanisms.declared import shipped
+from mmflow_bench.mechanisms.declaring import Declaration
+from mmflow_bench.mechanisms.gates import Gate
+from mmflow_bench.mechanisms.watching import watched
 
 
 def compared(base, tuned, *, tolerance=None, alpha=0.05):
@@ -249,14 +255,40 @@ def test_changes_are_corrected_over_the_rows_of_the_gate(made):
     assert among.p_unchanged == alone.p_unchanged
 
 
-def test_every_gate_row_belongs_to_a_mechanism_of_the_catalogue():
-    known = {mechanism.id: mechanism for mechanism in CATALOGUE}
-    for one in GATE_SET:
-        assert one.id in known
-        assert not one.edge or one.edge in known[one.id].edges
-        assert bool(one.probe) == known[one.id].lens
-    assert len({one.id for one in GATE_SET}) == len(GATE_SET)
-    assert 10 <= len(GATE_SET) <= 30
+def test_the_gate_set_is_the_one_that_was_declared_before_anything_was_measured():
+    assert [(one.id, one.reading, one.edge, one.band, one.probe) for one in gate_set()] == [
+        ("acc-95", "accuracy", "", EVERYWHERE, ""),
+        ("last-last-null", "peak", "last->last", EVERYWHERE, ""),
+        ("q-last-drop", "peak", "question->last", EVERYWHERE, ""),
+        ("q-last-mid", "centre", "question->last", EVERYWHERE, ""),
+        ("img-last-null", "peak", "image->last", EVERYWHERE, ""),
+        ("imgq-drop1", "peak", "image->question", B1, ""),
+        ("imgq-drop2", "peak", "image->question", B2, ""),
+        ("imgq-low-only", "peak", "image->question", LATER_HALF, ""),
+        ("oth-dom-1", "peak", "other_patches->question", B1, ""),
+        ("rel-dom-2", "peak", "related_patches->question", B2, ""),
+        ("lens-lower-rise", "lens max", "", EVERYWHERE, "noncapitalized"),
+        ("lens-upper-late", "lens final", "", EVERYWHERE, "capitalized"),
+        ("uni-cap-last-low", "peak", "caption->last", EVERYWHERE, ""),
+    ]
+
+
+def test_a_gate_row_reads_what_its_mechanism_reads():
+    for one in gate_set():
+        tests = [test for test in shipped() if test.declaration.id == one.id]
+        wants = {w for t in tests for read in watched(t) for ws in read.wants.values() for w in ws}
+        assert one.edge in {want.name for want in wants} or not one.edge
+        assert one.probe in {getattr(want, "probe", "") for want in wants} or not one.probe
+
+
+def test_a_row_of_ones_own_is_compared_too_and_travels_as_json(made):
+    declared = Declaration(id="mine", gate=Gate("peak", "question -> last", band=B2))
+    (own,) = gate_rows([declared, Declaration(id="other")])
+    assert GateRow.from_dict(json.loads(json.dumps(own.as_dict()))) == own
+    base, moved = made(), made(drops={"question->last": -0.8})
+    found = compare(base, moved, tolerance=DEFAULTS, alpha=0.05, own=[own])
+    assert "mine" in {one.id for one in found.rows}
+    assert "mine" not in {one.id for one in compared(base, moved).rows}
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from mmflow_bench.baselines.files import baseline_file, change_entries
-from mmflow_bench.baselines.sources import PAPER_FOLDER, find_source
+from mmflow_bench.baselines.sources import find_source, paper_baselines
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
-from mmflow_bench.mechanisms.mechanism import PAPER_MODELS
+from mmflow_bench.mechanisms.declared import mechanisms, shipped
+from mmflow_bench.mechanisms.paper import (
+    NEXT_LLAMA3_8B,
+    NEXT_VICUNA_7B,
+    PAPER_MODELS,
+    TWO_DROP_TASKS,
+    VICUNA_7B,
+    VICUNA_13B,
+)
 
 
 def found(text, tmp_path, *, offline=True):
@@ -90,7 +98,7 @@ def test_a_hub_that_fails_is_said_in_one_line(tmp_path, monkeypatch):
 
 
 def test_the_paper_is_a_baseline_for_each_of_its_checkpoints(tmp_path):
-    assert {path.stem for path in PAPER_FOLDER.glob("*.json")} == set(PAPER_MODELS)
+    assert {source.name for source in paper_baselines()} == {f"paper/{m}" for m in PAPER_MODELS}
     for model in PAPER_MODELS:
         source = found(f"paper/{model}", tmp_path)
         assert source.kind == "verdicts"
@@ -99,15 +107,61 @@ def test_the_paper_is_a_baseline_for_each_of_its_checkpoints(tmp_path):
         found("paper/nobody", tmp_path)
 
 
-def test_what_the_paper_says_is_about_mechanisms_of_the_catalogue():
-    known = {mechanism.id: mechanism for mechanism in CATALOGUE}
-    for path in PAPER_FOLDER.glob("*.json"):
-        content = json.loads(path.read_text())
-        for claim in content["claims"]:
-            mechanism = known[claim["id"]]
-            assert claim["task"] in mechanism.tasks
-            assert not mechanism.paper_models or path.stem in mechanism.paper_models
-            assert claim["verdict"] in {"holds", "fails"}
+def claims(model):
+    return find_source(f"paper/{model}", roots=(), start=Path(), offline=True).verdicts
+
+
+def test_what_the_paper_says_is_about_declared_mechanisms_on_their_tasks():
+    known = {mechanism.id: mechanism for mechanism in mechanisms(shipped())}
+    for model in PAPER_MODELS:
+        for (name, task), verdict in claims(model).items():
+            assert task in known[name].tasks
+            assert not known[name].only_for or model in known[name].only_for
+            assert model not in known[name].not_for
+            assert verdict in {"holds", "fails"}
+
+
+def test_the_paper_says_so_much_of_each_of_its_checkpoints():
+    counts = {model: Counter(claims(model).values()) for model in PAPER_MODELS}
+    assert counts == {
+        VICUNA_13B: {"holds": 148},
+        VICUNA_7B: {"holds": 137},
+        NEXT_VICUNA_7B: {"holds": 131},
+        NEXT_LLAMA3_8B: {"holds": 87, "fails": 32},
+    }
+
+
+def test_the_paper_sees_one_drop_and_no_lower_case_in_the_llama_3_checkpoint():
+    failing = Counter(name for (name, _), said in claims(NEXT_LLAMA3_8B).items() if said == "fails")
+    # Of the two tasks with a small second drop it says nothing.
+    assert failing.pop("imgq-drop2") == failing.pop("imgq-two-drops") == 4
+    lens = ("lens-lower-rise", "lens-lower-mid", "lens-after-integration", "lens-order")
+    assert failing == dict.fromkeys(lens, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "silent"),
+    [
+        ("imgq-drop2-lt-drop1", {VICUNA_7B, NEXT_LLAMA3_8B}),
+        ("imgq-layers-consistent", {NEXT_LLAMA3_8B}),
+        ("patches-account", {VICUNA_7B, NEXT_VICUNA_7B, NEXT_LLAMA3_8B}),
+        ("patches-layers-consistent", {VICUNA_7B, NEXT_VICUNA_7B, NEXT_LLAMA3_8B}),
+        ("lens-lower-fall", {NEXT_LLAMA3_8B}),
+        ("lens-false", {*PAPER_MODELS}),
+        ("uni-stages", {*PAPER_MODELS}),
+        ("causal-noop", {*PAPER_MODELS}),
+        ("acc-95", set()),
+        ("imgq-drop1-60", {*PAPER_MODELS} - {VICUNA_13B}),
+    ],
+)
+def test_where_the_paper_says_nothing_nothing_is_claimed(name, silent):
+    about = {model for model in PAPER_MODELS if any(known == name for known, _ in claims(model))}
+    assert about == {*PAPER_MODELS} - silent
+
+
+def test_the_small_second_drop_is_claimed_of_no_checkpoint():
+    tasks = {task for model in PAPER_MODELS for name, task in claims(model) if name == "imgq-drop2"}
+    assert tasks == set(TWO_DROP_TASKS)
 
 
 def test_verdicts_alone_are_compared_as_verdicts(made):

@@ -10,8 +10,8 @@ from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpo
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.measurements.asking import asked_questions
-from mmflow_bench.mechanisms.catalogue import CATALOGUE
-from mmflow_bench.mechanisms.mechanism import (
+from mmflow_bench.mechanisms.paper import (
+    FURTHER_MODELS,
     NEXT_LLAMA3_8B,
     NEXT_VICUNA_7B,
     VICUNA_7B,
@@ -56,19 +56,13 @@ def test_no_name_means_two_checkpoints() -> None:
             assert meant.setdefault(name.lower(), entry.name) == entry.name
 
 
-def test_conversations_and_exceptions_exist() -> None:
-    known = {mechanism.id for mechanism in CATALOGUE}
-    for entry in RELEASED:
-        assert entry.conversation in CONVERSATIONS
-        for name, verdict in entry.exceptions.items():
-            assert name.partition("[")[0] in known
-            assert verdict == "fails"
+def test_conversations_exist() -> None:
+    assert {entry.conversation for entry in RELEASED} <= {*CONVERSATIONS}
 
 
-def test_the_llama_3_checkpoint_has_one_drop_and_no_lower_case() -> None:
-    exceptions = resolve_checkpoint("llama3-llava-next-8b").exceptions
-    assert exceptions["imgq-two-drops"] == exceptions["lens-lower-rise"] == "fails"
-    assert not resolve_checkpoint("llava-1.5-7b").exceptions
+def test_a_declaration_may_name_exactly_the_papers_checkpoints() -> None:
+    names = {entry.paper_model for entry in RELEASED if entry.paper_model is not None}
+    assert names == {*PAPER, *FURTHER_MODELS}
 
 
 def test_a_revision_and_a_conversation_are_the_users() -> None:

@@ -33,7 +33,7 @@ def test_listings_are_text_or_json(what, tmp_path, monkeypatch):
 
 
 def test_listing_imports_nothing_heavy():
-    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "pytest")
+    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic")
     code = (
         "import sys\nfrom mmflow_bench.cli.main import main\n"
         "for what in ('models', 'tasks', 'mechanisms', 'runs', 'baselines'):\n"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import mmflow_bench.cli.run as run_module
+import mmflow_bench.mechanisms.declared as declared_module
 from mmflow_bench.cli.run import joined_values, pytest_arguments
 
 
 @pytest.fixture
 def checkout(tmp_path):
     (tmp_path / "suites").mkdir()
-    (tmp_path / "suites" / "test_1b.py").write_text("")
+    (tmp_path / "suites" / "test_sec5.py").write_text("")
     return tmp_path
 
 
@@ -23,8 +23,8 @@ def installed(tmp_path, monkeypatch):
     """A package with suites inside, and a folder of the user's elsewhere."""
     package = tmp_path / "site-packages" / "mmflow_bench"
     (package / "suites").mkdir(parents=True)
-    (package / "suites" / "test_1b.py").write_text("")
-    monkeypatch.setattr(run_module, "__file__", str(package / "cli" / "run.py"))
+    (package / "suites" / "test_sec5.py").write_text("")
+    monkeypatch.setattr(declared_module, "__file__", str(package / "mechanisms" / "declared.py"))
     folder = tmp_path / "project"
     folder.mkdir()
     return folder, package / "suites"
@@ -42,7 +42,7 @@ def test_a_checkout_runs_its_own_suites(checkout):
 
 
 def test_a_path_of_ones_own_replaces_the_suites(checkout):
-    given = ["suites/test_1b.py::test_a", "-x"]
+    given = ["suites/test_sec5.py::test_a", "-x"]
     assert pytest_arguments(given, checkout) == given
 
 

@@ -6,18 +6,21 @@ from itertools import product
 
 import pytest
 
+from mmflow_bench.measurements.described import PATCHES
 from mmflow_bench.measurements.mastery import Mastery
+from mmflow_bench.measurements.wants import ANSWERS
+from mmflow_bench.measurements.wants import UNSCORED as UNSCORED_ROWS
 
-RIGHT = {"answers": [{"is_correct": True}], "sweep": [{}]}
-WRONG = {"answers": [{"is_correct": False}]}
-UNSCORED = {"unscored": [{"scope": "answer", "reason": "missing-image"}]}
-ELSEWHERE = {"answers": [{"is_correct": True}], "unscored": [{"scope": "lens", "reason": "r"}]}
-KNOWN = {"answers": []}
+RIGHT = {ANSWERS: [{"is_correct": True}], PATCHES: [{}]}
+WRONG = {ANSWERS: [{"is_correct": False}]}
+UNSCORED = {UNSCORED_ROWS: [{"scope": "answer", "reason": "missing-image"}]}
+ELSEWHERE = {ANSWERS: [{"is_correct": True}], UNSCORED_ROWS: [{"scope": "lens", "reason": "r"}]}
+KNOWN = {ANSWERS: []}
 """What is measured of a sample whose answer the store has."""
 
 
 def reaches(outcomes: tuple[dict, ...], minimum: float) -> bool:
-    scored = [one["answers"][0]["is_correct"] for one in outcomes if one is not UNSCORED]
+    scored = [one[ANSWERS][0]["is_correct"] for one in outcomes if one is not UNSCORED]
     return sum(scored) >= minimum * len(scored)
 
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.windows import layer_window
-from mmflow_bench.measurements.records import AnswerCount, LensTable, SweepTable
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
+from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
+from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
 
-SUITES = Path(__file__).parents[3] / "suites"
 LAYERS = 40
 CONTEXT, ATTRIBUTE = 3.888, 2.25
 """Logits that the two transfers bring: chosen for drops of 60% and 21%."""
@@ -127,13 +128,25 @@ class SyntheticMeasurements:
         captions: bool = False,
     ) -> None:
         self.known, self.n, self.noise, self.spread = known, n, noise, spread
-        self.spec = SimpleNamespace(name="synthetic", paper_model=paper_model)
+        self.paper_model = paper_model
         self.tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions = captions
 
-    def ensure(self, task: str) -> None:
+    def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
         assert task in self.tasks
+
+    def refusals(self, task: str) -> dict[str, dict[str, int]]:  # noqa: ARG002
+        return {}
+
+    def part(self) -> SyntheticMeasurements:
+        return self
+
+    def table(self, task: str, want: Want[Any]) -> Any:
+        if isinstance(want, Sweep):
+            width = want.width or self.width
+            return self.sweep(task, want.name, width=width, method=want.method)
+        return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
         return AnswerCount(task=task, selected=self.n, correct=self.n, unscored={})
@@ -181,39 +194,11 @@ class SyntheticMeasurements:
         )
 
 
-@dataclass(frozen=True)
-class SuiteTest:
-    """One test of the suites, and the mechanism that it decides."""
-
-    mechanism: str
-    function: Callable[..., None]
-    tasks: tuple[str, ...]
-
-
-@cache
-def suite_tests() -> tuple[SuiteTest, ...]:
-    """Every test of the suites."""
-    return tuple(_suite_tests())
-
-
-def _suite_tests() -> Iterator[SuiteTest]:
-    for path in sorted(SUITES.glob("test_*.py")):
-        spec = importlib.util.spec_from_file_location(f"suites_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for name, function in vars(module).items():
-            if name.startswith("test_"):
-                marks = {mark.name: mark for mark in function.pytestmark}
-                tasks = marks["parametrize"].args[1] if "parametrize" in marks else ("all",)
-                yield SuiteTest(marks["mechanism"].args[0], function, tuple(tasks))
-
-
-def verdict_of(test: SuiteTest, flow: Flow, task: str) -> str:
+def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
     """The verdict of a test of the suites, as the plugin would give it."""
     token = current_recorder.set(Recorder())
     try:
+        require_applicable(test.declaration, flow)
         test.function(flow, *([] if task == "all" else [task]))
     except Inconclusive as error:
         return str(error.verdict)
@@ -243,16 +228,10 @@ def verdicts(
     ) -> dict[tuple[str, str], str]:
         flow = Flow(measured(kind, **options))
         return {
-            (test.mechanism, task): verdict_of(test, flow, task)
-            for test in suite_tests()
-            for task in test.tasks
+            (test.declaration.id, task): verdict_of(test, flow, task)
+            for test in shipped()
+            for task in test.declaration.tasks
             if task in tasks
         }
 
     return decide
-
-
-@pytest.fixture(scope="session")
-def suites() -> tuple[SuiteTest, ...]:
-    """Every test of the suites."""
-    return suite_tests()

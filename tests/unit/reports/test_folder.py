@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.measurements.records import SweepTable
+from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.reports.folder import write_run, write_sample_part
 from mmflow_bench.reports.results import results_of
 

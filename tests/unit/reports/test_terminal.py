@@ -20,7 +20,7 @@ def row(**changes: object) -> MechanismRow:
         "task": "CompareAttr",
         "verdict": "holds",
         "outcome": "passed",
-        "section": "1b",
+        "section": "Sec. 5, edges into the last position",
         "statement": "cutting the question off the last position lowers the answer's probability",
         "estimate": -1.0,
         "low": -1.0,

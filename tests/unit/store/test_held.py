@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.store import shards
 from mmflow_bench.store.held import Held, file_state
-from mmflow_bench.store.shards import Store, sweep_shard
+from mmflow_bench.store.shards import Store
 
-SHARD = sweep_shard("image->question", method="masked", width=9)
+SHARD = Sweep.of("image->question", width=9).shard
 
 
 def rows(sample: str) -> list[dict[str, object]]:
@@ -31,7 +32,7 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     other.append({SHARD: rows("b")}, sample="b")
     assert store.read(SHARD)["sample"].to_pylist() == ["a", "b"]
     assert store.finished(SHARD) == {"a", "b"}
-    other.compact()
+    other.compact([SHARD])
     assert store.read(SHARD)["sample"].to_pylist() == ["a", "b"]
     other.clear()
     assert store.read(SHARD).num_rows == 0

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.store.shards import Store, identity_digest, sweep_shard
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.wants import UNSCORED
+from mmflow_bench.store.shards import Store, identity_digest
 
 IDENTITY = {"checkpoint": "abc", "dtype": "float32"}
-SHARD = sweep_shard("image->question", method="masked", width=9)
+SHARD = Sweep.of("image->question", width=9).shard
 
 
 def rows(sample: str, layers: int = 3) -> list[dict[str, object]]:
@@ -41,9 +43,9 @@ def test_only_the_asked_samples_are_read(tmp_path: Path) -> None:
 def test_compaction_keeps_every_row_and_empties_the_journal(tmp_path: Path) -> None:
     store = Store(tmp_path, IDENTITY)
     store.append({SHARD: rows("a")}, sample="a")
-    store.compact()
+    store.compact([SHARD])
     store.append({SHARD: rows("b")}, sample="b")
-    store.compact()
+    store.compact([SHARD])
     assert store.read(SHARD).to_pylist() == rows("a") + rows("b")
     assert not list((store.folder / "journal").iterdir())
 
@@ -51,9 +53,9 @@ def test_compaction_keeps_every_row_and_empties_the_journal(tmp_path: Path) -> N
 def test_a_sample_measured_by_two_workers_is_kept_once(tmp_path: Path) -> None:
     store = Store(tmp_path, IDENTITY)
     store.append({SHARD: rows("a")}, sample="a")
-    store.compact()
+    store.compact([SHARD])
     store.append({SHARD: rows("a")}, sample="a")
-    store.compact()
+    store.compact([SHARD])
     assert store.read(SHARD).num_rows == 3
 
 
@@ -64,9 +66,9 @@ def test_shards_do_not_depend_on_the_order_of_measurement(tmp_path: Path) -> Non
         for sample in order:
             store.append({SHARD: rows(sample)}, sample=sample)
             if sample == "a":
-                store.compact()
-        store.compact()
-        bytes_of.append((store.folder / f"{SHARD}.parquet").read_bytes())
+                store.compact([SHARD])
+        store.compact([SHARD])
+        bytes_of.append((store.folder / f"{SHARD.name}.parquet").read_bytes())
     assert bytes_of[0] == bytes_of[1]
 
 
@@ -85,8 +87,8 @@ def test_two_reasons_of_one_sample_are_both_kept(tmp_path: Path) -> None:
     store = Store(tmp_path, IDENTITY)
     for scope in ("answer", "lens"):
         row = {"sample": "a", "scope": scope, "reason": "why", "message": "text"}
-        store.append({"unscored": [row]}, sample="a")
-    assert store.read("unscored").num_rows == 2
+        store.append({UNSCORED: [row]}, sample="a")
+    assert store.read(UNSCORED).num_rows == 2
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def _append_forever(root: str) -> None:
     for count in range(100_000):
         store.append({SHARD: rows(f"{count:05d}")}, sample=f"{count:05d}")
         if count % 7 == 6:
-            store.compact()
+            store.compact([SHARD])
 
 
 def test_a_killed_writer_leaves_only_whole_samples(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_rows_are_found_while_another_process_merges_them(
         looks.append(found)
         if len(looks) <= 3:
             # What was just listed is gone before it is read, and more has come.
-            merging.compact()
+            merging.compact([SHARD])
             merging.append({SHARD: rows(str(len(looks)))}, sample=str(len(looks)))
         return found
 

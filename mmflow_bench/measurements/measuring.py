@@ -17,10 +17,12 @@ from mmflow_bench.errors import ResourceError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.measurements.ahead import encoded_ahead
+from mmflow_bench.measurements.at_work import model_inputs, unscored_rows
+from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
 from mmflow_bench.measurements.patches import patch_rows
-from mmflow_bench.measurements.plan import ANSWER_SCOPE, Job, Rows, answer_of
-from mmflow_bench.measurements.sample_rows import model_inputs, sample_rows, unscored_rows
+from mmflow_bench.measurements.sample_rows import sample_rows
+from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def _measure_group(
         for (job, sample), clean in zip(group, passes, strict=True):
             # Stored in this order, and done with once the last is stored: the patches go first.
             rows = patch_rows(sample, key=job.key) if job.answer is None else {}
-            rows |= sample_rows(throttle, job if goes_on() else answer_of(job), sample, clean)
+            rows |= sample_rows(throttle, job if goes_on() else job.answer_only(), sample, clean)
             yield Measured(key=job.key, rows=rows)
             done += 1
     if not shortages:

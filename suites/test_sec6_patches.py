@@ -2,24 +2,37 @@
 
 import pytest
 
-from mmflow_bench import B1, B2, CONSISTENT, SIX_TASKS, agree
+from mmflow_bench import B1, B2, CONSISTENT, SIX_TASKS, Gate, agree
+from mmflow_bench.mechanisms.paper import (
+    NEXT_LLAMA3_8B,
+    NEXT_VICUNA_7B,
+    SMALL_DROP_TASKS,
+    TWO_DROP_TASKS,
+    VICUNA_7B,
+    VICUNA_13B,
+)
 
-TWO_DROP_TASKS = ["ChooseAttr", "ChooseCat", "ChooseRel", "QueryAttr"]
-SMALL_DROP_TASKS = ["CompareAttr", "LogicalObj"]
+pytestmark = pytest.mark.mechanism(
+    section="Sec. 6, related and other patches", citation="Sec. 6, Fig. 5"
+)
+OTHERS = (VICUNA_7B, NEXT_VICUNA_7B, NEXT_LLAMA3_8B)
+"""Of these App. I shows figures, and says less."""
 
 
-@pytest.mark.mechanism("oth-dom-1")
+@pytest.mark.mechanism("oth-dom-1", gate=Gate("peak", "other_patches -> question", band=B1))
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_other_patches_predominate_in_the_first_stage(flow, task):
+    """Patches other than the asked-about objects predominate in the first stage."""
     other = flow("other_patches -> question", task).peak_in(B1)
     related = flow("related_patches -> question", task).peak_in(B1)
     # App. I: weaker in the 7b checkpoint.
-    assert other - related <= (-0.03 if flow.paper_model == "llava-1.5-7b" else -0.10)
+    assert other - related <= (-0.03 if flow.paper_model == VICUNA_7B else -0.10)
 
 
-@pytest.mark.mechanism("rel-dom-2")
+@pytest.mark.mechanism("rel-dom-2", gate=Gate("peak", "related_patches -> question", band=B2))
 @pytest.mark.parametrize("task", TWO_DROP_TASKS)
 def test_related_patches_dominate_in_the_second_stage(flow, task):
+    """Patches of the asked-about objects dominate in the second stage."""
     related = flow("related_patches -> question", task).peak_in(B2)
     other = flow("other_patches -> question", task).peak_in(B2)
     assert related - other <= -0.05
@@ -33,9 +46,10 @@ def test_related_patches_change_more_in_the_second_stage(flow, task):
     assert related < other
 
 
-@pytest.mark.mechanism("patches-account")
+@pytest.mark.mechanism("patches-account", unsaid_of=OTHERS)
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_each_kind_of_patch_accounts_for_one_drop(flow, task):
+    """Other and related patches account for the two drops individually."""
     image = flow("image -> question", task)
     other = flow("other_patches -> question", task)
     related = flow("related_patches -> question", task)
@@ -44,8 +58,9 @@ def test_each_kind_of_patch_accounts_for_one_drop(flow, task):
     assert (image.at(B1).is_present & (first >= 0.6)) & (image.at(B2).is_present & (second >= 0.6))
 
 
-@pytest.mark.mechanism("patches-layers-consistent")
+@pytest.mark.mechanism("patches-layers-consistent", unsaid_of=OTHERS)
 def test_layers_of_both_kinds_are_the_same_in_all_tasks(flow):
+    """The layers of both kinds of patches are the same in all tasks."""
     other = [flow("other_patches -> question", task).peak_depth for task in SIX_TASKS]
     related = [flow("related_patches -> question", task).peak_depth for task in SIX_TASKS]
     assert agree(other, within=CONSISTENT) & agree(related, within=CONSISTENT)
@@ -54,16 +69,17 @@ def test_layers_of_both_kinds_are_the_same_in_all_tasks(flow):
 @pytest.mark.mechanism("order-oth-rel")
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_other_patches_come_before_related_ones(flow, task):
+    """Other patches reach the question before the related ones do."""
     other = flow("other_patches -> question", task)
     related = flow("related_patches -> question", task)
     one_layer = 1 / flow.layers
     assert other.is_present & related.is_present & (related.centre - other.centre >= one_layer)
 
 
-@pytest.mark.mechanism("oth-7b-less")
+@pytest.mark.mechanism("oth-7b-less", citation="App. I, Fig. 22", only_for=(VICUNA_7B,))
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_less_flows_from_other_patches_in_the_smaller_checkpoint(flow, task):
-    flow.only_for("llava-1.5-7b")
-    larger = flow.other("llava-1.5-13b")
+    """Less flows from other patches in LLaVA-1.5-7b than in LLaVA-1.5-13b."""
+    larger = flow.other(VICUNA_13B)
     drops = [model("other_patches -> question", task).peak_in(B1) for model in (flow, larger)]
     assert drops[0] > drops[1]

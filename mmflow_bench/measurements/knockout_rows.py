@@ -1,0 +1,94 @@
+"""Sweeps of one sample, measured: all knockouts of one method go through the model at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mmflow_bench.errors import KnockoutError, SampleError
+from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.recording import CleanPass
+from mmflow_bench.interventions.windows import layer_window
+from mmflow_bench.measurements.answer import Answer, probabilities
+from mmflow_bench.measurements.at_work import SampleAtWork, merge
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.wants import Rows
+
+
+def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
+    """A row for each sweep and layer; one `unscored` row for a sweep that is refused."""
+    rows: Rows = {}
+    for method in Method:
+        chosen = [sweep for sweep in sweeps if sweep.method is method]
+        planned: list[tuple[Sweep, list[Knockout]]] = []
+        for sweep in chosen:
+            try:
+                planned.append((sweep, _knockouts(sweep, work)))
+            except SampleError as error:
+                merge(rows, work.refused(sweep, error))
+        merge(rows, _measured(planned, method, work))
+    return rows
+
+
+def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:
+    sources, targets = work.roles[sweep.edge.source], work.roles[sweep.edge.target]
+    layers, width = work.checkpoint.decoder_layers, sweep.width or 1
+    return [
+        Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
+        for center in range(layers)
+    ]
+
+
+def _measured(
+    planned: Sequence[tuple[Sweep, list[Knockout]]], method: Method, work: SampleAtWork
+) -> Rows:
+    if not planned:
+        return {}
+    try:
+        donated = work.donated if method is Method.COUNTERFACTUAL else None
+        logits = work.throttle.knockout_logits(
+            work.clean,
+            [knockout for _, knockouts in planned for knockout in knockouts],
+            method=method,
+            counterfactual=donated,
+        )
+    except (KnockoutError, SampleError) as error:
+        if len(planned) == 1:
+            return work.refused(planned[0][0], error)
+        # One refused edge must not hide the others: each on its own.
+        rows: Rows = {}
+        for one in planned:
+            merge(rows, _measured([one], method, work))
+        return rows
+    layers = work.checkpoint.decoder_layers
+    followed = _followed(logits, work.answer, donated)
+    return {
+        sweep.shard: [
+            {
+                "sample": work.job.key_of(sweep),
+                "layer": layer,
+                **followed[number * layers + layer],
+            }
+            for layer in range(layers)
+        ]
+        for number, (sweep, _) in enumerate(planned)
+    }
+
+
+def _followed(
+    logits: Float[Tensor, "knockout vocab"], answer: Answer, donated: CleanPass | None
+) -> list[dict[str, object]]:
+    """What is kept of each knockout: the probabilities of answer, reference, other's answer."""
+    chances = probabilities(logits)
+    kept: dict[str, list[object]] = {"knockout_probability": chances[:, answer.token_id].tolist()}
+    if answer.reference is not None:
+        tokens = list(answer.reference.tokens)
+        kept["reference_probability"] = chances[:, tokens].sum(dim=-1).tolist()
+    if donated is not None:
+        token = int(donated.logits.argmax())
+        kept["counterfactual_probability"] = chances[:, token].tolist()
+        has_moved = token != answer.token_id
+        kept["is_flipped"] = [has_moved and best == token for best in chances.argmax(-1).tolist()]
+    return [dict(zip(kept, values, strict=True)) for values in zip(*kept.values(), strict=True)]

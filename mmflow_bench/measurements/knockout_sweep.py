@@ -1,0 +1,183 @@
+"""One edge knocked out around every layer: what is asked, kept and read of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.wants import Kept, Want
+from mmflow_bench.positions.roles import Role
+from mmflow_bench.store.shards import Shard
+
+REFERENCE_CEILING = 1.0
+"""Relative change at which that of a reference answer is cut: one that has hardly a chance may
+gain it a thousandfold (docs/decisions/017)."""
+
+_COLUMNS = {
+    "sample": pa.string(),
+    "layer": pa.int64(),
+    "knockout_probability": pa.float64(),
+    "reference_probability": pa.float64(),
+}
+_SCHEMA = pa.schema(_COLUMNS)
+_COUNTERFACTUAL_SCHEMA = pa.schema(
+    _COLUMNS | {"counterfactual_probability": pa.float64(), "is_flipped": pa.bool_()}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTable:
+    """One edge knocked out around every layer, for the samples of one task that are followed.
+
+    What is followed is the model's own first answer token on correctly answered samples, or the
+    reference answer on all of them.
+    """
+
+    edge: str
+    """Written `source->target`."""
+    task: str
+    window: int
+    """Width of the knocked-out window, in layers."""
+    method: str
+    question_ids: tuple[str, ...]
+    image_ids: tuple[str, ...]
+    """One per sample; equal ids form one cluster."""
+    answer_token_ids: tuple[int, ...] = ()
+    """The first token of the answer that is followed."""
+    base_probability: Float[ndarray, "sample"]
+    """Clean probability of what is followed."""
+    knockout_probability: Float[ndarray, "sample layer"]
+    """The same with the window centred on `layer` knocked out."""
+    ceiling: float | None = None
+    """Largest relative change that counts; None for any."""
+    counterfactual_probability: Float[ndarray, "sample layer"] | None = None
+    """By the counterfactual method, probability of the first token that the model answers with when
+    it sees the donor's image."""
+    is_flipped: Bool[ndarray, "sample layer"] | None = None
+    """Whether that token has become the likeliest."""
+
+    @property
+    def relative_change(self) -> Float[ndarray, "sample layer"]:
+        """(knocked out - clean) / clean, a fraction; negative is a drop (paper, Sec. 4).
+
+        Why this and not another measure: docs/decisions/004.
+        """
+        base = self.base_probability[:, None]
+        change: Float[ndarray, "sample layer"] = (self.knockout_probability - base) / base
+        return change if self.ceiling is None else np.minimum(change, self.ceiling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep(Want[SweepTable]):
+    """One edge knocked out around every layer, by one method, in windows of one width."""
+
+    measured_by: ClassVar[str] = "mmflow_bench.measurements.knockout_rows:knockout_rows"
+
+    edge: Edge
+    width: int | None = None
+    """Odd; what scales with the depth when None (docs/decisions/001)."""
+    method: Method = Method.MASKED
+
+    @classmethod
+    def of(cls, edge: str, *, width: int | None = None, method: str = Method.MASKED) -> Sweep:
+        """A sweep as people write it: `Sweep.of("image -> question", width=9)`.
+
+        Raises:
+            KnockoutError: The edge names an unknown role.
+        """
+        return cls(edge=Edge.parse(edge), width=width, method=Method(method))
+
+    @property
+    def shard(self) -> Shard:
+        """One for each edge, method and width."""
+        is_counterfactual = self.method is Method.COUNTERFACTUAL
+        kind = "counterfactual" if is_counterfactual else "sweep"
+        edge = f"{self.edge.source}-to-{self.edge.target}"
+        return Shard(
+            f"{kind}.{edge}.{self.method}.w{self.width}",
+            _COUNTERFACTUAL_SCHEMA if is_counterfactual else _SCHEMA,
+            keys=("sample", "layer"),
+        )
+
+    @property
+    def name(self) -> str:
+        """The edge."""
+        return str(self.edge)
+
+    @property
+    def note(self) -> str:
+        """The method, where it is not the paper's."""
+        return "" if self.method is Method.MASKED else str(self.method)
+
+    @property
+    def is_second_opinion(self) -> bool:
+        """Whether the method is not the paper's."""
+        return self.method is not Method.MASKED
+
+    @property
+    def is_compared(self) -> bool:
+        """The paper's method alone, in windows that scale with the depth."""
+        return self.method is Method.MASKED and self.width is None
+
+    def at(self, width: int) -> Sweep:
+        """The same, in windows of `width` layers unless it has a width of its own."""
+        return replace(self, width=width) if self.width is None else self
+
+    def by(self, method: Method) -> Sweep | None:
+        """The same by another method.
+
+        None for single layers, whose sizes are what is claimed, and where captions stand in for
+        the image, which no other image can replace (docs/decisions/010).
+        """
+        has_other = self.width is None and Role.CAPTION not in (self.edge.source, self.edge.target)
+        return replace(self, method=method) if has_other else None
+
+    def key(self, sample: str, donor: str | None) -> str:
+        """By the counterfactual method the rows depend on the donor too."""
+        return f"{sample}+{donor}" if self.method is Method.COUNTERFACTUAL else sample
+
+    def table(self, kept: Kept, rows: pa.Table) -> SweepTable:
+        """The followed probability, clean and knocked out, of every kept sample."""
+        is_reference = kept.follow is Followed.REFERENCE
+        column = "reference_probability" if is_reference else "knockout_probability"
+        tokens, clean = kept.followed()
+        other = flipped = None
+        if self.method is Method.COUNTERFACTUAL:
+            other = kept.matrix(rows, "counterfactual_probability", kept.layers)
+            flipped = kept.matrix(rows, "is_flipped", kept.layers).astype(bool)
+        return SweepTable(
+            edge=str(self.edge),
+            task=kept.task,
+            window=self.width or 0,
+            method=str(self.method),
+            question_ids=kept.question_ids,
+            image_ids=kept.image_ids,
+            answer_token_ids=tokens,
+            base_probability=np.array(clean, float),
+            knockout_probability=kept.matrix(rows, column, kept.layers),
+            ceiling=REFERENCE_CEILING if is_reference else None,
+            counterfactual_probability=other,
+            is_flipped=flipped,
+        )
+
+    def example(self, task: str, layers: int) -> SweepTable:
+        """One sample whose answer every knockout halves."""
+        return SweepTable(
+            edge=str(self.edge),
+            task=task,
+            window=self.width or 1,
+            method=str(self.method),
+            question_ids=("example",),
+            image_ids=("example",),
+            answer_token_ids=(0,),
+            base_probability=np.ones(1),
+            knockout_probability=np.full((1, layers), 0.5),
+        )

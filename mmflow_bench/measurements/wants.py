@@ -1,0 +1,190 @@
+"""What can be asked of every answered sample of a task: the protocol of a kind of measurement.
+
+A kind is a frozen record (what is asked), the shard that keeps it, the function that measures it,
+and the table that is read of it: `knockout_sweep.Sweep` and `lens.Lens` are two. Planning, the
+store, resuming and second opinions handle records and never ask which kind they are of.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypedDict, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.following import Followed
+from mmflow_bench.store.shards import Shard
+
+Table = TypeVar("Table", covariant=True)
+Rows = dict[Shard, list[dict[str, object]]]
+"""What was measured of one sample."""
+
+ANSWERS = Shard(
+    "answers",
+    pa.schema(
+        {
+            "sample": pa.string(),
+            "prediction": pa.string(),
+            "is_correct": pa.bool_(),
+            "answer_token_id": pa.int64(),
+            "base_probability": pa.float64(),
+            "reference_token_id": pa.int64(),
+            "reference_probability": pa.float64(),
+            "noise": pa.float64(),
+        }
+    ),
+)
+UNSCORED = Shard(
+    "unscored",
+    pa.schema({name: pa.string() for name in ("sample", "scope", "reason", "message")}),
+    keys=("sample", "scope"),
+)
+"""What could not be measured: `scope` is the name of a shard, or `ANSWER_SCOPE`."""
+ANSWER_SCOPE = "answer"
+
+
+class AnswerRow(TypedDict):
+    """What the store keeps of the answer to one sample."""
+
+    sample: str
+    prediction: str
+    is_correct: bool
+    answer_token_id: int
+    base_probability: float
+    reference_token_id: int | None
+    """None where the reference begins with no token that the vocabulary knows."""
+    reference_probability: float | None
+    noise: float
+
+
+class Want(ABC, Generic[Table]):
+    """One thing to be measured of every answered sample of a task; its subclasses are records."""
+
+    __slots__ = ()
+
+    measured_by: ClassVar[str]
+    """`package.module:function`, called with the wants of this kind that a sample lacks and the
+    `SampleAtWork`, that gives their rows. A name, since a run from the store imports no torch."""
+
+    @property
+    @abstractmethod
+    def shard(self) -> Shard:
+        """Where its rows are kept; wants that are measured together may share one."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is for readers: what a sample that lacks it is refused for."""
+
+    @property
+    def note(self) -> str:
+        """What is said beside the name where only this want is refused, and not its plain form."""
+        return ""
+
+    @property
+    def is_second_opinion(self) -> bool:
+        """Whether it is asked by another method of knocking out than the paper's."""
+        return False
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether two checkpoints are compared by what it tells."""
+        return not self.is_second_opinion
+
+    def at(self, width: int) -> Want[Table]:  # noqa: ARG002
+        """The same, where windows that scale with the depth are `width` layers."""
+        return self
+
+    def by(self, method: Method) -> Want[Table] | None:  # noqa: ARG002
+        """The same asked by another method of knocking out.
+
+        Itself where nothing is knocked out; None where no other method can be asked.
+        """
+        return self
+
+    def key(self, sample: str, donor: str | None) -> str:  # noqa: ARG002
+        """The key of a sample's rows: more than its content hash where they depend on more.
+
+        Args:
+            sample: Content hash of the sample.
+            donor: Content hash of the sample whose image the counterfactual method takes.
+        """
+        return sample
+
+    @abstractmethod
+    def table(self, kept: Kept, rows: pa.Table) -> Table:
+        """What mechanisms read.
+
+        Args:
+            kept: The samples of a task that have rows.
+            rows: Theirs, of the shard.
+        """
+
+    @abstractmethod
+    def example(self, task: str, layers: int) -> Table:
+        """A table of one made-up sample, for flows that only watch what is asked of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The samples of one task that enter a table, each with its answer and the key of its rows."""
+
+    task: str
+    samples: tuple[Sample, ...]
+    answers: tuple[AnswerRow, ...]
+    keys: tuple[str, ...]
+    layers: int
+    """Depth of the decoder."""
+    follow: Followed
+    """Whose answer's probability the table tells."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        """One for each sample."""
+        return tuple(sample.question_id for sample in self.samples)
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """One for each sample; equal ids form one cluster."""
+        return tuple(sample.image_id for sample in self.samples)
+
+    def followed(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """First token and clean probability of the answer that is followed, for each sample."""
+        if self.follow is Followed.REFERENCE:
+            # What has no reference token is not followed, and so not kept.
+            tokens = tuple(row["reference_token_id"] or 0 for row in self.answers)
+            return tokens, tuple(row["reference_probability"] or 0.0 for row in self.answers)
+        tokens = tuple(row["answer_token_id"] for row in self.answers)
+        return tokens, tuple(row["base_probability"] for row in self.answers)
+
+    def having(self, keys: Collection[str]) -> Kept:
+        """Those of the samples whose key is among `keys`."""
+        members = zip(self.samples, self.answers, self.keys, strict=True)
+        chosen = [member for member in members if member[2] in keys]
+        samples, answers, found = zip(*chosen, strict=True) if chosen else ((), (), ())
+        return Kept(
+            task=self.task,
+            samples=samples,
+            answers=answers,
+            keys=found,
+            layers=self.layers,
+            follow=self.follow,
+        )
+
+    def matrix(self, rows: pa.Table, column: str, width: int) -> np.ndarray:
+        """Values of `column` as (sample, layer), samples in the order of the keys."""
+        values: dict[str, list[float]] = {}
+        for key, value in zip(rows["sample"].to_pylist(), rows[column].to_pylist(), strict=True):
+            values.setdefault(key, []).append(value)
+        found = [values[key] for key in self.keys]
+        return np.array(found, dtype=float).reshape(len(self.keys), width)
+
+
+def resolved(wants: Collection[Want[object]], width: int) -> tuple[Want[object], ...]:
+    """Each want once, windows that scale with the depth at `width` layers."""
+    return tuple(dict.fromkeys(want.at(width) for want in wants))

@@ -1,0 +1,226 @@
+"""The mechanisms that files of tests declare, read by importing them: no pytest run is needed.
+
+Listings, the paper's own baseline, the gate set and `mmflow measure` all come from here, so that a
+mechanism is written down once, at its test.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.declaring import (
+    ALL,
+    Declaration,
+    Mark,
+    declaration,
+    hint,
+    refuse_conflict,
+)
+from mmflow_bench.mechanisms.paper import section_place
+
+FILES = "test_*.py"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTest:
+    """One test of `flow`, and what it declares."""
+
+    declaration: Declaration
+    function: Callable[..., object]
+    cases: tuple[Mapping[str, object], ...]
+    """What it is called with besides the flow, once for each set of parameters."""
+
+
+@cache
+def shipped() -> tuple[DeclaredTest, ...]:
+    """The tests of the suites that come with the package, in the order of reports."""
+    tests = declared_in([shipped_suites()])
+    return tuple(sorted(tests, key=lambda test: section_place(test.declaration.section)))
+
+
+def shipped_suites() -> Path:
+    """The suites: inside the package, or beside it in a checkout.
+
+    Raises:
+        MechanismError: They are in neither.
+    """
+    package = Path(__file__).parents[1]
+    for candidate in (package / "suites", package.parent / "suites"):
+        if any(candidate.glob(FILES)):
+            return candidate
+    raise MechanismError(f"suites, got none in {package} nor beside it; reinstall mmflow-bench")
+
+
+def mechanisms(tests: Iterable[DeclaredTest]) -> tuple[Declaration, ...]:
+    """Each mechanism once, with the tasks of all its tests.
+
+    Raises:
+        MechanismError: Two tests of one id say different things of it.
+    """
+    united: dict[str, Declaration] = {}
+    for test in tests:
+        one = test.declaration
+        first = united.setdefault(one.id, one)
+        refuse_conflict(first, one)
+        tasks = in_order({*first.tasks, *one.tasks})
+        united[one.id] = replace(first, tasks=tasks, gate=first.gate or one.gate)
+    return tuple(united.values())
+
+
+def in_order(tasks: Iterable[str]) -> tuple[str, ...]:
+    """Tasks as reports have them: the paper's six, then others by name."""
+    return tuple(sorted(tasks, key=lambda task: (task not in SIX_TASKS, _place(task), task)))
+
+
+def declared_in(paths: Iterable[Path]) -> tuple[DeclaredTest, ...]:
+    """The tests of `flow` in files, and in the `test_*.py` of folders.
+
+    Raises:
+        MechanismError: A marker says something that is not known, or a file is no Python.
+    """
+    found: list[DeclaredTest] = []
+    for path in paths:
+        for file in sorted(path.rglob(FILES)) if path.is_dir() else [path]:
+            _add_tests(found, file)
+    return tuple(found)
+
+
+def repeated(
+    name: str, tasks: Sequence[str], *, before: Iterable[Declaration], is_shipped: bool = False
+) -> Declaration:
+    """What a test without a docstring repeats: what ships, or the words of a test before it.
+
+    Of a test before it only the words: whom the paper says it of may depend on the task.
+
+    Args:
+        name: Its id.
+        tasks: What it is parametrised with.
+        before: What tests before it have declared.
+        is_shipped: Whether the test itself is one that ships.
+
+    Raises:
+        MechanismError: There is no such mechanism.
+    """
+    if not is_shipped and (found := _shipped_declaration(name, tasks)):
+        return found
+    for one in before:
+        if one.id == name:
+            return replace(one, only_for=(), not_for=(), fails_for=(), unsaid_of=(), gate=None)
+    known = {} if is_shipped else {test.declaration.id: None for test in shipped()}
+    raise MechanismError(
+        "a docstring, which is the mechanism's statement, or the id of one that ships with the "
+        f"package, got {name!r}{hint(name, known)}"
+    )
+
+
+def cases_of(marks: Iterable[Mark]) -> tuple[Mapping[str, object], ...]:
+    """The sets of arguments that `parametrize` marks give a test; one empty set without any."""
+    alternatives = [
+        [dict(zip(names, values, strict=True)) for values in sets]
+        for mark in marks
+        if mark.name == "parametrize"
+        for names, sets in [_parametrised(mark)]
+    ]
+    chosen = product(*alternatives)
+    return tuple({name: one[name] for one in parts for name in one} for parts in chosen)
+
+
+def tasks_of(cases: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
+    """The tasks among some sets of arguments; `("all",)` where none has one."""
+    tasks = dict.fromkeys(str(case["task"]) for case in cases if "task" in case)
+    return tuple(tasks) or (ALL,)
+
+
+def _add_tests(found: list[DeclaredTest], file: Path) -> None:
+    module = _imported(file)
+    is_shipped = file.parent == shipped_suites()
+    for owner, function in _functions(module):
+        marks = [*_marks(function), *_marks(owner), *_marks(module)]
+        cases = cases_of(marks)
+        before = [test.declaration for test in found]
+        try:
+            declared = declaration(
+                marks,
+                function=function.__name__,
+                doc=function.__doc__,
+                tasks=tasks_of(cases),
+                repeated=partial(repeated, before=before, is_shipped=is_shipped),
+            )
+        except MechanismError as error:
+            raise MechanismError(f"{file}::{function.__name__}: {error}") from error
+        bound = getattr(owner(), function.__name__) if owner else function
+        found.append(DeclaredTest(declared, bound, cases))
+
+
+def _shipped_declaration(name: str, tasks: Sequence[str]) -> Declaration | None:
+    """What the package declares of a mechanism, on these tasks where its tests differ by task."""
+    found = [test.declaration for test in shipped() if test.declaration.id == name]
+    of_tasks = [one for one in found if {*tasks} <= {*one.tasks}]
+    return next(iter(of_tasks or found), None)
+
+
+def _imported(file: Path) -> ModuleType:
+    name = f"mmflow_declared_{abs(hash(file.resolve()))}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise MechanismError(f"a file of Python tests, got {file}")
+    module = importlib.util.module_from_spec(spec)
+    # Where annotations are strings, dataclasses look their module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, OSError, SyntaxError) as error:
+        raise MechanismError(f"tests that can be imported, got {error} ({file})") from error
+    return module
+
+
+def _functions(module: ModuleType) -> Iterator[tuple[type | None, Callable[..., object]]]:
+    """Tests of `flow` as pytest finds them by default, with their class if they have one."""
+    owners: list[type | None] = [None]
+    owners += [one for name, one in vars(module).items() if _is_class(name, one)]
+    for owner in owners:
+        for name, one in vars(owner or module).items():
+            is_test = name.startswith("test") and inspect.isfunction(one)
+            if is_test and "flow" in inspect.signature(one).parameters:
+                yield owner, one
+
+
+def _is_class(name: str, one: object) -> bool:
+    return name.startswith("Test") and inspect.isclass(one)
+
+
+def _marks(owner: object) -> list[Mark]:
+    """The marks that `pytestmark` holds, the closest first."""
+    marks = getattr(owner, "pytestmark", ())
+    return list(marks) if isinstance(marks, list | tuple) else [marks]
+
+
+def _parametrised(mark: Mark) -> tuple[list[str], list[Sequence[object]]]:
+    """Names and sets of values of one `parametrize` mark."""
+    given: dict[str, Any] = dict(zip(("argnames", "argvalues"), mark.args, strict=False))
+    given |= mark.kwargs
+    names = given["argnames"]
+    split = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
+    return split, [_values(one, len(split)) for one in given["argvalues"]]
+
+
+def _values(one: Any, count: int) -> Sequence[object]:
+    # `pytest.param` wraps the values of one set, whether there is one name or more.
+    if hasattr(one, "marks"):
+        return tuple(one.values)
+    return (one,) if count == 1 else tuple(one)
+
+
+def _place(task: str) -> int:
+    return SIX_TASKS.index(task) if task in SIX_TASKS else 0

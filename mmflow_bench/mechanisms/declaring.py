@@ -1,0 +1,206 @@
+"""A mechanism as its test declares it: the marker `mechanism` and the docstring, nowhere else.
+
+    @pytest.mark.mechanism("q-last-30", tier="replicates", only_for=("llava-1.5-13b",))
+    @pytest.mark.parametrize("task", ["ChooseAttr"])
+    def test_question_to_last_drops_by_30_percent(flow, task):
+        \"\"\"Cutting the question off the last position costs up to about 30%.\"\"\"
+
+A marker without an id, on a class or as `pytestmark` of a module, declares for all tests in it; of
+two that say the same thing the closest counts.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.gates import Gate
+from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
+
+if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.flow import Flow
+
+Tier = Literal["holds", "replicates", "control"]
+MARKER = "mechanism"
+ALL = "all"
+"""The task of a statement across tasks."""
+
+
+class Mark(Protocol):
+    """What is read of pytest's marks, which only the plugin may import."""
+
+    @property
+    def name(self) -> str:
+        """Of the marker, such as `mechanism`."""
+
+    @property
+    def args(self) -> tuple[object, ...]:
+        """Positional arguments."""
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """Keywords."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A claim of the paper, one's own, or a control, and whom it is about."""
+
+    id: str
+    statement: str = ""
+    """The claim in one sentence: the docstring's first paragraph."""
+    section: str = OWN
+    """Where reports show it."""
+    citation: str = ""
+    """Where the paper makes it."""
+    tier: Tier = "holds"
+    """`holds` is mechanism-level, for any checkpoint; `replicates` is the paper's own number."""
+    tasks: tuple[str, ...] = (ALL,)
+    """Tasks that it is decided on one by one, or `("all",)` for a statement across tasks."""
+    minimum_accuracy: float | None = None
+    """Share of correct answers below which it is not looked at; None for the usual one."""
+    only_for: tuple[str, ...] = ()
+    """The paper's checkpoints that it is about; empty for any checkpoint."""
+    not_for: tuple[str, ...] = ()
+    """The paper's checkpoints that it does not apply to."""
+    fails_for: tuple[str, ...] = ()
+    """The paper's checkpoints that the paper sees it fail on."""
+    unsaid_of: tuple[str, ...] = ()
+    """The paper's checkpoints that it applies to, but that the paper does not say it of."""
+    gate: Gate | None = None
+    """The number that two checkpoints are compared by."""
+
+    def is_about(self, paper_model: str | None) -> bool:
+        """Whether it applies to a checkpoint, by the paper's name of it if it has one."""
+        is_chosen = not self.only_for or paper_model in self.only_for
+        return is_chosen and paper_model not in self.not_for
+
+    def expected_of(self, paper_model: str) -> Literal["holds", "fails"] | None:
+        """The verdict that the paper's words on a checkpoint mean; None where it has none."""
+        if not self.is_about(paper_model) or paper_model in self.unsaid_of:
+            return None
+        return "fails" if paper_model in self.fails_for else "holds"
+
+
+Lookup = Callable[[str, Sequence[str]], Declaration]
+"""Id and tasks of a test that has no statement -> the declaration that it repeats."""
+
+
+def declaration(
+    marks: Iterable[Mark],
+    *,
+    function: str,
+    doc: str | None,
+    tasks: tuple[str, ...],
+    repeated: Lookup,
+) -> Declaration:
+    """What a test declares.
+
+    A test that names an id and says nothing else repeats the mechanism of that id, so that a copy
+    of a test need not copy its words.
+
+    Args:
+        marks: Its marks, the closest first.
+        function: Its name, which is its id where no marker names one.
+        doc: Its docstring.
+        tasks: What it is parametrised with.
+        repeated: Finds what a test without a docstring repeats.
+
+    Raises:
+        MechanismError: The marker says something that is not known.
+    """
+    ours = [mark for mark in marks if mark.name == MARKER]
+    given: dict[str, Any] = {}
+    for mark in reversed(ours):
+        given |= {name: _checked(name, value) for name, value in mark.kwargs.items()}
+    names = [name for mark in ours if (name := _id_of(mark)) is not None]
+    own = Declaration(id=names[0] if names else function, statement=statement_of(doc), tasks=tasks)
+    if names and not own.statement:
+        own = replace(repeated(own.id, tasks), tasks=tasks)
+    return replace(own, **given)
+
+
+def statement_of(doc: str | None) -> str:
+    r"""The first paragraph of a docstring in one line.
+
+    >>> statement_of("It drops,\n    and so on.\n\n    More.")
+    'It drops, and so on.'
+    """
+    return " ".join(inspect.cleandoc(doc or "").partition("\n\n")[0].split())
+
+
+def require_applicable(declared: Declaration, flow: Flow) -> None:
+    """Refuse a checkpoint that a mechanism is declared not to be about.
+
+    Raises:
+        NotApplicable: It is not about it.
+    """
+    if declared.only_for:
+        flow.only_for(*declared.only_for)
+    flow.not_for(*declared.not_for)
+
+
+def refuse_conflict(one: Declaration, other: Declaration) -> None:
+    """Refuse two tests of one id that say different things of it.
+
+    Raises:
+        MechanismError: They do.
+    """
+    for name in ("section", "citation", "tier"):
+        said = getattr(one, name), getattr(other, name)
+        if said[0] != said[1]:
+            raise MechanismError(
+                f"one {name} for all tests of {one.id}, got {said[0]!r} and {said[1]!r}; give one "
+                "of them another id"
+            )
+    if one.gate and other.gate and one.gate != other.gate:
+        raise MechanismError(f"one gate for all tests of {one.id}, got {one.gate} and {other.gate}")
+
+
+def _id_of(mark: Mark) -> str | None:
+    if not mark.args:
+        return None
+    if len(mark.args) > 1 or not isinstance(mark.args[0], str) or not mark.args[0]:
+        said = ", ".join(map(repr, mark.args))
+        raise MechanismError(f'one id, as in mechanism("q-last-drop"), got mechanism({said})')
+    return mark.args[0]
+
+
+def _checked(name: str, value: object) -> object:
+    """The value of a keyword as `Declaration` keeps it."""
+    _one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
+    if name == "tier":
+        return _one_of(value, get_args(Tier), "a tier")
+    if name in _OF_CHECKPOINTS and isinstance(value, tuple | list):
+        known = (*PAPER_MODELS, *FURTHER_MODELS)
+        return tuple(_one_of(each, known, "a checkpoint of the paper") for each in value)
+    kind, words = _KINDS.get(name, (tuple, "a tuple of the paper's checkpoints"))
+    if not isinstance(value, kind):
+        raise MechanismError(f"{words} for {name}, got {value!r}")
+    return value
+
+
+def _one_of(value: object, known: Sequence[str], what: str) -> str:
+    if isinstance(value, str) and value in known:
+        return value
+    raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The name that may have been meant, as the end of a message."""
+    closest = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {closest[0]}?" if closest else ""
+
+
+_OF_CHECKPOINTS = ("only_for", "not_for", "fails_for", "unsaid_of")
+_KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "section": (str, "a text"),
+    "citation": (str, "a text"),
+    "minimum_accuracy": ((int, float), "a share such as 0.9"),
+    "gate": (Gate, 'such as Gate("peak", "image -> question")'),
+}
+_KEYWORDS = ("tier", *_KINDS, *_OF_CHECKPOINTS)
