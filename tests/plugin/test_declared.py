@@ -100,7 +100,7 @@ def test_a(flow):
     [
         (
             'only_for=("llava-1.5-13b",)',
-            "planted/base",
+            "planted/mini",
             "the paper says this of llava-1.5-13b only",
         ),
         (
