@@ -44,7 +44,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.lens",
     "mmflow_bench.mechanisms.regions",
-    "mmflow_bench.baselines.values",
+    "mmflow_bench.baselines.paired_values",
     "mmflow_bench.reports.html.figures",
 )
 TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"

@@ -14,6 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
+    "files",
     "checkpoints",
     "inputs",
     "scenes",
@@ -24,6 +25,7 @@ STAGES = (
     "measurements",
     "statistics",
     "mechanisms",
+    "runs",
     "baselines",
     "reports",
     "plugin",

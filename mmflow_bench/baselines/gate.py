@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNDECIDED,
-    Comparison,
+    BaselineComparison,
     grouped,
 )
 
+GATE = "gate.json"
+"""What the gate decided, in the run folder; absent where none was asked for."""
 POLICIES = ("strict", "mechanisms", "regression", "none")
 """What may make a run fail: everything, mechanisms that fail, changes, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class GateVerdict:
+class GateDecision:
     """Whether a gate lets a checkpoint pass, and every reason why not."""
 
     passed: bool
@@ -28,39 +32,54 @@ class GateVerdict:
         """The verdict in one line."""
         return "passed" if self.passed else f"failed: {'; '.join(self.why)}"
 
+    def as_json(self, policy: str) -> str:
+        """The text of gate.json."""
+        said = {"gate": policy, "passed": self.passed, "why": self.why}
+        return json.dumps(said, indent=1) + "\n"
 
-def judge(
-    comparison: Comparison, *, fail_undecided: bool = False, fail_not_comparable: bool = False
-) -> GateVerdict:
+
+def gate_decision(
+    comparison: BaselineComparison,
+    *,
+    fail_undecided: bool = False,
+    fail_not_comparable: bool = False,
+) -> GateDecision:
     """Whether a checkpoint may pass as unchanged.
 
     Nothing passes on nothing: a comparison that was refused, or that decided no mechanism on no
     task, fails whatever the policy.
-
-    Args:
-        comparison: Against its baseline.
-        fail_undecided: Whether what the samples do not decide fails too.
-        fail_not_comparable: Whether what cannot be compared fails too.
     """
     if comparison.refused:
-        return GateVerdict(False, (f"not comparable: {'; '.join(comparison.refused)}",))
+        return GateDecision(False, (f"not comparable: {'; '.join(comparison.refused)}",))
     why = []
     if comparison.changed:
         why.append(f"changed: {named(comparison, CHANGED)}")
     elif comparison.is_empty:
-        why.append(f"nothing was decided ({_counts(comparison) or 'nothing to compare'})")
+        why.append(f"nothing was decided ({comparison.counted or 'nothing to compare'})")
     if fail_undecided and comparison.of(UNDECIDED):
         why.append(f"undecided: {named(comparison, UNDECIDED)}")
     if fail_not_comparable and comparison.of(NOT_COMPARABLE):
         why.append(f"not comparable: {named(comparison, NOT_COMPARABLE)}")
-    return GateVerdict(not why, tuple(why))
+    return GateDecision(not why, tuple(why))
 
 
-def named(comparison: Comparison, verdict: str) -> str:
+def kept_gate(folder: Path) -> GateDecision | None:
+    """What a run's gate has decided; None where none was asked for.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    path = folder / GATE
+    if not path.is_file():
+        return None
+    said = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return GateDecision(bool(said["passed"]), tuple(said["why"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{GATE} with passed and why expected, got {error!r}") from error
+
+
+def named(comparison: BaselineComparison, verdict: str) -> str:
     """Mechanisms with a verdict, each with its tasks."""
     found = grouped(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())
-
-
-def _counts(comparison: Comparison) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in comparison.counts.items())

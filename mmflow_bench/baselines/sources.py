@@ -6,15 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from mmflow_bench.baselines.files import packaged_root, read_entries
+from mmflow_bench.baselines.golden_files import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
-
-if TYPE_CHECKING:
-    from mmflow_bench.baselines.values import Key
+from mmflow_bench.runs.folder import has_results
 
 VALUES = "values"
 """Folder of a blessed baseline that holds the values of samples."""
@@ -34,7 +32,7 @@ class Source:
     """Of a run: results.json and tables of samples."""
     is_blessed: bool = False
     """Whether the folder was made by `mmflow bless`, not by a run."""
-    verdicts: dict[Key, str] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     """(mechanism, task) -> verdict, where there are no values of samples."""
     origin: str = ""
     """What a reader must know of where the verdicts come from."""
@@ -91,7 +89,7 @@ def paper_source(text: str) -> Source:
     if model not in PAPER_MODELS:
         known = ", ".join(sorted(f"{PAPER}{name}" for name in PAPER_MODELS))
         raise BaselineError(f"a checkpoint of the paper ({known}), got {text!r}")
-    verdicts: dict[Key, str] = {}
+    verdicts: dict[tuple[str, str], str] = {}
     for mechanism in mechanisms(shipped()):
         # By test, since what the paper says of a mechanism may depend on the task.
         said = {
@@ -111,11 +109,8 @@ def paper_baselines() -> list[Source]:
 
 
 def _in_folder(folder: Path, text: str) -> Source:
-    # Imported here: it reads tables, and `mmflow ls` imports this module for the names alone.
-    from mmflow_bench.baselines.values import RESULTS
-
     for place, is_blessed in ((folder, False), (folder / VALUES, True)):
-        if (place / RESULTS).is_file():
+        if has_results(place):
             return Source(kind="run", name=text, folder=place, is_blessed=is_blessed)
     verdicts = _stored_verdicts(folder)
     if not verdicts:
@@ -126,9 +121,9 @@ def _in_folder(folder: Path, text: str) -> Source:
     return Source(kind="verdicts", name=text, verdicts=verdicts, origin=str(folder))
 
 
-def _stored_verdicts(folder: Path) -> dict[Key, str]:
+def _stored_verdicts(folder: Path) -> dict[tuple[str, str], str]:
     """Verdicts of a baseline that has golden verdicts only, by mechanism and task."""
-    found: dict[Key, str] = {}
+    found: dict[tuple[str, str], str] = {}
     for path in sorted(folder.glob("*.json")):
         for entry in read_entries(path).values():
             if isinstance(entry, dict) and entry.get("mechanism"):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.paired_experiment import NotComparable
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNCHANGED,
     UNDECIDED,
+    BaselineComparison,
     ComparedRow,
-    Comparison,
 )
-from mmflow_bench.baselines.experiment import NotComparable
-from mmflow_bench.baselines.values import Key, RunValues
+from mmflow_bench.baselines.paired_values import Key, RunValues
 
 _SHOWN = frozenset({"holds", "fails"})
 _ABSENT = frozenset({"", "not-applicable"})
@@ -25,7 +25,7 @@ _ABSENT = frozenset({"", "not-applicable"})
 
 def compare_verdicts(
     base: str, expected: Mapping[Key, str], run: RunValues, *, alpha: float, source: str
-) -> Comparison:
+) -> BaselineComparison:
     """What a run says of every mechanism that a baseline has a verdict on.
 
     Args:
@@ -46,7 +46,7 @@ def compare_verdicts(
         for (name, asked), was in expected.items()
         for task in _tasks(verdicts, name, asked)
     ]
-    return Comparison(
+    return BaselineComparison(
         base=base,
         name=run.name,
         kind="verdicts",

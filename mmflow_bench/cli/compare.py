@@ -48,7 +48,7 @@ def compare(
     folder. Exits with 0 when nothing has changed, 1 when something has, 3 when the two were
     different experiments, 4 when something is undecided and --fail-on=inconclusive.
     """
-    from mmflow_bench.baselines.experiment import NotComparable
+    from mmflow_bench.baselines.paired_experiment import NotComparable
 
     try:
         found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
@@ -72,10 +72,10 @@ def compare(
 def _compared(
     run_a: str, run_b: str, tolerance: dict[str, float], alpha: float, offline: bool
 ) -> Any:
-    from mmflow_bench.baselines.comparing import compare
-    from mmflow_bench.baselines.experiment import refuse_limited
+    from mmflow_bench.baselines.paired_comparison import compare_runs
+    from mmflow_bench.baselines.paired_experiment import refuse_limited
+    from mmflow_bench.baselines.paired_values import read_values
     from mmflow_bench.baselines.sources import source_here
-    from mmflow_bench.baselines.values import read_values
     from mmflow_bench.baselines.verdict_level import compare_verdicts
     from mmflow_bench.errors import BaselineError
 
@@ -91,16 +91,16 @@ def _compared(
     base = read_values(source.folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(base, tuned, tolerance=tolerance, alpha=alpha)
+    return compare_runs(base, tuned, tolerance=tolerance, alpha=alpha)
 
 
 def _conclusion(found: Any, fail_on: str) -> tuple[int, str]:
     """The exit code, and the same in words."""
-    from mmflow_bench.baselines.gate import judge
+    from mmflow_bench.baselines.gate import gate_decision
 
     if fail_on == "none":
         return 0, "not gated"
-    verdict = judge(found, fail_undecided=fail_on == "inconclusive")
+    verdict = gate_decision(found, fail_undecided=fail_on == "inconclusive")
     if verdict.passed:
         return 0, "passed"
     if found.changed:

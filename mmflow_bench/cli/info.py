@@ -7,7 +7,7 @@ import json
 import click
 
 from mmflow_bench.measurements.settings import default_cache, resolve_device
-from mmflow_bench.reports.environment import environment
+from mmflow_bench.runs.environment import environment
 
 
 @click.command()

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 Row = dict[str, Any]
+_ANY_WIDTH = 1_000_000
+"""A listing is for grep and cut as well: no cell is cut, however wide the terminal."""
 
 
 @click.group()
@@ -31,18 +33,15 @@ def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: An
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
+    from mmflow_bench.reports.columns import Column, printed, table
     from mmflow_bench.reports.escaping import printable
 
     if not rows:
         return "none"
     names = list(rows[0])
-    table = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    cells = [names, *([printable(_text(row.get(name))) for name in names] for row in rows)]
+    found = table([Column(name) for name in names], cells, width=_ANY_WIDTH, gap=2, indent=0)
+    return printed([found], width=_ANY_WIDTH).rstrip("\n")
 
 
 def model_rows() -> list[Row]:
@@ -95,12 +94,14 @@ def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
 
 def run_rows(output: Path) -> list[Row]:
     """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
-    return [_run_row(path) for path in sorted(output.glob("*/results.json"))]
+    from mmflow_bench.runs.folder import RESULTS
+
+    return [_run_row(path.parent) for path in sorted(output.glob(f"*/{RESULTS}"))]
 
 
 def baseline_rows() -> list[Row]:
     """Stored baselines of the current folder and of the package, and the paper's words."""
-    from mmflow_bench.baselines.files import packaged_root, read_entries
+    from mmflow_bench.baselines.golden_files import packaged_root, read_entries
     from mmflow_bench.baselines.sources import VALUES, paper_baselines
 
     rows: dict[str, Row] = {}
@@ -128,17 +129,19 @@ def baseline_rows() -> list[Row]:
     return [row for row in rows.values() if row["mechanisms"]]
 
 
-def _run_row(path: Path) -> Row:
+def _run_row(folder: Path) -> Row:
+    from mmflow_bench.runs.folder import results_json
+
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = results_json(folder)
         return {
-            "run": path.parent.name,
+            "run": folder.name,
             "model": results["checkpoint"]["name"],
             "mechanisms": len(results["mechanisms"]),
             "summary": results["summary"],
         }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"run": path.parent.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
+    except (ValueError, KeyError, TypeError):
+        return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
 def _text(value: Any) -> str:

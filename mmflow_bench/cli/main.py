@@ -22,7 +22,7 @@ from mmflow_bench.cli.run import run
 from mmflow_bench.cli.tables import lens, sweep
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.plain_signs import replace_in
+from mmflow_bench.reports.signs import replace_in
 
 USAGE_ERROR = 2
 

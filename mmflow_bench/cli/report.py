@@ -69,7 +69,7 @@ def _drawn_behind(baseline: str) -> Path:
 
 def _markdown(runs: Sequence[Path]) -> str:
     from mmflow_bench.reports.markdown import MOST_BYTES, markdown
-    from mmflow_bench.reports.reprint import read_summary
+    from mmflow_bench.reports.summary import read_summary
 
     # A blank line between two of them is a byte of each.
     share = MOST_BYTES // len(runs) - 1
@@ -79,7 +79,7 @@ def _markdown(runs: Sequence[Path]) -> str:
 def _print(run: Path, columns: int) -> None:
     from mmflow_bench.reports.comparison_table import render_comparison
     from mmflow_bench.reports.escaping import printable
-    from mmflow_bench.reports.reprint import read_summary
+    from mmflow_bench.reports.summary import read_summary
     from mmflow_bench.reports.terminal import render
 
     summary, facts = read_summary(run)

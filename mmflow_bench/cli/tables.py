@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from mmflow_bench.cli.options import (
     open_measurements,
 )
 from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replacing
 from mmflow_bench.measurements.settings import parse_globs
 
 if TYPE_CHECKING:
@@ -100,17 +99,9 @@ def _write(table: pa.Table, output: Path | None) -> None:
     if output is None:
         csv.write_csv(table, sys.stdout.buffer)
         return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+    advice = "what was measured is in the store, so the same command with another --output is quick"
+    saved = refusing(StoreError, "a file that can be written", output, advice)
+    with saved, replacing(output) as temporary:
         write(table, temporary)
-        os.replace(temporary, output)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"a file that can be written, got {error.strerror or error} ({output}); what was "
-            "measured is in the store, so the same command with another --output is quick"
-        ) from error
     click.echo(f"{table.num_rows} rows: {output}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from mmflow_bench.errors import QuestionError
+from mmflow_bench.files import replace_file
 
 HUB = "hub"
 DEFAULT_DATA_SET = "lmms-lab/GQA"
@@ -128,9 +128,7 @@ class HubImages:
             bar.close()
 
     def _keep(self, image_id: str, content: bytes) -> None:
-        temporary = self.folder / f".{image_id}.{os.getpid()}.tmp"
-        temporary.write_bytes(content)
-        os.replace(temporary, self._file(image_id))
+        replace_file(self._file(image_id), content)
 
     def _refused(self, expected: str, error: Exception) -> QuestionError:
         return QuestionError(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replace_file
 from mmflow_bench.inputs.json_lines import FIELDS
 from mmflow_bench.inputs.published import MISSING, NUMBERS, SIZES, TEXTS, Row
 from mmflow_bench.inputs.samples import Sample
@@ -129,14 +128,5 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"a file that can be written, got {error.strerror or error} ({path}); check --output"
-        ) from error
+    with refusing(StoreError, "a file that can be written", path, "check --output"):
+        replace_file(path, content)

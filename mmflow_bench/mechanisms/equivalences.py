@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Known
-from mmflow_bench.mechanisms.regions import formatted
+from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights

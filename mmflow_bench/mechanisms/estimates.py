@@ -18,11 +18,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison, at_least
+from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.regions import (
     Evidence,
     Region,
     decide,
-    formatted,
     from_equivalence,
     two_instruments,
 )

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below
 
 ROUNDING = 1e-9
 NO_CORRECTION = Correction()
-PERCENT_UNITS = frozenset({"fraction", "probability"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,24 +112,6 @@ def two_instruments(one: Comparison, other: Comparison) -> Comparison:
 def from_equivalence(comparison: Comparison) -> Comparison:
     """One-sided p-values for a comparison that was decided by a 1 - 2 alpha interval."""
     return replace(comparison, p_hold=comparison.p_hold / 2, p_fail=comparison.p_fail / 2)
-
-
-def formatted(value: float, unit: str) -> str:
-    """A number as a reader wants it: changes and probabilities in percent.
-
-    >>> formatted(-0.3, "fraction"), formatted(-0.2884, "fraction"), formatted(0.35, "depth")
-    ('-30%', '-28.8%', '0.35')
-    """
-    if unit in PERCENT_UNITS:
-        return f"{_short(100 * value, 1)}%"
-    return _short(value, 2)
-
-
-def _short(value: float, digits: int) -> str:
-    if not math.isfinite(value) or (value and abs(value) < 0.5 * 10**-digits):
-        return f"{value:.1g}"
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:

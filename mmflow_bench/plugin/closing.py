@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.comparison import FILE, Comparison
+from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
@@ -20,11 +20,11 @@ from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.folder import keep_out_of_git, write_text
 from mmflow_bench.reports.multiplicity import survives
-from mmflow_bench.reports.plain_signs import encodable
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.reports.signs import encodable
 from mmflow_bench.reports.terminal import render
+from mmflow_bench.runs.folder import keep_out_of_git, write_text
+from mmflow_bench.runs.rows import MechanismRow
 
 
 def write_runs(run: Run) -> None:
@@ -117,7 +117,7 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     return result
 
 
-def _keep_comparison(run: Run, folder: Path, comparison: Comparison) -> None:
+def _keep_comparison(run: Run, folder: Path, comparison: BaselineComparison) -> None:
     try:
         write_text(folder / FILE, comparison.as_json())
     except StoreError as error:

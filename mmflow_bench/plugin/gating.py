@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import pytest
 
-from mmflow_bench.baselines.gate import GateVerdict, judge
+from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision
 from mmflow_bench.errors import StoreError
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.folder import RESULTS, write_text
-from mmflow_bench.reports.reprint import GATE
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.folder import has_results, write_text
+from mmflow_bench.runs.rows import MechanismRow
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
 
@@ -29,18 +27,17 @@ def conclude(run: Run, session: pytest.Session) -> None:
         _keep(run, run.gate)
 
 
-def _keep(run: Run, gate: GateVerdict) -> None:
+def _keep(run: Run, gate: GateDecision) -> None:
     """Keep the decision beside the results, for `mmflow report`."""
-    text = json.dumps({"gate": run.settings.gate, "passed": gate.passed, "why": gate.why}, indent=1)
     for folder in (run.folder(slug) for slug in run.settings.slugs):
-        if (folder / RESULTS).is_file():
+        if has_results(folder):
             try:
-                write_text(folder / GATE, f"{text}\n")
+                write_text(folder / GATE, gate.as_json(run.settings.gate))
             except StoreError as error:
                 run.notice(f"the gate's decision was not kept: {error}")
 
 
-def gate_of(run: Run, *, has_failed: bool) -> GateVerdict | None:
+def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
     """Whether a run passes; None where nothing was asked of it.
 
     Args:
@@ -63,7 +60,7 @@ def gate_of(run: Run, *, has_failed: bool) -> GateVerdict | None:
     # Without a gate in so many words, pytest's own summary has said everything already.
     is_said = settings.is_gate_explicit or settings.baseline is not None
     is_new = bool(why) and not has_failed
-    return GateVerdict(not why, tuple(why)) if is_said or is_new else None
+    return GateDecision(not why, tuple(why)) if is_said or is_new else None
 
 
 def _against_paired(run: Run) -> list[str]:
@@ -71,7 +68,7 @@ def _against_paired(run: Run) -> list[str]:
     is_strict = run.settings.gate == "strict"
     why = []
     for slug, comparison in run.comparisons.items():
-        verdict = judge(
+        verdict = gate_decision(
             comparison,
             fail_undecided=is_strict or run.settings.inconclusive == "fail",
             fail_not_comparable=is_strict,

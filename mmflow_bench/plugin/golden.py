@@ -10,21 +10,21 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.location import PyTestLocation
 
-from mmflow_bench.baselines.compare import (
+from mmflow_bench.baselines.golden_entries import (
     BaselineDrift,
     are_comparable,
     differences,
+    entry_of,
 )
-from mmflow_bench.baselines.entries import entry
-from mmflow_bench.baselines.extension import FlowSnapshotExtension
-from mmflow_bench.baselines.files import find_file, read_entries
+from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
+from mmflow_bench.baselines.golden_files import find_file, read_entries
 from mmflow_bench.inputs.question_sets import questions_fingerprint
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.settings import Settings
 from mmflow_bench.plugin.subjects import baseline_roots
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 # Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)
@@ -70,7 +70,10 @@ def compared(
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run.settings
-    received, stored = entry_of(row, settings), stored_entry(item, run)
+    received, stored = (
+        entry_of(row, conditions=conditions(settings, row.task)),
+        stored_entry(item, run),
+    )
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
         return replace(row, baseline="new"), _missing(row, settings)
@@ -84,22 +87,6 @@ def compared(
     is_stored = settings.update_baselines or stored is None or are_comparable(received, stored)
     state = "same" if is_stored else "other-conditions"
     return replace(row, baseline=state), None
-
-
-def entry_of(row: MechanismRow, settings: Settings) -> dict[str, Any]:
-    """What is stored of a row."""
-    return entry(
-        mechanism=row.id,
-        task=row.task,
-        conditions=conditions(settings, row.task),
-        verdict=row.verdict,
-        estimate=row.estimate,
-        low=row.low,
-        high=row.high,
-        unit=row.unit,
-        n=row.n,
-        threshold=row.threshold,
-    )
 
 
 def conditions(settings: Settings, task: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmflow_bench.baselines.compare import BaselineDrift
+from mmflow_bench.baselines.golden_entries import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent
@@ -17,7 +17,7 @@ from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.rows import ROW, properties, row_of
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.second_opinions import qualified
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 
 def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:

@@ -14,10 +14,11 @@ from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.environment import environment
-from mmflow_bench.reports.folder import write_run, write_sample_part
-from mmflow_bench.reports.parts import ANSWERS, LENS, QUESTIONS, lens_rows, write_part
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.environment import environment
+from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
+from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
+from mmflow_bench.runs.writing import write_run
 
 _CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
 
@@ -43,7 +44,7 @@ def write_facts(
         StoreError: The folder cannot be written.
     """
     # pydantic is slow to import, and workers write no results.
-    from mmflow_bench.reports.results import results_of
+    from mmflow_bench.runs.results import results_of
 
     said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
     results = results_of(
@@ -72,8 +73,7 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str
     sweeps = [table for table in tables if isinstance(table, SweepTable)]
     lenses = [table for table in tables if isinstance(table, LensTable)]
     try:
-        if sweeps:
-            write_sample_part(folder, part, sweeps)
+        write_part(folder, SAMPLES, part, sweep_rows(sweeps))
         write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
         write_part(folder, LENS, part, lens_rows(lenses))
         write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])

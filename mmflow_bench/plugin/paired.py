@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmflow_bench.baselines.comparing import compare
-from mmflow_bench.baselines.comparison import Comparison
-from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
-from mmflow_bench.baselines.values import RunValues, read_values
+from mmflow_bench.baselines.paired_comparison import compare_runs
+from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
+from mmflow_bench.baselines.paired_records import BaselineComparison
+from mmflow_bench.baselines.paired_values import RunValues, read_values
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.keeping import keep, write_facts
@@ -54,7 +54,7 @@ def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
         base.accuracy(task)
 
 
-def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:
+def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None:
     """A finished run folder against the baseline; None without one.
 
     A baseline that cannot be compared gives a comparison that says why.
@@ -67,7 +67,7 @@ def compared_run(run: Run, slug: str, folder: Path) -> Comparison | None:
         return _compared(run, paired, slug, folder)
     except MMFlowError as error:
         reasons = error.reasons if isinstance(error, NotComparable) else [str(error)]
-        return Comparison(
+        return BaselineComparison(
             base=paired.source.name,
             name=slug,
             kind="paired",
@@ -83,7 +83,7 @@ def fact_name(slug: str) -> str:
     return f"baseline:{slug}"
 
 
-def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comparison:
+def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> BaselineComparison:
     settings, source = run.settings, paired.source
     tuned = read_values(folder)
     if source.kind == "verdicts":
@@ -93,7 +93,7 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Comp
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare(
+    return compare_runs(
         base,
         tuned,
         tolerance=settings.tolerance,

@@ -13,7 +13,7 @@ from mmflow_bench.plugin.expecting import EXPECTED
 from mmflow_bench.plugin.models import model_of, task_of
 from mmflow_bench.plugin.plan import ALL_TASKS
 from mmflow_bench.plugin.run import declaration_of
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""

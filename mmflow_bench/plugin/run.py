@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.comparison import Comparison
-from mmflow_bench.baselines.gate import GateVerdict
+from mmflow_bench.baselines.gate import GateDecision
 from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.mechanisms.declaring import Declaration
 from mmflow_bench.plugin.facts import Facts, merged
@@ -23,7 +23,7 @@ from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
 from mmflow_bench.plugin.subjects import PairedBaseline, resolve_baseline, resolve_specs
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 TestKey = tuple[str, str]
 """Node id of the file or class of a test, and the name of its function."""
@@ -54,9 +54,9 @@ class Run:
     """Tests that ended without a verdict because something else went wrong."""
     notices: list[str] = field(default_factory=list)
     """Lines for the end of the report; each is said once."""
-    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    comparisons: dict[str, BaselineComparison] = field(default_factory=dict)
     """Slug -> the checkpoint against --baseline."""
-    gate: GateVerdict | None = None
+    gate: GateDecision | None = None
     """Whether the run passes, once it has ended; None where no gate was asked for."""
     selected: int = 0
     """Tests of `flow` that this process has selected."""

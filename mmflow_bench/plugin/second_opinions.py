@@ -19,7 +19,7 @@ from mmflow_bench.mechanisms.comparisons import current_recorder
 from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
 from mmflow_bench.plugin.planning import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
-from mmflow_bench.reports.rows import CONFIRMED, MechanismRow
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"

@@ -30,7 +30,7 @@ from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import new_run
 from mmflow_bench.plugin.subjects import refuse_moved_rootdir
 from mmflow_bench.reports.escaping import plain
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController

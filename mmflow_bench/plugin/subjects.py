@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.files import packaged_root
+from mmflow_bench.baselines.golden_files import packaged_root
 from mmflow_bench.baselines.sources import Source, find_source
 from mmflow_bench.checkpoints.patch_rule import with_patch_rule
 from mmflow_bench.checkpoints.registry import resolve_checkpoint

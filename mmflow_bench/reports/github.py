@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmflow_bench.baselines.comparison import CHANGED, UNDECIDED, ComparedRow, grouped
+from mmflow_bench.baselines.paired_records import CHANGED, UNDECIDED, ComparedRow, grouped
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.comparison_table import interval, number
 from mmflow_bench.reports.escaping import command_property, command_value

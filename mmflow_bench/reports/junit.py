@@ -11,13 +11,12 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from mmflow_bench.baselines.comparison import CHANGED, NOT_COMPARABLE, UNDECIDED, ComparedRow
+from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNDECIDED, ComparedRow
 from mmflow_bench.reports.comparison_table import interval, number
 from mmflow_bench.reports.escaping import xml_text
-from mmflow_bench.reports.rows import MechanismRow
 from mmflow_bench.reports.summary import Summary
+from mmflow_bench.runs.rows import MechanismRow, fields_in
 
-_HIDDEN = frozenset({"curve", "test", "statement", "model"})
 _SKIPPED = frozenset({"inconclusive", "skipped", "xfailed"})
 
 
@@ -55,10 +54,10 @@ def _suite(name: str, summary: Summary, cases: list[Element]) -> Element:
 def _mechanism(row: MechanismRow) -> Element:
     case = _case("mmflow.mechanisms", row.id, row.task)
     case.set("time", f"{row.seconds:.3f}")
-    values = {k: v for k, v in row.as_dict().items() if k not in _HIDDEN}
-    _add_properties(case, ((f"mmflow.{name}", value) for name, value in values.items()))
+    values = ((f"mmflow.{name}", getattr(row, name)) for name in fields_in("junit"))
+    _add_properties(case, values)
     said = f"{row.verdict}: {row.reason or row.threshold}"
-    if row.outcome in {"failed", "xpassed"}:
+    if row.has_failed:
         SubElement(case, "failure", message=xml_text(said), type=row.outcome)
     elif row.outcome in _SKIPPED:
         SubElement(case, "skipped", message=xml_text(said))

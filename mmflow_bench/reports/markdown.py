@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNDECIDED,
+    BaselineComparison,
     ComparedRow,
-    Comparison,
 )
+from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.comparison_table import (
-    SYMBOLS,
     headline,
     interval,
     number,
+    signed_verdict,
     summary_line,
 )
 from mmflow_bench.reports.escaping import markdown as escaped
-from mmflow_bench.reports.rows import MechanismRow, verdict_counts
 from mmflow_bench.reports.summary import Summary
-from mmflow_bench.reports.terminal import formatted
+from mmflow_bench.runs.rows import MechanismRow, verdict_counts
 
 MOST_BYTES = 60_000
 """A comment on GitHub holds 65,536 characters."""
@@ -32,12 +32,7 @@ _CUT = "\n\n*cut here: the whole is in the run folder*\n"
 
 
 def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
-    """The summary of a run; what is folded is left out where it would become too long.
-
-    Args:
-        summary: Of one checkpoint.
-        most_bytes: Longest text, in UTF-8.
-    """
+    """The summary of a run; what is folded is left out where it would become too long."""
     open_parts = [_title(summary), *_open(summary)]
     folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
     parts = list(open_parts)
@@ -89,7 +84,7 @@ def _open(summary: Summary) -> Iterable[str]:
         yield _compared(changed)
 
 
-def _folded_comparison(comparison: Comparison | None) -> Iterable[str]:
+def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     if comparison is None or not comparison.rows:
         return
     for verdict in (UNDECIDED, NOT_COMPARABLE):
@@ -121,8 +116,8 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
             escaped(row.id),
             escaped(row.task),
             escaped(f"{row.verdict} ({row.outcome})"),
-            formatted(row.estimate, row.unit),
-            escaped(_bounds(row)),
+            formatted(row.estimate, row.unit, is_aligned=True),
+            escaped(bounds(row.low, row.high, row.unit)),
             "" if row.n is None else str(row.n),
             escaped(row.threshold),
         )
@@ -142,7 +137,7 @@ def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
     was_and_now = (row.was, row.now)
     before = number(row.before, row.unit) or escaped(was_and_now[0])
     after = number(row.after, row.unit) or escaped(was_and_now[1])
-    last = escaped(row.reason) if has_reason else f"{SYMBOLS[row.verdict]} {row.verdict}"
+    last = escaped(row.reason) if has_reason else signed_verdict(row)
     return (
         escaped(row.id),
         escaped(row.task),
@@ -158,11 +153,6 @@ def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
 
 def _details(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _bounds(row: MechanismRow) -> str:
-    low, high = formatted(row.low, row.unit), formatted(row.high, row.unit)
-    return f"[{low.removesuffix('%')}, {high}]" if low and high else ""
 
 
 def _counts(rows: Sequence[MechanismRow]) -> str:

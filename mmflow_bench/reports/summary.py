@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from mmflow_bench.baselines.comparison import Comparison
-from mmflow_bench.baselines.gate import GateVerdict
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.baselines.gate import GATE, GateDecision, kept_gate
+from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, kept_comparison
+from mmflow_bench.errors import StoreError
+from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
+from mmflow_bench.runs.rows import MechanismRow
+
+Facts = Mapping[str, Any]
+"""What a run has learned of a checkpoint and its samples, with the names of results.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +23,9 @@ class Summary:
 
     name: str
     """Of the checkpoint."""
-    rows: tuple[MechanismRow, ...] = field(default=())
-    comparison: Comparison | None = None
-    gate: GateVerdict | None = None
+    rows: tuple[MechanismRow, ...] = ()
+    comparison: BaselineComparison | None = None
+    gate: GateDecision | None = None
     """None where no gate was asked for."""
     run_id: str = ""
 
@@ -26,6 +34,43 @@ class Summary:
         """Mechanism -> tasks on which its test has failed."""
         found: dict[str, list[str]] = {}
         for row in self.rows:
-            if row.outcome in {"failed", "xpassed"}:
+            if row.has_failed:
                 found.setdefault(row.id, []).append(row.task)
         return found
+
+
+def summary_of(record: RunRecord) -> Summary:
+    """The summary of a finished run, with what its folder keeps of its comparison and its gate.
+
+    Raises:
+        StoreError: One of these two is damaged.
+    """
+    try:
+        comparison, gate = kept_comparison(record.folder), kept_gate(record.folder)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"a readable {FILE} and {GATE}, got {error!r} ({record.folder}); the files are "
+            "damaged, run again"
+        ) from error
+    return Summary(
+        name=record.name,
+        rows=record.rows,
+        comparison=comparison,
+        gate=gate,
+        run_id=record.results.run_id,
+    )
+
+
+def read_summary(folder: Path) -> tuple[Summary, dict[str, Facts]]:
+    """A run's summary, and the facts that the closing tables show, by slug.
+
+    Raises:
+        StoreError: There is no finished run in the folder.
+    """
+    expected = "a run folder with results.json and mechanisms.parquet"
+    with named_by_user(StoreError, expected, folder):
+        record = read_run(folder)
+        summary = summary_of(record)
+    known = record.results.model_dump()
+    facts = known | {"tasks": known["data"]["tasks"]}
+    return summary, {row.model: facts for row in summary.rows}

@@ -6,40 +6,40 @@ line to the curve.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.text import Text
 
+from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
-from mmflow_bench.reports.rows import CONFIRMED, MechanismRow, verdict_counts
+from mmflow_bench.reports.signs import FAILED_STYLE, SIGNS, UNKNOWN
+from mmflow_bench.reports.summary import Facts
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, verdict_counts
 
-SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "instrument-dependent": "?"}
-STYLES = {
-    "holds": "green",
-    "fails": "red",
-    "inconclusive": "yellow",
-    "instrument-dependent": "yellow",
-    "precondition-failed": "magenta",
-    "not-applicable": "dim",
-}
-SHORT = {"precondition-failed": "precondition", "instrument-dependent": "instrument"}
-PERCENT_UNITS = frozenset({"fraction", "relative change", "probability", "percent"})
-_HEAD = ("task", "verdict", "estimate", "interval", "n", "threshold")
-_WIDTHS = (12, 15, 7, 16, 4, 10)
-_MOST_CURVE = 60
+_NAMES = (Column("task", 12), Column("verdict", 15))
+_NUMBERS = (
+    *_NAMES,
+    Column("estimate", 7, is_number=True),
+    Column("interval", 16),
+    Column("n", 4, is_number=True),
+    Column("threshold", 10),
+)
+_REASON, _CURVE = Column(""), Column("curve")
+_LEAST_CURVE, _MOST_CURVE = 5, 60
+_LONGEST_RULE = 100
 
 
 def render(
     rows: Sequence[MechanismRow],
     *,
-    facts: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, Facts],
     width: int = 80,
     colour: bool = False,
 ) -> str:
@@ -51,44 +51,25 @@ def render(
         width: Columns of the terminal.
         colour: Whether to colour.
     """
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=width,
-        force_terminal=colour,
-        no_color=not colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    return printed(_parts(rows, facts, width), width=width, colour=colour)
+
+
+def _parts(
+    rows: Sequence[MechanismRow], facts: Mapping[str, Facts], width: int
+) -> Iterator[RenderableType]:
     for model, of_model in groupby(rows, lambda row: row.model):
-        members = list(of_model)
-        console.print(_model_line(model, facts.get(model, {})))
+        members, known = list(of_model), facts.get(model, {})
+        yield _model_line(model, known)
         for section, of_section in groupby(members, lambda row: row.section):
-            _print_section(console, section, list(of_section), width)
-        for line in self_test_lines(facts.get(model, {})):
-            console.print(Text(printable(line), style="bold red", overflow="fold"))
-        for line in unscored_lines(facts.get(model, {})):
-            console.print(Text(printable(line), style="magenta", overflow="fold"))
-        console.print(_summary(members))
-    return buffer.getvalue()
+            yield from _section(section, list(of_section), width)
+        for line in self_test_lines(known):
+            yield Text(printable(line), style="bold red", overflow="fold")
+        for line in unscored_lines(known):
+            yield Text(printable(line), style="magenta", overflow="fold")
+        yield from _counts(members)
 
 
-def formatted(value: float | None, unit: str) -> str:
-    """A number as a reader wants it: changes and probabilities in percent.
-
-    >>> formatted(-0.3042, "fraction"), formatted(0.52, "depth"), formatted(None, "depth")
-    ('-30.4%', '0.52', '')
-    """
-    if value is None:
-        return ""
-    if unit in PERCENT_UNITS:
-        # Adding zero makes a negative zero positive.
-        return f"{round(100 * value, 1) + 0.0:.1f}%"
-    return f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:.4g}"
-
-
-def self_test_lines(facts: Mapping[str, Any]) -> list[str]:
+def self_test_lines(facts: Facts) -> list[str]:
     """Checks of the instrument that failed, with the likely cause."""
     return [
         f"self-test failed: {check['name']}: {check['detail']}"
@@ -97,7 +78,7 @@ def self_test_lines(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def unscored_lines(facts: Mapping[str, Any]) -> list[str]:
+def unscored_lines(facts: Facts) -> list[str]:
     """Samples that could not be measured, by task and reason, with a few messages."""
     lines = []
     for task, count in facts.get("tasks", {}).items():
@@ -118,11 +99,11 @@ def _edge_lines(task: str, count: Mapping[str, Any], *, of: int) -> list[str]:
     ]
 
 
-def _follows_reference(facts: Mapping[str, Any]) -> bool:
+def _follows_reference(facts: Facts) -> bool:
     return bool(facts.get("experiment", {}).get("follow") == "reference")
 
 
-def _followed(facts: Mapping[str, Any], count: Mapping[str, Any]) -> int:
+def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
     """Samples of a task through which an answer's probability is followed."""
     if _follows_reference(facts):
         return int(count["selected"] - sum(count["unscored"].values()))
@@ -139,7 +120,7 @@ def verdict_line(rows: Iterable[MechanismRow]) -> str:
     return ", ".join(parts)
 
 
-def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
+def _model_line(model: str, facts: Facts) -> Text:
     checkpoint = facts.get("checkpoint", {})
     about = [str(checkpoint[name]) for name in ("family", "dtype") if checkpoint.get(name)]
     if checkpoint.get("decoder_layers"):
@@ -152,32 +133,30 @@ def _model_line(model: str, facts: Mapping[str, Any]) -> Text:
     return line.append(f"  {plain(', '.join(about))}", style="not bold dim")
 
 
-def _print_section(
-    console: Console, section: str, rows: Sequence[MechanismRow], width: int
-) -> None:
-    console.print()
-    console.print(
-        Text(f"── {plain(section_title(section))} ".ljust(min(width, 100), "─"), style="bold")
+def _section(section: str, rows: Sequence[MechanismRow], width: int) -> Iterator[RenderableType]:
+    title = Text(
+        f"── {plain(section_title(section))} ", style="bold", no_wrap=True, overflow="ellipsis"
     )
-    curve_width = max(0, min(_MOST_CURVE, width - sum(_WIDTHS) - len(_WIDTHS) - 2))
-    head = _cells(_HEAD)
-    console.print(Text(f"  {head} {'curve' if curve_width >= 5 else ''}".rstrip(), style="dim"))
+    yield Text()
+    yield title.append("─" * (min(width, _LONGEST_RULE) - title.cell_len))
+    taken = sum(column.width + 1 for column in _NUMBERS) + 2
+    curve = max(0, min(_MOST_CURVE, width - taken))
+    yield head([*_NUMBERS, *([_CURVE] if curve >= _LEAST_CURVE else [])], width=width)
     for name, of_mechanism in groupby(rows, lambda row: row.id):
         members = list(of_mechanism)
-        console.print(_mechanism_line(name, members[0], width))
-        for row in _folded(members):
-            console.print(_row_line(row, curve_width, width))
-        for qualifier in dict.fromkeys(filter(None, map(_remark, members))):
-            console.print(Text(f"  * {plain(qualifier)}", style="yellow"))
+        yield _mechanism_line(name, members[0])
+        for is_known, alike in groupby(_folded(members), lambda row: row.estimate is not None):
+            columns = [*_NUMBERS, _CURVE] if is_known else [*_NAMES, _REASON]
+            yield table(columns, [_cells(row, curve) for row in alike], width=width)
+        for remark in dict.fromkeys(row.remark for row in members if row.remark):
+            yield Text(f"  * {plain(remark)}", style="yellow")
 
 
-def _mechanism_line(name: str, row: MechanismRow, width: int) -> Text:
-    line = Text(plain(name), style="bold cyan", no_wrap=True)
+def _mechanism_line(name: str, row: MechanismRow) -> Text:
+    line = Text(plain(name), style="bold cyan", no_wrap=True, overflow="ellipsis")
     if row.tier and row.tier != "holds":
         line.append(f" [{row.tier}]", style="not bold cyan")
-    line.append(f"  {plain(row.statement)}", style="not bold dim")
-    line.truncate(width, overflow="ellipsis")
-    return line
+    return line.append(f"  {plain(row.statement)}", style="not bold dim")
 
 
 def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
@@ -187,62 +166,36 @@ def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
     return rows
 
 
-def _row_line(row: MechanismRow, curve_width: int, width: int) -> Text:
-    line = Text("  ", no_wrap=True)
-    line.append(f"{plain(row.task):<{_WIDTHS[0]}} ")
-    style = "bold red" if row.outcome in {"failed", "xpassed"} else STYLES.get(row.verdict, "")
-    line.append(f"{_verdict(row):<{_WIDTHS[1]}}", style=style)
+def _cells(row: MechanismRow, curve: int) -> list[str | Text]:
+    style = FAILED_STYLE if row.has_failed else SIGNS.get(row.verdict, UNKNOWN).style
+    cells: list[str | Text] = [plain(row.task), Text(_verdict(row), style=style)]
     if row.estimate is None:
-        line.append(f" {plain(row.reason)}", style="dim")
-    else:
-        line.append(" " + _cells(_numbers(row), skip=2))
-        line.append(" " + sparkline(row.curve, curve_width), style="cyan")
-    line.rstrip()
-    line.truncate(width, overflow="ellipsis")
-    return line
-
-
-def _remark(row: MechanismRow) -> str:
-    """What must be read beside a verdict; that it is confirmed is counted at the end."""
-    said = row.qualifier.split(", ")
-    return ", ".join(part for part in said if part != CONFIRMED)
+        return [*cells, Text(plain(row.reason), style="dim")]
+    return [
+        *cells,
+        formatted(row.estimate, row.unit, is_aligned=True),
+        bounds(row.low, row.high, row.unit),
+        "" if row.n is None else str(row.n),
+        plain(row.threshold),
+        Text(sparkline(row.curve, curve), style="cyan"),
+    ]
 
 
 def _verdict(row: MechanismRow) -> str:
-    verdict = SHORT.get(row.verdict, row.verdict)
+    sign = SIGNS.get(row.verdict, UNKNOWN)
+    verdict = sign.short or row.verdict
     if row.baseline == "drift":
         return f"≠ {verdict}"
-    if row.outcome == "xfailed":
-        verdict = f"{verdict} (known)"
-    elif row.outcome == "xpassed":
-        verdict = f"{verdict} (new)"
-    mark = "*" if _remark(row) else ""
-    return f"{SYMBOLS.get(row.verdict, '-')} {verdict}{mark}"
+    known = {"xfailed": " (known)", "xpassed": " (new)"}.get(row.outcome, "")
+    return f"{sign.terminal} {verdict}{known}{'*' if row.remark else ''}"
 
 
-def _numbers(row: MechanismRow) -> tuple[str, ...]:
-    low, high = formatted(row.low, row.unit), formatted(row.high, row.unit)
-    interval = f"[{low.removesuffix('%')}, {high}]" if low and high else ""
-    count = "" if row.n is None else str(row.n)
-    return (formatted(row.estimate, row.unit), interval, count, plain(row.threshold))
-
-
-def _cells(values: Sequence[str], *, skip: int = 0) -> str:
-    """Values under their heads: words to the left, numbers to the right."""
-    cells = []
-    for value, width, head in zip(values, _WIDTHS[skip:], _HEAD[skip:], strict=True):
-        is_number = head in {"estimate", "n"}
-        cells.append(value.rjust(width) if is_number else value.ljust(width))
-    return " ".join(cells)
-
-
-def _summary(rows: Sequence[MechanismRow]) -> Text:
-    line = Text("\n").append(f"{len(rows)} mechanisms: ", style="bold").append(verdict_line(rows))
+def _counts(rows: Sequence[MechanismRow]) -> Iterator[Text]:
+    yield Text()
+    yield Text(f"{len(rows)} mechanisms: ", style="bold").append(verdict_line(rows), "not bold")
     if confirmed := sum(CONFIRMED in row.qualifier for row in rows):
-        line.append(f"\n{confirmed} {CONFIRMED}")
-    compared = sum(row.baseline in {"same", "drift"} for row in rows)
+        yield Text(f"{confirmed} {CONFIRMED}")
     drifted = sum(row.baseline == "drift" for row in rows)
-    if compared:
-        line.append(f"\nbaseline: {compared - drifted} as stored")
-        line.append(f", {drifted} drifted" if drifted else "", style="bold red")
-    return line
+    if compared := drifted + sum(row.baseline == "same" for row in rows):
+        line = Text(f"baseline: {compared - drifted} as stored")
+        yield line.append(f", {drifted} drifted" if drifted else "", style="bold red")

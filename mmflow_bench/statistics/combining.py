@@ -51,6 +51,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: those at most alpha are rejected with false discovery rate alpha.
+
+    >>> [round(p, 3) for p in benjamini_hochberg([0.01, 0.04, 0.03])]
+    [0.03, 0.04, 0.04]
+    """
+    order = np.argsort(p_values, kind="stable")[::-1]
+    factors = len(p_values) / np.arange(len(p_values), 0, -1)
+    result = np.empty(len(p_values))
+    result[order] = np.minimum.accumulate(np.minimum(1.0, factors * np.asarray(p_values)[order]))
+    return [float(value) for value in result]
+
+
+ADJUSTED = {"holm": holm, "bh": benjamini_hochberg}
+"""Corrections for testing many mechanisms in one run, by the names of --multiplicity."""
+
+
+def survives(p_values: Sequence[float], *, method: str, alpha: float) -> list[bool]:
+    """Which null hypotheses stay rejected after a correction, in the order given.
+
+    Raises:
+        ValueError: The method is unknown.
+    """
+    if method not in ADJUSTED:
+        raise ValueError(f"a correction is holm or bh, got {method!r}")
+    return [p <= alpha for p in ADJUSTED[method](p_values)]
+
+
 def wilson(successes: int, trials: int, *, alpha: float) -> Interval:
     """Wilson's interval of a proportion; sensible also when all trials succeed.
 

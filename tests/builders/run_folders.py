@@ -12,10 +12,11 @@ from PIL import Image
 
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
-from mmflow_bench.reports.folder import write_run, write_sample_part
-from mmflow_bench.reports.parts import LENS, QUESTIONS, lens_rows, write_part
-from mmflow_bench.reports.results import results_of
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.folder import LENS, QUESTIONS, SAMPLES
+from mmflow_bench.runs.results import results_of
+from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
+from mmflow_bench.runs.writing import write_run
 
 LAYERS = 6
 IMAGES = ("a", "a", "b", "c")
@@ -38,10 +39,11 @@ def made_up_row(**values: Any) -> MechanismRow:
         "task": "ChooseAttr",
         "verdict": "holds",
         "outcome": "passed",
-        "section": "Sec. 5, edges into the last position",
+        "expected": "holds",
+        "section": "Sec. 5, into the last position",
         "statement": "The last position reads the question.",
         "citation": "Sec. 5",
-        "name": "peak",
+        "name": "peak of question->last on ChooseAttr",
         "estimate": -0.3,
         "low": -0.4,
         "high": -0.2,
@@ -56,13 +58,9 @@ def made_up_row(**values: Any) -> MechanismRow:
 ROWS = (
     made_up_row(),
     made_up_row(task="QueryAttr", verdict="fails", outcome="failed", estimate=-0.02),
+    made_up_row(id="lens-order", section="Sec. 6", verdict="inconclusive", outcome="inconclusive"),
     made_up_row(
-        id="lens-order", section="Sec. 7, logit lens", verdict="inconclusive",
-        outcome="inconclusive",
-    ),
-    made_up_row(
-        id="acc-95", section="Sec. 4, preconditions", task="all", verdict="not-applicable",
-        outcome="skipped",
+        id="acc-95", section="Accuracy", task="all", verdict="not-applicable", outcome="skipped",
         estimate=None, low=None, high=None, n=None, curve=(), reason="none asked",
     ),
 )  # fmt: skip
@@ -103,7 +101,8 @@ def write_made_up_run(
                 edge=edge, task=task, window=width, method=method, question_ids=ids,
                 image_ids=IMAGES, base_probability=np.full(4, 0.5), knockout_probability=knocked,
             )  # fmt: skip
-            write_sample_part(folder, f"{edge[0]}{width}{method[0]}", [table])
+            part = f"{edge[0]}{width}{method[0]}"
+            write_part(folder, SAMPLES, part, sweep_rows([table]))
     lenses = [
         LensTable(
             task=task, probe=probe, variant=variant, question_ids=ids, image_ids=IMAGES,

@@ -11,18 +11,6 @@ import pyarrow.parquet  # noqa: F401
 import pytest
 
 # pytester forgets what an inner run has imported: what every run needs is imported once, out here.
-import mmflow_bench.baselines.blessing
-import mmflow_bench.baselines.comparing
-import mmflow_bench.baselines.extension
-import mmflow_bench.baselines.verdict_level
-import mmflow_bench.mechanisms.flow
-import mmflow_bench.plugin.opening
-import mmflow_bench.plugin.session
-import mmflow_bench.reports.folder
-import mmflow_bench.reports.html.paper_figures
-import mmflow_bench.reports.html.samples
-import mmflow_bench.reports.results
-import mmflow_bench.reports.terminal  # noqa: F401
 
 MEASURED = Path(__file__).with_name("measured.py.txt")
 

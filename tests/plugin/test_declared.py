@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmflow_bench.baselines.comparison import read_comparison
+from mmflow_bench.baselines.paired_records import read_comparison
 
 FILE = "test_suite.py"
 OWN = """

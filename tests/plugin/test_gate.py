@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmflow_bench.baselines.comparison import read_comparison
+from mmflow_bench.baselines.paired_records import read_comparison
 
 AGAINST = ("--model=planted/base", "--baseline=planted/mini")
 SAME = {"question->last": -0.4, "image->question": -0.5}

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pyarrow.parquet as pq
 import pytest
 
-from mmflow_bench.reports.results import read_results
+from mmflow_bench.runs.reading import read_run
 
 
 def test_junit_carries_the_numbers_of_each_mechanism(run, project):
@@ -26,7 +26,7 @@ def test_the_run_folder_holds_results_mechanisms_and_samples(project):
     assert run_result.ret == 0
     (folder,) = (project.path / "kept").iterdir()
     assert folder.name.split("-")[1] == "planted_base"
-    results = read_results(folder / "results.json")
+    results = read_run(folder).results
     assert results.summary == {"holds": 4}
     mechanisms = pq.read_table(folder / "mechanisms.parquet").to_pylist()
     assert [row["id"] for row in mechanisms] == [row.id for row in results.mechanisms]

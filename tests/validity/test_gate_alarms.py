@@ -6,14 +6,16 @@ hundred times some of its images are drawn, and the gate is asked about these al
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mmflow_bench.baselines.comparing import compare
-from mmflow_bench.baselines.gate import judge
+from mmflow_bench.baselines.gate import gate_decision
+from mmflow_bench.baselines.paired_comparison import compare_runs
+from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
 from mmflow_bench.baselines.tolerances import DEFAULTS
-from mmflow_bench.baselines.values import Answer, RunValues, SampleCurves
 
 pytestmark = pytest.mark.slow
 
@@ -25,13 +27,7 @@ DROPS = {"question->last": (12, -0.2), "image->question": (2, -0.2), "image->las
 """Layer and size. Answers this sure make the log-odds agree on every change of the tolerance, so
 that the interval alone decides."""
 SURE = 0.95
-RESULTS = {
-    "checkpoint": {"name": "made"},
-    "experiment": {"prompt": "p", "pixels": "q", "window": WINDOW, "decoder_layers": LAYERS},
-    "data": {"fingerprint": "d"},
-    "settings": {},
-    "noise_floor": 1e-7,
-}
+EXPERIMENT = {"prompt": "p", "pixels": "q", "window": WINDOW, "decoder_layers": LAYERS}
 IDS = tuple(str(i) for i in range(IMAGES * PER_IMAGE))
 OF_IMAGE = tuple(f"image {i // PER_IMAGE}" for i in range(IMAGES * PER_IMAGE))
 
@@ -60,12 +56,19 @@ def population(shift: float, seed: int) -> tuple[RunValues, RunValues]:
             )
     answers = {
         TASK: {
-            one: Answer(sample=one, image_id=image, is_correct=True, prediction="Yes", token=3)
+            one: {"sample": one, "image_id": image, "is_correct": True, "answer_token_id": 3}
             for one, image in zip(IDS, OF_IMAGE, strict=True)
         }
     }
     base, tuned = (
-        RunValues(name=name, results=RESULTS, answers=answers, sweeps=values)
+        RunValues(
+            name=name,
+            experiment=EXPERIMENT,
+            data="d",
+            noise_floor=1e-7,
+            answers=answers,
+            sweeps=values,
+        )
         for name, values in zip(("base", "tuned"), sweeps, strict=True)
     )
     return base, tuned
@@ -84,7 +87,7 @@ def drawn(run: RunValues, chosen: np.ndarray) -> RunValues:
         for key, one in run.sweeps.items()
     }
     answers = {TASK: {name: run.answers[TASK][name] for name in kept}}
-    return RunValues(name=run.name, results=run.results, answers=answers, sweeps=sweeps)
+    return replace(run, answers=answers, sweeps=sweeps)
 
 
 def gated(base: RunValues, tuned: RunValues, redraws: int = REDRAWS) -> tuple[int, int]:
@@ -94,12 +97,12 @@ def gated(base: RunValues, tuned: RunValues, redraws: int = REDRAWS) -> tuple[in
     for _ in range(redraws):
         images = generator.choice(IMAGES, DRAWN, replace=False)
         chosen = np.flatnonzero(np.isin(np.arange(len(IDS)) // PER_IMAGE, images))
-        told = compare(
+        told = compare_runs(
             drawn(base, chosen), drawn(tuned, chosen), tolerance=dict(DEFAULTS), alpha=ALPHA
         )
         moved = [row for row in told.rows if row.difference is not None]
         assert len(moved) >= len(DROPS)
-        failed += not judge(told).passed
+        failed += not gate_decision(told).passed
         beyond += any(abs(row.difference) > row.margin for row in moved)
     return failed, beyond
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 pytestmark = pytest.mark.slow
 

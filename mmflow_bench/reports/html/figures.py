@@ -7,9 +7,9 @@ where that is inlined.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import deviations, sup_t_band
 
+Item = TypeVar("Item")
 FEWEST_IMAGES = 2
 """Fewer images than this have no spread to make a band of."""
 
@@ -87,12 +88,10 @@ def drawn(
         alpha: Error rate of the whole band.
     """
     finite = np.isfinite(values).all(axis=1)
-    kept, images = (
-        values[finite],
-        [image for image, ok in zip(image_ids, finite, strict=True) if ok],
-    )
+    kept = values[finite]
     if not len(kept):
         return Series(name=name, values=(), style=style)
+    images = [image for image, ok in zip(image_ids, finite, strict=True) if ok]
     low, high = _band(ImageMeans(kept, images), alpha)
     return Series(
         name=name,
@@ -106,21 +105,15 @@ def drawn(
 
 def overlaid(series: Series, name: str) -> Series:
     """A baseline's curve: without its band, and recognisable as the same thing."""
-    return Series(
-        name=name,
-        values=series.values,
-        style=series.style,
-        samples=series.samples,
-        is_baseline=True,
-    )
+    return replace(series, name=name, low=(), high=(), is_baseline=True)
 
 
-def by_task(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Rows by task: the paper's six in its order, then others by name."""
-    grouped: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        grouped[row["task"]].append(row)
-    return {task: grouped[task] for task in sorted(grouped, key=task_order)}
+def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """Things by their task: the paper's six in its order, then others by name."""
+    grouped: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        grouped[task(item)].append(item)
+    return {name: grouped[name] for name in sorted(grouped, key=task_order)}
 
 
 def task_order(task: str) -> tuple[int, str]:

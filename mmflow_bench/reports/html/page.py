@@ -6,36 +6,26 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import resources
 from itertools import groupby
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmflow_bench.baselines.paired_records import VERDICTS as COMPARED
+from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.html.figures import Figure, Panel, task_order
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
-from mmflow_bench.reports.rows import VERDICTS, MechanismRow
-from mmflow_bench.reports.terminal import formatted
-
-SYMBOLS: Mapping[str, str] = {
-    "holds": "✓",
-    "fails": "✗",
-    "inconclusive": "?",
-    "precondition-failed": "⊘",
-    "instrument-dependent": "≈",
-    "not-applicable": "·",
-}
-"""Beside every colour: a verdict is never told by colour alone."""
+from mmflow_bench.reports.signs import SIGNS
+from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 NAME_LENGTH = 120
 """Characters of a name in a heading; tables have it in full."""
-TEXT_LENGTH = 2000
-"""Characters of a text in a table."""
 
 
 @cache
@@ -48,28 +38,22 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"short": short, "number": formatted, "spark": sparkline}
+    number = partial(formatted, is_aligned=True)
+    made.filters |= {"short": short, "number": number, "spark": sparkline}
     made.globals |= {
-        "symbols": SYMBOLS,
+        "symbols": {verdict: sign.page for verdict, sign in SIGNS.items()},
         "verdicts": VERDICTS,
+        "percent_units": PERCENT_UNITS,
         "panel_svg": panel_svg,
         "swatch": swatch,
-        "section_title": section_title,
-        "compared_symbols": compared.SYMBOLS,
-        "compared_number": compared.number,
-        "compared_interval": compared.interval,
+        "compared": compared,
+        "compared_verdicts": COMPARED,
     }
     return made
 
 
-def rendered(template: str, *, scripts: Sequence[str] = (), **values: Any) -> str:
-    """A page with its style and its scripts inside, and a policy that lets nothing else run.
-
-    Args:
-        template: Name of the template.
-        scripts: Sources of scripts; the policy allows these by their hashes and no other.
-        values: What the template shows.
-    """
+def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) -> str:
+    """A page with its style and its scripts inside, and a policy that lets nothing else run."""
     sources = [ready_for_html(script) for script in scripts]
     policy = {
         "default-src": "'none'",
@@ -104,13 +88,13 @@ def ready_for_html(script: str) -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def data_json(value: Any) -> Markup:
+def data_json(value: object) -> Markup:
     """JSON for a data element: nothing in it is markup, whatever the strings hold."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def figure_data(panels: Iterable[tuple[Panel, Figure]]) -> list[dict[str, Any]]:
+def figure_data(panels: Iterable[tuple[Panel, Figure]]) -> list[dict[str, object]]:
     """What the page's script needs to draw panels with plotly."""
     return [
         {
@@ -145,19 +129,27 @@ def short(text: object, length: int = NAME_LENGTH) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
-def glance(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
-    """Sections with a grid of verdicts each: a line per mechanism, a cell per task."""
-    sections = []
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A section as a grid of verdicts: a line for each mechanism, a cell for each task."""
+
+    section: str
+    tasks: list[str]
+    lines: dict[str, dict[str, tuple[int, MechanismRow]]]
+    """Mechanism -> task -> the row, and its number in the table of all."""
+    counts: dict[str, int]
+
+
+def glance(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
+    """The sections of a run, at a glance."""
     for section, of_section in groupby(enumerate(rows), lambda pair: pair[1].section):
         members = list(of_section)
         tasks = sorted({row.task for _, row in members}, key=task_order)
-        lines: dict[str, dict[str, Any]] = {}
+        lines: dict[str, dict[str, tuple[int, MechanismRow]]] = {}
         for number, row in members:
-            line = lines.setdefault(row.id, {"statement": row.statement, "cells": {}})
-            line["cells"].setdefault(row.task, (number, row))
+            lines.setdefault(row.id, {}).setdefault(row.task, (number, row))
         counts = {v: sum(row.verdict == v for _, row in members) for v in VERDICTS}
-        sections.append({"section": section, "tasks": tasks, "lines": lines, "counts": counts})
-    return sections
+        yield Tile(section_title(section), tasks, lines, counts)
 
 
 def _source_hash(script: str) -> str:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.reports.reading import RunRecord
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.image_sources import image_source
+from mmflow_bench.inputs.images import open_image
+from mmflow_bench.inputs.question_sets import GQA, SHIPPED
+from mmflow_bench.inputs.questions import read_questions
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.measurements.asking import asked_questions
+from mmflow_bench.measurements.settings import default_cache
+from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.tables import QuestionRow
 
 SIDE = 320
 """Pixels of the longer side."""
@@ -27,12 +32,10 @@ MOST_BYTES = 6_000_000
 _QUALITY = 80
 
 
-def thumbnails(record: RunRecord, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def thumbnails(record: RunRecord, rows: Iterable[QuestionRow]) -> dict[str, str]:
     """Image id -> data URI, for samples that are still found and still ask the same.
 
-    Args:
-        record: The run.
-        rows: The samples that are shown, in the order in which they may use up the space.
+    They use up the space in the order of `rows`.
     """
     samples = _samples(record)
     pictures: dict[str, str] = {}
@@ -48,7 +51,7 @@ def thumbnails(record: RunRecord, rows: Iterable[Mapping[str, Any]]) -> dict[str
     return pictures
 
 
-def _is_same(sample: Sample | None, row: Mapping[str, Any]) -> bool:
+def _is_same(sample: Sample | None, row: QuestionRow) -> bool:
     """Whether the file still holds this question: another one of the same id has another image."""
     return sample is not None and (sample.question, sample.image_id) == (
         row["question"],
@@ -66,13 +69,6 @@ def _samples(record: RunRecord) -> dict[tuple[str, str], Sample]:
 
 
 def _read(record: RunRecord) -> tuple[Sample, ...]:
-    from mmflow_bench.checkpoints.registry import resolve_checkpoint
-    from mmflow_bench.inputs.image_sources import image_source
-    from mmflow_bench.inputs.question_sets import GQA, SHIPPED
-    from mmflow_bench.inputs.questions import read_questions
-    from mmflow_bench.measurements.asking import asked_questions
-    from mmflow_bench.measurements.settings import default_cache
-
     settings = record.results.settings
     questions, images = settings.get("questions"), settings.get("images")
     if not questions and not images:
@@ -82,8 +78,6 @@ def _read(record: RunRecord) -> tuple[Sample, ...]:
 
 
 def _data_uri(sample: Sample | None) -> str | None:
-    from mmflow_bench.inputs.images import open_image
-
     if sample is None or sample.image is None:
         return None
     try:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from importlib import resources, util
 from pathlib import Path
-from typing import Any
 
-from mmflow_bench.baselines.comparison import FILE
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.comparison_table import headline, summary_line
-from mmflow_bench.reports.reading import RunRecord, read_run
-from mmflow_bench.reports.reprint import GATE, kept_comparison, kept_gate
+from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.reports.html.page import asset, data_json, figure_data, glance, rendered
+from mmflow_bench.reports.html.paper_figures import figures_of
+from mmflow_bench.reports.html.samples import shown_samples
+from mmflow_bench.reports.summary import summary_of
+from mmflow_bench.runs.reading import RunRecord, read_run
 
 REPORT = "report.html"
 
 
 def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
-    """Write the report of a run beside its results.
-
-    Args:
-        folder: A run folder.
-        baseline: Another run folder, whose curves are drawn behind this one's.
-
-    Returns:
-        The file, `report.html` in the folder.
+    """Write the report of a run beside its results, with a baseline's curves drawn behind.
 
     Raises:
         StoreError: A folder is no run folder, is damaged, or cannot be written.
@@ -32,65 +25,30 @@ def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
     record = read_run(folder)
     page = report_page(record, baseline=read_run(baseline) if baseline else None)
     path = record.folder / REPORT
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise StoreError(
-            f"a run folder that can be written, got {error.strerror or error} ({path}); copy the "
-            "folder to where you may write"
-        ) from error
+    advice = "copy the folder to where you may write"
+    with refusing(StoreError, "a run folder that can be written", path, advice):
+        replace_file(path, page)
     return path
 
 
 def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
     """The report of a run as one HTML document."""
-    from mmflow_bench.reports.html.page import asset, data_json, figure_data, glance, rendered
-    from mmflow_bench.reports.html.paper_figures import figures_of
-    from mmflow_bench.reports.html.samples import shown_samples
-
     figures = figures_of(record, baseline)
-    samples = shown_samples(record)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
     return rendered(
         "report.html.j2",
         scripts=[*([plotly] if plotly else []), asset("tables.js"), asset("report.js")],
         record=record,
-        results=record.results,
-        rows=record.rows,
+        summary=summary_of(record),
         sections=glance(record.rows),
         figures=figures,
-        samples=samples,
-        sample_total=len(record.questions),
+        samples=shown_samples(record),
         baseline=baseline,
         is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
         panel_data=data_json(figure_data(panels)) if plotly else None,
         facts=_facts(record),
-        **_compared(record.folder),
     )
-
-
-def _compared(folder: Path) -> dict[str, Any]:
-    """What the page says of the run's comparison with a baseline and of its gate.
-
-    Raises:
-        StoreError: What was kept of them is damaged.
-    """
-    try:
-        comparison, gate = kept_comparison(folder), kept_gate(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"a readable {FILE} and {GATE}, got {error!r} ({folder}); the files are damaged, run "
-            "again"
-        ) from error
-    return {
-        "comparison": comparison,
-        "gate": gate,
-        "compared_headline": headline(comparison) if comparison else "",
-        "compared_summary": summary_line(comparison) if comparison else "",
-    }
 
 
 def plotly_source() -> str | None:
@@ -105,7 +63,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     """What a reader must know to repeat the run: a name and a value each."""
     results = record.results
     checkpoint, data = results.checkpoint, results.data
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "checkpoint": checkpoint.name,
         "source": checkpoint.source,
         "revision": checkpoint.revision,
@@ -124,9 +82,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     return [(name, _words(value)) for name, value in facts.items() if value not in (None, "")]
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_words, value))
-    return str(value)
+    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)

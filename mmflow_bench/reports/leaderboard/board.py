@@ -12,10 +12,9 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.reports.html.figures import task_order
-from mmflow_bench.reports.reading import RunRecord
-from mmflow_bench.reports.rows import VERDICTS, MechanismRow
+from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 WORST_FIRST = (
     "fails",
@@ -155,10 +154,9 @@ class Board:
         for entry in self.entries:
             for row in entry.record.rows:
                 known.setdefault(row.id, row)
-        place = {name: i for i, name in enumerate(known)}
-        return tuple(
-            sorted(known.values(), key=lambda row: (section_place(row.section), place[row.id]))
-        )
+        # A mechanism that only a later checkpoint was asked about stands with its section.
+        sections = list(dict.fromkeys(row.section for row in known.values()))
+        return tuple(sorted(known.values(), key=lambda row: sections.index(row.section)))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.reports.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow
 
-_NO_MARKS = str.maketrans("", "", "',.")
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
 HUB_BENCHMARK = "mmflow-bench/mechanisms"
@@ -47,12 +46,7 @@ def every_eval_ever(entry: Entry) -> dict[str, Any]:
 
 
 def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
-    """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold.
-
-    Args:
-        entry: The checkpoint.
-        benchmark: `OWNER/NAME` of the data set on the hub whose leaderboard this is for.
-    """
+    """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold."""
     blocks = []
     for task, rows in _hub_tasks(entry).items():
         decided = [row for row in rows if row.verdict in DECIDED]
@@ -78,7 +72,7 @@ def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
 
 
 def _task_id(section: str) -> str:
-    return "_".join(section.translate(_NO_MARKS).split()) or "other"
+    return "_".join(section.replace("'", "").split()) or "other"
 
 
 def _model_info(entry: Entry) -> dict[str, Any]:

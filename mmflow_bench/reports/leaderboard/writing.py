@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replace_file
 from mmflow_bench.reports.html.page import asset, glance, rendered
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.leaderboard.board import Board, Entry, board_of, public
@@ -17,14 +17,11 @@ from mmflow_bench.reports.leaderboard.exports import (
     eval_results_yaml,
     every_eval_ever,
 )
-from mmflow_bench.reports.reading import read_run
+from mmflow_bench.runs.reading import read_run
+from mmflow_bench.runs.rows import fields_in
 
 SCHEMA_VERSION = 1
 INDEX_JSON = "index.json"
-_ROW_FIELDS = (
-    *("id", "task", "section", "verdict", "expected", "outcome"),
-    *("estimate", "low", "high", "unit", "threshold", "n", "tier", "qualifier", "reason"),
-)
 
 
 def write_leaderboard(
@@ -51,14 +48,9 @@ def write_leaderboard(
     board = board_of([read_run(path) for path in runs], latest=latest)
     files = site(board, benchmark=benchmark)
     _clear(output)
-    try:
+    with refusing(StoreError, "a folder that can be written", output, "choose another --output"):
         for name, content in files.items():
-            _write(output / name, content)
-    except OSError as error:
-        raise StoreError(
-            f"a folder that can be written, got {error.strerror or error} ({output}); choose "
-            "another --output"
-        ) from error
+            replace_file(output / name, content)
     return output / "index.html"
 
 
@@ -77,12 +69,7 @@ def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
 
 
 def index(board: Board, files: Sequence[str]) -> dict[str, Any]:
-    """The board for programs.
-
-    Args:
-        board: The board.
-        files: Everything that belongs to the site.
-    """
+    """The board for programs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "mmflow-leaderboard",
@@ -119,7 +106,7 @@ def _described(entry: Entry) -> dict[str, Any]:
         "page": _page_of(entry),
         "exports": _exports_of(entry),
         "mechanisms": [
-            {name: getattr(row, name) for name in _ROW_FIELDS} for row in entry.record.rows
+            {name: getattr(row, name) for name in fields_in("index")} for row in entry.record.rows
         ],
     }
 
@@ -183,10 +170,3 @@ def _earlier_files(output: Path) -> list[str]:
             f"a new or empty folder, or that of an earlier leaderboard, got one that holds other "
             f"things ({output}); choose another --output"
         ) from error
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)

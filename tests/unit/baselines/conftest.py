@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmflow_bench.baselines.values import Answer, RunValues, SampleCurves
+from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
 
 LAYERS, WINDOW = 40, 9
 TASK = "ChooseAttr"
@@ -46,17 +46,17 @@ def synthetic(
     """A run; its noise differs by seed, its samples do not."""
     drops = {"question->last": -0.5, "image->question": -0.4, "image->last": 0.0} | (drops or {})
     generator = np.random.default_rng(seed)
-    answers: dict[str, dict[str, Answer]] = {}
+    answers: dict[str, dict[str, Any]] = {}
     sweeps = {}
     for task in tasks:
         answers[task] = {
-            str(i): Answer(
-                sample=f"{task}/{i}{content}",
-                image_id=f"image {i // per_image}",
-                is_correct=i not in wrong,
-                prediction="yes" if i in reworded else "Yes",
-                token=7 if i in reworded else 3,
-            )
+            str(i): {
+                "sample": f"{task}/{i}{content}",
+                "image_id": f"image {i // per_image}",
+                "is_correct": i not in wrong,
+                "prediction": "yes" if i in reworded else "Yes",
+                "answer_token_id": 7 if i in reworded else 3,
+            }
             for i in range(n)
         }
         follows_all = (experiment or {}).get("follow") == "reference"
@@ -74,18 +74,16 @@ def synthetic(
                 base_probability=np.broadcast_to(probability, (n,))[kept].astype(float),
                 values=values[kept],
             )
-    results = {
-        "checkpoint": {"name": name},
-        "experiment": EXPERIMENT | (experiment or {}),
-        "data": {"fingerprint": data},
-        "settings": {"limit": limit},
-        "noise_floor": 1e-7,
-        "mechanisms": [
-            {"id": key[0], "task": key[1], "verdict": verdict}
-            for key, verdict in (verdicts or {}).items()
-        ],
-    }
-    return RunValues(name=name, results=results, answers=answers, sweeps=sweeps)
+    return RunValues(
+        name=name,
+        experiment=EXPERIMENT | (experiment or {}),
+        data=data,
+        limit=limit,
+        noise_floor=1e-7,
+        verdicts=verdicts or {},
+        answers=answers,
+        sweeps=sweeps,
+    )
 
 
 @pytest.fixture

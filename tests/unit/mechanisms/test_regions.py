@@ -9,11 +9,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.regions import (
     Evidence,
     Region,
     decide,
-    formatted,
     from_equivalence,
     two_instruments,
 )

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.cells import cell_len
 
-from mmflow_bench.baselines.comparison import ComparedRow, Comparison, TaskPairs
-from mmflow_bench.baselines.gate import GateVerdict
+from mmflow_bench.baselines.gate import GateDecision
+from mmflow_bench.baselines.paired_records import BaselineComparison, ComparedRow, TaskPairs
 from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.reports import github
 from mmflow_bench.reports.comparison_table import render_comparison
@@ -20,9 +20,9 @@ from mmflow_bench.reports.github import MOST_ANNOTATIONS, annotate
 from mmflow_bench.reports.junit import junit
 from mmflow_bench.reports.markdown import MOST_BYTES, cut
 from mmflow_bench.reports.markdown import markdown as summary_of
-from mmflow_bench.reports.rows import MechanismRow
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.reports.terminal import render
+from mmflow_bench.runs.rows import MechanismRow
 
 NASTY = {
     "a tag": "<script>alert(1)</script>",
@@ -53,7 +53,7 @@ def compared(name: str = "m", task: str = "ChooseAttr", **changes: object) -> Co
 
 
 def summary(text: str = "m", *, rows: int = 1) -> Summary:
-    comparison = Comparison(
+    comparison = BaselineComparison(
         base=text,
         name=text,
         kind="paired",
@@ -68,9 +68,16 @@ def summary(text: str = "m", *, rows: int = 1) -> Summary:
         source=text,
     )
     row = MechanismRow(
-        model=text, test=text, id=text, task=text, verdict="fails", outcome="failed", reason=text
+        model=text,
+        test=text,
+        id=text,
+        task=text,
+        verdict="fails",
+        expected="holds",
+        outcome="failed",
+        reason=text,
     )
-    gate = GateVerdict(False, (f"changed: {text}",))
+    gate = GateDecision(False, (f"changed: {text}",))
     return Summary(name=text, rows=(row,), comparison=comparison, gate=gate, run_id="r")
 
 
@@ -116,6 +123,7 @@ def test_a_terminal_stays_in_its_lines_and_a_log_obeys_none_of_them(text, width)
     shown = render_comparison(summary(text).comparison, width=width)
     row = MechanismRow(
         model="slug", test=text, id=text, task=text, verdict="fails", outcome="failed",
+        expected="holds",
         section="own", statement=text, qualifier=text, threshold=text, estimate=0.1, unit=text,
     )  # fmt: skip
     facts = {
@@ -165,7 +173,7 @@ def test_the_verdict_comes_first_and_what_changed_is_not_folded():
 
 
 def test_a_pass_is_said_as_one():
-    passed = replace(summary("tuned"), gate=GateVerdict(True))
+    passed = replace(summary("tuned"), gate=GateDecision(True))
     assert summary_of(passed).startswith("## ✅ gate passed: tuned")
     assert summary_of(replace(passed, gate=None)).startswith("## tuned: 1 fails")
 

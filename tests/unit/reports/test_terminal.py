@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from mmflow_bench.reports.rows import MechanismRow
-from mmflow_bench.reports.terminal import formatted, render, unscored_lines, verdict_line
+from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.reports.terminal import render, unscored_lines, verdict_line
+from mmflow_bench.runs.rows import MechanismRow
 
 FACTS = {"planted_base": {"checkpoint": {"name": "planted/base", "decoder_layers": 40}}}
 CURVE = tuple(0.0 if layer != 20 else -0.5 for layer in range(40))
@@ -20,7 +21,8 @@ def row(**changes: object) -> MechanismRow:
         "task": "CompareAttr",
         "verdict": "holds",
         "outcome": "passed",
-        "section": "Sec. 5, edges into the last position",
+        "expected": "holds",
+        "section": "Sec. 5, into the last position",
         "statement": "cutting the question off the last position lowers the answer's probability",
         "estimate": -1.0,
         "low": -1.0,
@@ -39,7 +41,7 @@ ROWS = [
     row(task="LogicalObj", verdict="fails", outcome="xfailed"),
     row(task="ChooseRel", verdict="holds", outcome="xpassed"),
     row(task="ChooseAttr", verdict="holds", outcome="failed", baseline="drift"),
-    row(id="lens-order", section="1g", estimate=0.5, unit="depth", curve=()),
+    row(id="lens-order", section="Sec. 6, the logit lens", estimate=0.5, unit="depth", curve=()),
     row(
         id="x", verdict="precondition-failed", estimate=None, reason="1 of 40 answers correct " * 9
     ),
@@ -107,10 +109,10 @@ def test_edges_that_some_samples_lack_are_counted_and_what_all_lack_is_not_liste
 
 
 def test_units_decide_the_format():
-    assert formatted(-0.3, "fraction") == "-30.0%"
-    assert formatted(-2e-7, "fraction") == "0.0%"
-    assert formatted(0.525, "depth") == "0.53"
-    assert formatted(12345.0, "layers") == "1.234e+04"
+    assert formatted(-0.3, "fraction", is_aligned=True) == "-30.0%"
+    assert formatted(-2e-7, "fraction", is_aligned=True) == "0.0%"
+    assert formatted(0.525, "depth", is_aligned=True) == "0.53"
+    assert formatted(12345.0, "layers", is_aligned=True) == "1.234e+04"
 
 
 def test_qualifiers_stand_below_the_rows_they_mark():

@@ -13,20 +13,20 @@ import pytest
 from run_folders import LAYERS, NASTY, write_made_up_run
 
 from mmflow_bench.baselines.blessing import bless
-from mmflow_bench.baselines.comparison import FILE, ComparedRow, Comparison, TaskPairs
+from mmflow_bench.baselines.gate import GATE
+from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, ComparedRow, TaskPairs
 from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.html import write_report, writing
 from mmflow_bench.reports.html.paper_figures import figures_of
-from mmflow_bench.reports.reading import read_run
-from mmflow_bench.reports.reprint import GATE
+from mmflow_bench.runs.reading import read_run
 
 BEHIND = re.compile(r'<polyline class="line s\d behind"')
 ROW = ComparedRow(
     id="q-last-drop", task="ChooseAttr", verdict="changed", reading="peak", unit="fraction",
     before=-0.575, after=-0.05, difference=0.525, low=0.49, high=0.55, n=14,
 )  # fmt: skip
-COMPARISON = Comparison(
+COMPARISON = BaselineComparison(
     base="base",
     name="tuned",
     kind="paired",
@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Path:
     return write_made_up_run(tmp_path / "run", name="tuned")
 
 
-def keep(run: Path, comparison: Comparison, *why: str) -> None:
+def keep(run: Path, comparison: BaselineComparison, *why: str) -> None:
     (run / FILE).write_text(comparison.as_json())
     said = {"gate": "regression", "passed": not why, "why": list(why)}
     (run / GATE).write_text(json.dumps(said))

@@ -80,7 +80,10 @@ def test_draws_every_figure_that_there_are_numbers_for(tmp_path):
 
 @pytest.mark.usefixtures("without_plotly")
 def test_draws_the_curve_of_a_mechanism_that_reads_neither_edge_nor_lens(tmp_path):
-    rows = [made_up_row(), made_up_row(id="jaccard", section="own", statement="Words differ.")]
+    rows = [
+        made_up_row(),
+        made_up_row(id="jaccard", section="own", name="jaccard", statement="Words differ."),
+    ]
     page = page_of(tmp_path, rows=rows)
     assert 'id="curve-jaccard"' in page
     assert 'id="curve-q-last-drop"' not in page

@@ -7,7 +7,7 @@ from run_folders import NASTY, made_up_row, write_made_up_run
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.leaderboard.board import Cell, board_of
-from mmflow_bench.reports.reading import read_run
+from mmflow_bench.runs.reading import read_run
 
 
 def run(folder, **values):

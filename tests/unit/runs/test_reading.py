@@ -8,7 +8,7 @@ import pytest
 from run_folders import ROWS, write_made_up_run
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.reading import read_run
+from mmflow_bench.runs.reading import read_run
 
 
 def test_reads_what_was_written(tmp_path):

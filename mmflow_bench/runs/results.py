@@ -1,6 +1,6 @@
 """results.json: what one run found out about one checkpoint, with its published JSON Schema.
 
-The only module that imports pydantic; import it inside functions.
+Imports pydantic, so only what writes or reads a whole run folder imports this module.
 """
 
 from __future__ import annotations
@@ -8,24 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmflow_bench.reports.rows import MechanismRow, verdict_counts
+from mmflow_bench.runs.rows import (
+    RESULT_FIELDS,
+    VERDICTS,
+    MechanismResult,
+    MechanismRow,
+    OneOf,
+    verdict_counts,
+)
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
-Verdict = Literal[
-    "holds",
-    "fails",
-    "inconclusive",
-    "precondition-failed",
-    "instrument-dependent",
-    "not-applicable",
-]
-Outcome = Literal["passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped"]
+Verdict = Annotated[str, OneOf(VERDICTS)]
 
 
 class _Record(BaseModel):
@@ -70,31 +69,6 @@ class DataResult(_Record):
     tasks: dict[str, TaskResult] = Field(default_factory=dict)
 
 
-class MechanismResult(_Record):
-    """One mechanism on one task."""
-
-    id: str
-    task: str
-    verdict: Verdict
-    expected: str
-    outcome: Outcome
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    threshold: str = ""
-    n: int | None = None
-    tier: str = ""
-    qualifier: str = ""
-    citation: str = ""
-    seconds: float = 0.0
-    section: str = ""
-    statement: str = ""
-    reason: str = ""
-    baseline: str = ""
-    test: str = ""
-
-
 class ErrorResult(_Record):
     """A test that ended without a verdict."""
 
@@ -137,23 +111,14 @@ def results_of(
 ) -> Results:
     """The results of one checkpoint.
 
-    Args:
-        rows: Its mechanisms.
-        facts: `checkpoint`, `data` and `tasks`, as far as the run has learned them.
-        run_id: Of the whole run, which may have looked at several checkpoints.
-        created: UTC, ISO 8601.
-        settings: What the options decided.
-        environment: Versions and machine.
-        errors: Tests that ended without a verdict.
+    Of `facts` this takes `checkpoint`, `data`, `tasks` and more, as far as the run has learned
+    them.
     """
     checkpoint = {
         k: v for k, v in facts["checkpoint"].items() if k in CheckpointResult.model_fields
     }
     data = {"name": str(settings.get("questions") or f"samples of {checkpoint['name']}")}
-    mechanisms = [
-        {k: v for k, v in row.as_dict().items() if k in MechanismResult.model_fields}
-        for row in rows
-    ]
+    mechanisms = [{name: getattr(row, name) for name in RESULT_FIELDS} for row in rows]
     return Results.model_validate(
         {
             "run_id": run_id,
@@ -175,12 +140,3 @@ def results_of(
 def schema_text() -> str:
     """The JSON Schema of results.json, as published in `results.schema.json`."""
     return json.dumps(Results.model_json_schema(), indent=1, sort_keys=True) + "\n"
-
-
-def read_results(path: Path) -> Results:
-    """The results in a file.
-
-    Raises:
-        pydantic.ValidationError: The file does not follow the schema.
-    """
-    return Results.model_validate_json(path.read_text(encoding="utf-8"))

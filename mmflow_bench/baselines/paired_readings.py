@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmflow_bench.baselines.gate_set import GateRow
-from mmflow_bench.baselines.pairing import chosen
-from mmflow_bench.baselines.values import RunValues, SampleCurves
+from mmflow_bench.baselines.paired_samples import chosen
+from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -36,15 +36,7 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
 def read(
     run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
 ) -> Reading | None:
-    """A row's number on some samples of a task; None without any of them.
-
-    Args:
-        run: The values.
-        row: What is read.
-        task: On which task.
-        questions: Ids of the samples.
-        alpha: Error rate of the interval.
-    """
+    """A row's number on some samples of a task; None without any of them."""
     if row.reading == "accuracy":
         return _accuracy(run, task, questions, alpha)
     curves = _curves_of(run, row, task)
@@ -106,8 +98,8 @@ def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float
     kept = sorted(questions & answers.keys())
     if not kept:
         return None
-    correct = np.array([[float(answers[question].is_correct)] for question in kept])
-    means = ImageMeans(correct, [answers[question].image_id for question in kept])
+    correct = np.array([[float(answers[question]["is_correct"])] for question in kept])
+    means = ImageMeans(correct, [answers[question]["image_id"] for question in kept])
     source = ImageStatistic(means.images, lambda weights: means.curves(weights)[:, 0])
     own = Estimate(
         source=source, name=f"accuracy on {task}", unit="fraction", n=len(kept), alpha=alpha

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from mmflow_bench.baselines.values import RunValues
+from mmflow_bench.baselines.paired_values import RunValues
 from mmflow_bench.errors import BaselineError
 
 _KNOWN = {
@@ -25,7 +24,6 @@ class NotComparable(BaselineError):
     """Two runs that were different experiments, or have no samples in common."""
 
     def __init__(self, base: str, name: str, reasons: list[str]) -> None:
-        """Keep every reason, for a report that lists them."""
         what = "; ".join(reasons)
         super().__init__(
             f"two runs of one experiment, got {what} ({base} against {name}); run both with the "
@@ -56,14 +54,18 @@ def unrecorded(base: RunValues, other: RunValues) -> list[str]:
 
 def _experiments(base: RunValues, other: RunValues) -> Iterator[str]:
     for name, words in _KNOWN.items():
-        mine, theirs = base.experiment.get(name), other.experiment.get(name)
+        mine, theirs = _asked(base, name), _asked(other, name)
         # What an older run has not recorded cannot be said to differ.
         if mine not in (None, "") and theirs not in (None, "") and mine != theirs:
             yield f"another {words}: {mine} against {theirs}"
 
 
+def _asked(run: RunValues, name: str) -> object:
+    return run.follow if name == "follow" else run.experiment.get(name)
+
+
 def _data(base: RunValues, other: RunValues) -> Iterator[str]:
-    mine, theirs = _fingerprint(base.results), _fingerprint(other.results)
+    mine, theirs = base.data, other.data
     if mine and theirs and mine != theirs:
         yield f"other data: {mine[:24]} against {theirs[:24]}"
         return
@@ -72,15 +74,11 @@ def _data(base: RunValues, other: RunValues) -> Iterator[str]:
         known = base.answers.get(task, {})
         for question_id in answers.keys() & known.keys():
             common += 1
-            conflicting += answers[question_id].sample != known[question_id].sample
+            conflicting += answers[question_id]["sample"] != known[question_id]["sample"]
     if conflicting:
         yield f"other data: {conflicting} of {common} questions with the same id differ in content"
     elif base.answers and other.answers and not common:
         yield "other data: no sample in common"
-
-
-def _fingerprint(results: Mapping[str, Any]) -> str:
-    return str(dict(results.get("data") or {}).get("fingerprint") or "")
 
 
 def refuse_limited(base: RunValues, other: RunValues) -> None:

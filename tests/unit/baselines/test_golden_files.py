@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmflow_bench.baselines.files import (
+from mmflow_bench.baselines.golden_files import (
     baseline_file,
     change_entries,
     find_file,

@@ -11,20 +11,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmflow_bench.baselines.comparison import (
+from mmflow_bench.baselines.gate_set import GateRow, gate_set
+from mmflow_bench.baselines.paired_experiment import require_comparable, unrecorded
+from mmflow_bench.baselines.paired_readings import Reading, has_values, read
+from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
     UNCHANGED,
     UNDECIDED,
+    BaselineComparison,
     ComparedRow,
-    Comparison,
 )
-from mmflow_bench.baselines.experiment import require_comparable, unrecorded
-from mmflow_bench.baselines.gate_set import GateRow, gate_set
-from mmflow_bench.baselines.pairing import Pairs, pairs_of
-from mmflow_bench.baselines.readings import Reading, has_values, read
+from mmflow_bench.baselines.paired_samples import Pairs, pairs_of
+from mmflow_bench.baselines.paired_values import RunValues
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
-from mmflow_bench.baselines.values import RunValues
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm
@@ -41,14 +41,14 @@ class _Judged:
     """Whether the twin says the same, as far as there is one."""
 
 
-def compare(
+def compare_runs(
     base: RunValues,
     tuned: RunValues,
     *,
     tolerance: Mapping[str, float],
     alpha: float,
     own: Sequence[GateRow] = (),
-) -> Comparison:
+) -> BaselineComparison:
     """The paired comparison of two runs over the gate set.
 
     Args:
@@ -71,7 +71,7 @@ def compare(
         if (found := _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha))
     ]
     missing = unrecorded(base, tuned)
-    return Comparison(
+    return BaselineComparison(
         base=base.name,
         name=tuned.name,
         kind="paired",

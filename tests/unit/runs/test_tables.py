@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.parts import QUESTIONS, merge_parts, write_part
+from mmflow_bench.runs.folder import QUESTIONS
+from mmflow_bench.runs.tables import merge_parts, write_part
 
 
 def row(question_id: str) -> dict[str, object]:

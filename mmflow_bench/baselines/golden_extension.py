@@ -18,8 +18,8 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import PropertyFilter, PropertyMatcher, SerializableData, SnapshotIndex
 
-from mmflow_bench.baselines.compare import are_comparable, differences
-from mmflow_bench.baselines.files import (
+from mmflow_bench.baselines.golden_entries import are_comparable, differences
+from mmflow_bench.baselines.golden_files import (
     baseline_file,
     change_entries,
     find_file,

@@ -9,11 +9,11 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from mmflow_bench.baselines.comparing import compare
-from mmflow_bench.baselines.comparison import read_comparison
-from mmflow_bench.baselines.experiment import NotComparable, refuse_limited
-from mmflow_bench.baselines.gate import judge
+from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.gate_set import GateRow, gate_rows, gate_set
+from mmflow_bench.baselines.paired_comparison import compare_runs
+from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
+from mmflow_bench.baselines.paired_records import read_comparison
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF
 from mmflow_bench.mechanisms.declared import shipped
@@ -23,7 +23,7 @@ from mmflow_bench.mechanisms.watching import watched
 
 
 def compared(base, tuned, *, tolerance=None, alpha=0.05):
-    return compare(base, tuned, tolerance=tolerance or dict(DEFAULTS), alpha=alpha)
+    return compare_runs(base, tuned, tolerance=tolerance or dict(DEFAULTS), alpha=alpha)
 
 
 def row(comparison, name, task="ChooseAttr"):
@@ -34,7 +34,7 @@ def test_the_same_run_twice_is_unchanged_everywhere(made):
     found = compared(made(noise=0.2), made(noise=0.2))
     assert found.counts == {"unchanged": len(found.rows)}
     assert {one.difference for one in found.rows} == {0.0}
-    assert judge(found, fail_undecided=True, fail_not_comparable=True).passed
+    assert gate_decision(found, fail_undecided=True, fail_not_comparable=True).passed
 
 
 def test_a_change_is_named_with_both_numbers_and_the_interval(made):
@@ -46,7 +46,7 @@ def test_a_change_is_named_with_both_numbers_and_the_interval(made):
     assert changed.low < changed.difference < changed.high
     assert changed.difference == pytest.approx(changed.after - changed.before, abs=1e-5)
     assert set(found.changed) == {"imgq-drop1"}
-    assert judge(found).why == ("changed: imgq-drop1 (ChooseAttr)",)
+    assert gate_decision(found).why == ("changed: imgq-drop1 (ChooseAttr)",)
 
 
 def test_the_interval_is_that_of_the_paired_difference(made):
@@ -188,7 +188,7 @@ def test_nothing_passes_on_nothing(made):
     base, tuned = made(wrong=everything), made(wrong=everything)
     for run in (base, tuned):
         run.answers.clear()
-    verdict = judge(compared(base, tuned))
+    verdict = gate_decision(compared(base, tuned))
     assert not verdict.passed
     assert "nothing was decided" in verdict.line
 
@@ -196,8 +196,8 @@ def test_nothing_passes_on_nothing(made):
 def test_a_wide_interval_is_undecided_and_a_policy(made):
     found = compared(made(n=8, noise=0.4), made(n=8, noise=0.4, seed=1))
     assert row(found, "q-last-drop").verdict == "undecided"
-    assert judge(found).passed
-    assert not judge(found, fail_undecided=True).passed
+    assert gate_decision(found).passed
+    assert not gate_decision(found, fail_undecided=True).passed
 
 
 def test_a_comparison_survives_its_file(made):

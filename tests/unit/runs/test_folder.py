@@ -8,8 +8,10 @@ import pytest
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.knockout_sweep import SweepTable
-from mmflow_bench.reports.folder import write_run, write_sample_part
-from mmflow_bench.reports.results import results_of
+from mmflow_bench.runs.folder import SAMPLES
+from mmflow_bench.runs.results import results_of
+from mmflow_bench.runs.tables import sweep_rows, write_part
+from mmflow_bench.runs.writing import write_run
 
 FACTS = {"checkpoint": {"name": "m", "source": "m"}, "tasks": {}}
 RESULTS = results_of([], facts=FACTS, run_id="r", created="now", settings={}, environment={})
@@ -29,8 +31,8 @@ def sweep(task: str, questions: int) -> SweepTable:
 
 
 def test_parts_of_workers_become_one_table_without_repeats(tmp_path):
-    write_sample_part(tmp_path, "gw0", [sweep("A", 3), sweep("B", 2)])
-    write_sample_part(tmp_path, "gw1", [sweep("B", 2)])
+    write_part(tmp_path, SAMPLES, "gw0", sweep_rows([sweep("A", 3), sweep("B", 2)]))
+    write_part(tmp_path, SAMPLES, "gw1", sweep_rows([sweep("B", 2)]))
     write_run(tmp_path, RESULTS, [])
     table = pq.read_table(tmp_path / "samples.parquet").to_pylist()
     assert len(table) == 5

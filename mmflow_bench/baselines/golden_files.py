@@ -1,6 +1,6 @@
-"""Baselines on disk: one small JSON file per checkpoint and test module.
+"""Golden verdicts on disk: one small JSON file per checkpoint and test module.
 
-    baselines/planted_base/test_sec5_edges_into_last.json
+    baselines/planted_base/test_edges_into_last.json
     {"schema_version": 1, "baselines": {"test_question_to_last[ChooseAttr]": {...}, ...}}
 
 Test names in it do not carry the checkpoint, so that a fine-tune's folder may start as a copy of
@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
+from mmflow_bench.baselines.golden_entries import Entries
 from mmflow_bench.errors import BaselineError
+from mmflow_bench.files import refusing, replace_file
 
 SCHEMA_VERSION = 1
-
-Entries = dict[str, Any]
 
 
 def baseline_file(root: Path, slug: str, module: str) -> Path:
@@ -67,34 +65,25 @@ def read_entries(path: Path) -> Entries:
     return entries
 
 
-def change_entries(path: Path, change: Callable[[Entries], Mapping[str, Any]]) -> None:
+def change_entries(path: Path, change: Callable[[Entries], Entries]) -> None:
     """Rewrite a file under a lock: several test workers may hold tests of one module.
 
     Raises:
         BaselineError: The folder cannot be written, or the file is unreadable.
     """
-    try:
+    with refusing(BaselineError, "a folder for baselines that can be written", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(_lock_file(path)):
             entries = change(read_entries(path))
             if entries:
-                _replace(path, {"schema_version": SCHEMA_VERSION, "baselines": dict(entries)})
+                content = {"schema_version": SCHEMA_VERSION, "baselines": entries}
+                text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+                replace_file(path, text + "\n")
             else:
                 path.unlink(missing_ok=True)
-    except OSError as error:
-        raise BaselineError(
-            f"a folder for baselines that can be written, got {error.strerror or error} ({path})"
-        ) from error
 
 
 def _lock_file(path: Path) -> Path:
     """A lock outside the folder, which is under version control and should stay clean."""
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
     return Path(tempfile.gettempdir()) / f"mmflow-baseline-{name}.lock"
-
-
-def _replace(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmflow_bench.baselines.comparison import TaskPairs
-from mmflow_bench.baselines.values import Answer, RunValues, SampleCurves
+from mmflow_bench.baselines.paired_records import TaskPairs
+from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
+from mmflow_bench.runs.tables import AnswerRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +40,10 @@ def pairs_of(base: RunValues, tuned: RunValues, task: str) -> Pairs:
     if not (mine and theirs):
         return _by_curves(base, tuned, task)
     shared = mine.keys() & theirs.keys()
-    both = {q for q in shared if mine[q].is_correct and theirs[q].is_correct}
+    both = {q for q in shared if mine[q]["is_correct"] and theirs[q]["is_correct"]}
     reworded = {q for q in both if _is_reworded(mine[q], theirs[q])}
-    base_only = {q for q in shared - both if mine[q].is_correct}
-    tuned_only = {q for q in shared - both if theirs[q].is_correct}
+    base_only = {q for q in shared - both if mine[q]["is_correct"]}
+    tuned_only = {q for q in shared - both if theirs[q]["is_correct"]}
     counts = TaskPairs(
         task=task,
         both=len(both),
@@ -67,9 +68,9 @@ def chosen(curves: SampleCurves, questions: frozenset[str]) -> list[int]:
     return [place[question] for question in sorted(questions & place.keys())]
 
 
-def _is_reworded(one: Answer, other: Answer) -> bool:
+def _is_reworded(one: AnswerRow, other: AnswerRow) -> bool:
     """Both answers are right; they differ in case or form when their first tokens differ."""
-    return one.token != other.token
+    return one["answer_token_id"] != other["answer_token_id"]
 
 
 def _by_curves(base: RunValues, tuned: RunValues, task: str) -> Pairs:

@@ -12,9 +12,9 @@ from rich.cells import cell_len
 from run_folders import write_made_up_run
 
 from mmflow_bench.mechanisms.sparkline import BLOCKS
-from mmflow_bench.reports.plain_signs import encodable, replace_in
-from mmflow_bench.reports.terminal import SYMBOLS
+from mmflow_bench.reports.signs import SIGNS, encodable, replace_in
 
+SYMBOLS = {verdict: sign.terminal for verdict, sign in SIGNS.items()}
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]
 
 

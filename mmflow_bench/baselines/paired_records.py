@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from pathlib import Path
 
 UNCHANGED, CHANGED, UNDECIDED, NOT_COMPARABLE = (
     "unchanged",
@@ -77,7 +77,7 @@ class TaskPairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class BaselineComparison:
     """A checkpoint against its baseline."""
 
     base: str
@@ -109,6 +109,11 @@ class Comparison:
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
     @property
+    def counted(self) -> str:
+        """The same in words; empty without rows."""
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing at all was decided."""
         return not (self.of(CHANGED) or self.of(UNCHANGED))
@@ -123,21 +128,34 @@ class Comparison:
         return json.dumps(asdict(self) | {"summary": self.counts}, indent=1, allow_nan=False) + "\n"
 
 
-def read_comparison(text: str) -> Comparison:
+def read_comparison(text: str) -> BaselineComparison:
     """The comparison that `as_json` gave.
 
     Raises:
         ValueError: The text is none of this schema.
     """
     values = json.loads(text)
-    if values.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"comparison.json of schema {SCHEMA_VERSION} expected")
-    known = {name.name for name in fields(Comparison)}
-    given: dict[str, Any] = {k: v for k, v in values.items() if k in known}
-    given["rows"] = tuple(ComparedRow(**row) for row in given["rows"])
-    given["tasks"] = tuple(TaskPairs(**row) for row in given["tasks"])
-    given |= {name: tuple(given[name]) for name in ("notes", "refused")}
-    return Comparison(**given)
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{FILE} of schema {SCHEMA_VERSION} expected")
+    known = {name.name for name in fields(BaselineComparison)}
+    given = {k: v for k, v in values.items() if k in known}
+    try:
+        rows = tuple(ComparedRow(**row) for row in given["rows"])
+        tasks = tuple(TaskPairs(**row) for row in given["tasks"])
+        given |= {name: tuple(given[name]) for name in ("notes", "refused")}
+        return BaselineComparison(**given | {"rows": rows, "tasks": tasks})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{FILE} with all its fields expected, got {error!r}") from error
+
+
+def kept_comparison(folder: Path) -> BaselineComparison | None:
+    """The comparison with a baseline that a run has kept; None where there was none.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    path = folder / FILE
+    return read_comparison(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def grouped(rows: Iterable[ComparedRow]) -> dict[str, list[str]]:

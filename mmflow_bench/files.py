@@ -1,0 +1,55 @@
+"""Files that are complete or not there at all, and the words for what cannot be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mmflow_bench.errors import MMFlowError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path, whose file takes the place of `path` when the block has ended well.
+
+    A reader of `path` finds the old file or the new one, never half of it. Folders are made where
+    needed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process's id keeps workers apart that write the same file at once.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        # What stopped the writing, a full disk say, may also keep this from working.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file at once; text as UTF-8, with the same line ends on every system."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def refusing(
+    error: type[MMFlowError], expected: str, place: Path, advice: str = ""
+) -> Iterator[None]:
+    """Say what the system refuses in the block as an error of a stage.
+
+    Args:
+        error: What is raised instead of an `OSError`.
+        expected: What was expected, in domain words.
+        place: The file or folder in question.
+        advice: What to do, if there is something.
+    """
+    try:
+        yield
+    except OSError as wrong:
+        end = f"; {advice}" if advice else ""
+        raise error(f"{expected}, got {wrong.strerror or wrong} ({place}){end}") from wrong

@@ -1,0 +1,69 @@
+"""The run folder: its files by name, and writing one of them. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replace_file
+
+RESULTS = "results.json"
+MECHANISMS = "mechanisms.parquet"
+SAMPLES = "samples.parquet"
+LENS = "lens.parquet"
+QUESTIONS = "questions.parquet"
+ANSWERS = "answers.parquet"
+
+
+def writing(folder: Path) -> AbstractContextManager[None]:
+    """A block that writes into a run folder; what the system refuses is a `StoreError`."""
+    advice = "point --mmflow-output at another folder. Verdicts are as printed"
+    return refusing(StoreError, "a run folder that can be written", folder, advice)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the run folder, complete or not at all.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    with writing(path.parent):
+        replace_file(path, text)
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """Make git ignore a folder of results that nobody has asked for by name.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    if not (folder / ".gitignore").exists():
+        write_text(folder / ".gitignore", "*\n")
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a run has ended in a folder."""
+    return (folder / RESULTS).is_file()
+
+
+def results_json(folder: Path) -> Any:
+    """The content of results.json, whatever it is.
+
+    Raises:
+        StoreError: There is no such file, or it is not JSON.
+    """
+    path = folder / RESULTS
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"a run folder with {RESULTS}, got none ({folder}); give the folder that the run "
+            "named at its end, such as .mmflow/runs/..."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"a readable {RESULTS}, got {error} ({path}); the file is damaged, run again"
+        ) from error

@@ -1,0 +1,140 @@
+"""One line of every report: what became of one mechanism on one task of one checkpoint.
+
+Rows are plain values, because they travel from test workers to the process that reports. Their
+fields are listed here and nowhere else: results.json, mechanisms.parquet, baselines, JUnit and the
+leaderboard's index take theirs from this list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from mmflow_bench.mechanisms.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+VERDICTS = tuple(map(str, Verdict))
+OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped")
+FAILED = frozenset({"failed", "xpassed"})
+"""Outcomes that fail a test."""
+CONFIRMED = "confirmed-by-counterfactual"
+"""The qualifier of a verdict that another method of knocking out agrees with."""
+ALL = "all"
+"""The task of a statement across tasks."""
+
+Place = Literal["blessed", "properties", "junit", "index"]
+"""Where only some fields are shown: values/results.json of a baseline, what JUnit has beside a
+test, junit.xml of the run folder, index.json of a leaderboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A text that pydantic takes for one of some words; to everybody else it is a text."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, *_: object) -> CoreSchema:
+        from pydantic_core.core_schema import literal_schema
+
+        return literal_schema(list(self.words))
+
+
+def _not_in(*places: Place) -> dict[str, bool]:
+    return dict.fromkeys(places, True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MechanismResult:
+    """One mechanism on one task."""
+
+    # As pydantic reads it; a dictionary, for pydantic itself is imported for results.json alone.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    id: str = field(metadata=_not_in("properties"))
+    task: str
+    """A task, or `all` for a statement across tasks."""
+    verdict: Annotated[str, OneOf(VERDICTS)]
+    expected: str
+    """The verdict that the checkpoint's record or its baseline says to expect."""
+    outcome: Annotated[str, OneOf(OUTCOMES)]
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    threshold: str = field(default="", metadata=_not_in("blessed"))
+    n: int | None = None
+    tier: str = field(default="", metadata=_not_in("blessed"))
+    qualifier: str = field(default="", metadata=_not_in("blessed"))
+    """What a reader must know beside the verdict."""
+    citation: str = field(default="", metadata=_not_in("blessed", "properties", "index"))
+    seconds: float = field(default=0.0, metadata=_not_in("blessed", "properties", "index"))
+    section: str = field(default="", metadata=_not_in("properties"))
+    """Of the paper, in words."""
+    statement: str = field(default="", metadata=_not_in("blessed", "properties", "junit", "index"))
+    reason: str = field(default="", metadata=_not_in("blessed", "properties"))
+    """Why there is no verdict from numbers."""
+    baseline: str = field(default="", metadata=_not_in("blessed", "index"))
+    """`same`, `drift`, `new` or `other-conditions`; empty where none is kept."""
+    test: str = field(default="", metadata=_not_in("blessed", "properties", "junit", "index"))
+    """The pytest node id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MechanismRow(MechanismResult):
+    """A mechanism, its verdict, and the numbers behind it."""
+
+    model: str = field(metadata=_not_in("blessed", "junit", "index"))
+    """Slug of the checkpoint."""
+    name: str = field(default="", metadata=_not_in("blessed", "properties", "index"))
+    """What was estimated, e.g. `peak`."""
+    p_value: float | None = field(default=None, metadata=_not_in("blessed", "properties", "index"))
+    """Of the verdict's null hypothesis, where the estimate gives one."""
+    curve: tuple[float, ...] = field(
+        default=(), metadata=_not_in("blessed", "properties", "junit", "index")
+    )
+    """By layer, for the sparkline."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as values that JSON and execnet can carry."""
+        return asdict(self) | {"curve": list(self.curve)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MechanismRow:
+        """The row that `as_dict` gave; what is null or no number is as if it were not there."""
+        known = {one.name for one in fields(cls)}
+        row = {k: v for k, v in values.items() if k in known and v is not None and v == v}
+        return cls(**row | {"curve": tuple(row.get("curve", ()))})
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its test fails a run."""
+        return self.outcome in FAILED
+
+    @property
+    def remark(self) -> str:
+        """What must be read beside the verdict; that it is confirmed is counted at the end."""
+        said = self.qualifier.split(", ")
+        return ", ".join(part for part in said if part != CONFIRMED)
+
+
+RESULT_FIELDS = tuple(one.name for one in fields(MechanismResult))
+"""What results.json has of a row."""
+
+
+def fields_in(place: Place) -> tuple[str, ...]:
+    """Names of the fields that a place shows.
+
+    >>> fields_in("blessed")[:5]
+    ('id', 'task', 'verdict', 'expected', 'outcome')
+    """
+    return tuple(one.name for one in fields(MechanismRow) if place not in one.metadata)
+
+
+def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:
+    """How many rows have each verdict, in the order of `VERDICTS`."""
+    counts = Counter(row.verdict for row in rows)
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}

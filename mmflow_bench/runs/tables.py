@@ -1,0 +1,219 @@
+"""The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
+
+Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps and lens are
+what verdicts were read off. Questions are for readers, who want to see a sample and not only its
+numbers. Answers are for the comparison of two runs, which pairs samples by content: the sweeps have
+those alone that were answered correctly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.files import replacing
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
+from mmflow_bench.runs.rows import MechanismRow
+
+if TYPE_CHECKING:
+    from mmflow_bench.measurements.knockout_sweep import SweepTable
+    from mmflow_bench.measurements.lens import LensTable
+
+
+class SweepRow(TypedDict):
+    """One edge cut around every layer on one sample."""
+
+    task: str
+    question_id: str
+    image_id: str
+    edge: str
+    method: str
+    window: int
+    base_probability: float
+    relative_change: list[float]
+
+
+class LensRow(TypedDict):
+    """What the logit lens gives to one probe on one sample."""
+
+    task: str
+    probe: str
+    variant: str
+    question_id: str
+    image_id: str
+    probability: list[float]
+    """By depth, the embedding first."""
+
+
+class Patches(TypedDict):
+    """The grid that a checkpoint sees an image as, and the cells that show the objects."""
+
+    width: int
+    height: int
+    rows: int
+    columns: int
+    left: float
+    top: float
+    cell_width: float
+    cell_height: float
+    related: list[int]
+
+
+class QuestionRow(TypedDict):
+    """What was asked and answered."""
+
+    task: str
+    question_id: str
+    image_id: str
+    question: str
+    answer: str
+    prediction: str | None
+    is_correct: bool
+    image_width: int | None
+    image_height: int | None
+    boxes: list[list[float]]
+    """x, y, width, height in pixels of the image."""
+    patches: Patches | None
+
+
+class AnswerRow(TypedDict):
+    """What one sample was answered with."""
+
+    task: str
+    question_id: str
+    image_id: str
+    sample: str
+    """Content hash of the sample: question, options, boxes and pixels."""
+    prediction: str
+    is_correct: bool
+    answer_token_id: int
+    """The first token of the answer, whose probability is followed."""
+    base_probability: float
+
+
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    SAMPLES: ("task", "edge", "method", "window", "question_id"),
+    LENS: ("task", "probe", "variant", "question_id"),
+    QUESTIONS: ("task", "question_id"),
+    ANSWERS: ("task", "question_id"),
+}
+"""Columns that tell the rows of a table apart."""
+_PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _arrow(kind: Any) -> pa.DataType:
+    """The type of a column that holds what an annotation says."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    inside = [one for one in get_args(kind) if one is not NoneType]
+    if get_origin(kind) in {list, tuple}:
+        return pa.list_(_arrow(inside[0]))
+    if inside:
+        return _arrow(inside[0])  # it may be null as well
+    return pa.struct([(name, _arrow(one)) for name, one in get_type_hints(kind).items()])
+
+
+def _schema(record: type, names: Iterable[str] | None = None) -> pa.Schema:
+    kinds = get_type_hints(record)
+    return pa.schema([(name, _arrow(kinds[name])) for name in names or kinds])
+
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    MECHANISMS: _schema(MechanismRow, [one.name for one in fields(MechanismRow)]),
+    SAMPLES: _schema(SweepRow),
+    LENS: _schema(LensRow),
+    QUESTIONS: _schema(QuestionRow),
+    ANSWERS: _schema(AnswerRow),
+}
+
+
+def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
+    """One row per sample, edge, method and window."""
+    for sweep in sweeps:
+        change = sweep.relative_change
+        for i, question_id in enumerate(sweep.question_ids):
+            yield {
+                "task": sweep.task,
+                "question_id": question_id,
+                "image_id": sweep.image_ids[i],
+                "edge": sweep.edge,
+                "method": str(sweep.method),
+                "window": int(sweep.window),
+                "base_probability": float(sweep.base_probability[i]),
+                "relative_change": change[i].tolist(),
+            }
+
+
+def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
+    """One row per sample, probe and variant."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "probe": table.probe,
+                "variant": table.variant,
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "probability": table.probability[i].tolist(),
+            }
+
+
+def write_part(folder: Path, name: str, part: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write one process's rows of a table; nothing without rows.
+
+    Args:
+        folder: The run folder.
+        name: `SAMPLES`, `LENS`, `QUESTIONS` or `ANSWERS`.
+        part: What tells this process from the others of the run.
+        rows: With the columns of the table.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    if found := [dict(row) for row in rows]:
+        with writing(folder):
+            write_table(folder / f".{name}-{part}-{os.getpid()}.part", name, found)
+
+
+def merge_parts(folder: Path) -> None:
+    """One table of the parts of all processes, each row once, in the order of its keys."""
+    for name, keys in _KEYS.items():
+        parts = sorted(folder.glob(f".{name}-*.part"))
+        if not parts:
+            continue
+        rows = pa.concat_tables([pq.read_table(path) for path in parts]).to_pylist()
+        # Two workers may have read the same curve: a cross-task mechanism reads every task.
+        unique = {tuple(row[key] for key in keys): row for row in rows}
+        write_table(folder / name, name, [unique[key] for key in sorted(unique)])
+        for path in parts:
+            path.unlink()
+
+
+def write_table(path: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a table of the kind `name`, complete or not at all."""
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]), temporary)
+
+
+def read_table(path: Path) -> list[Any]:
+    """The rows of a table as dictionaries; none where a run has left no such table.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"a readable {path.name}, got {error} ({path}); the file is damaged, run again"
+        ) from error
