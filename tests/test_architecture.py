@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
     "files",
+    "options",
     "checkpoints",
     "inputs",
     "scenes",

@@ -12,8 +12,8 @@ PatchRule = Literal["overlap", "painted"]
 PATCH_RULES: tuple[PatchRule, ...] = get_args(PatchRule)
 
 
-def with_patch_rule(spec: CheckpointSpec, rule: PatchRule | None) -> CheckpointSpec:
-    """The same checkpoint, related patches found by `rule`; None leaves it as it is.
+def with_patch_rule(spec: CheckpointSpec, rule: PatchRule) -> CheckpointSpec:
+    """The same checkpoint, related patches found by `rule`.
 
     Raises:
         CheckpointError: The published rule is asked for without the published pixels.
@@ -24,4 +24,4 @@ def with_patch_rule(spec: CheckpointSpec, rule: PatchRule | None) -> CheckpointS
             f"{spec.name}); the rule looks at the pixels that the paper's program makes, so use "
             "--input=paper, or --patches=overlap"
         )
-    return spec if rule is None else replace(spec, patches=rule)
+    return replace(spec, patches=rule)

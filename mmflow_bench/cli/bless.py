@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mmflow_bench.baselines.blessing import bless as make_baseline
+
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -25,8 +27,6 @@ def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
     Commit it, or upload it as a data set: `--baseline=NAME`, `--baseline=FOLDER` and
     `--baseline=hub:OWNER/NAME` compare later runs with it.
     """
-    from mmflow_bench.baselines.blessing import bless as make_baseline
-
     folder = make_baseline(run, root, name=name, allow_limited=allow_limited)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     click.echo(f"baseline: {folder} ({size / 1024:.0f} KiB)")

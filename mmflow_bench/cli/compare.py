@@ -6,12 +6,21 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import click
 
+from mmflow_bench.baselines.gate import gate_decision
+from mmflow_bench.baselines.paired_comparison import compare_runs
+from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
+from mmflow_bench.baselines.paired_records import BaselineComparison
+from mmflow_bench.baselines.paired_values import read_values
+from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.baselines.tolerances import parse_tolerance
-from mmflow_bench.cli.options import Parsed
+from mmflow_bench.baselines.verdict_level import compare_verdicts
+from mmflow_bench.cli.parsed import Parsed
+from mmflow_bench.errors import BaselineError
+from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
@@ -48,8 +57,6 @@ def compare(
     folder. Exits with 0 when nothing has changed, 1 when something has, 3 when the two were
     different experiments, 4 when something is undecided and --fail-on=inconclusive.
     """
-    from mmflow_bench.baselines.paired_experiment import NotComparable
-
     try:
         found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
     except NotComparable as error:
@@ -59,8 +66,6 @@ def compare(
     if is_json:
         click.echo(found.as_json(), nl=False)
     else:
-        from mmflow_bench.reports.comparison_table import render_comparison
-
         width = shutil.get_terminal_size((100, 24)).columns
         colour = _colour(sys.stdout)
         click.echo(render_comparison(found, width=width, colour=colour), nl=False, color=colour)
@@ -71,14 +76,7 @@ def compare(
 
 def _compared(
     run_a: str, run_b: str, tolerance: dict[str, float], alpha: float, offline: bool
-) -> Any:
-    from mmflow_bench.baselines.paired_comparison import compare_runs
-    from mmflow_bench.baselines.paired_experiment import refuse_limited
-    from mmflow_bench.baselines.paired_values import read_values
-    from mmflow_bench.baselines.sources import source_here
-    from mmflow_bench.baselines.verdict_level import compare_verdicts
-    from mmflow_bench.errors import BaselineError
-
+) -> BaselineComparison:
     source = source_here(run_a, offline=offline)
     tuned = read_values(Path(run_b))
     if source.kind == "verdicts":
@@ -94,10 +92,8 @@ def _compared(
     return compare_runs(base, tuned, tolerance=tolerance, alpha=alpha)
 
 
-def _conclusion(found: Any, fail_on: str) -> tuple[int, str]:
+def _conclusion(found: BaselineComparison, fail_on: str) -> tuple[int, str]:
     """The exit code, and the same in words."""
-    from mmflow_bench.baselines.gate import gate_decision
-
     if fail_on == "none":
         return 0, "not gated"
     verdict = gate_decision(found, fail_undecided=fail_on == "inconclusive")
@@ -110,5 +106,5 @@ def _conclusion(found: Any, fail_on: str) -> tuple[int, str]:
     )
 
 
-def _colour(stream: Any) -> bool:
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+def _colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")

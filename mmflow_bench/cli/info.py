@@ -6,7 +6,9 @@ import json
 
 import click
 
-from mmflow_bench.measurements.settings import default_cache, resolve_device
+from mmflow_bench.checkpoints.hardware import hardware
+from mmflow_bench.checkpoints.settings import resolve_device
+from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.runs.environment import environment
 
 
@@ -14,8 +16,6 @@ from mmflow_bench.runs.environment import environment
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
 def info(is_json: bool) -> None:
     """Show versions, device and store."""
-    from mmflow_bench.checkpoints.hardware import hardware
-
     store = default_cache()
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     about = {

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from mmflow_bench.reports.leaderboard import write_leaderboard
+from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -20,18 +23,14 @@ import click
 @click.option(
     "--hub-benchmark",
     metavar="OWNER/NAME",
+    default=HUB_BENCHMARK,
     help="Data set that the .eval_results files are for.",
 )
-def leaderboard(
-    runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmark: str | None
-) -> None:
+def leaderboard(runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmark: str) -> None:
     """Checkpoints against mechanisms, from run folders, as pages that need no server.
 
     Beside the pages lie index.json, and each checkpoint's results in the format of Every Eval Ever
     and as .eval_results of the Hugging Face hub. Nothing is uploaded.
     """
-    from mmflow_bench.reports.leaderboard import write_leaderboard
-    from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
-
-    page = write_leaderboard(runs, output, latest=latest, benchmark=hub_benchmark or HUB_BENCHMARK)
+    page = write_leaderboard(runs, output, latest=latest, benchmark=hub_benchmark)
     click.echo(f"leaderboard: {page}")

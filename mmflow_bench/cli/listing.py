@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-Row = dict[str, Any]
+from mmflow_bench.baselines.golden_files import packaged_root, read_entries
+from mmflow_bench.baselines.sources import VALUES, paper_baselines
+from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
+from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
+from mmflow_bench.reports.columns import Column, printed, table
+from mmflow_bench.reports.escaping import printable
+from mmflow_bench.runs.folder import RESULTS, results_json
+
+Row = dict[str, object]
 _ANY_WIDTH = 1_000_000
 """A listing is for grep and cut as well: no cell is cut, however wide the terminal."""
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 @click.group()
@@ -19,23 +29,21 @@ def ls() -> None:
     """List models, tasks, mechanisms, runs or baselines."""
 
 
-def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Any) -> None:
-    def command(is_json: bool, **options: Any) -> None:
+def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Decorator) -> None:
+    def command(is_json: bool, **options: object) -> None:
         found = rows(**options)
         click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
 
     command.__doc__ = text
-    as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
+    offered: Callable[..., None] = command
+    as_json: Decorator = click.option("--json", "is_json", is_flag=True, help="As JSON.")
     for option in (as_json, *more):
-        command = option(command)
-    ls.command(name)(command)
+        offered = option(offered)
+    ls.command(name)(offered)
 
 
 def aligned(rows: Sequence[Row]) -> str:
     """Rows as columns of text under their names."""
-    from mmflow_bench.reports.columns import Column, printed, table
-    from mmflow_bench.reports.escaping import printable
-
     if not rows:
         return "none"
     names = list(rows[0])
@@ -46,8 +54,6 @@ def aligned(rows: Sequence[Row]) -> str:
 
 def model_rows() -> list[Row]:
     """Registered checkpoints."""
-    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
-
     return [
         {
             "name": name,
@@ -61,10 +67,6 @@ def model_rows() -> list[Row]:
 
 def task_rows() -> list[Row]:
     """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
-    from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
-    from mmflow_bench.inputs.samples import SIX_TASKS
-    from mmflow_bench.mechanisms.declared import mechanisms, shipped
-
     known = mechanisms(shipped())
     return [
         {
@@ -78,8 +80,6 @@ def task_rows() -> list[Row]:
 
 def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
     """What the tests in some files declare; those that ship without any."""
-    from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-
     return [
         {
             "id": mechanism.id,
@@ -94,16 +94,11 @@ def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
 
 def run_rows(output: Path) -> list[Row]:
     """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
-    from mmflow_bench.runs.folder import RESULTS
-
     return [_run_row(path.parent) for path in sorted(output.glob(f"*/{RESULTS}"))]
 
 
 def baseline_rows() -> list[Row]:
     """Stored baselines of the current folder and of the package, and the paper's words."""
-    from mmflow_bench.baselines.golden_files import packaged_root, read_entries
-    from mmflow_bench.baselines.sources import VALUES, paper_baselines
-
     rows: dict[str, Row] = {}
     for root in (Path("baselines"), packaged_root()):
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
@@ -130,8 +125,6 @@ def baseline_rows() -> list[Row]:
 
 
 def _run_row(folder: Path) -> Row:
-    from mmflow_bench.runs.folder import results_json
-
     try:
         results = results_json(folder)
         return {
@@ -144,7 +137,7 @@ def _run_row(folder: Path) -> Row:
         return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{number} {name}" for name, number in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

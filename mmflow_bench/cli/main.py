@@ -1,36 +1,57 @@
-"""The `mmflow` command; sub-commands import what they need when they run."""
+"""The `mmflow` command; a sub-command is imported, with all that it needs, when it is called."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from typing import Any
+from importlib import import_module
 
 import click
 
-from mmflow_bench.cli.bless import bless
-from mmflow_bench.cli.build_set import build_set
-from mmflow_bench.cli.compare import compare
-from mmflow_bench.cli.info import info
-from mmflow_bench.cli.leaderboard import leaderboard
-from mmflow_bench.cli.listing import ls
-from mmflow_bench.cli.measure import measure
-from mmflow_bench.cli.positions import positions
-from mmflow_bench.cli.report import report
-from mmflow_bench.cli.run import run
-from mmflow_bench.cli.tables import lens, sweep
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.signs import replace_in
 
 USAGE_ERROR = 2
+COMMANDS = {
+    "run": "Run the suites; every argument goes to pytest.",
+    "measure": "Measure what the mechanisms read and keep it in the store.",
+    "compare": "Compare RUN with BASE, mechanism by mechanism.",
+    "bless": "Write baselines/NAME from a run folder: verdicts as JSON, values of samples as "
+    "Parquet.",
+    "report": "Print the verdicts of runs again, and their comparisons with a baseline if there "
+    "were any.",
+    "leaderboard": "Checkpoints against mechanisms, from run folders, as pages that need no "
+    "server.",
+    "ls": "List models, tasks, mechanisms, runs or baselines.",
+    "info": "Show versions, device and store.",
+    "sweep": "One row per sample, edge and window centre.",
+    "lens": "One row per sample, layer, probe and variant; layer 0 is the embedding.",
+    "positions": "One JSON line per sample: its prompt, token ids, and the positions of every "
+    "role.",
+    "build-set": "Make a question set of GQA's questions and scene graphs.",
+}
+"""Name -> what `mmflow --help` says, which must not wait for any command's imports."""
+_HOME = {"ls": "listing", "sweep": "tables", "lens": "tables"}
+"""Modules that are not named after their command."""
 
 
-class _Group(click.Group):
-    """Says a domain error in one line, without the traceback that only a bug deserves."""
+class LazyGroup(click.Group):
+    """Knows its commands by name, and says an error of the domain in one line.
 
-    def invoke(self, ctx: click.Context) -> Any:
+    Only a bug deserves a traceback.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command itself, where its name and a line of help stood in for it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, imported(name) if name in COMMANDS else command, rest
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except MMFlowError as error:
@@ -46,7 +67,15 @@ class _Group(click.Group):
             raise click.UsageError(said) from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def imported(name: str) -> click.Command:
+    """The command of that name."""
+    attribute = name.replace("-", "_")
+    module = import_module(f"mmflow_bench.cli.{_HOME.get(name, attribute)}")
+    command: click.Command = getattr(module, attribute)
+    return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mmflow-bench")
 def main() -> None:
     """Test and measure how information flows inside a vision-language model.
@@ -57,18 +86,5 @@ def main() -> None:
     replace_in(sys.stderr)
 
 
-for command in (
-    run,
-    measure,
-    compare,
-    bless,
-    report,
-    leaderboard,
-    ls,
-    info,
-    sweep,
-    lens,
-    positions,
-    build_set,
-):
-    main.add_command(command)
+for name, summary in COMMANDS.items():
+    main.add_command(click.Command(name, help=summary))

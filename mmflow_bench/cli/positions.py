@@ -5,29 +5,33 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mmflow_bench.cli.counts import SHOWN_MESSAGES, in_words
-from mmflow_bench.cli.options import model_and_sample_options, open_measurements
+from mmflow_bench.cli.options import Asked, asking
 from mmflow_bench.errors import SampleError
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.options import Place
 from mmflow_bench.reports.escaping import printable
 
 if TYPE_CHECKING:
-    from mmflow_bench.inputs.samples import Sample
+    from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 
 
 @click.command()
-@model_and_sample_options
+@asking(Place.POSITIONS)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="FILE.jsonl")
-def positions(output: Path | None, **options: Any) -> None:
+def positions(asked: Asked, output: Path | None) -> None:
     """One JSON line per sample: its prompt, token ids, and the positions of every role.
 
     A sample that cannot be encoded is counted on standard error and has no line.
     """
-    measurements = open_measurements(options | {"cache": "off"})
+    # Nothing is knocked out here, so there is nothing to prove.
+    measurements = replace(asked, measurement=replace(asked.measurement, self_test=False)).open()
     unscored = _Unscored()
     for row in measurements.samples.unreadable:
         unscored.tell(row.reason, row.message)
@@ -61,8 +65,9 @@ class _Unscored:
 
 
 def _rows(
-    checkpoint: Any, samples: Iterator[Sample], unscored: _Unscored
-) -> Iterator[dict[str, Any]]:
+    checkpoint: LoadedCheckpoint, samples: Iterator[Sample], unscored: _Unscored
+) -> Iterator[dict[str, object]]:
+    # Imported here: a wrong option is said without the seconds that torch takes.
     from mmflow_bench.inputs.encoding import encode
     from mmflow_bench.positions.resolve import resolve_roles
 

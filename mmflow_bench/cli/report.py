@@ -10,6 +10,15 @@ from pathlib import Path
 
 import click
 
+from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.errors import BaselineError
+from mmflow_bench.plugin.reporting import write_html
+from mmflow_bench.reports.comparison_table import render_comparison
+from mmflow_bench.reports.escaping import printable
+from mmflow_bench.reports.markdown import MOST_BYTES, markdown
+from mmflow_bench.reports.summary import read_summary
+from mmflow_bench.reports.terminal import render
+
 
 @click.command()
 @click.argument(
@@ -39,8 +48,6 @@ def report(
     The Markdown of all runs together fits into one comment on a pull request.
     """
     if is_html:
-        from mmflow_bench.plugin.reporting import write_html
-
         behind = _drawn_behind(baseline) if baseline else None
         for run in runs:
             click.echo(str(write_html(run, baseline=behind)))
@@ -55,9 +62,6 @@ def report(
 
 
 def _drawn_behind(baseline: str) -> Path:
-    from mmflow_bench.baselines.sources import source_here
-    from mmflow_bench.errors import BaselineError
-
     source = source_here(baseline, offline=True)
     if source.folder is None:
         raise BaselineError(
@@ -68,20 +72,12 @@ def _drawn_behind(baseline: str) -> Path:
 
 
 def _markdown(runs: Sequence[Path]) -> str:
-    from mmflow_bench.reports.markdown import MOST_BYTES, markdown
-    from mmflow_bench.reports.summary import read_summary
-
     # A blank line between two of them is a byte of each.
     share = MOST_BYTES // len(runs) - 1
     return "\n".join(markdown(read_summary(run)[0], most_bytes=share) for run in runs)
 
 
 def _print(run: Path, columns: int) -> None:
-    from mmflow_bench.reports.comparison_table import render_comparison
-    from mmflow_bench.reports.escaping import printable
-    from mmflow_bench.reports.summary import read_summary
-    from mmflow_bench.reports.terminal import render
-
     summary, facts = read_summary(run)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(render(summary.rows, facts=facts, width=columns, colour=colour), color=colour)

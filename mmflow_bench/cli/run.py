@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import click
@@ -15,35 +16,6 @@ from mmflow_bench.mechanisms.declared import FILES, shipped_suites
 
 INTERRUPTED = 2
 """pytest's exit code for Ctrl-C, which reaches both processes."""
-VALUED = frozenset(
-    {
-        "--model",
-        "--model-args",
-        "--input",
-        "--patches",
-        "--tasks",
-        "--mechanisms",
-        "--questions",
-        "--images",
-        "--follow",
-        "--window",
-        "--limit",
-        "--seed",
-        "--mmflow-device",
-        "--batch-size",
-        "--mmflow-cache",
-        "--alpha",
-        "--multiplicity",
-        "--inconclusive",
-        "--baseline-missing",
-        "--baseline",
-        "--tolerance",
-        "--gate",
-        "--report",
-        "--mmflow-output",
-    }
-)
-"""Options whose value must be joined with `=`, or pytest takes it for a test path."""
 
 
 @click.command(
@@ -93,11 +65,29 @@ def joined_values(arguments: Sequence[str]) -> list[str]:
     """
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] in VALUED and not argument.startswith("--"):
+        is_after_option = bool(joined) and joined[-1].startswith("--") and "=" not in joined[-1]
+        is_value = is_after_option and not argument.startswith("--")
+        if is_value and joined[-1] in valued_options():
             joined[-1] = f"{joined[-1]}={argument}"
         else:
             joined.append(argument)
     return joined
+
+
+@cache
+def valued_options() -> frozenset[str]:
+    """Options that take one value, as pytest's parser knows them with this plugin.
+
+    pytest looks for test paths before it has loaded plugins: a value after a space would be one.
+    """
+    # pytest takes half a second; most commands have `=` in all their options.
+    from _pytest.config import get_config
+
+    config = get_config()
+    config.pluginmanager.import_plugin("mmflow_bench.plugin")
+    # In argparse, flags have a number of arguments, which is 0, and `nargs="?"` is optional.
+    actions = (action for action in config._parser.optparser._actions if action.nargs is None)
+    return frozenset(name for action in actions for name in action.option_strings)
 
 
 def suites_folder(folder: Path) -> Path:

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 
 from mmflow_bench.cli.counts import echo_counts
-from mmflow_bench.cli.options import (
-    KEEP_INCORRECT,
-    OUTPUT,
-    WINDOW,
-    Parsed,
-    measuring_options,
-    open_measurements,
-)
+from mmflow_bench.cli.options import OUTPUT, Asked, asking
+from mmflow_bench.cli.parsed import Parsed
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replacing
-from mmflow_bench.measurements.settings import parse_globs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.measurements.tables import lens_rows, sweep_rows
+from mmflow_bench.options import Place, comma_separated
 
 DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
@@ -31,25 +26,18 @@ DEFAULT_EDGES = (
 
 
 @click.command()
-@measuring_options
-@click.option("--edges", type=Parsed(parse_globs), default=DEFAULT_EDGES, help="source->target,...")
+@asking(Place.SWEEP)
+@click.option(
+    "--edges", type=Parsed(comma_separated), default=DEFAULT_EDGES, help="source->target,..."
+)
 @click.option(
     "--method",
     type=click.Choice(["masked", "unnormalised", "counterfactual"]),
     default="masked",
     show_default=True,
 )
-@WINDOW
-@KEEP_INCORRECT
 @OUTPUT
-def sweep(
-    edges: tuple[str, ...],
-    method: str,
-    window: int | None,
-    keep_incorrect: bool,
-    output: Path | None,
-    **options: Any,
-) -> None:
+def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None) -> None:
     """One row per sample, edge and window centre.
 
     `relative_change` is a fraction of the clean probability of the model's own first answer token.
@@ -57,28 +45,22 @@ def sweep(
     at 1.
     """
     _check_output(output)
-    from mmflow_bench.interventions.edges import Edge
-    from mmflow_bench.measurements.tables import sweep_rows
-
     names = [str(Edge.parse(edge)) for edge in edges]
-    measurements = open_measurements(options, keep_incorrect=keep_incorrect)
-    _write(sweep_rows(measurements, edges=names, method=method, width=window), output)
+    measurements = asked.open()
+    width = asked.measurement.window
+    _write(sweep_rows(measurements, edges=names, method=method, width=width), output)
     echo_counts(measurements, asked=names, to_error=True)
 
 
 @click.command()
-@measuring_options
-@KEEP_INCORRECT
+@asking(Place.LENS)
 @OUTPUT
-def lens(keep_incorrect: bool, output: Path | None, **options: Any) -> None:
+def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
     _check_output(output)
-    from mmflow_bench.measurements.plan import LENS_SCOPE
-    from mmflow_bench.measurements.tables import lens_rows
-
-    measurements = open_measurements(options, keep_incorrect=keep_incorrect)
+    measurements = asked.open()
     _write(lens_rows(measurements), output)
-    echo_counts(measurements, asked=[LENS_SCOPE], to_error=True)
+    echo_counts(measurements, asked=["lens"], to_error=True)
 
 
 def _check_output(output: Path | None) -> None:
@@ -93,14 +75,11 @@ def _write(table: pa.Table, output: Path | None) -> None:
     Raises:
         StoreError: The file cannot be written.
     """
-    import pyarrow.csv as csv
-    import pyarrow.parquet as pq
-
     if output is None:
         csv.write_csv(table, sys.stdout.buffer)
         return
-    write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
     advice = "what was measured is in the store, so the same command with another --output is quick"
+    write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
     saved = refusing(StoreError, "a file that can be written", output, advice)
     with saved, replacing(output) as temporary:
         write(table, temporary)

@@ -1,45 +1,20 @@
-"""What opening measurements takes: options, the key of the store, the checkpoint once needed."""
+"""What opening measurements takes: the key of the store, the checkpoint once it is needed."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.inputs.conversations import prompt_identity
-from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.selection import SampleSet
 
 Progress = Callable[[str, int, int], None]
 """Called with what is measured, how many samples are done, and of how many."""
 
 STORE_SCHEMA = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasurementOptions:
-    """How measurements are made and kept, and what of them the tables show."""
-
-    cache: Path | None = None
-    """Folder of the store; nothing is kept when None."""
-    from_cache: bool = False
-    """Never load the checkpoint; what the store lacks is an error."""
-    refresh: bool = False
-    """Measure again what the store has."""
-    batch_size: int | None = None
-    """Samples per clean pass; chosen from free memory when None."""
-    self_test: bool = True
-    """Prove on loading that the fast path is exact on this checkpoint."""
-    keep_incorrect: bool = False
-    """Keep samples whose answer is wrong."""
-    follow: Followed = Followed.ANSWER
-    """Whose answer's probability tables tell; both are measured."""
-    progress: Progress | None = None
-    """Told after every sample."""
 
 
 def store_identity(spec: CheckpointSpec, fingerprint: str) -> dict[str, object]:

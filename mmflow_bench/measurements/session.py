@@ -24,9 +24,10 @@ from mmflow_bench.measurements.described import PATCHES, described
 from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.mastery import Mastery
-from mmflow_bench.measurements.opening import MeasurementOptions, load_proved, store_identity
+from mmflow_bench.measurements.opening import Progress, load_proved, store_identity
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.selection import Limit, SampleSet
+from mmflow_bench.measurements.settings import MeasurementSettings, exact_tasks
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Store
@@ -38,7 +39,12 @@ class Measurements:
     """What one checkpoint does on one set of samples; measures on demand, remembers everything."""
 
     def __init__(
-        self, spec: CheckpointSpec, samples: SampleSet, options: MeasurementOptions
+        self,
+        spec: CheckpointSpec,
+        samples: SampleSet,
+        settings: MeasurementSettings | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> None:
         """Open the store of this checkpoint.
 
@@ -47,13 +53,14 @@ class Measurements:
         """
         self.spec = spec
         self.samples = samples
-        self.options = options
+        self.settings = settings = settings or MeasurementSettings()
+        self._progress = progress
         self.fingerprint = fingerprint(spec)
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
-        self._temporary = None if options.cache else tempfile.TemporaryDirectory()
-        root = options.cache or Path(self._temporary.name if self._temporary else "")
+        self._temporary = None if settings.cache else tempfile.TemporaryDirectory()
+        root = settings.cache or Path(self._temporary.name if self._temporary else "")
         self.store = Store(root, store_identity(spec, self.fingerprint))
-        if options.refresh:
+        if settings.refresh:
             self.store.clear()
         self.stored = self._stored(samples)
         # Shared with every part of the samples: what was asked of a part was asked of the task.
@@ -65,35 +72,33 @@ class Measurements:
     def open(
         cls,
         spec: CheckpointSpec,
+        settings: MeasurementSettings | None = None,
         *,
-        questions: Path | None = None,
-        images: Path | str | None = None,
-        tasks: Sequence[str] | None = None,
-        limit: str | None = None,
-        seed: int | None = None,
-        **options: Any,
+        progress: Progress | None = None,
     ) -> Measurements:
-        """Measurements of a checkpoint on a question file.
+        """Measurements of a checkpoint on the samples that it is asked (`asked_questions`).
 
         Args:
             spec: Which checkpoint.
-            questions: A question file, or several; see `asked_questions`.
-            images: Where the images are (`image_source`).
-            tasks: Tasks to keep; all when None.
-            limit: `20`, `0.1` or `10-20`, per task.
-            seed: Shuffles before the limit is taken; file order when None.
-            **options: Fields of `MeasurementOptions`.
+            settings: Which samples, and how they are measured and kept.
+            progress: Told after every sample.
 
         Raises:
             QuestionError: The question file or the images cannot be read at all.
             StoreError: The store cannot be written.
-            ValueError: `limit` is malformed.
+            ValueError: The limit is malformed.
         """
-        file = asked_questions(spec, questions=questions, images=images, cache=options.get("cache"))
-        samples = SampleSet(
-            file, tasks=tasks, limit=Limit.parse(limit) if limit else None, seed=seed
+        settings = settings or MeasurementSettings()
+        file = asked_questions(
+            spec, questions=settings.questions, images=settings.images, cache=settings.cache
         )
-        return cls(spec, samples, MeasurementOptions(**options))
+        samples = SampleSet(
+            file,
+            tasks=exact_tasks(settings.tasks),
+            limit=Limit.parse(settings.limit) if settings.limit else None,
+            seed=settings.seed,
+        )
+        return cls(spec, samples, settings, progress=progress)
 
     def part(self) -> Measurements:
         """The same on about a third of the samples: what is costly and need only agree."""
@@ -108,15 +113,15 @@ class Measurements:
         return other
 
     def _stored(self, samples: SampleSet) -> StoredResults:
-        options = self.options
+        settings = self.settings
         return StoredResults(
-            self.store, samples, keep_incorrect=options.keep_incorrect, follow=options.follow
+            self.store, samples, keep_incorrect=settings.keep_incorrect, follow=settings.follow
         )
 
     @property
     def follow(self) -> Followed:
         """Whose answer's probability is followed."""
-        return self.options.follow
+        return self.settings.follow
 
     @property
     def name(self) -> str:
@@ -139,14 +144,14 @@ class Measurements:
         if self._whole is not None:
             return self._whole.checkpoint
         if self._checkpoint is None:
-            if self.options.from_cache:
+            if self.settings.from_cache:
                 raise StoreError(
                     "a store that holds everything asked for, got measurements that are missing "
                     f"(checkpoint {self.name}, --from-cache); run the same command without "
                     "--from-cache where the checkpoint can be loaded, or `mmflow measure`"
                 )
             self._checkpoint, facts = load_proved(
-                self.spec, self.samples, self_test=self.options.self_test
+                self.spec, self.samples, self_test=self.settings.self_test
             )
             self.store.remember(facts)
         return self._checkpoint
@@ -223,7 +228,7 @@ class Measurements:
         measuring = importlib.import_module("mmflow_bench.measurements.measuring")
         self._tell(task, 0, len(jobs))
         finished = measuring.measure(
-            checkpoint, jobs, batch_size=self.options.batch_size, goes_on=mastery.is_possible
+            checkpoint, jobs, batch_size=self.settings.batch_size, goes_on=mastery.is_possible
         )
         for done, measured in enumerate(finished, start=1):
             self.store.append(measured.rows, sample=measured.key)
@@ -234,8 +239,8 @@ class Measurements:
         self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
 
     def _tell(self, task: str, done: int, total: int) -> None:
-        if self.options.progress is not None:
-            self.options.progress(task, done, total)
+        if self._progress is not None:
+            self._progress(task, done, total)
 
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly."""

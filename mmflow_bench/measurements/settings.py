@@ -1,4 +1,4 @@
-"""What is measured and where it is kept: plain values that pytest and the command line share."""
+"""What is measured and where it is kept: the options that pytest and the command line share."""
 
 from __future__ import annotations
 
@@ -7,82 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.measurements.following import Followed
+from mmflow_bench.options import Place, comma_separated, setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasurementSettings:
-    """Which samples are measured, on what device, and which store keeps the result."""
-
-    questions: Path | None = None
-    """A question file, a folder of them or a pattern; the checkpoint's own samples when None."""
-    images: Path | str | None = None
-    """A folder, a zip file, or `hub` with the name of a data set."""
-    tasks: tuple[str, ...] = ()
-    """Glob patterns; every task when empty."""
-    limit: str | None = None
-    """`20`, `0.1` or `10-20`, per task."""
-    seed: int | None = None
-    """Shuffles before the limit is taken; file order when None."""
-    cache: Path | None = None
-    """Folder of the measurement store; nothing is kept when None."""
-    from_cache: bool = False
-    refresh: bool = False
-    batch_size: int | None = None
-    """Samples per clean pass; chosen from free memory when None. Results do not depend on it."""
-    device: str = "auto"
-    offline: bool = False
-    self_test: bool = True
-    keep_incorrect: bool = False
-    follow: Followed = Followed.ANSWER
-    """Whose answer's probability is followed through the knockouts."""
-
-    def open_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `Measurements.open`."""
-        return {
-            "questions": self.questions,
-            "images": self.images,
-            "tasks": exact_tasks(self.tasks),
-            "limit": self.limit,
-            "seed": self.seed,
-            "cache": self.cache,
-            "from_cache": self.from_cache,
-            "refresh": self.refresh,
-            "batch_size": self.batch_size,
-            "self_test": self.self_test,
-            "keep_incorrect": self.keep_incorrect,
-            "follow": self.follow,
-        }
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name matches one of the glob patterns; no pattern matches everything.
-
-    >>> matches("ChooseAttr", ["Choose*"]), matches("ChooseAttr", []), matches("x", ["y"])
-    (True, True, False)
-    """
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def exact_tasks(patterns: Sequence[str]) -> tuple[str, ...] | None:
-    """The tasks that glob patterns stand for, or None for "all".
-
-    A pattern that matches none of the six tasks may name a task of a user's own file.
-    """
-    # Imported here, as in `parse_limit`: this module is loaded by every pytest run.
-    from mmflow_bench.inputs.samples import SIX_TASKS
-
-    if not patterns:
-        return None
-    own = [pattern for pattern in patterns if not any(fnmatchcase(t, pattern) for t in SIX_TASKS)]
-    if any(set(pattern) & set("*?[") for pattern in own):
-        return None
-    return tuple(task for task in SIX_TASKS if matches(task, patterns)) + tuple(own)
-
-
-def parse_questions(text: str, *, folder: Path = Path()) -> Path:
+def parse_questions(text: str, folder: Path = Path()) -> Path:
     """The question file that `--questions` names, a folder of them or a pattern.
 
     Args:
@@ -92,12 +22,13 @@ def parse_questions(text: str, *, folder: Path = Path()) -> Path:
     Raises:
         ValueError: There is none.
     """
+    # Imported here, as in `parse_limit`: this module is loaded by every pytest run.
     from mmflow_bench.inputs.question_sets import question_path
 
     return question_path(text, folder)
 
 
-def parse_images(text: str, *, folder: Path = Path()) -> Path | str:
+def parse_images(text: str, folder: Path = Path()) -> Path | str:
     """The folder or zip file that `--images` names, or the text that names a data set on the hub.
 
     Args:
@@ -160,32 +91,6 @@ def parse_window(text: str) -> int | None:
     return int(text)
 
 
-def parse_globs(text: str | None) -> tuple[str, ...]:
-    """The comma-separated glob patterns of an option.
-
-    >>> parse_globs("Choose*, QueryAttr"), parse_globs(None)
-    (('Choose*', 'QueryAttr'), ())
-    """
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def parse_model_args(text: str | None) -> dict[str, str]:
-    """The `key=value,key=value` pairs of --model-args.
-
-    Raises:
-        ValueError: A pair has no `=` or an empty key.
-    """
-    pairs: dict[str, str] = {}
-    for part in parse_globs(text):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise ValueError(
-                f"--model-args takes key=value pairs such as revision=main, got {part!r}"
-            )
-        pairs[key.strip()] = value.strip()
-    return pairs
-
-
 def default_cache() -> Path:
     """The folder of the store: $MMFLOW_CACHE, or `mmflow-bench` in the user's cache folder."""
     if chosen := os.environ.get("MMFLOW_CACHE"):
@@ -194,20 +99,140 @@ def default_cache() -> Path:
     return Path(base) / "mmflow-bench"
 
 
-def parse_cache(text: str | None) -> Path | None:
-    """The folder that --mmflow-cache names; None for `off`, the default folder for None."""
-    if text is None:
-        return default_cache()
-    return None if text == "off" else Path(text)
+def parse_cache(text: str, folder: Path = Path()) -> Path | None:
+    """The folder that --mmflow-cache names; None for `off`, the default folder for no text."""
+    if text == "off":
+        return None
+    return folder / os.path.expanduser(text or default_cache())
 
 
-def resolve_device(device: str) -> str:
-    """A device that torch understands: `auto` is the accelerator when there is one."""
-    if device != "auto":
-        return device
-    # Looking for the driver first spares runs from the store two seconds of importing torch.
-    if not Path("/proc/driver/nvidia").exists():
-        return "cpu"
-    import torch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementSettings:
+    """Which samples are measured, how, and which store keeps the result."""
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    tasks: tuple[str, ...] = setting(
+        (), "tasks, e.g. Choose*", metavar="GLOB,...", parse=comma_separated, places=Place.LOADING
+    )
+    """Glob patterns; every task when empty."""
+    mechanisms: tuple[str, ...] = setting(
+        (),
+        "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
+        metavar="GLOB,...",
+        parse=comma_separated,
+        places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
+    )
+    """Glob patterns over mechanism ids; every mechanism when empty."""
+    questions: Path | None = setting(
+        None,
+        "question file, folder or pattern (CSV, Parquet, JSON lines), or gqa for the paper's "
+        "six sets, which ship with mmflow-bench (default: the checkpoint's own samples; gqa "
+        "where --images is given)",
+        metavar="FILE|gqa",
+        locate=parse_questions,
+        places=Place.SAMPLING,
+    )
+    images: Path | str | None = setting(
+        None,
+        "folder or zip file of the images, or hub[:OWNER/NAME] to stream GQA's",
+        metavar="DIR|ZIP|hub",
+        locate=parse_images,
+        places=Place.LOADING,
+    )
+    limit: str | None = setting(
+        None,
+        "samples per task: a number, a share or a range",
+        metavar="N|0.1|A-B",
+        parse=parse_limit,
+        places=Place.SAMPLING | Place.INI,
+    )
+    seed: int | None = setting(
+        None,
+        "shuffle the samples before --limit cuts them (default: file order)",
+        metavar="N",
+        number=int,
+        parse=int,
+        places=Place.SAMPLING,
+    )
+    window: int | None = setting(
+        None,
+        "width of a knocked-out window in layers, odd (auto: 9/40 of the depth)",
+        metavar="auto|K",
+        parse=parse_window,
+        places=Place.RUN | Place.MEASURE | Place.SWEEP,
+        unset="auto",
+    )
+    """Width in layers; None scales with the depth."""
+    follow: Followed = setting(
+        Followed.ANSWER,
+        "follow the model's own answer on samples that it gets right (answer, the default), "
+        "or the reference answer on every sample",
+        parse=Followed,
+        choices=tuple(map(str, Followed)),
+        places=Place.MEASURING | Place.INI,
+    )
+    """Whose answer's probability is followed through the knockouts; both are measured."""
+    keep_incorrect: bool = setting(
+        False, "keep samples that were answered wrongly", places=Place.SWEEP | Place.LENS
+    )
+    batch_size: int | None = setting(
+        None,
+        "samples per clean pass; verdicts do not depend on it",
+        metavar="N|auto",
+        parse=parse_batch_size,
+        places=Place.MEASURING | Place.BUILD_SET | Place.INI,
+        unset="auto",
+    )
+    """Chosen from free memory when None."""
+    cache: Path | None = setting(
+        None,
+        "folder of the measurement store (default: $MMFLOW_CACHE or the user's cache folder)",
+        flag="--mmflow-cache",
+        metavar="DIR|off",
+        locate=parse_cache,
+        # Whoever opens measurements in a program keeps nothing unless a folder is named.
+        unsaid="",
+        places=(Place.MEASURING | Place.BUILD_SET | Place.INI) & ~Place.RESULTS,
+    )
+    """Folder of the measurement store; nothing is kept when None."""
+    from_cache: bool = setting(
+        False, "read the store only and never load the checkpoint", places=Place.MEASURING
+    )
+    refresh: bool = setting(
+        False, "measure again what the store already has", places=Place.MEASURING & ~Place.RESULTS
+    )
+    self_test: bool = setting(
+        True,
+        "prove on loading that knockouts are exact on this checkpoint (default)",
+        off="skip that proof",
+        places=Place.MEASURING,
+    )
+    twins: bool = setting(
+        True,
+        "check verdicts by the counterfactual and the unnormalised method (default)",
+        off="skip these checks, which measure a third of the samples twice more",
+        places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
+    )
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches one of the glob patterns; no pattern matches everything.
+
+    >>> matches("ChooseAttr", ["Choose*"]), matches("ChooseAttr", []), matches("x", ["y"])
+    (True, True, False)
+    """
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def exact_tasks(patterns: Sequence[str]) -> tuple[str, ...] | None:
+    """The tasks that glob patterns stand for, or None for "all".
+
+    A pattern that matches none of the six tasks may name a task of a user's own file.
+    """
+    from mmflow_bench.inputs.samples import SIX_TASKS
+
+    if not patterns:
+        return None
+    own = [pattern for pattern in patterns if not any(fnmatchcase(t, pattern) for t in SIX_TASKS)]
+    if any(set(pattern) & set("*?[") for pattern in own):
+        return None
+    return tuple(task for task in SIX_TASKS if matches(task, patterns)) + tuple(own)

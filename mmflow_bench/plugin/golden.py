@@ -70,10 +70,8 @@ def compared(
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run.settings
-    received, stored = (
-        entry_of(row, conditions=conditions(settings, row.task)),
-        stored_entry(item, run),
-    )
+    received = entry_of(row, conditions=conditions(settings, row.task))
+    stored = stored_entry(item, run)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
         return replace(row, baseline="new"), _missing(row, settings)
@@ -101,7 +99,7 @@ def conditions(settings: Settings, task: str) -> str:
     follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
     return (
         f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
-        f"window={settings.window or 'auto'} alpha={settings.alpha:g}"
+        f"window={measured.window or 'auto'} alpha={settings.alpha:g}"
     )
 
 

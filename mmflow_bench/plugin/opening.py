@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -63,7 +64,7 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
         return run.opened[slug]
     if slug in run.broken:
         pytest.fail(run.broken[slug], pytrace=False)
-    choose_accelerator(run.worker, run.settings.measurement.device)
+    choose_accelerator(run.worker, run.settings.checkpoint.device)
     bar = progress_bar(run)
     try:
         measurements = open_measurements(run, run.specs[slug], bar)
@@ -74,7 +75,7 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
             measurements,
             model=slug,
             plan=run.plan,
-            window=run.settings.window,
+            window=run.settings.measurement.window,
             bar=bar,
             is_alone=run.worker is None,
         )
@@ -95,7 +96,7 @@ def close(run: Run, slug: str) -> None:
 def refresh_stores(run: Run) -> None:
     """Empty the store of every checkpoint, once for all workers."""
     for spec in run.specs.values():
-        Measurements.open(spec, **run.settings.measurement.open_arguments())
+        Measurements.open(spec, run.settings.measurement)
 
 
 def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Measurements:
@@ -109,10 +110,10 @@ def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Meas
     )
     if given is not None:
         return given
-    arguments = run.settings.measurement.open_arguments()
+    settings = run.settings.measurement
     # The controller has emptied the store already; a worker would empty it under the others.
-    arguments["refresh"] &= run.worker is None
-    return Measurements.open(spec, progress=bar, **arguments)
+    settings = replace(settings, refresh=settings.refresh and run.worker is None)
+    return Measurements.open(spec, settings, progress=bar)
 
 
 def progress_bar(run: Run) -> MeasuringBar:

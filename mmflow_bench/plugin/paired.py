@@ -32,7 +32,7 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
             open_measurements(run, paired.spec, bar),
             model=name,
             plan=Plan(),
-            window=run.settings.window,
+            window=run.settings.measurement.window,
             bar=bar,
         )
         _measure_as(base, tuned)

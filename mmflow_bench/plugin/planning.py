@@ -75,6 +75,6 @@ def _is_flow_test(item: pytest.Item) -> bool:
 
 def _is_selected(item: pytest.Item, settings: Settings) -> bool:
     task = task_of(item)
-    return matches(declaration_of(item).id, settings.mechanisms) and (
+    return matches(declaration_of(item).id, settings.measurement.mechanisms) and (
         task is None or matches(task, settings.measurement.tasks)
     )

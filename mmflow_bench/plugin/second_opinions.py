@@ -55,7 +55,7 @@ def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | N
 
 def _has_second_opinion(item: pytest.Item) -> bool:
     return (
-        run_of(item.config).settings.twins
+        run_of(item.config).settings.measurement.twins
         and has_second_opinion(item)
         and bool(reads_of(item).second_opinions)
     )

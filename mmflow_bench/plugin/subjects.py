@@ -12,11 +12,9 @@ import pytest
 
 from mmflow_bench.baselines.golden_files import packaged_root
 from mmflow_bench.baselines.sources import Source, find_source
-from mmflow_bench.checkpoints.patch_rule import with_patch_rule
-from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.measurements.settings import resolve_device
 from mmflow_bench.plugin.settings import Settings
 
 
@@ -36,26 +34,11 @@ def resolve_specs(settings: Settings) -> dict[str, CheckpointSpec]:
         pytest.UsageError: A checkpoint is not known or not there.
     """
     try:
-        return {slug: resolve_spec(settings, model) for slug, model in settings.slugs.items()}
+        return {
+            slug: resolve_spec(model, settings.checkpoint) for slug, model in settings.slugs.items()
+        }
     except MMFlowError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def resolve_spec(settings: Settings, model: str) -> CheckpointSpec:
-    """The spec of one checkpoint, loaded as the options say.
-
-    Raises:
-        CheckpointError: It is not known or not there.
-    """
-    spec = resolve_checkpoint(
-        model,
-        model_args=settings.model_args,
-        device=resolve_device(settings.measurement.device),
-        offline=settings.measurement.offline,
-        trust_remote_code=settings.trust_remote_code,
-        input_choice=settings.input,
-    )
-    return with_patch_rule(spec, settings.patches)
 
 
 def resolve_baseline(
@@ -76,9 +59,11 @@ def resolve_baseline(
             settings.baseline,
             roots=baseline_roots(settings, config),
             start=config.invocation_params.dir,
-            offline=settings.measurement.offline,
+            offline=settings.checkpoint.offline,
         )
-        spec = resolve_spec(settings, source.name) if source.kind == "checkpoint" else None
+        spec = (
+            resolve_spec(source.name, settings.checkpoint) if source.kind == "checkpoint" else None
+        )
     except MMFlowError as error:
         if settings.is_missing_explicit and settings.baseline_missing != "fail":
             notice(f"baseline: {settings.baseline} is not there yet; not compared ({error})")

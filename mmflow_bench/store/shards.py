@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replace_file, replacing
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.rows import read_rows, samples_in, sorted_unique
 
@@ -76,8 +77,7 @@ class Store:
             (self.folder / "journal").mkdir(parents=True, exist_ok=True)
             if not (self.folder / "identity.json").exists():
                 text = json.dumps(identity, indent=1, sort_keys=True)
-                with _replacing(self.folder / "identity.json") as temporary:
-                    temporary.write_text(text)
+                replace_file(self.folder / "identity.json", text)
 
     def facts(self) -> dict[str, object]:
         """What was learned of the checkpoint when it was last loaded, such as its depth."""
@@ -95,8 +95,7 @@ class Store:
         """Keep facts of the checkpoint so that a later run need not load it."""
         with _storing(self.folder):
             text = json.dumps(facts, indent=1, sort_keys=True)
-            with _replacing(self.folder / "facts.json") as temporary:
-                temporary.write_text(text)
+            replace_file(self.folder / "facts.json", text)
 
     def append(self, measured: Rows, *, sample: str) -> None:
         """Journal everything measured of one sample, shard by shard, in the order given.
@@ -109,7 +108,7 @@ class Store:
                 table = pa.Table.from_pylist(list(rows), schema=shard.schema)
                 content = identity_digest({"rows": list(rows)})[:8]
                 path = self.folder / "journal" / f"{shard.name}@{sample[:32]}-{content}.parquet"
-                with _replacing(path) as temporary:
+                with replacing(path) as temporary:
                     pq.write_table(table, temporary)
 
     def read(self, shard: Shard, samples: Iterable[str] | None = None) -> pa.Table:
@@ -139,7 +138,7 @@ class Store:
                 # Listed before it is merged: what others append meanwhile must not be deleted.
                 journal = self._journal(shard)
                 if journal:
-                    with _replacing(self.folder / f"{shard.name}.parquet") as temporary:
+                    with replacing(self.folder / f"{shard.name}.parquet") as temporary:
                         pq.write_table(self.read(shard), temporary)
                     for path in journal:
                         path.unlink(missing_ok=True)
@@ -185,20 +184,10 @@ class Store:
         return [folder / name for name in sorted(names) if name.endswith(".parquet")]
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    yield temporary
-    os.replace(temporary, path)
-
-
-@contextmanager
-def _storing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"a writable measurement store with free space, got {error.strerror or error} "
-            f"({folder}); point --mmflow-cache at another folder or switch it off with "
-            "--mmflow-cache=off. What was measured before is kept."
-        ) from error
+_storing = partial(
+    refusing,
+    StoreError,
+    "a writable measurement store with free space",
+    advice="point --mmflow-cache at another folder or switch it off with --mmflow-cache=off. What "
+    "was measured before is kept.",
+)

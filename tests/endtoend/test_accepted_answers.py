@@ -10,6 +10,7 @@ import pytest
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.scenes.questions import scene_samples
 
 pytestmark = pytest.mark.slow
@@ -27,9 +28,7 @@ def test_an_answer_that_others_gave_is_correct(tmp_path: Path) -> None:
     write_samples(asked, tmp_path / "q.jsonl")
     measurements = Measurements.open(
         resolve_checkpoint("planted/mini"),
-        questions=tmp_path / "q.jsonl",
-        images=tmp_path,
-        self_test=False,
+        MeasurementSettings(questions=tmp_path / "q.jsonl", images=tmp_path, self_test=False),
     )
     assert measurements.accuracy("QueryAttr").correct == 1
     assert [sample.question_id for sample in measurements.stored.kept("QueryAttr")] == ["among"]

@@ -7,15 +7,15 @@ import pytest
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
 
 @pytest.fixture(scope="module")
 def measured() -> Measurements:
-    opened = Measurements.open(
-        resolve_checkpoint("planted/mini"), tasks=["ChooseAttr"], limit="3", self_test=False
-    )
+    settings = MeasurementSettings(tasks=("ChooseAttr",), limit="3", self_test=False)
+    opened = Measurements.open(resolve_checkpoint("planted/mini"), settings)
     opened.ensure("ChooseAttr")
     return opened
 

@@ -13,6 +13,7 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.tables import sweep_rows
 from mmflow_bench.planted import closed_form
 
@@ -29,7 +30,8 @@ TOLERANCE = 1e-4
 
 
 def opened(name: str, **options: Any) -> Measurements:
-    return Measurements.open(resolve_checkpoint(name), **({"limit": "2"} | options))
+    settings = MeasurementSettings(**({"limit": "2"} | options))
+    return Measurements.open(resolve_checkpoint(name), settings)
 
 
 @pytest.mark.slow
@@ -87,7 +89,7 @@ def test_every_method_sees_that_the_question_is_read(tmp_path: Path) -> None:
 
 
 def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> None:
-    measurements = opened("planted/mini", limit="4", tasks=["ChooseAttr"])
+    measurements = opened("planted/mini", limit="4", tasks=("ChooseAttr",))
     columns = sweep_rows(measurements, edges=["image->question"], method="counterfactual")
     rows = columns.to_pylist()
     by_layer = [row for row in rows if row["layer"] == 0]
@@ -103,7 +105,7 @@ def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> No
 
 
 def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path) -> None:
-    whole = opened("planted/mini", limit="8", tasks=["ChooseAttr"], cache=tmp_path)
+    whole = opened("planted/mini", limit="8", tasks=("ChooseAttr",), cache=tmp_path)
     part = whole.part()
     assert len(part.samples.of("ChooseAttr")) == 4
     of_part = part.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))

@@ -18,6 +18,7 @@ from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.plugin.plan import Plan, Planned
 from mmflow_bench.reports.progress import MeasuringBar
@@ -57,14 +58,10 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def opened(folder: Path, **options: Any) -> Measurements:
-    return Measurements.open(
-        resolve_checkpoint("planted/mini"),
-        questions=folder / "q.jsonl",
-        images=folder,
-        self_test=False,
-        batch_size=1,
-        **options,
+    settings = MeasurementSettings(
+        questions=folder / "q.jsonl", images=folder, self_test=False, batch_size=1, **options
     )
+    return Measurements.open(resolve_checkpoint("planted/mini"), settings)
 
 
 def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:

@@ -20,6 +20,7 @@ from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.planted import closed_form
 from mmflow_bench.positions.resolve import resolve_roles
@@ -47,13 +48,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(folder: Path, follow: str, **options: Any) -> Measurements:
-    return Measurements.open(
-        resolve_checkpoint("planted/mini"),
+    settings = MeasurementSettings(
         questions=folder / "q.jsonl",
         self_test=False,
         follow=Followed(follow),
         **({"cache": folder / "cache", "images": folder} | options),
     )
+    return Measurements.open(resolve_checkpoint("planted/mini"), settings)
 
 
 def test_every_sample_is_followed_and_the_accuracy_is_what_it_was(folder):

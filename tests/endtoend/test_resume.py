@@ -12,6 +12,7 @@ from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 
 SWEEP = [
     *(sys.executable, "-m", "mmflow_bench.cli", "sweep", "--model=planted/mini", "--limit=4"),
@@ -66,10 +67,9 @@ class Killed(BaseException):
 def measured_shards(folder: Path) -> dict[str, bytes]:
     measurements = Measurements.open(
         resolve_checkpoint("planted/mini"),
-        tasks=["ChooseAttr"],
-        limit="1",
-        cache=folder / "cache",
-        self_test=False,
+        MeasurementSettings(
+            tasks=("ChooseAttr",), limit="1", cache=folder / "cache", self_test=False
+        ),
     )
     wanted = [Sweep.of("image->question", width=1), Lens(probe="answer", variant="raw")]
     measurements.ensure("ChooseAttr", wanted)

@@ -8,9 +8,9 @@ import pytest
 
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.measurements.opening import MeasurementOptions
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 
@@ -21,7 +21,7 @@ class Opened(Measurements):
     def __init__(self, checkpoint, samples, cache):
         spec = replace(checkpoint.spec, builder="tests:tiny")
         self.given = checkpoint
-        super().__init__(spec, samples, MeasurementOptions(cache=cache, keep_incorrect=True))
+        super().__init__(spec, samples, MeasurementSettings(cache=cache, keep_incorrect=True))
 
     @property
     def checkpoint(self):

@@ -101,3 +101,35 @@ def test_the_plugin_is_registered_once_with_a_root_conftest(project):
     named = "PLUGIN registered: <module 'mmflow_bench.plugin'"
     assert run_result.ret == 0
     assert sum(line.startswith(named) for line in run_result.outlines) == 1
+
+
+def test_an_option_without_a_value_is_its_default_even_if_the_ini_file_has_another(
+    project, results
+):
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nmmflow_window = 5\n")
+    given = ("--window=", "--limit=", "--tolerance=", "--mmflow-output=")
+    project.runpytest_inprocess(*given).assert_outcomes(passed=4)
+    settings = results()["settings"]
+    assert (settings["window"], settings["limit"]) == ("auto", None)
+
+
+def test_a_baseline_that_has_lost_its_name_does_not_pass_for_none(project):
+    assert project.runpytest_inprocess("--baseline=").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("gate", "maybe", "mmflow_gate takes strict|mechanisms|regression|none, got 'maybe' in *"),
+        ("follow", "me", "mmflow_follow takes answer|reference, got 'me' in *"),
+        ("alpha", "x", "--alpha takes an error rate in (0, 0.5), got 'x'"),
+        ("limit", "abc", "--limit takes*got 'abc'"),
+    ],
+)
+def test_a_wrong_value_in_the_ini_file_is_refused(project, key, value, message):
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write(f"\nmmflow_{key} = {value}\n")
+    run_result = project.runpytest_inprocess("--tasks=ChooseAttr")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines([f"*{message}*"])

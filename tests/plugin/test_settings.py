@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mmflow_bench.checkpoints.settings import parse_model_args
 from mmflow_bench.measurements.settings import (
     default_cache,
     exact_tasks,
     parse_cache,
-    parse_model_args,
     parse_window,
 )
 from mmflow_bench.plugin.scheduling import measurement_key
@@ -45,7 +45,7 @@ def test_globs_stand_for_tasks():
 
 def test_the_store_is_where_the_user_says(monkeypatch):
     monkeypatch.setenv("MMFLOW_CACHE", "/data/flows")
-    assert parse_cache(None) == default_cache() == Path("/data/flows")
+    assert parse_cache("") == default_cache() == Path("/data/flows")
     assert parse_cache("here") == Path("here")
     assert parse_cache("off") is None
 

@@ -26,9 +26,9 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import probabilities
-from mmflow_bench.measurements.opening import MeasurementOptions
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.mechanisms.bands import SIGNIFICANT
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import Verdict
@@ -107,7 +107,7 @@ def test_other_images_leave_no_answer_to_speak_of() -> None:
     )
     file = QuestionFile(samples=shuffled, unscored=(), fingerprint="shuffled")
     measurements = Measurements(
-        resolve_checkpoint(MINI), SampleSet(file), MeasurementOptions(self_test=False)
+        resolve_checkpoint(MINI), SampleSet(file), MeasurementSettings(self_test=False)
     )
     assert measurements.accuracy("ChooseAttr").accuracy < 0.3
 
@@ -143,7 +143,8 @@ def test_random_weights_have_no_flow_to_find_even_where_answers_do_not_matter(
 ) -> None:
     folder = random_weights(tmp_path / "random")
     measurements = Measurements.open(
-        resolve_checkpoint(str(folder)), limit="4", tasks=["ChooseAttr"], keep_incorrect=True
+        resolve_checkpoint(str(folder)),
+        MeasurementSettings(limit="4", tasks=("ChooseAttr",), keep_incorrect=True),
     )
     flow = Flow(measurements)
     for edge in ("question -> last", "image -> question", "image -> last"):

@@ -286,7 +286,7 @@ def test_a_row_of_ones_own_is_compared_too_and_travels_as_json(made):
     (own,) = gate_rows([declared, Declaration(id="other")])
     assert GateRow.from_dict(json.loads(json.dumps(own.as_dict()))) == own
     base, moved = made(), made(drops={"question->last": -0.8})
-    found = compare(base, moved, tolerance=DEFAULTS, alpha=0.05, own=[own])
+    found = compare_runs(base, moved, tolerance=DEFAULTS, alpha=0.05, own=[own])
     assert "mine" in {one.id for one in found.rows}
     assert "mine" not in {one.id for one in compared(base, moved).rows}
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
-from mmflow_bench.cli.main import main
+from mmflow_bench.cli.main import COMMANDS, imported, main
 from mmflow_bench.cli.tables import _write
 from mmflow_bench.errors import StoreError
 
@@ -42,6 +42,22 @@ def test_listing_imports_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.strip() == "[]"
+
+
+def test_the_line_of_a_command_is_the_first_of_its_own_help():
+    for name, summary in COMMANDS.items():
+        told = imported(name).help.split("\n\n")[0]
+        assert " ".join(told.split()) == summary
+
+
+def test_help_imports_no_command():
+    code = (
+        "import sys\nfrom mmflow_bench.cli.main import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print([m for m in sys.modules if m.startswith('mmflow_bench.cli.')], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "['mmflow_bench.cli.main']"
 
 
 def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 import mmflow_bench.mechanisms.declared as declared_module
 from mmflow_bench.cli.run import joined_values, pytest_arguments
+from mmflow_bench.options import Place, options_of
+from mmflow_bench.plugin.settings import Settings
 
 
 @pytest.fixture
@@ -66,15 +67,15 @@ def test_the_settings_of_the_users_project_are_kept(installed):
     assert f"--config-file={pyproject}" in pytest_arguments([], folder)
 
 
-def test_every_option_with_a_value_is_known_to_the_command(pytester_options):
-    assert pytester_options == run_module.VALUED
+def test_every_option_with_a_value_is_known_to_the_command():
+    taken = {o.flag for o in options_of(Settings) if Place.PYTEST in o.places and not o.is_flag}
+    assert {"--model", "--limit", "--mmflow-cache"} <= taken <= run_module.valued_options()
+    flags = {o.flag for o in options_of(Settings) if o.is_flag}
+    assert not flags & run_module.valued_options()
 
 
-@pytest.fixture
-def pytester_options():
-    """The plugin's options that take a value, as pytest's parser has them."""
-    text = Path("mmflow_bench/plugin/options.py")
-    source = (Path(__file__).parents[3] / text).read_text()
-    blocks = source.split("group.addoption(")[1:]
-    names = {block.split('"')[1] for block in blocks if "store_" not in block.split("help=")[0]}
-    return frozenset(names)
+def test_values_of_pytests_own_options_are_no_test_paths(checkout):
+    (checkout / "junit.xml").write_text("")
+    given = ["--junit-xml", "junit.xml", "--last-failed", "-x"]
+    expected = ["suites", "--junit-xml=junit.xml", "--last-failed", "-x"]
+    assert pytest_arguments(given, checkout) == expected

@@ -389,4 +389,4 @@ def test_a_box_that_the_filter_blurs_away_leaves_no_patch_red(image_checkpoint: 
 def test_the_published_rule_needs_the_published_pixels(image_checkpoint: Build) -> None:
     with pytest.raises(CheckpointError, match="--input=paper"):
         with_patch_rule(image_checkpoint().spec, "painted")
-    assert with_patch_rule(image_checkpoint().spec, None) == image_checkpoint().spec
+    assert with_patch_rule(image_checkpoint().spec, "overlap") == image_checkpoint().spec

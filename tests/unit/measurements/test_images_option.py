@@ -14,7 +14,7 @@ from mmflow_bench.inputs import hub_images
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.measurements.settings import parse_images, parse_questions
+from mmflow_bench.measurements.settings import MeasurementSettings, parse_images, parse_questions
 
 
 @pytest.fixture
@@ -32,7 +32,8 @@ def sample(number: str, task: str) -> Sample:
 
 
 def opened(**options: object) -> Measurements:
-    return Measurements.open(resolve_checkpoint("planted/mini"), **options)  # type: ignore[arg-type]
+    settings = MeasurementSettings(**options)  # type: ignore[arg-type]
+    return Measurements.open(resolve_checkpoint("planted/mini"), settings)
 
 
 def test_images_alone_ask_the_papers_questions(images: Path) -> None:
@@ -58,7 +59,7 @@ def test_only_images_of_selected_samples_are_fetched(
     samples = [sample(str(n), task) for task in ("counting", "naming") for n in range(4)]
     samples = [replace(s, question_id=f"{s.task}{s.question_id}") for s in samples]
     write_samples(samples, tmp_path / "q.jsonl")
-    opened(questions=tmp_path / "q.jsonl", images="hub", tasks=["naming"], limit="2")
+    opened(questions=tmp_path / "q.jsonl", images="hub", tasks=("naming",), limit="2")
     assert asked == [{"image0", "image1"}]
 
 
@@ -84,7 +85,7 @@ def test_refused_rows_of_tasks_that_were_not_asked_for_are_not_spoken_of(
     path = tmp_path / "q.jsonl"
     write_samples([sample("1", "counting"), sample("2", "naming")], path)
     path.write_text(path.read_text() + "{oops\n")
-    unreadable = opened(questions=path, images=images, tasks=["naming"]).samples.unreadable
+    unreadable = opened(questions=path, images=images, tasks=("naming",)).samples.unreadable
     assert [(bad.task, bad.reason) for bad in unreadable] == [
         ("naming", "missing-image"),
         ("unknown", "malformed-row"),

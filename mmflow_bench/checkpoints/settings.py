@@ -1,0 +1,121 @@
+"""Which checkpoints are meant, and how they are loaded and asked: the options that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, PatchRule, with_patch_rule
+from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.options import Place, comma_separated, setting
+
+
+def parse_model_args(text: str) -> dict[str, str]:
+    """The `key=value,key=value` pairs of --model-args.
+
+    Raises:
+        ValueError: A pair has no `=` or an empty key.
+    """
+    pairs: dict[str, str] = {}
+    for part in comma_separated(text):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(
+                f"--model-args takes key=value pairs such as revision=main, got {part!r}"
+            )
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """Which checkpoints are meant, and how each of them is loaded and asked."""
+
+    models: tuple[str, ...] = setting(
+        (),
+        "checkpoint (default: $MMFLOW_MODEL, or the one that ships with mmflow-bench)",
+        flag="--model",
+        metavar="NAME|PATH|HUB_ID",
+        parse=comma_separated,
+        is_repeated=True,
+        environment="MMFLOW_MODEL",
+        places=(Place.LOADING | Place.INI) & ~Place.RESULTS,
+    )
+    """Registered names, folders or hub ids; the default model when empty."""
+    model_args: Mapping[str, str] = setting(
+        {},
+        "how the checkpoint is loaded, e.g. revision=main,dtype=bfloat16",
+        metavar="K=V,...",
+        parse=parse_model_args,
+        places=Place.LOADING,
+    )
+    input: Literal["paper", "hub"] | None = setting(
+        None,
+        "prepare samples as the paper's program does, or as the checkpoint's own processor "
+        "does (default: paper for the checkpoints of the paper and the original format)",
+        choices=("paper", "hub"),
+        places=Place.LOADING,
+        unset="auto",
+    )
+    patches: PatchRule = setting(
+        "overlap",
+        "related patches are those that overlap a box (default), or those that the paper's "
+        "program finds red after painting it",
+        choices=PATCH_RULES,
+        places=Place.LOADING,
+    )
+    device: str = setting(
+        "auto",
+        "cpu, cuda, cuda:1 or auto (default: the accelerator when there is one)",
+        flag="--mmflow-device",
+        command_flag="--device",
+        metavar="DEVICE",
+        places=Place.LOADING | Place.INI,
+    )
+    offline: bool = setting(
+        False,
+        "never ask a hub; what is not on disk is an error",
+        places=Place.LOADING & ~Place.RESULTS,
+    )
+    trust_remote_code: bool = setting(
+        False,
+        "run Python code that a checkpoint brings along (off by default, recorded)",
+        places=Place.LOADING & ~Place.RESULTS,
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The checkpoints that are meant, at least one."""
+        return self.models or (DEFAULT_MODEL,)
+
+
+def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
+    """The spec of one checkpoint, loaded and asked as the options say; reads no weights.
+
+    Raises:
+        CheckpointError: It is not known or not there.
+    """
+    spec = resolve_checkpoint(
+        model,
+        model_args=settings.model_args,
+        device=resolve_device(settings.device),
+        offline=settings.offline,
+        trust_remote_code=settings.trust_remote_code,
+        input_choice=settings.input,
+    )
+    return with_patch_rule(spec, settings.patches)
+
+
+def resolve_device(device: str) -> str:
+    """A device that torch understands: `auto` is the accelerator when there is one."""
+    if device != "auto":
+        return device
+    # Looking for the driver first spares runs from the store two seconds of importing torch.
+    if not Path("/proc/driver/nvidia").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
