@@ -20,11 +20,11 @@ from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.multiplicity import survives
 from mmflow_bench.reports.signs import encodable
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import keep_out_of_git, write_text
 from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.statistics.combining import survives
 
 
 def write_runs(run: Run) -> None:

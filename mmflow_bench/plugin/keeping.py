@@ -12,7 +12,7 @@ from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.plugin.facts import Facts, facts_of
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.runs.environment import environment
 from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES

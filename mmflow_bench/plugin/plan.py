@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.watching import Reads
 
-ALL_TASKS = "all"
-
 
 @dataclass(frozen=True, slots=True)
 class Planned:
