@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmflow_bench.reports.matrix import Matrix, inseparable, killers, markdown, read_matrix
+from kill_matrix import Matrix, inseparable, killers, markdown, read_matrix
 
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 
