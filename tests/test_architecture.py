@@ -125,3 +125,12 @@ def test_a_circle_is_found_and_named() -> None:
         ["c", "a"],
     )
     assert circle({"a": {"b"}, "b": {"c"}}) == []
+
+
+def test_every_imported_module_of_the_package_exists() -> None:
+    # A type checker may find what is gone here in an installed copy.
+    for path in [*PACKAGE.rglob("*.py"), *Path(__file__).parent.rglob("*.py")]:
+        for name in imported_names(path):
+            if name.startswith("mmflow_bench."):
+                place = PACKAGE.joinpath(*name.split(".")[1:])
+                assert place.is_dir() or place.with_suffix(".py").is_file(), f"{path}: {name}"

@@ -83,6 +83,7 @@ class Comparison:
         Raises:
             Inconclusive: Neither holding nor failing is established.
         """
+        # Before anything is raised: what ended the test is what its report must show.
         recorder = current_recorder.get()
         if recorder is not None:
             recorder.record(self)
@@ -114,6 +115,7 @@ class Comparison:
     def _shown(self) -> Sequence[Comparison]:
         if not self.parts:
             return (self,)
+        # Of many parts only those that stand in the way, unless none does.
         undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
         return undecided or self.parts
 
@@ -151,6 +153,7 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     ranked = sorted(comparisons, key=lambda one: one.p_hold)
     shown = ranked[required - 1]
     alpha = shown.estimate.alpha
+    # By p-values alone: verdicts of the parts know nothing of how many parts there are.
     verdict = Verdict.INCONCLUSIVE
     if p_hold <= alpha or p_fail <= alpha:
         verdict = Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS
@@ -185,6 +188,7 @@ class Recorder:
         return least_favourable(self.comparisons) if self.comparisons else None
 
 
+# A context variable, because `assert` gives a comparison nothing but the question for its truth.
 current_recorder: ContextVar[Recorder | None] = ContextVar("current_recorder", default=None)
 """The recorder of the running mechanism; None outside of one."""
 

@@ -29,6 +29,7 @@ def whole_curve_equivalence(
         described: Any estimate of the curve: its name, n, alpha, floor and curve are taken over.
         margin: Largest change that counts as none.
     """
+    # The largest change is what a reader asks for beside the claim that all are small.
     mean, images = means.mean[columns], len(means.images)
     extreme = float(mean[np.abs(mean).argmax()])
     if images < FEWEST_IMAGES:

@@ -100,12 +100,14 @@ class Estimate:
             return Evidence(value=self.value)
         draws = self.source.replicates()
         defined = draws[~np.isnan(draws)]
+        # Where more draws have no value than a tail of the interval holds, its bound is made up.
         is_usual = len(defined) >= (1 - self.alpha / 2) * len(draws)
         if not math.isfinite(self.value):
             return Evidence(value=self.value, undefined=1 - len(defined) / len(draws))
         if not is_usual:
             return Evidence(value=self.value)
         correction = Correction()
+        # Leaving one image out says nothing of a place or a centre: it jumps, or does not move.
         if self.kind is Kind.SMOOTH:
             correction = bca_correction(self.value, defined, self.source.jackknife())
         bounds = interval(defined, correction, alpha=self.alpha)
@@ -170,6 +172,7 @@ class Estimate:
         """The paired difference."""
         if not isinstance(other, Estimate):
             return self + -other
+        # The instrument may err on both in opposite directions.
         floor = self.floor + other.floor
         name = f"{self.name} - {other.name}"
         return combined(np.subtract, [self, other], name=name, unit=self.unit, floor=floor)
@@ -195,6 +198,7 @@ class Estimate:
     def __truediv__(self, other: Estimate) -> Estimate:
         """The paired ratio; not defined where the denominator is below the noise floor."""
         name = f"{self.name} / {other.name}"
+        # First-order propagation of both errors; a denominator of zero has no ratio anyway.
         scale = max(abs(other.value), other.floor)
         floor = 0.0
         if scale > 0:
@@ -239,8 +243,10 @@ def combined(
     statistics = [source for source in sources if isinstance(source, ImageStatistic)]
     if len(statistics) != len(sources):
         raise TypeError("estimates that are resampled, got a known interval; compare it as it is")
+    # What has no second instrument is the same number by both.
     twins = [part.twin or part for part in parts]
     has_twin = any(part.twin for part in parts)
+    # The least regular part decides how the whole behaves when images are drawn again.
     kinds = {part.kind for part in parts}
     of_parts = next(k for k in (Kind.PLACE, Kind.CENTRE, Kind.SMOOTH) if k in kinds)
     shown = next((part.curve for part in parts if part.curve), None)

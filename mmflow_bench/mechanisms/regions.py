@@ -90,6 +90,7 @@ def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
 
 def two_instruments(one: Comparison, other: Comparison) -> Comparison:
     """The verdict that two instruments agree on, shown by the one that favours it less."""
+    # Opposite decisions are a fact about the instruments; one without the other needs more samples.
     decided = {one.verdict, other.verdict} - {Verdict.INCONCLUSIVE}
     shown = one if one.p_hold >= other.p_hold else other
     verdict, qualifier = one.verdict, "raw and normed lens"
@@ -150,6 +151,7 @@ def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:
     below_low = confidence_below(region.low, draws, correction, floor=floor)
     below_high = confidence_below(region.high, draws, correction, floor=floor)
     below_ceiling = confidence_below(region.ceiling, draws, correction, floor=floor)
+    # Twice the tail, as for the two-sided interval: verdict and p-value must not contradict.
     p_hold = 2 * max(below_low, 1 - below_high)
     p_fail = 2 * min(1 - below_ceiling, below_high)
     return min(1.0, p_hold), min(1.0, p_fail)

@@ -19,8 +19,7 @@ from mmflow_bench.baselines.golden_entries import (
 from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
 from mmflow_bench.baselines.golden_files import find_file, read_entries
 from mmflow_bench.inputs.question_sets import questions_fingerprint
-from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.models import ALL_TASKS, mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.settings import Settings
 from mmflow_bench.plugin.subjects import baseline_roots

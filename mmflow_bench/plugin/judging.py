@@ -16,7 +16,7 @@ from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of
 from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.rows import ROW, properties, row_of
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.plugin.twins import qualified
+from mmflow_bench.plugin.second_opinions import qualified
 from mmflow_bench.runs.rows import MechanismRow
 
 

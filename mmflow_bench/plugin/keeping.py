@@ -12,7 +12,7 @@ from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.plugin.facts import Facts, facts_of
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.runs.environment import environment
 from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
@@ -26,9 +26,11 @@ _CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
 def keep(run: Run, name: str, planned: PlannedMeasurements, folder: Path) -> None:
     """Keep what a checkpoint's measurements say of it, before they are closed."""
     run.learn({name: facts_of(planned)})
-    problem = _write_samples(planned, folder, run.worker or "main")
-    if problem is not None:
-        run.notice(f"samples of {name} were not kept: {problem}")
+    try:
+        _write_samples(planned, folder, run.worker or "main")
+    except StoreError as error:
+        # A full disk must not change the outcome of a test.
+        run.notice(f"samples of {name} were not kept: {error}")
 
 
 def write_facts(
@@ -59,12 +61,8 @@ def write_facts(
     write_run(folder, results, rows)
 
 
-def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str | None:
-    """Write what tests have read, sample by sample, as this process's part of the run folder.
-
-    Returns:
-        What went wrong, or None: a full disk must not change the outcome of a test.
-    """
+def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None:
+    """Write what tests have read, sample by sample, as this process's part of the run folder."""
     described = getattr(planned.opened, "described", None)
     answered = getattr(planned.opened, "answered", None)
     # The store may know the answers of tasks that this run has not looked at.
@@ -72,11 +70,7 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> str
     tables = [*planned.tables.values(), *planned.part_tables.values()]
     sweeps = [table for table in tables if isinstance(table, SweepTable)]
     lenses = [table for table in tables if isinstance(table, LensTable)]
-    try:
-        write_part(folder, SAMPLES, part, sweep_rows(sweeps))
-        write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
-        write_part(folder, LENS, part, lens_rows(lenses))
-        write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
-    except StoreError as error:
-        return str(error)
-    return None
+    write_part(folder, SAMPLES, part, sweep_rows(sweeps))
+    write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
+    write_part(folder, LENS, part, lens_rows(lenses))
+    write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])

@@ -14,6 +14,7 @@ from typing import TypeVar
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
+from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
 from mmflow_bench.plugin.plan import Plan
 from mmflow_bench.reports.progress import MeasuringBar
@@ -25,7 +26,51 @@ MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 
 
-class PlannedMeasurements:
+class PassedOn:
+    """What is the same seen through a plan, a guard or a part, of the measurements below.
+
+    Named one by one, and only what needs no precondition: a new method has to be thought about
+    where it is guarded, and cannot slip by.
+    """
+
+    def __init__(self, below: Measured) -> None:
+        self._below = below
+
+    @property
+    def paper_model(self) -> str | None:
+        """The paper's name of the checkpoint, when it is one of the paper's."""
+        return self._below.paper_model
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that have samples."""
+        return self._below.tasks
+
+    @property
+    def decoder_layers(self) -> int:
+        """Depth of the decoder."""
+        return self._below.decoder_layers
+
+    @property
+    def width(self) -> int:
+        """Width of the windows that scale with the depth, in layers."""
+        return self._below.width
+
+    @property
+    def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made."""
+        return self._below.noise_floor
+
+    def accuracy(self, task: str) -> AnswerCount:
+        """How many samples were answered correctly: no mechanism, so nothing to guard."""
+        return self._below.accuracy(task)
+
+    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
+        """What was wanted -> reason -> samples that it could not be measured on."""
+        return self._below.refusals(task)
+
+
+class PlannedMeasurements(PassedOn):
     """One checkpoint's measurements; the first use of a task measures all that the plan needs."""
 
     def __init__(
@@ -48,6 +93,7 @@ class PlannedMeasurements:
             bar: Shows what is measured.
             is_alone: Whether no other process measures for this run.
         """
+        super().__init__(measurements)
         self.opened = measurements
         self._model = model
         self._plan = plan
@@ -63,29 +109,9 @@ class PlannedMeasurements:
         """Every table that a test has read, by the want as the test has put it."""
 
     @property
-    def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
-        return self.opened.paper_model
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
-        return self.opened.tasks
-
-    @property
-    def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-        return self.opened.decoder_layers
-
-    @property
     def width(self) -> int:
         """Width of a window: what --window says, or what scales with the depth."""
         return self._window or self.opened.width
-
-    @property
-    def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made."""
-        return self.opened.noise_floor
 
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly."""
@@ -125,10 +151,6 @@ class PlannedMeasurements:
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 
-    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
-        """What was wanted -> reason -> samples that it could not be measured on."""
-        return self.opened.refusals(task)
-
     def part(self) -> SecondOpinions:
         """Part of the same samples, for the other methods of knocking out."""
         if self._second is None:
@@ -157,47 +179,18 @@ class PlannedMeasurements:
             self._bar.close()
 
 
-class SecondOpinions:
+class SecondOpinions(PassedOn):
     """What the other methods of knocking out are asked: part of the samples, a task at once.
 
     Whatever else a mechanism reads is that of the whole, which has been read already.
     """
 
     def __init__(self, planned: PlannedMeasurements) -> None:
-        """Take part of the samples of `planned`."""
+        super().__init__(planned)
         self._whole = planned
         self._opened = planned.opened.part()
         self._ready: set[str] = set()
         self.tables: Tables = {}
-
-    @property
-    def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
-        return self._whole.paper_model
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
-        return self._whole.tasks
-
-    @property
-    def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-        return self._whole.decoder_layers
-
-    @property
-    def width(self) -> int:
-        """Width of the windows that scale with the depth, in layers."""
-        return self._whole.width
-
-    @property
-    def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made."""
-        return self._whole.noise_floor
-
-    def accuracy(self, task: str) -> AnswerCount:
-        """How many samples of the whole were answered correctly."""
-        return self._whole.accuracy(task)
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing."""
@@ -228,48 +221,15 @@ class SecondOpinions:
             self._whole.ensure_second_opinions(self._opened, task)
 
 
-class GuardedMeasurements:
+class GuardedMeasurements(PassedOn):
     """The same measurements for one test, which refuse a task below the precondition."""
 
     def __init__(
         self, measurements: PlannedMeasurements, minimum_accuracy: float = MINIMUM_ACCURACY
     ) -> None:
-        """Guard `measurements` for a test that needs this accuracy."""
+        super().__init__(measurements)
         self._measurements = measurements
         self._minimum_accuracy = minimum_accuracy
-
-    @property
-    def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
-        return self._measurements.paper_model
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
-        return self._measurements.tasks
-
-    @property
-    def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-        return self._measurements.decoder_layers
-
-    @property
-    def width(self) -> int:
-        """Width of the windows that scale with the depth, in layers."""
-        return self._measurements.width
-
-    @property
-    def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made."""
-        return self._measurements.noise_floor
-
-    def accuracy(self, task: str) -> AnswerCount:
-        """How many samples were answered correctly: no mechanism, so nothing to guard."""
-        return self._measurements.accuracy(task)
-
-    def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
-        """What was wanted -> reason -> samples that it could not be measured on."""
-        return self._measurements.refusals(task)
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+ALL_TASKS = "all"
+"""What stands for the task of a statement across tasks."""
 MODEL_FIXTURE = "mmflow_measurements"
 """The session fixture that is parametrised with the slug of each checkpoint."""
 

@@ -1,16 +1,12 @@
-"""What a run will ask for, as data: light, for every run of pytest makes an empty one."""
+"""What a run will ask for, as data; `planning` finds it out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mmflow_bench.measurements.wants import Want
-    from mmflow_bench.mechanisms.watching import Reads
-
-ALL_TASKS = "all"
+from mmflow_bench.measurements.wants import Want
+from mmflow_bench.mechanisms.watching import Reads
 
 
 @dataclass(frozen=True, slots=True)

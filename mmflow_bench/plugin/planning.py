@@ -7,7 +7,6 @@ everything that a task needs at once is several times cheaper than test by test.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +15,7 @@ from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
 from mmflow_bench.plugin.plan import Plan, asked_of_tasks
 from mmflow_bench.plugin.run import declaration_of, run_of
-
-if TYPE_CHECKING:
-    from mmflow_bench.plugin.settings import Settings
-
+from mmflow_bench.plugin.settings import Settings
 
 READS = pytest.StashKey[Reads]()
 """What a test reads: watched once, asked for again by second opinions."""

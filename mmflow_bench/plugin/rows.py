@@ -10,8 +10,7 @@ import pytest
 from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.verdicts import verdict_of
 from mmflow_bench.plugin.expecting import EXPECTED
-from mmflow_bench.plugin.models import model_of, task_of
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.models import ALL_TASKS, model_of, task_of
 from mmflow_bench.plugin.run import declaration_of
 from mmflow_bench.runs.rows import MechanismRow
 

@@ -14,7 +14,7 @@ import pytest
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.plan import ALL_TASKS
+from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.settings import settings_from
 
 if TYPE_CHECKING:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet  # noqa: F401
 import pytest
 
 # pytester forgets what an inner run has imported: what every run needs is imported once, out here.
-for module in (
-    "baselines.blessing",
-    "baselines.golden_extension",
-    "baselines.paired_comparison",
-    "baselines.verdict_level",
-    "mechanisms.flow",
-    "mechanisms.watching",
-    "plugin.opening",
-    "plugin.session",
-    "reports.html.paper_figures",
-    "reports.html.samples",
-    "reports.terminal",
-    "runs.reading",
-    "runs.writing",
+for name in (
+    "pyarrow.parquet",
+    "mmflow_bench.baselines.blessing",
+    "mmflow_bench.plugin.session",
+    "mmflow_bench.reports.html.paper_figures",
+    "mmflow_bench.reports.html.samples",
+    "mmflow_bench.runs.results",
 ):
-    import_module(f"mmflow_bench.{module}")
+    importlib.import_module(name)
 
 MEASURED = Path(__file__).with_name("measured.py.txt")
 

@@ -100,7 +100,7 @@ def test_a(flow):
     [
         (
             'only_for=("llava-1.5-13b",)',
-            "llava-1.5-7b",
+            "planted/mini",
             "the paper says this of llava-1.5-13b only",
         ),
         (
@@ -169,18 +169,3 @@ def test_what_is_wrong_is_said_at_collection(run, project, text, message):
 def test_marks_of_the_same_name_on_other_tests_are_no_concern(project):
     write(project, "import pytest\n\n@pytest.mark.mechanism(3)\ndef test_a(): ...\n")
     project.runpytest_inprocess().assert_outcomes(passed=1)
-
-
-def test_parameters_that_can_be_walked_only_once_are_left_for_pytest(project):
-    write(
-        project,
-        """
-import pytest
-
-@pytest.mark.parametrize("task", (name for name in ["ChooseAttr", "QueryAttr"]))
-def test_a(flow, task):
-    assert flow("question -> last", task).peak <= -0.1
-""",
-    )
-    result = project.runpytest_inprocess("-W", "ignore::pytest.PytestRemovedIn10Warning")
-    result.assert_outcomes(passed=2)

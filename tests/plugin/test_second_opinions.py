@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmflow_bench.plugin.twins import qualifier
+from mmflow_bench.plugin.second_opinions import qualifier
 
 QUESTION = "question->last"
 NO_DROP = {"question->last": 0.0, "image->question": 0.0}
@@ -28,7 +28,7 @@ DROP = {"question->last": -0.4, "image->question": -0.5}
         ({"drops": NO_DROP}, "fails", "confirmed-by-counterfactual"),
     ],
 )
-def test_the_qualifier_says_what_the_twins_say(
+def test_the_qualifier_says_what_the_other_methods_say(
     project, behave, results, behaviour, verdict, expected
 ):
     behave(**behaviour)
@@ -43,7 +43,7 @@ def test_workers_have_second_opinions_too(project, results):
     assert {row["qualifier"] for row in results()["mechanisms"]} == {"confirmed-by-counterfactual"}
 
 
-def test_twins_can_be_left_out(project, results):
+def test_second_opinions_can_be_left_out(project, results):
     project.runpytest_inprocess("--no-twins")
     assert {row["qualifier"] for row in results()["mechanisms"]} == {""}
 
@@ -98,11 +98,11 @@ def test_the_table_of_samples_holds_every_method(project):
     }
 
 
-def test_all_planned_edges_of_the_twins_are_measured_at_once(project):
+def test_all_planned_edges_of_second_opinions_are_measured_at_once(project):
     project.runpytest_inprocess()
     calls = [json.loads(line) for line in (project.path / "ensured.jsonl").read_text().splitlines()]
-    twins = [call for call in calls if "counterfactual" in call["methods"]]
-    assert [call["edges"] for call in twins] == [["image->question", QUESTION]] * 2
+    asked = [call for call in calls if "counterfactual" in call["methods"]]
+    assert [call["edges"] for call in asked] == [["image->question", QUESTION]] * 2
 
 
 @pytest.mark.parametrize("unnormalised", [None, "inconclusive", "holds"])

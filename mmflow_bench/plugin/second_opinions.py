@@ -1,8 +1,9 @@
 """A second opinion on verdicts by knockout: the same assertion, asked by other methods.
 
 A masked edge takes away what its source says, but also hands its attention to other keys, and what
-it misses may be made up for elsewhere. The twins tell: without renormalisation nothing is handed
-on, and with another image's values nothing is missing (docs/decisions/010; arXiv:2309.16042).
+it misses may be made up for elsewhere. Other methods tell: without renormalisation nothing is
+handed on, and with another image's values nothing is missing (docs/decisions/010;
+arXiv:2309.16042).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ RENORMALISATION = "renormalisation-artefact"
 
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
-    """The row, with what the twins say of its verdict added to its qualifier."""
+    """The row, with what the other methods say of its verdict added to its qualifier."""
     opinion = _opinion(item, row) if row.verdict in DECIDED and _has_second_opinion(item) else ""
     said = ", ".join(part for part in (row.qualifier, opinion) if part)
     return replace(row, qualifier=said)
