@@ -17,6 +17,7 @@ from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.signs import SIGNS
+from mmflow_bench.runs.rows import grouped
 
 _NAMES = (Column("task", 11), Column("verdict", 16))
 _NUMBERS = (
@@ -93,10 +94,8 @@ def signed_verdict(row: ComparedRow) -> str:
 
 
 def _mechanisms(comparison: BaselineComparison, width: int) -> Iterator[RenderableType]:
-    members: dict[str, list[ComparedRow]] = {}
-    for row in sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict)):
-        members.setdefault(row.id, []).append(row)
-    for name, rows in members.items():
+    ordered = sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict))
+    for name, rows in grouped(ordered, lambda row: row.id).items():
         yield Text(plain(name), style="bold cyan").append(f"  {rows[0].reading}", "dim")
         steady = [row for row in rows if row.verdict == UNCHANGED]
         is_folded = len(steady) > 1

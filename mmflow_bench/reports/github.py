@@ -7,12 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmflow_bench.baselines.paired_records import CHANGED, UNDECIDED, ComparedRow, grouped
+from mmflow_bench.baselines.paired_records import (
+    CHANGED,
+    UNDECIDED,
+    ComparedRow,
+    tasks_by_mechanism,
+)
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.comparison_table import interval, number
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary
+from mmflow_bench.runs.rows import grouped
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 MOST_BYTES = 1024 * 1024
@@ -53,8 +59,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "mmflow gate failed", f"{summary.name}: {'; '.join(summary.gate.why)}"
     if summary.comparison is not None:
         rows = summary.comparison.of(CHANGED)
-        for name in grouped(rows):
-            members = [row for row in rows if row.id == name]
+        for name, members in grouped(rows, lambda row: row.id).items():
             yield f"{name} changed", "; ".join(map(_moved, members))
     # The plugin of pytest-dev has annotated failed tests already.
     if importlib.util.find_spec(_ANNOTATOR) is None:
@@ -64,7 +69,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _warnings(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.comparison is not None:
-        for name, tasks in grouped(summary.comparison.of(UNDECIDED)).items():
+        for name, tasks in tasks_by_mechanism(summary.comparison.of(UNDECIDED)).items():
             yield f"{name} undecided", f"{', '.join(tasks)}: more samples may decide"
 
 

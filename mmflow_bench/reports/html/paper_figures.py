@@ -19,7 +19,7 @@ from mmflow_bench.mechanisms.mechanism import (
 )
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow, grouped
 
 MASKED = "masked"
 METHODS = (MASKED, "unnormalised", "counterfactual")
@@ -116,14 +116,13 @@ def shown_edge(edge: str) -> str:
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
     known = {edge for figure in _EDGES for edge in figure.edges}
-    targets: dict[str, list[str]] = {}
-    for edge in sorted(_measured(record, "edge", method=MASKED) - known):
-        targets.setdefault(edge.split("->")[-1], []).append(edge)
+    others = sorted(_measured(record, "edge", method=MASKED) - known)
+    targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = [
         _Drawn(
-            f"into-{target}",
-            f"Other edges into {target.replace('_', ' ')}",
-            f"The same for the other edges into {target.replace('_', ' ')} that were measured.",
+            f"into-{target.replace(' ', '_')}",
+            f"Other edges into {target}",
+            f"The same for the other edges into {target} that were measured.",
             tuple(edges),
         )
         for target, edges in targets.items()
@@ -214,11 +213,8 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
     """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    by_id: dict[str, list[MechanismRow]] = {}
-    for row in record.rows:
-        if row.curve and not _is_drawn(row):
-            by_id.setdefault(row.id, []).append(row)
-    for name, rows in by_id.items():
+    others = [row for row in record.rows if row.curve and not _is_drawn(row)]
+    for name, rows in grouped(others, lambda row: row.id).items():
         panels = {
             row.task: (Series(name=row.name or name, values=row.curve, samples=row.n or 0),)
             for row in rows

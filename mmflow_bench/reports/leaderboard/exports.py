@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow, grouped
 
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
@@ -19,7 +18,7 @@ HUB_BENCHMARK = "mmflow-bench/mechanisms"
 """Stands for the data set of a registered benchmark; `--hub-benchmark` gives the real one."""
 
 
-def every_eval_ever(entry: Entry) -> dict[str, Any]:
+def every_eval_ever(entry: Entry) -> dict[str, object]:
     """One record of the Every Eval Ever schema; mechanisms without an estimate have no score."""
     results = entry.record.results
     created = _seconds(results.created)
@@ -65,17 +64,15 @@ def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
 
 
 def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
-    tasks: dict[str, list[MechanismRow]] = {"all": list(entry.record.rows)}
-    for row in entry.record.rows:
-        tasks.setdefault(_task_id(row.section), []).append(row)
-    return tasks
+    rows = entry.record.rows
+    return {"all": list(rows), **grouped(rows, lambda row: _task_id(row.section))}
 
 
 def _task_id(section: str) -> str:
     return "_".join(section.replace("'", "").split()) or "other"
 
 
-def _model_info(entry: Entry) -> dict[str, Any]:
+def _model_info(entry: Entry) -> dict[str, object]:
     checkpoint = entry.record.results.checkpoint
     known = {
         "source": public(checkpoint.source),
@@ -96,7 +93,7 @@ def _model_info(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, Any]:
+def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, object]:
     results = entry.record.results
     name = f"{row.id}/{row.task}"
     said = {
@@ -107,7 +104,7 @@ def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, Any]:
         "estimate_of": row.name,
         "citation": row.citation,
     }
-    uncertainty: dict[str, Any] = {}
+    uncertainty: dict[str, object] = {}
     if row.low is not None and row.high is not None:
         uncertainty["confidence_interval"] = {
             "lower": row.low,
