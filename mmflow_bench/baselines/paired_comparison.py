@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.gate_set import GATE_SET, GateRow
 from mmflow_bench.baselines.paired_experiment import require_comparable, unrecorded
-from mmflow_bench.baselines.paired_readings import Reading, has_values, read
+from mmflow_bench.baselines.paired_readings import Reading, curves_of, has_values, read
 from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
@@ -144,9 +144,8 @@ def _asked(base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs) -> fro
         return frozenset(base.answers[task].keys() & tuned.answers[task].keys())
     kept = pairs.common
     for run in (base, tuned):
-        curves = run.lenses.get((task, row.probe, "normed")) if row.probe else None
-        curves = curves or run.sweeps.get((task, row.edge))
-        kept = kept & frozenset(curves.question_ids) if curves else kept
+        if curves := curves_of(run, row, task):
+            kept &= frozenset(curves.question_ids)
     return kept
 
 

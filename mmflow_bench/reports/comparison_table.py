@@ -93,6 +93,17 @@ def signed_verdict(row: ComparedRow) -> str:
     return f"{SIGNS[row.verdict].page} {row.verdict}"
 
 
+def numbers_of(row: ComparedRow) -> tuple[str, ...]:
+    """Before, after, how far it moved, its interval, and the number of samples."""
+    return (
+        number(row.before, row.unit),
+        number(row.after, row.unit),
+        number(row.difference, row.unit, signed=True),
+        interval(row),
+        "" if row.n is None else str(row.n),
+    )
+
+
 def _mechanisms(comparison: BaselineComparison, width: int) -> Iterator[RenderableType]:
     ordered = sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict))
     for name, rows in grouped(ordered, lambda row: row.id).items():
@@ -112,14 +123,7 @@ def _row(row: ComparedRow, width: int) -> Iterator[RenderableType]:
     if row.low is None and row.before is None:
         yield table([*_NAMES, _WORDS], [[*names, reason]], width=width)
         return
-    cells = [
-        *names,
-        number(row.before, row.unit),
-        number(row.after, row.unit),
-        number(row.difference, row.unit, signed=True),
-        interval(row),
-        "" if row.n is None else str(row.n),
-    ]
+    cells = [*names, *numbers_of(row)]
     is_beside = row.low is None or width >= _WIDE
     columns = [*_NUMBERS, _WORDS] if is_beside else _NUMBERS
     yield table(columns, [[*cells, reason] if is_beside else cells], width=width)

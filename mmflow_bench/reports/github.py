@@ -14,7 +14,7 @@ from mmflow_bench.baselines.paired_records import (
     tasks_by_mechanism,
 )
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.comparison_table import interval, number
+from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary
@@ -76,8 +76,8 @@ def _warnings(summary: Summary) -> Iterator[tuple[str, str]]:
 def _moved(row: ComparedRow) -> str:
     if row.difference is None:
         return f"{row.task}: {row.reason}"
-    before, after = number(row.before, row.unit), number(row.after, row.unit)
-    return f"{row.task} {row.reading} {before} to {after}, moved by {interval(row)}"
+    before, after, _, moved, _ = numbers_of(row)
+    return f"{row.task} {row.reading} {before} to {after}, moved by {moved}"
 
 
 def _limited(found: Iterator[tuple[str, str]], kind: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNDECIDED, ComparedRow
-from mmflow_bench.reports.comparison_table import interval, number
+from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import xml_text
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, fields_in
@@ -68,8 +68,8 @@ def _compared(row: ComparedRow) -> Element:
     case = _case("mmflow.baseline", row.id, row.task)
     values = ((f"mmflow.{name}", value) for name, value in asdict(row).items())
     _add_properties(case, values)
-    moved = f"{number(row.before, row.unit)} to {number(row.after, row.unit)} {interval(row)}"
-    said = f"{row.verdict}: {row.reason or moved}"
+    before, after, _, moved, _ = numbers_of(row)
+    said = f"{row.verdict}: {row.reason or f'{before} to {after} {moved}'}"
     if row.verdict == CHANGED:
         SubElement(case, "failure", message=xml_text(said), type=CHANGED)
     elif row.verdict in {UNDECIDED, NOT_COMPARABLE}:
