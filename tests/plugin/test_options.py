@@ -57,7 +57,8 @@ def test_tables_are_lines_where_the_output_is_not_utf_8(project, monkeypatch, en
     lines = ended.stdout.decode(encoding).splitlines()
     assert ended.returncode == 0
     assert sum(line.startswith("  ChooseAttr   + holds ") for line in lines) == 2
-    assert any(line.startswith("-- 1b edges into the last position ---") for line in lines)
+    # The head of a section, whatever it is called.
+    assert any(line.startswith("-- ") and line.endswith("---") for line in lines)
     assert not any("\\u2" in line or "\\n" in line for line in lines)
 
 
