@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.runs.rows import MechanismRow, grouped
+from mmflow_bench.runs.rows import ALL, MechanismRow, grouped
 
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
@@ -47,7 +47,9 @@ def every_eval_ever(entry: Entry) -> dict[str, object]:
 def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
     """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold."""
     blocks = []
-    for task, rows in _hub_tasks(entry).items():
+    asked = entry.record.rows
+    tasks = {ALL: [*asked], **grouped(asked, lambda row: _task_id(row.section))}
+    for task, rows in tasks.items():
         decided = [row for row in rows if row.verdict in DECIDED]
         if not decided:
             continue
@@ -61,11 +63,6 @@ def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
         )
     # A file without a block would be null, where a list is expected.
     return "".join(blocks) or "[]\n"
-
-
-def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
-    rows = entry.record.rows
-    return {"all": list(rows), **grouped(rows, lambda row: _task_id(row.section))}
 
 
 def _task_id(section: str) -> str:
