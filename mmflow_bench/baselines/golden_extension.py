@@ -105,6 +105,7 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
         """The orphans in the file of this test: entries whose test is gone."""
         discovered = SnapshotCollections()
         location = self.get_location(test_location=test_location)
+        # Baselines that came with the package are not this project's to delete.
         if self.is_partial or not Path(location).is_relative_to(self.roots[0]):
             return discovered
         orphans = SnapshotCollection(location=location)

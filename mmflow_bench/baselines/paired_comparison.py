@@ -193,6 +193,7 @@ def _with_twin(
     if before.twin is None or after.twin is None:
         return row, True
     twin = after.twin - before.twin
+    # A lens has the other lens as its twin, in the same unit; a knockout has log-odds.
     scale = TWIN_FACTOR if row.unit == "fraction" else 1.0
     test = _tested(twin, scale * margin)
     is_same_way = bool(math.copysign(1, twin.value) == math.copysign(1, moved.value))
@@ -215,6 +216,7 @@ def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
 def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
     """All rows with their verdicts, "changed" corrected over those that were tested."""
     tested = [one.test.p_beyond for one in judged if one.test is not None]
+    # Over what was tested alone: a row that cannot be compared is no question asked.
     adjusted = iter(holm(tested) if tested else ())
     return tuple(
         one.row if one.test is None else _verdict(one, one.test, next(adjusted), alpha)

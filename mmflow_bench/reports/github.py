@@ -43,6 +43,7 @@ def _append(path: Path, summary: Summary) -> None:
     try:
         written = path.stat().st_size if path.exists() else 0
         room = MOST_BYTES - written - 1
+        # Too little for a headline; other steps may have filled the summary.
         if room <= 1000:
             return
         with path.open("a", encoding="utf-8") as file:

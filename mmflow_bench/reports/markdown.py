@@ -36,6 +36,7 @@ def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
     folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
     parts = list(open_parts)
     for part in folded:
+        # Cut between parts: half a table would be shown as text.
         if _size([*parts, part]) > most_bytes - len(_CUT):
             parts.append("*More is in the run folder.*")
             break

@@ -97,6 +97,7 @@ def _axes(panel: Panel, figure: Figure) -> _Axes:
         for value in (*series.values, *series.low, *series.high)
         if math.isfinite(value)
     ]
+    # Zero is always in sight, or the size of a change could not be seen.
     low, high = min([*values, 0.0]), max([*values, 0.0])
     if figure.y_label == "probability":
         low, high = 0.0, 1.0

@@ -189,6 +189,7 @@ def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     Raises:
         StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
     """
+    # The same runs give the same site, in whatever order a shell has expanded them.
     ordered = sorted(records, key=lambda one: (one.name, one.results.created, one.results.run_id))
     if not ordered:
         raise StoreError("at least one run folder, got none; give those of .mmflow/runs")

@@ -148,6 +148,7 @@ def _clear(output: Path) -> None:
         return
     for name in _earlier_files(output):
         path = output / name
+        # The index may be somebody else's: it must not name files outside of the site.
         if path.is_file() and path.resolve().is_relative_to(output.resolve()):
             path.unlink()
 
