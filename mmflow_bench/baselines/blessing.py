@@ -111,6 +111,7 @@ def _place(test: str, slug: str) -> tuple[str, str]:
 def _write_values(record: RunRecord, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (SAMPLES, ANSWERS, LENS):
+        # What an earlier blessing left must not stand beside the results of this one.
         (folder / name).unlink(missing_ok=True)
         if (record.folder / name).is_file():
             window = record.results.experiment.get("window")

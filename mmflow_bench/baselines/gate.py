@@ -11,7 +11,7 @@ from mmflow_bench.baselines.paired_records import (
     NOT_COMPARABLE,
     UNDECIDED,
     BaselineComparison,
-    grouped,
+    tasks_by_mechanism,
 )
 
 GATE = "gate.json"
@@ -81,5 +81,5 @@ def kept_gate(folder: Path) -> GateDecision | None:
 
 def named(comparison: BaselineComparison, verdict: str) -> str:
     """Mechanisms with a verdict, each with its tasks."""
-    found = grouped(comparison.of(verdict))
+    found = tasks_by_mechanism(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.location import PyTestLocation
-from syrupy.types import PropertyFilter, PropertyMatcher, SerializableData, SnapshotIndex
+from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
 from mmflow_bench.baselines.golden_entries import are_comparable, differences
 from mmflow_bench.baselines.golden_files import (
@@ -45,18 +45,11 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     is_partial: ClassVar[bool] = False
     """Whether only some tests of a module were collected, so that orphans cannot be told."""
 
-    def serialize(
-        self,
-        data: SerializableData,
-        *,
-        exclude: PropertyFilter | None = None,  # noqa: ARG002
-        include: PropertyFilter | None = None,  # noqa: ARG002
-        matcher: PropertyMatcher | None = None,  # noqa: ARG002
-    ) -> str:
+    def serialize(self, data: SerializableData, **_: object) -> str:
         """The value as canonical JSON."""
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, default=_plain)
 
-    def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
+    def matches(self, *, serialized_data: SerializedData, snapshot_data: SerializedData) -> bool:
         """Whether nothing differs by more than the stored tolerance.
 
         Baselines of other conditions (samples, window) are left alone, unless they are being
@@ -67,7 +60,9 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
             return not self.is_updating
         return not any(differences(received, stored))
 
-    def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:
+    def diff_lines(
+        self, serialized_data: SerializedData, snapshot_data: SerializedData
+    ) -> Iterator[str]:
         """What differs, in words."""
         if snapshot_data:
             yield from differences(json.loads(serialized_data), json.loads(snapshot_data))
@@ -86,7 +81,7 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
         return name.replace(f"[{slug}]", "", 1).replace(f"[{slug}-", "[", 1) if slug else name
 
     @classmethod
-    def get_location(cls, *, test_location: PyTestLocation, index: SnapshotIndex) -> str:  # noqa: ARG003
+    def get_location(cls, *, test_location: PyTestLocation, **_: object) -> str:
         """The file of the test's checkpoint and module."""
         slug = cls.model_of(test_location.testname)
         if slug is None:
@@ -97,22 +92,20 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     @classmethod
     def dirname(cls, *, test_location: PyTestLocation) -> str:
         """The folder of the test's checkpoint."""
-        return str(Path(cls.get_location(test_location=test_location, index=0)).parent)
+        return str(Path(cls.get_location(test_location=test_location)).parent)
 
     @classmethod
     def discovery_dirname(cls, *, test_location: PyTestLocation) -> str:
         """A key for "already looked at": one file, not a folder, is looked at."""
-        return str(Path(cls.get_location(test_location=test_location, index=0)).with_suffix(""))
+        return str(Path(cls.get_location(test_location=test_location)).with_suffix(""))
 
     def discover_snapshots(
-        self,
-        *,
-        test_location: PyTestLocation,
-        ignore_extensions: list[str] | None = None,  # noqa: ARG002
+        self, *, test_location: PyTestLocation, **_: object
     ) -> SnapshotCollections:
         """The orphans in the file of this test: entries whose test is gone."""
         discovered = SnapshotCollections()
-        location = self.get_location(test_location=test_location, index=0)
+        location = self.get_location(test_location=test_location)
+        # Baselines that came with the package are not this project's to delete.
         if self.is_partial or not Path(location).is_relative_to(self.roots[0]):
             return discovered
         orphans = SnapshotCollection(location=location)
@@ -131,11 +124,7 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
         return collection
 
     def read_snapshot_data_from_location(
-        self,
-        *,
-        snapshot_location: str,
-        snapshot_name: str,
-        session_id: str,  # noqa: ARG002
+        self, *, snapshot_location: str, snapshot_name: str, **_: object
     ) -> str | None:
         """One entry as canonical JSON."""
         entries = read_entries(Path(snapshot_location))
@@ -143,10 +132,7 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
 
     @classmethod
     def write_snapshot_collection(
-        cls,
-        *,
-        snapshot_collection: SnapshotCollection,
-        name_order: dict[str, int] | None = None,  # noqa: ARG003
+        cls, *, snapshot_collection: SnapshotCollection, **_: object
     ) -> None:
         """Merge the entries into their file; others in it stay."""
         new = {snapshot.name: json.loads(str(snapshot.data)) for snapshot in snapshot_collection}

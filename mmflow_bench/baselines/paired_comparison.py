@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import require_comparable, unrecorded
-from mmflow_bench.baselines.paired_readings import Reading, has_values, read
+from mmflow_bench.baselines.paired_readings import Reading, curves_of, has_values, read
 from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
@@ -150,9 +150,8 @@ def _asked(base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs) -> fro
         return frozenset(base.answers[task].keys() & tuned.answers[task].keys())
     kept = pairs.common
     for run in (base, tuned):
-        curves = run.lenses.get((task, row.probe, "normed")) if row.probe else None
-        curves = curves or run.sweeps.get((task, row.edge))
-        kept = kept & frozenset(curves.question_ids) if curves else kept
+        if curves := curves_of(run, row, task):
+            kept &= frozenset(curves.question_ids)
     return kept
 
 
@@ -200,6 +199,7 @@ def _with_twin(
     if before.twin is None or after.twin is None:
         return row, True
     twin = after.twin - before.twin
+    # A lens has the other lens as its twin, in the same unit; a knockout has log-odds.
     scale = TWIN_FACTOR if row.unit == "fraction" else 1.0
     test = _tested(twin, scale * margin)
     is_same_way = bool(math.copysign(1, twin.value) == math.copysign(1, moved.value))
@@ -222,6 +222,7 @@ def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
 def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
     """All rows with their verdicts, "changed" corrected over those that were tested."""
     tested = [one.test.p_beyond for one in judged if one.test is not None]
+    # Over what was tested alone: a row that cannot be compared is no question asked.
     adjusted = iter(holm(tested) if tested else ())
     return tuple(
         one.row if one.test is None else _verdict(one, one.test, next(adjusted), alpha)

@@ -30,7 +30,7 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
     """Whether a run has measured what a row reads."""
     if row.reading == "accuracy":
         return bool(run.answers.get(task))
-    return _curves_of(run, row, task) is not None
+    return curves_of(run, row, task) is not None
 
 
 def read(
@@ -39,7 +39,7 @@ def read(
     """A row's number on some samples of a task; None without any of them."""
     if row.reading == "accuracy":
         return _accuracy(run, task, questions, alpha)
-    curves = _curves_of(run, row, task)
+    curves = curves_of(run, row, task)
     kept = chosen(curves, questions) if curves is not None else []
     if curves is None or not kept:
         return None
@@ -107,7 +107,8 @@ def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float
     return Reading(own=own, twin=None)
 
 
-def _curves_of(run: RunValues, row: GateRow, task: str) -> SampleCurves | None:
+def curves_of(run: RunValues, row: GateRow, task: str) -> SampleCurves | None:
+    """The curves that a row is read off; None where the run has none."""
     if row.probe:
         return run.lenses.get((task, row.probe, "normed"))
     return run.sweeps.get((task, row.edge))

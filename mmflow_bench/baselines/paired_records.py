@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from mmflow_bench.runs.rows import MechanismResult, grouped
+
 UNCHANGED, CHANGED, UNDECIDED, NOT_COMPARABLE = (
     "unchanged",
     "changed",
@@ -121,7 +123,7 @@ class BaselineComparison:
     @property
     def changed(self) -> dict[str, list[str]]:
         """Mechanism -> tasks on which it has changed."""
-        return grouped(self.of(CHANGED))
+        return tasks_by_mechanism(self.of(CHANGED))
 
     def as_json(self) -> str:
         """The text of comparison.json."""
@@ -158,10 +160,7 @@ def kept_comparison(folder: Path) -> BaselineComparison | None:
     return read_comparison(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def grouped(rows: Iterable[ComparedRow]) -> dict[str, list[str]]:
-    """Mechanism -> tasks, in the order of the rows."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if row.task not in found.setdefault(row.id, []):
-            found[row.id].append(row.task)
-    return found
+def tasks_by_mechanism(rows: Iterable[ComparedRow | MechanismResult]) -> dict[str, list[str]]:
+    """Mechanism -> tasks, each once, in the order of the rows."""
+    by_id = grouped(rows, lambda row: row.id)
+    return {name: list(dict.fromkeys(row.task for row in found)) for name, found in by_id.items()}

@@ -37,6 +37,7 @@ class Pairs:
 def pairs_of(base: RunValues, tuned: RunValues, task: str) -> Pairs:
     """How the samples of a task pair up; by their curves where a run has kept no answers."""
     mine, theirs = base.answers.get(task, {}), tuned.answers.get(task, {})
+    # Runs of before there were tables of answers can be compared all the same.
     if not (mine and theirs):
         return _by_curves(base, tuned, task)
     shared = mine.keys() & theirs.keys()

@@ -5,7 +5,7 @@ Read from a run folder, or from what `mmflow bless` has kept of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,10 @@ from numpy import ndarray
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
-from mmflow_bench.runs.tables import AnswerRow, SweepRow
+from mmflow_bench.runs.rows import grouped
+from mmflow_bench.runs.tables import AnswerRow, LensRow, SweepRow
 
 Key = tuple[str, str]
-Curve = tuple[str, str, float | None, list[float]]
-"""Question, image, clean probability where there is one, and values by layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +85,15 @@ def read_values(folder: Path) -> RunValues:
 def values_of(record: RunRecord) -> RunValues:
     """What a comparison reads of a run."""
     results = record.results
-    limit = results.settings.get("limit")
-    answers: dict[str, dict[str, AnswerRow]] = {}
-    for row in record.answers:
-        answers.setdefault(row["task"], {})[row["question_id"]] = row
+    limit, window = results.settings.get("limit"), results.experiment.get("window")
+    answers = grouped(record.answers, lambda row: row["task"])
+    masked = (
+        row
+        for row in record.samples
+        if row["method"] == "masked" and window in (None, row["window"])
+    )
+    sweeps = grouped(masked, lambda row: (row["task"], row["edge"]))
+    lenses = grouped(record.lens, lambda row: (row["task"], row["probe"], row["variant"]))
     return RunValues(
         name=record.name,
         experiment=results.experiment,
@@ -97,37 +101,25 @@ def values_of(record: RunRecord) -> RunValues:
         limit=str(limit) if limit else None,
         noise_floor=results.noise_floor or 0.0,
         verdicts={(row.id, row.task): row.verdict for row in record.rows},
-        answers=answers,
-        sweeps=_sweeps(record.samples, results.experiment.get("window")),
-        lenses=_lenses(record),
+        answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
+        sweeps={key: _swept(rows) for key, rows in sweeps.items()},
+        lenses={key: _lens(rows) for key, rows in lenses.items()},
     )
 
 
-def _sweeps(rows: Iterable[SweepRow], window: int | None) -> dict[Key, SampleCurves]:
-    groups: dict[Key, list[Curve]] = {}
-    for row in rows:
-        if row["method"] == "masked" and window in (None, row["window"]):
-            curve = row["base_probability"], row["relative_change"]
-            groups.setdefault((row["task"], row["edge"]), []).append(
-                (row["question_id"], row["image_id"], *curve)
-            )
-    return {key: _curves(group) for key, group in groups.items()}
-
-
-def _lenses(record: RunRecord) -> dict[tuple[str, str, str], SampleCurves]:
-    groups: dict[tuple[str, str, str], list[Curve]] = {}
-    for row in record.lens:
-        groups.setdefault((row["task"], row["probe"], row["variant"]), []).append(
-            (row["question_id"], row["image_id"], None, row["probability"])
-        )
-    return {key: _curves(group) for key, group in groups.items()}
-
-
-def _curves(group: list[Curve]) -> SampleCurves:
-    questions, images, base, values = zip(*group, strict=True)
+def _swept(rows: Sequence[SweepRow]) -> SampleCurves:
     return SampleCurves(
-        question_ids=questions,
-        image_ids=images,
-        base_probability=None if base[0] is None else np.array(base),
-        values=np.array(values, dtype=float),
+        question_ids=tuple(row["question_id"] for row in rows),
+        image_ids=tuple(row["image_id"] for row in rows),
+        base_probability=np.array([row["base_probability"] for row in rows]),
+        values=np.array([row["relative_change"] for row in rows], dtype=float),
+    )
+
+
+def _lens(rows: Sequence[LensRow]) -> SampleCurves:
+    return SampleCurves(
+        question_ids=tuple(row["question_id"] for row in rows),
+        image_ids=tuple(row["image_id"] for row in rows),
+        base_probability=None,
+        values=np.array([row["probability"] for row in rows], dtype=float),
     )

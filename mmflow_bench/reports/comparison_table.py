@@ -17,6 +17,7 @@ from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.signs import SIGNS
+from mmflow_bench.runs.rows import grouped
 
 _NAMES = (Column("task", 11), Column("verdict", 16))
 _NUMBERS = (
@@ -92,11 +93,20 @@ def signed_verdict(row: ComparedRow) -> str:
     return f"{SIGNS[row.verdict].page} {row.verdict}"
 
 
+def numbers_of(row: ComparedRow) -> tuple[str, ...]:
+    """Before, after, how far it moved, its interval, and the number of samples."""
+    return (
+        number(row.before, row.unit),
+        number(row.after, row.unit),
+        number(row.difference, row.unit, signed=True),
+        interval(row),
+        "" if row.n is None else str(row.n),
+    )
+
+
 def _mechanisms(comparison: BaselineComparison, width: int) -> Iterator[RenderableType]:
-    members: dict[str, list[ComparedRow]] = {}
-    for row in sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict)):
-        members.setdefault(row.id, []).append(row)
-    for name, rows in members.items():
+    ordered = sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict))
+    for name, rows in grouped(ordered, lambda row: row.id).items():
         yield Text(plain(name), style="bold cyan").append(f"  {rows[0].reading}", "dim")
         steady = [row for row in rows if row.verdict == UNCHANGED]
         is_folded = len(steady) > 1
@@ -113,14 +123,7 @@ def _row(row: ComparedRow, width: int) -> Iterator[RenderableType]:
     if row.low is None and row.before is None:
         yield table([*_NAMES, _WORDS], [[*names, reason]], width=width)
         return
-    cells = [
-        *names,
-        number(row.before, row.unit),
-        number(row.after, row.unit),
-        number(row.difference, row.unit, signed=True),
-        interval(row),
-        "" if row.n is None else str(row.n),
-    ]
+    cells = [*names, *numbers_of(row)]
     is_beside = row.low is None or width >= _WIDE
     columns = [*_NUMBERS, _WORDS] if is_beside else _NUMBERS
     yield table(columns, [[*cells, reason] if is_beside else cells], width=width)

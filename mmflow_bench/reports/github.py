@@ -7,12 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmflow_bench.baselines.paired_records import CHANGED, UNDECIDED, ComparedRow, grouped
+from mmflow_bench.baselines.paired_records import (
+    CHANGED,
+    UNDECIDED,
+    ComparedRow,
+    tasks_by_mechanism,
+)
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.comparison_table import interval, number
+from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary
+from mmflow_bench.runs.rows import grouped
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 MOST_BYTES = 1024 * 1024
@@ -37,6 +43,7 @@ def _append(path: Path, summary: Summary) -> None:
     try:
         written = path.stat().st_size if path.exists() else 0
         room = MOST_BYTES - written - 1
+        # Too little for a headline; other steps may have filled the summary.
         if room <= 1000:
             return
         with path.open("a", encoding="utf-8") as file:
@@ -53,8 +60,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "mmflow gate failed", f"{summary.name}: {'; '.join(summary.gate.why)}"
     if summary.comparison is not None:
         rows = summary.comparison.of(CHANGED)
-        for name in grouped(rows):
-            members = [row for row in rows if row.id == name]
+        for name, members in grouped(rows, lambda row: row.id).items():
             yield f"{name} changed", "; ".join(map(_moved, members))
     # The plugin of pytest-dev has annotated failed tests already.
     if importlib.util.find_spec(_ANNOTATOR) is None:
@@ -64,15 +70,15 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _warnings(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.comparison is not None:
-        for name, tasks in grouped(summary.comparison.of(UNDECIDED)).items():
+        for name, tasks in tasks_by_mechanism(summary.comparison.of(UNDECIDED)).items():
             yield f"{name} undecided", f"{', '.join(tasks)}: more samples may decide"
 
 
 def _moved(row: ComparedRow) -> str:
     if row.difference is None:
         return f"{row.task}: {row.reason}"
-    before, after = number(row.before, row.unit), number(row.after, row.unit)
-    return f"{row.task} {row.reading} {before} to {after}, moved by {interval(row)}"
+    before, after, _, moved, _ = numbers_of(row)
+    return f"{row.task} {row.reading} {before} to {after}, moved by {moved}"
 
 
 def _limited(found: Iterator[tuple[str, str]], kind: str) -> Iterator[str]:

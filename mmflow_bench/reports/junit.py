@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNDECIDED, ComparedRow
-from mmflow_bench.reports.comparison_table import interval, number
+from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import xml_text
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, fields_in
@@ -43,6 +43,7 @@ def _suite(name: str, summary: Summary, cases: list[Element]) -> Element:
     failures = sum(case.find("failure") is not None for case in cases)
     skipped = sum(case.find("skipped") is not None for case in cases)
     suite = Element("testsuite", name=name, tests=str(len(cases)), failures=str(failures))
+    # A test that broke has no verdict, so no row; pytest's own file has it.
     suite.set("errors", "0")
     suite.set("skipped", str(skipped))
     properties = {"mmflow.run_id": summary.run_id, "mmflow.checkpoint": summary.name}
@@ -68,8 +69,8 @@ def _compared(row: ComparedRow) -> Element:
     case = _case("mmflow.baseline", row.id, row.task)
     values = ((f"mmflow.{name}", value) for name, value in asdict(row).items())
     _add_properties(case, values)
-    moved = f"{number(row.before, row.unit)} to {number(row.after, row.unit)} {interval(row)}"
-    said = f"{row.verdict}: {row.reason or moved}"
+    before, after, _, moved, _ = numbers_of(row)
+    said = f"{row.verdict}: {row.reason or f'{before} to {after} {moved}'}"
     if row.verdict == CHANGED:
         SubElement(case, "failure", message=xml_text(said), type=CHANGED)
     elif row.verdict in {UNDECIDED, NOT_COMPARABLE}:

@@ -17,8 +17,7 @@ from mmflow_bench.baselines.paired_records import (
 from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.comparison_table import (
     headline,
-    interval,
-    number,
+    numbers_of,
     signed_verdict,
     summary_line,
 )
@@ -37,6 +36,7 @@ def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
     folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
     parts = list(open_parts)
     for part in folded:
+        # Cut between parts: half a table would be shown as text.
         if _size([*parts, part]) > most_bytes - len(_CUT):
             parts.append("*More is in the run folder.*")
             break
@@ -94,10 +94,7 @@ def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     counts = [
         (
             escaped(pairs.task),
-            *(
-                str(count)
-                for count in (pairs.both, pairs.base_only, pairs.tuned_only, pairs.neither)
-            ),
+            *map(str, (pairs.both, pairs.base_only, pairs.tuned_only, pairs.neither)),
             str(pairs.reworded),
         )
         for pairs in comparison.tasks
@@ -134,21 +131,11 @@ def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:
 
 
 def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
-    was_and_now = (row.was, row.now)
-    before = number(row.before, row.unit) or escaped(was_and_now[0])
-    after = number(row.after, row.unit) or escaped(was_and_now[1])
+    before, after, *rest = map(escaped, numbers_of(row))
+    # Where only verdicts are known, they stand in the place of the numbers.
+    numbers = (before or escaped(row.was), after or escaped(row.now), *rest)
     last = escaped(row.reason) if has_reason else signed_verdict(row)
-    return (
-        escaped(row.id),
-        escaped(row.task),
-        escaped(row.reading),
-        before,
-        after,
-        number(row.difference, row.unit, signed=True),
-        escaped(interval(row)),
-        "" if row.n is None else str(row.n),
-        last,
-    )
+    return (escaped(row.id), escaped(row.task), escaped(row.reading), *numbers, last)
 
 
 def _details(title: str, body: str) -> str:

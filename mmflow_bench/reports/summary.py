@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmflow_bench.baselines.gate import GATE, GateDecision, kept_gate
-from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, kept_comparison
+from mmflow_bench.baselines.paired_records import (
+    FILE,
+    BaselineComparison,
+    kept_comparison,
+    tasks_by_mechanism,
+)
 from mmflow_bench.errors import StoreError
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.rows import MechanismRow
@@ -32,11 +37,7 @@ class Summary:
     @property
     def failing(self) -> dict[str, list[str]]:
         """Mechanism -> tasks on which its test has failed."""
-        found: dict[str, list[str]] = {}
-        for row in self.rows:
-            if row.has_failed:
-                found.setdefault(row.id, []).append(row.task)
-        return found
+        return tasks_by_mechanism(row for row in self.rows if row.has_failed)
 
 
 def summary_of(record: RunRecord) -> Summary:

@@ -105,6 +105,7 @@ def _follows_reference(facts: Facts) -> bool:
 
 def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
     """Samples of a task through which an answer's probability is followed."""
+    # Whoever follows the reference answer follows it on wrong answers as well.
     if _follows_reference(facts):
         return int(count["selected"] - sum(count["unscored"].values()))
     return int(count["correct"])

@@ -100,6 +100,7 @@ def _rows(folder: Path, results: Results) -> tuple[MechanismRow, ...]:
     if not (folder / MECHANISMS).exists():
         slug = results.checkpoint.name.strip("/").replace("/", "_")
         return tuple(MechanismRow(model=slug, **row) for row in known)
+    # The table has what results.json leaves out: curves, and slugs as the run's tests have them.
     table = read_table(folder / MECHANISMS)
     if len(table) != len(known):
         raise StoreError(

@@ -109,11 +109,7 @@ def results_of(
     environment: Mapping[str, Any],
     errors: Sequence[Mapping[str, str]] = (),
 ) -> Results:
-    """The results of one checkpoint.
-
-    Of `facts` this takes `checkpoint`, `data`, `tasks` and more, as far as the run has learned
-    them.
-    """
+    """The results of one checkpoint, from what the run has learned of it (`facts`) and its rows."""
     checkpoint = {
         k: v for k, v in facts["checkpoint"].items() if k in CheckpointResult.model_fields
     }

@@ -8,14 +8,17 @@ leaderboard's index take theirs from this list.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from mmflow_bench.mechanisms.verdicts import Verdict
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 VERDICTS = tuple(map(str, Verdict))
 OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped")
@@ -132,6 +135,18 @@ def fields_in(place: Place) -> tuple[str, ...]:
     ('id', 'task', 'verdict', 'expected', 'outcome')
     """
     return tuple(one.name for one in fields(MechanismRow) if place not in one.metadata)
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Things by their key, in the order in which the keys first appear.
+
+    >>> grouped(["b", "aa", "c"], len)
+    {1: ['b', 'c'], 2: ['aa']}
+    """
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:

@@ -117,7 +117,8 @@ def _arrow(kind: Any) -> pa.DataType:
     if get_origin(kind) in {list, tuple}:
         return pa.list_(_arrow(inside[0]))
     if inside:
-        return _arrow(inside[0])  # it may be null as well
+        # `X | None`: every column of Arrow may hold nulls.
+        return _arrow(inside[0])
     return pa.struct([(name, _arrow(one)) for name, one in get_type_hints(kind).items()])
 
 

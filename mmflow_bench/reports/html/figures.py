@@ -6,20 +6,18 @@ where that is inlined.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import deviations, sup_t_band
 
-Item = TypeVar("Item")
 FEWEST_IMAGES = 2
 """Fewer images than this have no spread to make a band of."""
 
@@ -110,10 +108,8 @@ def overlaid(series: Series, name: str) -> Series:
 
 def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
     """Things by their task: the paper's six in its order, then others by name."""
-    grouped: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        grouped[task(item)].append(item)
-    return {name: grouped[name] for name in sorted(grouped, key=task_order)}
+    found = grouped(items, task)
+    return {name: found[name] for name in sorted(found, key=task_order)}
 
 
 def task_order(task: str) -> tuple[int, str]:

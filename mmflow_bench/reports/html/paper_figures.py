@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import MechanismRow, grouped
 
 MASKED = "masked"
 METHODS = (MASKED, "unnormalised", "counterfactual")
@@ -107,14 +109,13 @@ def shown_edge(edge: str) -> str:
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
     known = {edge for figure in _EDGES for edge in figure.edges}
-    targets: dict[str, list[str]] = {}
-    for edge in sorted(_measured(record, "edge", method=MASKED) - known):
-        targets.setdefault(edge.split("->")[-1], []).append(edge)
+    others = sorted(_measured(record, "edge", method=MASKED) - known)
+    targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = [
         _Drawn(
-            f"into-{target}",
-            f"Other edges into {target.replace('_', ' ')}",
-            f"The same for the other edges into {target.replace('_', ' ')} that were measured.",
+            f"into-{target.replace(' ', '_')}",
+            f"Other edges into {target}",
+            f"The same for the other edges into {target} that were measured.",
             tuple(edges),
         )
         for target, edges in targets.items()
@@ -125,16 +126,12 @@ def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Fig
             title=figure.title,
             caption=f"{figure.caption} Windows of {main_width(record)} layers.",
             y_label=CHANGE,
-            panels=_panels(
-                _edge_panels(record, figure.edges),
-                _edge_panels(baseline, figure.edges) if baseline else {},
-                baseline,
-            ),
+            panels=_with_baseline(partial(_edge_panels, figure.edges), record, baseline),
             is_folded=figure in rest,
         )
 
 
-def _edge_panels(record: RunRecord, edges: Iterable[str]) -> Panels:
+def _edge_panels(edges: Iterable[str], record: RunRecord) -> Panels:
     curves = _sweeps(record, "edge", method=MASKED, window=main_width(record))
     return _means(curves, {edge: shown_edge(edge) for edge in edges}, record.alpha)
 
@@ -148,16 +145,12 @@ def _lens_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Fig
             y_label=PROBABILITY,
             x_label="layer (-1 is the embedding)",
             first=-1,
-            panels=_panels(
-                _lens_panels(record, variant),
-                _lens_panels(baseline, variant) if baseline else {},
-                baseline,
-            ),
+            panels=_with_baseline(partial(_lens_panels, variant), record, baseline),
             is_folded=variant == "raw",
         )
 
 
-def _lens_panels(record: RunRecord, variant: str) -> Panels:
+def _lens_panels(variant: str, record: RunRecord) -> Panels:
     curves = [
         _Curve(row["task"], row["question_id"], row["image_id"], row["probe"], row["probability"])
         for row in record.lens
@@ -173,14 +166,10 @@ def _window_figures(record: RunRecord) -> Iterator[Figure]:
         names = {str(width): f"{width} layers" if width > 1 else "1 layer" for width in widths}
         curves = _sweeps(record, "window", method=MASKED, edge=edge)
         panels = _means(curves, names, record.alpha) if len(widths) > 1 else {}
-        yield Figure(
-            id=f"window-{edge.replace('->', '-to-')}",
-            title=f"Window size: {shown_edge(edge)} (Figs. 7, 8)",
-            caption="The same edge cut in windows of several widths.",
-            y_label=CHANGE,
-            panels=_panels({task: series for task, series in panels.items() if len(series) > 1}),
-            is_folded=True,
-        )
+        several = {task: series for task, series in panels.items() if len(series) > 1}
+        title = f"Window size: {shown_edge(edge)} (Figs. 7, 8)"
+        caption = "The same edge cut in windows of several widths."
+        yield _folded(f"window-{_in_ids(edge)}", title, caption, several)
 
 
 def _second_opinions(record: RunRecord) -> Iterator[Figure]:
@@ -193,36 +182,36 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
             asked = [{one.question_id for one in of_task if one.label == m} for m in METHODS]
             common = set.intersection(*filter(None, asked))
             curves += [one for one in of_task if one.question_id in common]
-        yield Figure(
-            id=f"methods-{edge.replace('->', '-to-')}",
-            title=f"Second opinions: {shown_edge(edge)}",
-            caption="The same edge cut by other methods, on the samples that all of them saw.",
-            y_label=CHANGE,
-            panels=_panels(_means(curves, {name: name for name in METHODS}, record.alpha)),
-            is_folded=True,
-        )
+        panels = _means(curves, {name: name for name in METHODS}, record.alpha)
+        title = f"Second opinions: {shown_edge(edge)}"
+        caption = "The same edge cut by other methods, on the samples that all of them saw."
+        yield _folded(f"methods-{_in_ids(edge)}", title, caption, panels)
 
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
     """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    by_id: dict[str, list[MechanismRow]] = {}
-    for row in record.rows:
-        if row.curve and not _is_drawn(row):
-            by_id.setdefault(row.id, []).append(row)
-    for name, rows in by_id.items():
+    others = [row for row in record.rows if row.curve and not _is_drawn(row)]
+    for name, rows in grouped(others, lambda row: row.id).items():
         panels = {
             row.task: (Series(name=row.name or name, values=row.curve, samples=row.n or 0),)
             for row in rows
         }
-        yield Figure(
-            id=f"curve-{name}",
-            title=f"{name}: {rows[0].statement}",
-            caption=f"The curve that the verdict was read from ({rows[0].citation or 'own'}).",
-            y_label=rows[0].unit or "value",
-            x_label="layer",
-            panels=_panels(panels),
-            is_folded=True,
-        )
+        title = f"{name}: {rows[0].statement}"
+        caption = f"The curve that the verdict was read from ({rows[0].citation or 'own'})."
+        figure = _folded(f"curve-{name}", title, caption, panels)
+        yield replace(figure, y_label=rows[0].unit or "value", x_label="layer")
+
+
+def _folded(id: str, title: str, caption: str, panels: Panels) -> Figure:
+    """A figure for those who ask for it."""
+    drawn_panels = _panels(panels)
+    return Figure(
+        id=id, title=title, caption=caption, y_label=CHANGE, panels=drawn_panels, is_folded=True
+    )
+
+
+def _in_ids(edge: str) -> str:
+    return edge.replace("->", "-to-")
 
 
 def _is_drawn(row: MechanismRow) -> bool:
@@ -230,21 +219,35 @@ def _is_drawn(row: MechanismRow) -> bool:
     return "->" in row.name or any(f"{probe} on " in row.name for probe in _PROBES)
 
 
-def _panels(
-    mine: Panels, theirs: Panels | None = None, baseline: RunRecord | None = None
+def _panels(panels: Panels) -> tuple[Panel, ...]:
+    """A panel for each task that has a curve."""
+    known = {task: tuple(one for one in found if one.values) for task, found in panels.items()}
+    return tuple(Panel(title=task, series=series) for task, series in known.items() if series)
+
+
+def _with_baseline(
+    curves: Callable[[RunRecord], Panels], record: RunRecord, baseline: RunRecord | None
 ) -> tuple[Panel, ...]:
-    panels = []
-    for task, series in mine.items():
-        own = tuple(one for one in series if one.values)
-        behind = tuple(
-            overlaid(one, f"{one.name}, {baseline.name if baseline else ''}")
-            for one in (theirs or {}).get(task, ())
-            # Layers of decoders of different depth are different layers.
-            if own and len(one.values) == len(own[0].values)
+    """The panels of a run, with the baseline's curves behind its own."""
+    own = _panels(curves(record))
+    if baseline is None:
+        return own
+    theirs = curves(baseline)
+    return tuple(
+        replace(
+            panel,
+            series=(
+                *(
+                    overlaid(one, f"{one.name}, {baseline.name}")
+                    for one in theirs.get(panel.title, ())
+                    # Layers of decoders of different depth are different layers.
+                    if len(one.values) == len(panel.series[0].values)
+                ),
+                *panel.series,
+            ),
         )
-        if own:
-            panels.append(Panel(title=task, series=(*behind, *own)))
-    return tuple(panels)
+        for panel in own
+    )
 
 
 def _sweeps(record: RunRecord, by: str, **wanted: object) -> list[_Curve]:

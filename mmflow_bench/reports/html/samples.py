@@ -12,6 +12,7 @@ from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, shown_edge
 from mmflow_bench.reports.html.thumbnails import thumbnails
 from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.rows import grouped
 from mmflow_bench.runs.tables import Patches, QuestionRow, SweepRow
 
 PER_TASK = 14
@@ -35,14 +36,12 @@ class ShownSample:
 
 def shown_samples(record: RunRecord) -> list[ShownSample]:
     """Samples of every task, with pictures where they are still found."""
-    grouped = by_task(record.questions, lambda row: row["task"])
-    rows = [row for of_task in grouped.values() for row in spread(of_task)]
+    asked = by_task(record.questions, lambda row: row["task"])
+    rows = [row for of_task in asked.values() for row in spread(of_task)]
     pictures = thumbnails(record, rows)
     width = main_width(record)
-    curves: dict[tuple[str, str], list[SweepRow]] = {}
-    for sweep in record.samples:
-        if sweep["method"] == MASKED and sweep["window"] == width:
-            curves.setdefault((sweep["task"], sweep["question_id"]), []).append(sweep)
+    cut = (one for one in record.samples if (one["method"], one["window"]) == (MASKED, width))
+    curves = grouped(cut, lambda one: (one["task"], one["question_id"]))
     return [
         ShownSample(
             row=row,

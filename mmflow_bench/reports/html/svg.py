@@ -10,14 +10,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from mmflow_bench.reports.html.figures import Figure, Panel, Series
 
 STYLES = 8
 """As many colours as the style sheet has."""
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2 1 2 1 2", "3 1")
-SYMBOLS = ("circle", "square", "triangle", "diamond", "plus", "cross", "bar", "ring")
+_SHAPES = {
+    "circle": "M{0} {1}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0",
+    "square": "M{0} {1}m-3 -3h6v6h-6z",
+    "triangle": "M{0} {1}m0 -4l4 7h-8z",
+    "diamond": "M{0} {1}m0 -4l4 4l-4 4l-4 -4z",
+    "plus": "M{0} {1}m-1 -4h2v3h3v2h-3v3h-2v-3h-3v-2h3z",
+    "cross": "M{0} {1}m-3 -4l3 3l3 -3l1 1l-3 3l3 3l-1 1l-3 -3l-3 3l-1 -1l3 -3l-3 -3z",
+    "bar": "M{0} {1}m-1 -4h2v8h-2z",
+    "ring": "M{0} {1}m-4 -1h8v2h-8z",
+}
+SYMBOLS = tuple(_SHAPES)
 _WIDTH, _HEIGHT = 320, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 34
 _TICKS = (0.1, 0.2, 0.25, 0.5)
@@ -87,6 +97,7 @@ def _axes(panel: Panel, figure: Figure) -> _Axes:
         for value in (*series.values, *series.low, *series.high)
         if math.isfinite(value)
     ]
+    # Zero is always in sight, or the size of a change could not be seen.
     low, high = min([*values, 0.0]), max([*values, 0.0])
     if figure.y_label == "probability":
         low, high = 0.0, 1.0
@@ -99,30 +110,20 @@ def _axes(panel: Panel, figure: Figure) -> _Axes:
 
 
 def _grid(axes: _Axes, figure: Figure) -> Markup:
+    rule = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+    text = Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>')
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = []
     for value in _ticks(axes.low, axes.high):
-        y = f"{axes.y(value):.1f}"
+        y = axes.y(value)
         kind = "zero" if abs(value) < 1e-9 else "grid"
-        parts.append(
-            Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                kind, _LEFT, _WIDTH - _RIGHT, y, y
-            )
-        )
-        parts.append(
-            Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(
-                _LEFT - 4, f"{axes.y(value) + 3:.1f}", _percent(value)
-            )
-        )
-    bottom = _HEIGHT - _BOTTOM
+        parts.append(rule.format(kind, _LEFT, right, f"{y:.1f}", f"{y:.1f}"))
+        parts.append(text.format("tick", _LEFT - 4, f"{y + 3:.1f}", "end", _percent(value)))
     for index in _marked(axes.count, axes.first):
-        parts.append(
-            Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-                f"{axes.x(index):.1f}", bottom + 13, index + axes.first
-            )
-        )
-    label = Markup('<text class="label" x="{}" y="{}" text-anchor="middle">{}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(label.format(f"{middle:.0f}", _HEIGHT - 5, escape(figure.x_label)))
+        x = f"{axes.x(index):.1f}"
+        parts.append(text.format("tick", x, bottom + 13, "middle", index + axes.first))
+    middle = f"{(_LEFT + right) / 2:.0f}"
+    parts.append(text.format("label", middle, _HEIGHT - 5, "middle", figure.x_label))
     return Markup("").join(parts)
 
 
@@ -143,41 +144,34 @@ def _marked(count: int, first: int) -> list[int]:
 def _band(series: Series, axes: _Axes) -> Markup:
     if not series.low:
         return Markup("")
-    there = [f"{axes.x(i):.1f},{axes.y(value):.1f}" for i, value in enumerate(series.high)]
-    back = [f"{axes.x(i):.1f},{axes.y(value):.1f}" for i, value in enumerate(series.low)]
+    there, back = _points(series.high, axes), _points(series.low, axes)[::-1]
     return Markup('<polygon class="band {}" points="{}"/>').format(
-        _classes(series), " ".join([*there, *reversed(back)])
+        _classes(series), _path([*there, *back])
     )
 
 
 def _line(series: Series, axes: _Axes) -> Markup:
-    points = [
-        (axes.x(i), axes.y(value)) for i, value in enumerate(series.values) if math.isfinite(value)
-    ]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    points = _points(series.values, axes)
     # Each style begins at another layer, so that symbols of equal curves do not hide each other.
-    offset = series.style % _EVERY
-    symbols = [_symbol(series, x, y) for x, y in points[offset::_EVERY]]
-    return Markup(
-        '<polyline class="line {}" points="{}" stroke-dasharray="{}"/>{}'
-    ).format(
-        _classes(series), path, DASHES[series.style % STYLES],
-        Markup("").join([] if series.is_baseline else symbols),
-    )  # fmt: skip
+    marked = [] if series.is_baseline else points[series.style % _EVERY :: _EVERY]
+    return Markup('<polyline class="line {}" points="{}" stroke-dasharray="{}"/>{}').format(
+        _classes(series),
+        _path(points),
+        DASHES[series.style % STYLES],
+        Markup("").join(_symbol(series, x, y) for x, y in marked),
+    )
+
+
+def _points(values: Sequence[float], axes: _Axes) -> list[tuple[float, float]]:
+    return [(axes.x(i), axes.y(value)) for i, value in enumerate(values) if math.isfinite(value)]
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _symbol(series: Series, x: float, y: float) -> Markup:
-    drawn = {
-        "circle": "M{0} {1}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0",
-        "square": "M{0} {1}m-3 -3h6v6h-6z",
-        "triangle": "M{0} {1}m0 -4l4 7h-8z",
-        "diamond": "M{0} {1}m0 -4l4 4l-4 4l-4 -4z",
-        "plus": "M{0} {1}m-1 -4h2v3h3v2h-3v3h-2v-3h-3v-2h3z",
-        "cross": "M{0} {1}m-3 -4l3 3l3 -3l1 1l-3 3l3 3l-1 1l-3 -3l-3 3l-1 -1l3 -3l-3 -3z",
-        "bar": "M{0} {1}m-1 -4h2v8h-2z",
-        "ring": "M{0} {1}m-4 -1h8v2h-8z",
-    }[SYMBOLS[series.style % STYLES]]
-    path = drawn.format(f"{x:.1f}", f"{y:.1f}")
+    path = _SHAPES[SYMBOLS[series.style % STYLES]].format(f"{x:.1f}", f"{y:.1f}")
     return Markup('<path class="symbol {}" d="{}"/>').format(_classes(series), path)
 
 

@@ -61,6 +61,7 @@ def _is_same(sample: Sample | None, row: QuestionRow) -> bool:
 
 def _samples(record: RunRecord) -> dict[tuple[str, str], Sample]:
     """The samples of the run's questions by task and id; none where they are not found."""
+    # A report is made wherever the folder is; that the images are elsewhere is no error.
     try:
         samples = _read(record)
     except (MMFlowError, OSError):

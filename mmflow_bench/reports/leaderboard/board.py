@@ -14,7 +14,7 @@ from pathlib import PurePath
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.html.figures import task_order
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import VERDICTS, MechanismRow
+from mmflow_bench.runs.rows import VERDICTS, MechanismRow, grouped
 
 WORST_FIRST = (
     "fails",
@@ -93,10 +93,8 @@ class Entry:
     @cached_property
     def cells(self) -> dict[str, Cell]:
         """Mechanism -> cell."""
-        rows: dict[str, list[MechanismRow]] = {}
-        for row in self.record.rows:
-            rows.setdefault(row.id, []).append(row)
-        return {name: Cell(rows=tuple(members)) for name, members in rows.items()}
+        by_id = grouped(self.record.rows, lambda row: row.id)
+        return {name: Cell(rows=tuple(rows)) for name, rows in by_id.items()}
 
     @cached_property
     def single(self) -> dict[tuple[str, str], MechanismRow]:
@@ -150,25 +148,24 @@ class Board:
     @cached_property
     def mechanisms(self) -> tuple[MechanismRow, ...]:
         """One row that describes each mechanism, in the order of the reports."""
-        known: dict[str, MechanismRow] = {}
-        for entry in self.entries:
-            for row in entry.record.rows:
-                known.setdefault(row.id, row)
+        known = [rows[0] for rows in self._rows.values()]
         # A mechanism that only a later checkpoint was asked about stands with its section.
-        sections = list(dict.fromkeys(row.section for row in known.values()))
-        return tuple(sorted(known.values(), key=lambda row: sections.index(row.section)))
+        sections = list(dict.fromkeys(row.section for row in known))
+        return tuple(sorted(known, key=lambda row: sections.index(row.section)))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """(mechanism, task) in the order of the reports."""
-        tasks: dict[str, set[str]] = {}
-        for entry in self.entries:
-            for row in entry.record.rows:
-                tasks.setdefault(row.id, set()).add(row.task)
         return tuple(
             (row.id, task)
             for row in self.mechanisms
-            for task in sorted(tasks[row.id], key=task_order)
+            for task in sorted({one.task for one in self._rows[row.id]}, key=task_order)
+        )
+
+    @cached_property
+    def _rows(self) -> dict[str, list[MechanismRow]]:
+        return grouped(
+            (row for entry in self.entries for row in entry.record.rows), lambda row: row.id
         )
 
     def differs(self, mechanism: str) -> bool:
@@ -192,6 +189,7 @@ def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     Raises:
         StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
     """
+    # The same runs give the same site, in whatever order a shell has expanded them.
     ordered = sorted(records, key=lambda one: (one.name, one.results.created, one.results.run_id))
     if not ordered:
         raise StoreError("at least one run folder, got none; give those of .mmflow/runs")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow, grouped
 
 EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
@@ -19,7 +18,7 @@ HUB_BENCHMARK = "mmflow-bench/mechanisms"
 """Stands for the data set of a registered benchmark; `--hub-benchmark` gives the real one."""
 
 
-def every_eval_ever(entry: Entry) -> dict[str, Any]:
+def every_eval_ever(entry: Entry) -> dict[str, object]:
     """One record of the Every Eval Ever schema; mechanisms without an estimate have no score."""
     results = entry.record.results
     created = _seconds(results.created)
@@ -48,7 +47,9 @@ def every_eval_ever(entry: Entry) -> dict[str, Any]:
 def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
     """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold."""
     blocks = []
-    for task, rows in _hub_tasks(entry).items():
+    asked = entry.record.rows
+    tasks = {ALL: [*asked], **grouped(asked, lambda row: _task_id(row.section))}
+    for task, rows in tasks.items():
         decided = [row for row in rows if row.verdict in DECIDED]
         if not decided:
             continue
@@ -64,18 +65,11 @@ def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
     return "".join(blocks) or "[]\n"
 
 
-def _hub_tasks(entry: Entry) -> dict[str, list[MechanismRow]]:
-    tasks: dict[str, list[MechanismRow]] = {"all": list(entry.record.rows)}
-    for row in entry.record.rows:
-        tasks.setdefault(_task_id(row.section), []).append(row)
-    return tasks
-
-
 def _task_id(section: str) -> str:
     return "_".join(section.replace("'", "").split()) or "other"
 
 
-def _model_info(entry: Entry) -> dict[str, Any]:
+def _model_info(entry: Entry) -> dict[str, object]:
     checkpoint = entry.record.results.checkpoint
     known = {
         "source": public(checkpoint.source),
@@ -96,7 +90,7 @@ def _model_info(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, Any]:
+def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, object]:
     results = entry.record.results
     name = f"{row.id}/{row.task}"
     said = {
@@ -107,7 +101,7 @@ def _evaluation(entry: Entry, row: MechanismRow) -> dict[str, Any]:
         "estimate_of": row.name,
         "citation": row.citation,
     }
-    uncertainty: dict[str, Any] = {}
+    uncertainty: dict[str, object] = {}
     if row.low is not None and row.high is not None:
         uncertainty["confidence_interval"] = {
             "lower": row.low,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replace_file
@@ -18,10 +17,10 @@ from mmflow_bench.reports.leaderboard.exports import (
     every_eval_ever,
 )
 from mmflow_bench.runs.reading import read_run
-from mmflow_bench.runs.rows import fields_in
+from mmflow_bench.runs.rows import MechanismRow, fields_in
 
 SCHEMA_VERSION = 1
-INDEX_JSON = "index.json"
+INDEX_JSON, KIND = "index.json", "mmflow-leaderboard"
 
 
 def write_leaderboard(
@@ -68,27 +67,23 @@ def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
     return files | {INDEX_JSON: _json(index(board, [*files, INDEX_JSON]))}
 
 
-def index(board: Board, files: Sequence[str]) -> dict[str, Any]:
+def index(board: Board, files: Sequence[str]) -> dict[str, object]:
     """The board for programs."""
+    about = ("id", "section", "statement", "citation", "tier")
     return {
         "schema_version": SCHEMA_VERSION,
-        "kind": "mmflow-leaderboard",
+        "kind": KIND,
         "files": sorted(files),
-        "mechanisms": [
-            {
-                "id": row.id,
-                "section": row.section,
-                "statement": row.statement,
-                "citation": row.citation,
-                "tier": row.tier,
-            }
-            for row in board.mechanisms
-        ],
+        "mechanisms": [_fields(row, about) for row in board.mechanisms],
         "checkpoints": [_described(entry) for entry in board.entries],
     }
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def _fields(row: MechanismRow, names: Iterable[str]) -> dict[str, object]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _described(entry: Entry) -> dict[str, object]:
     results = entry.record.results
     return {
         "slug": entry.slug,
@@ -105,9 +100,7 @@ def _described(entry: Entry) -> dict[str, Any]:
         "summary": entry.counts,
         "page": _page_of(entry),
         "exports": _exports_of(entry),
-        "mechanisms": [
-            {name: getattr(row, name) for name in fields_in("index")} for row in entry.record.rows
-        ],
+        "mechanisms": [_fields(row, fields_in("index")) for row in entry.record.rows],
     }
 
 
@@ -140,7 +133,7 @@ def _checkpoint_page(board: Board, entry: Entry) -> str:
     )
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     # Lone surrogates stay escapes, so that any name can be written.
     return json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
@@ -155,6 +148,7 @@ def _clear(output: Path) -> None:
         return
     for name in _earlier_files(output):
         path = output / name
+        # The index may be somebody else's: it must not name files outside of the site.
         if path.is_file() and path.resolve().is_relative_to(output.resolve()):
             path.unlink()
 
@@ -162,7 +156,7 @@ def _clear(output: Path) -> None:
 def _earlier_files(output: Path) -> list[str]:
     try:
         known = json.loads((output / INDEX_JSON).read_text(encoding="utf-8"))
-        if known["kind"] != "mmflow-leaderboard":
+        if known["kind"] != KIND:
             raise KeyError("kind")
         return [str(name) for name in known["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,8 +7,8 @@ import json
 import pytest
 from run_folders import ROWS, write_made_up_run
 
-from mmflow_bench.errors import StoreError
-from mmflow_bench.runs.reading import read_run
+from mmflow_bench.errors import BaselineError, StoreError
+from mmflow_bench.runs.reading import named_by_user, read_run
 
 
 def test_reads_what_was_written(tmp_path):
@@ -57,4 +57,22 @@ def test_files_of_two_runs_are_not_one_run(tmp_path):
     results["mechanisms"].pop()
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(StoreError, match="different runs"):
+        read_run(tmp_path)
+
+
+def test_a_run_of_which_only_the_results_were_kept_has_rows_without_curves(tmp_path):
+    write_made_up_run(tmp_path)
+    for path in tmp_path.glob("*.parquet"):
+        path.unlink()
+    record = read_run(tmp_path)
+    assert [row.id for row in record.rows] == [row.id for row in ROWS]
+    assert {row.model for row in record.rows} == {"made_up"}
+    assert (record.samples, record.lens, record.questions, record.answers) == ([], [], [], [])
+
+
+def test_a_user_is_told_in_the_words_of_the_command(tmp_path):
+    with (
+        pytest.raises(BaselineError, match=r"^a run, got FileNotFoundError.*`mmflow ls runs`"),
+        named_by_user(BaselineError, "a run", tmp_path),
+    ):
         read_run(tmp_path)

@@ -96,3 +96,12 @@ def test_runs_that_follow_different_answers_are_not_comparable(tmp_path):
     board = board_of([one, other])
     assert not board.are_comparable
     assert "following the reference answer" in board.entries[1].conditions
+
+
+def test_sections_stand_in_the_order_of_the_runs_and_a_late_mechanism_with_its_section(tmp_path):
+    one = [made_up_row(id="a", section="Sec. 6"), made_up_row(id="b", section="Sec. 5")]
+    other = [made_up_row(id="c", section="Sec. 6"), made_up_row(id="d", section="1b")]
+    runs = [
+        run(tmp_path / n, name=n, run_id=n, rows=rows) for n, rows in (("1", one), ("2", other))
+    ]
+    assert [row.id for row in board_of(runs).mechanisms] == ["a", "c", "b", "d"]
