@@ -8,13 +8,14 @@ Worked out without torch, because the fingerprint covers every part.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.families.recognising import is_original
 from mmflow_bench.checkpoints.sources import Source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -30,8 +31,6 @@ KNOWN_TOWERS = (
 )
 """Towers that need not be looked for when their weights are contained: the rest is known."""
 
-_ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_qwen", "llava")
-_OTHER_ORIGINALS = ("llava_mpt", "llava_mixtral", "llava_gemma", "llava_phi")
 _HEADER = 64 << 20
 _TOWER = b"vision_tower.vision_model."
 
@@ -88,7 +87,7 @@ def main_source(spec: CheckpointSpec) -> Source:
     )
 
 
-def original_or_native_config(source: Source) -> dict[str, Any] | None:
+def original_or_native_config(source: Source) -> Json | None:
     """The content of its `config.json`, if it has one.
 
     Raises:
@@ -98,21 +97,7 @@ def original_or_native_config(source: Source) -> dict[str, Any] | None:
     return None if path is None else read_json(path)
 
 
-def is_original(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of the original LLaVA format.
-
-    `llava` is the model type of the first original checkpoints and of converted ones, which keep
-    what describes the language model in a part of its own.
-    """
-    if "text_config" in config or "vision_config" in config:
-        return False
-    model_type = config.get("model_type")
-    if model_type == "llava":
-        return any(str(key).startswith("mm_") for key in config)
-    return model_type in _ORIGINAL_TYPES or model_type in _OTHER_ORIGINALS
-
-
-def _original(main: Source, config: Mapping[str, Any], spec: CheckpointSpec) -> Ingredients:
+def _original(main: Source, config: Json, spec: CheckpointSpec) -> Ingredients:
     adapter, weights = _adapted(main, spec)
     if adapter is None and main.file(PROJECTOR) is not None and not _has_weights(main):
         if spec.base is None:
@@ -126,7 +111,7 @@ def _original(main: Source, config: Mapping[str, Any], spec: CheckpointSpec) -> 
 
 
 def _tower(
-    main: Source, config: Mapping[str, Any], spec: CheckpointSpec, holders: list[Source | None]
+    main: Source, config: Json, spec: CheckpointSpec, holders: list[Source | None]
 ) -> Source | None:
     """Where the tower is described; None where its weights are contained and its name says all."""
     named = spec.vision_tower or config.get("mm_vision_tower") or config.get("vision_tower")
@@ -165,7 +150,7 @@ def _base_of_adapter(adapter: Source, spec: CheckpointSpec) -> Source:
     return source_of(str(named), beside=adapter, what="base")
 
 
-def _as_spec(source: Source) -> dict[str, Any]:
+def _as_spec(source: Source) -> Json:
     kind = "hub" if source.is_hub else "folder"
     return {"source": source.name, "kind": kind, "revision": source.revision}
 

@@ -10,16 +10,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from mmflow_bench.checkpoints.conversations import known_conversation
+from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.entry import RegistryEntry
+from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.ingredients import (
     ADAPTER_CONFIG,
     ingredients_of,
-    is_original,
     original_or_native_config,
 )
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
@@ -28,7 +27,6 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
-ENTRY_POINT_GROUP = "mmflow_bench.models"
 
 _PLANTED: dict[str, Any] = {
     "builder": "mmflow_bench.planted.models:build",
@@ -99,9 +97,8 @@ def registered_models() -> dict[str, RegistryEntry]:
         CheckpointError: A package registers something that is no entry.
     """
     models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        for entry in _entries(point.load(), point.value):
-            models.setdefault(entry.name, entry)
+    for entry in added(MODELS, RegistryEntry):
+        models.setdefault(entry.name, entry)
     return models
 
 
@@ -113,18 +110,6 @@ def _variants() -> Iterable[RegistryEntry]:
             paper_model=_PAPER_MODEL,
             **_PLANTED | _OWN_SCENES.get(name, {}),
         )
-
-
-def _entries(value: Any, origin: str) -> Iterable[RegistryEntry]:
-    given = value() if callable(value) else value
-    entries = [given] if isinstance(given, RegistryEntry) else list(given)
-    for entry in entries:
-        if not isinstance(entry, RegistryEntry):
-            raise CheckpointError(
-                f"a RegistryEntry, or a function that returns a list of them, got "
-                f"{type(entry).__name__} (entry point {origin}); correct that package"
-            )
-    return entries
 
 
 def resolve_checkpoint(

@@ -13,14 +13,14 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from mmflow_bench.checkpoints.families.known import image_layout
+from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
 from mmflow_bench.inputs.fitting import refuse_misfit
-from mmflow_bench.inputs.geometry import image_layout
 from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
-from mmflow_bench.inputs.layout import ImageLayout, ProcessedImage
 from mmflow_bench.inputs.painting import painted_patches
 from mmflow_bench.inputs.paper_input import paper_input
 from mmflow_bench.inputs.phrases import Span
@@ -105,7 +105,7 @@ def encode(
 
 def _takes_image(sample: Sample, checkpoint: LoadedCheckpoint) -> bool:
     """Whether the sample's image goes in; a sample about an image needs it or its captions."""
-    if checkpoint.family.has_image:
+    if checkpoint.parts.has_image:
         return sample.image is not None or (sample.caption is None and bool(sample.boxes))
     if sample.caption is None and (sample.image is not None or sample.boxes):
         raise QuestionError(
@@ -140,7 +140,7 @@ def _in_precision(
 def _layout(
     checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt, image: Image.Image
 ) -> ImageLayout | None:
-    image_token = checkpoint.family.image_token_id
+    image_token = checkpoint.parts.image_token_id
     return image_layout(
         ProcessedImage(
             width=image.width,

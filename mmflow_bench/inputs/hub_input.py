@@ -119,7 +119,7 @@ def _expanded(output: Any, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
     if replacements:
         replacement = str(replacements[0][0]["replacement"])
     else:
-        count = int((output["input_ids"] == checkpoint.family.image_token_id).sum())
+        count = int((output["input_ids"] == checkpoint.parts.image_token_id).sum())
         replacement = prompt.text[start:end] * count
     return prompt.text[:start] + replacement + prompt.text[end:]
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
-from mmflow_bench.inputs.layout import ImageLayout, PatchGrid
+from mmflow_bench.checkpoints.families.layout import ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
 
 RED = (255, 0, 0)

@@ -12,14 +12,10 @@ from typing import Any
 
 from PIL import Image
 
+from mmflow_bench.checkpoints.families.decoders import Conversation
+from mmflow_bench.checkpoints.families.recognising import conversation
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.inputs.conversations import (
-    IMAGE_PLACEHOLDER,
-    PAPER_INSTRUCTION,
-    Conversation,
-    conversation,
-)
-from mmflow_bench.inputs.forms import CAPTION_LINE
+from mmflow_bench.inputs.forms import CAPTION_LINE, IMAGE_PLACEHOLDER, PAPER_INSTRUCTION
 from mmflow_bench.inputs.paper_pixels import published_pixels
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.prompts import refuse_unusable
@@ -83,7 +79,7 @@ def _tokens(
         ids, offsets = [tokenizer.bos_token_id], [(0, 0)]
     for index, side in enumerate(sides):
         if index:
-            ids += [checkpoint.family.image_token_id] * image_tokens
+            ids += [checkpoint.parts.image_token_id] * image_tokens
             width = len(IMAGE_PLACEHOLDER)
             offsets += [(start + i * width, start + (i + 1) * width) for i in range(image_tokens)]
             start += image_tokens * width

@@ -1,4 +1,4 @@
-"""The layout of photos that are seen as a whole and in tiles, as LLaVA-NeXT and OneVision do.
+"""LLaVA-NeXT: a photo is seen as a whole and in tiles, as in OneVision.
 
 The whole photo is squeezed to one tile. Then it is scaled to fit the grid of tiles that wastes
 least, padded on both sides and cut; rows or columns of patches that show nothing but padding are
@@ -11,11 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from transformers import (
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextProcessor,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.image_processing_utils import select_best_resolution
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
 
-from mmflow_bench.inputs.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
+from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
+from mmflow_bench.checkpoints.families.llava import processor_settings
+from mmflow_bench.checkpoints.families.record import Converted, Family, OriginalImages
+from mmflow_bench.checkpoints.types import Json
 
 _DOWNSCALED_ABOVE = 1.1
 """OneVision shrinks features of grids whose side exceeds its maximum by this factor."""
@@ -56,7 +68,7 @@ class _Tiles:
         return self.horizontal.processed // self.side * self.per_tile - 2 * self.cut_columns
 
 
-def tiled_tokens(config: Any, *, width: int, height: int, side: int) -> int:
+def tiled_tokens(config: PretrainedConfig, *, width: int, height: int, side: int) -> int:
     """Image positions of one photo: base grid, tiles after unpadding and newlines.
 
     Args:
@@ -104,7 +116,7 @@ def _squeezed(original: int, tiles: _Tiles) -> Axis:
     return whole.cut(before=0, after=tiles.side % tiles.patch_size)
 
 
-def _tiles(config: Any, *, width: int, height: int, side: int) -> _Tiles:
+def _tiles(config: PretrainedConfig, *, width: int, height: int, side: int) -> _Tiles:
     # The model packs by the pinpoints of its configuration, whatever the processor has done.
     high, wide = select_best_resolution((height, width), config.image_grid_pinpoints)
     patch_size = config.vision_config.patch_size
@@ -143,7 +155,7 @@ def _unpadded(width: int, height: int, *, rows: int, columns: int) -> tuple[int,
     return 0, (columns - int(round(width * (rows / height), 7))) // 2
 
 
-def _downscaled(config: Any, tiles: _Tiles) -> tuple[int, int]:
+def _downscaled(config: PretrainedConfig, tiles: _Tiles) -> tuple[int, int]:
     """Rows and columns that the model keeps: OneVision shrinks what exceeds `anyres_max_N`."""
     largest = getattr(config, "vision_aspect_ratio", None)
     if isinstance(largest, str) and largest.startswith("anyres_max_"):
@@ -195,3 +207,34 @@ def _tile_axis(tiles: _Tiles, whole: Axis, start: int, cut: int) -> tuple[Axis, 
     )
     kept = seen.cut(before=before * tiles.patch_size, after=after * tiles.patch_size)
     return kept, first + before - cut, before * tiles.patch_size
+
+
+def _settings(images: OriginalImages) -> Json:
+    return {"image_grid_pinpoints": images.pinpoints}
+
+
+def _processor(
+    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, tower: Json
+) -> LlavaNextProcessor:
+    return LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessorPil(
+            image_grid_pinpoints=config.image_grid_pinpoints, **tower
+        ),
+        **processor_settings(tokenizer, config),
+    )
+
+
+LLAVA_NEXT = Family(
+    name="llava_next",
+    model_types=("llava_next",),
+    layout=anyres_layout,
+    aspect_ratio="anyres",
+    tiles=LlavaNextImageProcessorPil,
+    converted=Converted(
+        aspect_ratios="anyres",
+        config=LlavaNextConfig,
+        model=LlavaNextForConditionalGeneration,
+        settings=_settings,
+        processor=_processor,
+    ),
+)
