@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.state_dicts import read_tensors
@@ -69,7 +69,7 @@ def merge_adapter(model: nn.Module, folder: Path, name_of: NameOf | None = None)
             _add(weight, _delta(module, pair, settings), module)
 
 
-def _settings(folder: Path) -> Mapping[str, Any]:
+def _settings(folder: Path) -> Json:
     settings = read_json(folder / ADAPTER_CONFIG)
     kind = str(settings.get("peft_type", "LORA")).upper()
     unsupported = [
@@ -114,7 +114,7 @@ def _refuse(folder: Path, fault: str, names: list[str]) -> None:
         )
 
 
-def _delta(module: str, pair: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tensor:
+def _delta(module: str, pair: Mapping[str, Tensor], settings: Json) -> Tensor:
     """The change of one weight, scale * B A, laid out as the weight is."""
     rank = len(pair["lora_A"])
     alpha = _of_module(module, settings.get("alpha_pattern"), settings.get("lora_alpha", rank))

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original
+from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.sources import Source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -23,13 +24,6 @@ ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 TRAINED_BESIDE = "non_lora_trainables.bin"
 """What the LLaVA trainers train in full next to a LoRA adapter."""
 PROJECTOR = "mm_projector.bin"
-
-KNOWN_TOWERS = (
-    "openai/clip-vit-large-patch14",
-    "openai/clip-vit-large-patch14-336",
-    "google/siglip-so400m-patch14-384",
-)
-"""Towers that need not be looked for when their weights are contained: the rest is known."""
 
 _HEADER = 64 << 20
 _TOWER = b"vision_tower.vision_model."

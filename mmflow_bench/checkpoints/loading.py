@@ -22,15 +22,15 @@ from transformers.utils.logging import (
     is_progress_bar_enabled,
 )
 
+from mmflow_bench.checkpoints.aliases import Processor
+from mmflow_bench.checkpoints.families.llava_next import read_pinpoints_as_published
 from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.hardware import spare_threads
 from mmflow_bench.checkpoints.parts import Parts, parts_of
-from mmflow_bench.checkpoints.pinpoints import read_pinpoints_as_published
 from mmflow_bench.checkpoints.placement import is_placed
 from mmflow_bench.checkpoints.reading import read_model
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.checkpoints.types import Processor
 from mmflow_bench.errors import CheckpointError
 
 PLAIN_TEMPLATE = "plain"

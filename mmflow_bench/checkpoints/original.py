@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
+from mmflow_bench.checkpoints.aliases import Json, Processor
+from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.ingredients import PROJECTOR, TRAINED_BESIDE, Ingredients
 from mmflow_bench.checkpoints.original_config import (
     native_config,
@@ -38,7 +40,6 @@ from mmflow_bench.checkpoints.placement import load_placed
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.checkpoints.state_dicts import read_tensors, state_dict_of
-from mmflow_bench.checkpoints.types import Json, Processor
 from mmflow_bench.errors import CheckpointError
 
 _CONTAINED_TOWER = "model.vision_tower."
@@ -81,7 +82,7 @@ def load_original(
 def _vision(original: Json, tower: Path | None) -> PretrainedConfig:
     name = str(original.get("mm_vision_tower") or original.get("vision_tower"))
     if tower is None:
-        return vision_config(None, name)
+        return vision_config(KNOWN_TOWERS[name], name)
     return vision_config(read_json(tower / "config.json"), str(tower))
 
 

@@ -7,16 +7,15 @@ One flat object describes the language model, under the keys of its own type, an
 from __future__ import annotations
 
 import ast
-import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipVisionConfig
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.known import families
 from mmflow_bench.checkpoints.families.recognising import original_types
 from mmflow_bench.checkpoints.families.record import Converted, OriginalImages
-from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 _OF_LLAVA = re.compile(
@@ -24,36 +23,11 @@ _OF_LLAVA = re.compile(
     r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
 )
 """Keys that are not of the language model."""
-_OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
-_KNOWN_TOWERS: Mapping[str, PretrainedConfig] = {
-    # The defaults of the two classes are the small models; these are the published large ones.
-    "openai/clip-vit-large-patch14": CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=224,
-        patch_size=14,
-        projection_dim=768,
-    ),
-    "openai/clip-vit-large-patch14-336": CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    ),
-    "google/siglip-so400m-patch14-384": SiglipVisionConfig(
-        hidden_size=1152,
-        intermediate_size=4304,
-        num_hidden_layers=27,
-        num_attention_heads=16,
-        image_size=384,
-        patch_size=14,
-    ),
+_TOWERS: Mapping[str, Callable[..., PretrainedConfig]] = {
+    "clip": CLIPVisionConfig,
+    "siglip": SiglipVisionConfig,
 }
+_OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
 
 def native_config(
@@ -112,30 +86,25 @@ def text_config(original: Json) -> PretrainedConfig:
     return config
 
 
-def vision_config(content: Json | None, name: str) -> PretrainedConfig:
-    """The configuration of a tower: of a vision model, of a whole CLIP, or a known one.
+def vision_config(content: Json, name: str) -> PretrainedConfig:
+    """The configuration of a tower: of a vision model, or of a whole CLIP or SigLIP.
 
     Args:
-        content: Of the tower's `config.json`; None for a tower that is known by its name.
+        content: Of the tower's `config.json`.
         name: As the checkpoint spells it.
 
     Raises:
-        CheckpointError: It is neither a CLIP nor a SigLIP.
+        CheckpointError: It is neither.
     """
-    if content is None:
-        return copy.deepcopy(_KNOWN_TOWERS[name])
     part = dict(content.get("vision_config") or content)
-    kinds = {"clip": CLIPVisionConfig, "siglip": SiglipVisionConfig}
-    family = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
-    if family not in kinds:
+    kind = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
+    if kind not in _TOWERS:
         raise CheckpointError(
             f"a CLIP or SigLIP vision tower, got {content.get('model_type')!r} ({name}); convert "
             "the checkpoint to transformers' format"
         )
-    config: PretrainedConfig = kinds[family](
-        **{key: value for key, value in part.items() if key not in _OF_THE_FILE}
-    )
-    return config
+    own = {key: value for key, value in part.items() if key not in _OF_THE_FILE}
+    return _TOWERS[kind](**own)
 
 
 def _refuse_unsupported(original: Json) -> None:

@@ -17,9 +17,9 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.sentencepiece import VOCABULARY, sentencepiece_tokenizer
 from mmflow_bench.checkpoints.sources import read_json
-from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 IMAGE_TOKEN = "<image>"

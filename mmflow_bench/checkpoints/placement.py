@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.model_args import memory_limits
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 

@@ -22,12 +22,12 @@ from transformers import (
 )
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
+from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.known import family_of
 from mmflow_bench.checkpoints.ingredients import Ingredients, ingredients_of
 from mmflow_bench.checkpoints.original import load_original
 from mmflow_bench.checkpoints.placement import is_placed, load_placed
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.checkpoints.types import Json, Processor
 from mmflow_bench.errors import CheckpointError, MMFlowError
 
 # What transformers, safetensors, gguf and torch raise on files that are missing, cut short or of

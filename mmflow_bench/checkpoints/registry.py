@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.checkpoints.additions import MODELS, added
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.entry import RegistryEntry
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.ingredients import (
@@ -28,7 +28,7 @@ from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
 
-_PLANTED: dict[str, Any] = {
+_PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",
 }
@@ -140,7 +140,7 @@ def resolve_checkpoint(
     args = checked_args(model_args or {})
     models = registered_models()
     entry, source = _registered(name_or_path, models)
-    common: dict[str, Any] = {
+    common: Json = {
         **args,
         "name": name_or_path,
         "model_args": identifying(args),
@@ -188,7 +188,7 @@ def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[Registr
     return found
 
 
-def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str, Any]:
+def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> Json:
     """Whose input it is measured on, and the conversation template of the paper's.
 
     Nothing of a registered checkpoint is taken over, whatever the folder is called.
@@ -205,9 +205,7 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str
     return {"input": choice, "conversation": known_conversation(config, spec.source)}
 
 
-def _located(
-    name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]
-) -> dict[str, Any]:
+def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]) -> Json:
     path = Path(os.path.expanduser(name))
     # Path.exists raises for a name that is longer than names of files may be.
     if os.path.isfile(path) and path.suffix == ".gguf":
@@ -224,7 +222,7 @@ def _located(
     )
 
 
-def _folder(path: Path, gguf_file: str | None) -> dict[str, Any]:
+def _folder(path: Path, gguf_file: str | None) -> Json:
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     weights = [name for name in names if name.endswith(".gguf")]
     located = {"source": str(path.resolve()), "kind": "folder", "gguf_file": gguf_file}

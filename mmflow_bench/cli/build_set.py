@@ -21,9 +21,8 @@ from mmflow_bench.measurements.settings import (
 )
 
 if TYPE_CHECKING:
-    from mmflow_bench.inputs.image_sources import ImageSource
     from mmflow_bench.inputs.published import Row
-    from mmflow_bench.inputs.samples import Sample
+    from mmflow_bench.inputs.samples import ImageSource, Sample
     from mmflow_bench.measurements.session import Measurements
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

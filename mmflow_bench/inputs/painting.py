@@ -9,12 +9,12 @@ boxes and border patches depend on the photo around them; overlap of rectangles 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 from mmflow_bench.checkpoints.families.layout import ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
 
@@ -22,7 +22,11 @@ RED = (255, 0, 0)
 
 
 def painted_patches(
-    image: Image.Image, boxes: Iterable[Box], *, image_processor: Any, layout: ImageLayout
+    image: Image.Image,
+    boxes: Iterable[Box],
+    *,
+    image_processor: ImageProcessor,
+    layout: ImageLayout,
 ) -> tuple[int, ...]:
     """Patches of every grid that hold a pure red pixel, counted from the first image position.
 

@@ -8,9 +8,8 @@ and resize filter are in `paper_pixels`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from PIL import Image
+from transformers import PreTrainedTokenizerBase
 
 from mmflow_bench.checkpoints.families.decoders import Conversation
 from mmflow_bench.checkpoints.families.recognising import conversation
@@ -90,12 +89,12 @@ def _tokens(
     return ids, offsets
 
 
-def _adds_start(tokenizer: Any) -> bool:
+def _adds_start(tokenizer: PreTrainedTokenizerBase) -> bool:
     first: list[int] = tokenizer("a")["input_ids"][:1]
     return first == [tokenizer.bos_token_id]
 
 
-def _of_one_side(tokenizer: Any, text: str, *, spaces: bool) -> Pieces:
+def _of_one_side(tokenizer: PreTrainedTokenizerBase, text: str, *, spaces: bool) -> Pieces:
     """Tokens of one text, after the space that SentencePiece puts there.
 
     Converted tokenizers put it there or not depending on settings such as `legacy`; where they do
@@ -111,7 +110,7 @@ def _of_one_side(tokenizer: Any, text: str, *, spaces: bool) -> Pieces:
     return list(out["input_ids"]), offsets
 
 
-def _adds_space(tokenizer: Any) -> bool:
+def _adds_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokenizer puts a space before a text, or knows none that it could put there."""
     if tokenizer.convert_tokens_to_ids(_SPACE) in (None, tokenizer.unk_token_id):
         return True

@@ -15,9 +15,9 @@ from transformers import CLIPVisionConfig
 from transformers.image_utils import PILImageResampling
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 from mmflow_bench.checkpoints.families.llava_next import tiled_tokens
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.checkpoints.types import ImageProcessor
 from mmflow_bench.errors import CheckpointError
 
 _SETTINGS = (

@@ -8,7 +8,6 @@ decoded tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import TemplateError
 
@@ -111,7 +110,7 @@ def _from_template(checkpoint: LoadedCheckpoint, text: str, placeholder: str | N
     if placeholder is not None:
         parts.insert(0, {"type": "image"})
         whole = f"{placeholder}\n{text}"
-    contents: list[Any] = [parts, whole] if checkpoint.parts.has_image else [whole, parts]
+    contents: list[object] = [parts, whole] if checkpoint.parts.has_image else [whole, parts]
     problem = "none"
     for content in contents:
         try:

@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.json_lines import FIELDS
 from mmflow_bench.inputs.published import MISSING, NUMBERS, SIZES, TEXTS, Row
@@ -69,7 +69,7 @@ def write_samples(samples: Sequence[Sample], path: Path) -> None:
         _write(path, "".join(lines).encode())
 
 
-def sample_record(sample: Sample) -> dict[str, Any]:
+def sample_record(sample: Sample) -> Json:
     """The fields of a sample that are not empty, as JSON values, without its image."""
     boxes = [[box.x, box.y, box.width, box.height] for box in sample.boxes]
     given = {name: getattr(sample, name) for name in FIELDS if name not in ("image", "boxes")}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from mmflow_bench.checkpoints.types import ImageProcessor
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

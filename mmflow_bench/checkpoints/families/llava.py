@@ -14,9 +14,9 @@ from transformers.image_processing_backends import PilBackend
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.record import Converted, Family, OriginalImages
 from mmflow_bench.checkpoints.families.single_view import single_grid
-from mmflow_bench.checkpoints.types import Json
 
 
 def processor_settings(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> Json:

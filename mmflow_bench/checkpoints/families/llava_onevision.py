@@ -20,10 +20,10 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.utils.import_utils import is_torchvision_available
 
+from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.llava_next import anyres_layout
 from mmflow_bench.checkpoints.families.record import Converted, Family, OriginalImages
 from mmflow_bench.checkpoints.sources import Source, read_json
-from mmflow_bench.checkpoints.types import Json, Processor
 
 
 class OnevisionPhotos(LlavaOnevisionProcessor):

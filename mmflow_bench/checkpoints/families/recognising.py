@@ -13,8 +13,8 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 from mmflow_bench.checkpoints.additions import FAMILIES, added, any_added
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.decoders import DECODERS, Conversation, Decoder
-from mmflow_bench.checkpoints.types import Json
 from mmflow_bench.errors import CheckpointError
 
 _UNREADABLE_ORIGINALS = ("llava_mpt", "llava_mixtral", "llava_gemma", "llava_phi")

@@ -16,10 +16,10 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
 
+from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.decoders import Decoder
 from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.sources import Source
-from mmflow_bench.checkpoints.types import Json, Processor
 
 Layout = Callable[[ProcessedImage], ImageLayout | None]
 

@@ -19,8 +19,8 @@ from transformers.image_utils import (
     get_image_size_for_max_height_width,
 )
 
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
-from mmflow_bench.checkpoints.types import ImageProcessor
 
 
 def single_grid(image: ProcessedImage) -> ImageLayout | None:
