@@ -15,11 +15,7 @@ T = TypeVar("T")
 
 
 def added(group: str, kind: type[T]) -> Iterator[T]:
-    """The objects that installed packages register under a group.
-
-    Args:
-        group: Name of the entry points.
-        kind: What they must lead to: one, several, or a function that returns either.
+    """What installed packages register: an object of the kind, several, or a function of either.
 
     Raises:
         CheckpointError: A package registers something else.

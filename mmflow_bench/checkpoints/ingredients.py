@@ -60,8 +60,10 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     Raises:
         CheckpointError: One is not there or not named.
     """
-    main = main_source(spec)
-    config = original_or_native_config(main)
+    main = Source(
+        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
+    )
+    config = config_of(main)
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
         base = _base_of_adapter(main, spec)
         inner = ingredients_of(replace(spec, **_as_spec(base), adapter=None, base=None))
@@ -74,14 +76,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     return Ingredients(main=main, weights=weights, adapter=adapter)
 
 
-def main_source(spec: CheckpointSpec) -> Source:
-    """The folder or hub id of a spec."""
-    return Source(
-        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
-    )
-
-
-def original_or_native_config(source: Source) -> Json | None:
+def config_of(source: Source) -> Json | None:
     """The content of its `config.json`, if it has one.
 
     Raises:
@@ -177,6 +172,7 @@ def _names(path: Path) -> bytes:
     """The part of a file of weights that holds the names, unparsed."""
     try:
         if path.suffix == ".safetensors":
+            # Names stand first, behind their length; the gigabytes after them are not read.
             with open(path, "rb") as file:
                 return file.read(min(int.from_bytes(file.read(8), "little"), _HEADER))
         with zipfile.ZipFile(path) as archive:

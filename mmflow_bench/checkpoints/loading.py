@@ -105,6 +105,7 @@ def assemble_checkpoint(
         CheckpointError: The tokenizer has no offsets, the model cannot be instrumented, the
             processor does not fit the model or the template cannot be read.
     """
+    # What accelerate or bitsandbytes has placed must not be moved.
     if not is_placed(spec):
         model.to(spec.device)  # type: ignore[arg-type]
     model.eval()

@@ -89,6 +89,7 @@ def _vision(original: Json, tower: Path | None) -> PretrainedConfig:
 def _weights(parts: Ingredients, tower: Path | None) -> dict[str, Tensor]:
     """All weights under the original's names; what was trained last wins."""
     weights = state_dict_of(parts.weights.folder())
+    # An adapter folder may be the main one; its files must not be read twice.
     for source in dict.fromkeys((parts.main, parts.adapter)):
         folder = None if source is None else source.folder()
         if folder is None:

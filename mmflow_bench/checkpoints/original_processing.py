@@ -32,11 +32,6 @@ def original_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of the first folder that has one, with a token for images.
 
-    Args:
-        folders: The checkpoint, then its base.
-        text: Configuration of the language model.
-        trust_remote_code: Run code that the tokenizer brings along.
-
     Raises:
         CheckpointError: None has one.
     """
@@ -65,10 +60,7 @@ def original_tokenizer(
 def tower_settings(vision: PretrainedConfig, tower: Path | None) -> Json:
     """Size, normalisation and resampling filter of the tower's own image processor.
 
-    Args:
-        vision: Configuration of the tower.
-        tower: Its folder, whose settings count; those of the published towers where there is none
-            or it has no `preprocessor_config.json`.
+    Those of the published towers where there is no folder, or no `preprocessor_config.json` in it.
     """
     side = vision.image_size
     settings: Json = {

@@ -40,14 +40,7 @@ def placement(spec: CheckpointSpec) -> Json:
 def load_placed(
     read: Callable[..., Any], source: str | None, spec: CheckpointSpec, **arguments: object
 ) -> tuple[PreTrainedModel, Json]:
-    """A model where the spec wants it, and transformers' report of what was loaded.
-
-    Args:
-        read: A `from_pretrained`.
-        source: Folder or hub id; None for weights that are among the arguments.
-        spec: Says where the model goes.
-        arguments: For `from_pretrained`.
-    """
+    """What a `from_pretrained` reads, put where the spec wants it, and its report on weights."""
     model, report = read(
         source,
         # Wrong shapes are refused by name, from the report.

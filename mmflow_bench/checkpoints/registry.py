@@ -18,8 +18,8 @@ from mmflow_bench.checkpoints.entry import RegistryEntry
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.ingredients import (
     ADAPTER_CONFIG,
+    config_of,
     ingredients_of,
-    original_or_native_config,
 )
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
 from mmflow_bench.checkpoints.released import RELEASED
@@ -98,6 +98,7 @@ def registered_models() -> dict[str, RegistryEntry]:
     """
     models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
     for entry in added(MODELS, RegistryEntry):
+        # No package changes what a name of this one means.
         models.setdefault(entry.name, entry)
     return models
 
@@ -139,7 +140,10 @@ def resolve_checkpoint(
     """
     args = checked_args(model_args or {})
     models = registered_models()
-    entry, source = _registered(name_or_path, models)
+    found, source = _registered(name_or_path, models)
+    # What is not registered is an entry that says nothing.
+    entry = found or RegistryEntry(name=name_or_path, description="")
+    template = args.get("conversation", entry.conversation)
     common: Json = {
         **args,
         "name": name_or_path,
@@ -147,27 +151,22 @@ def resolve_checkpoint(
         "device": device,
         "offline": offline,
         "trust_remote_code": trust_remote_code,
-    }
-    if entry is None:
-        spec = CheckpointSpec(**common | _located(name_or_path, args, models))
-        return replace(spec, **_input_of_unregistered(spec, input_choice))
-    common |= {
         "exceptions": entry.exceptions,
         "paper_model": entry.paper_model,
         "questions": entry.questions,
         "images": entry.images,
-        "conversation": args.get("conversation", entry.conversation),
+        "conversation": template,
         "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
     }
     if entry.builder is not None:
-        if common["input"] == "paper" and common["conversation"] is None:
+        if common["input"] == "paper" and template is None:
             raise CheckpointError(
                 f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
                 "(--input=paper); leave out --input"
             )
         return CheckpointSpec(**common, source=source, kind="built", builder=entry.builder)
     spec = CheckpointSpec(**common | _located(source, args, models))
-    if spec.conversation is None:
+    if found is None or template is None:
         return replace(spec, **_input_of_unregistered(spec, input_choice))
     return spec
 
@@ -197,7 +196,7 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> Json:
         return {"input": choice or "hub"}
     if choice is None and spec.conversation is not None:
         choice = "paper"
-    config = original_or_native_config(ingredients_of(spec).main) or {}
+    config = config_of(ingredients_of(spec).main) or {}
     if choice is None:
         choice = "paper" if is_original(config) else "hub"
     if choice == "hub" or spec.conversation is not None:

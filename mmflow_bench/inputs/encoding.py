@@ -60,12 +60,8 @@ def encode(
     """The sample as the checkpoint's own processor prepares it, or as the paper's program does.
 
     Captions stand where the image would when the checkpoint takes no images, or when the sample has
-    captions and no image (paper, App. G).
-
-    Args:
-        sample: The sample.
-        checkpoint: Its processor and template are used.
-        image: Replaces the sample's image, as a counterfactual; boxes are then left out.
+    captions and no image (paper, App. G). A given image replaces the sample's, as a counterfactual;
+    boxes are then left out.
 
     Raises:
         ImageError: The image is missing, unreadable or refused by the processor.
@@ -121,6 +117,7 @@ def _refuse_control_tokens(
     sample: Sample, checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt
 ) -> None:
     spans = [tokens.question, *([tokens.caption] if tokens.caption else [])]
+    # A word that the vocabulary lacks is no control token.
     control = set(checkpoint.tokenizer.all_special_ids) - {checkpoint.tokenizer.unk_token_id}
     for token_id, (start, end) in zip(tokens.ids, tokens.offsets, strict=True):
         if token_id in control and any(start < last and end > first for first, last in spans):

@@ -36,19 +36,19 @@ FORMS = {
 }
 
 
-def prompt_identity(input_choice: str, name: str | None = None) -> dict[str, object]:
+def prompt_identity(input_choice: str, conversation_name: str | None = None) -> dict[str, object]:
     """Every word that may stand around a question, for the key of the store.
 
     Args:
         input_choice: `paper` or `hub`.
-        name: The conversation template of the paper's input.
+        conversation_name: The template of the paper's input, where it is not one that ships.
     """
     if input_choice != "paper":
         return dict(FORMS)
     # All that ship, as the stores of earlier versions have it; of others the one that is used, or
     # installing a package would hide what was measured without it.
     known = dict(CONVERSATIONS)
-    if name is not None and name not in known:
-        known[name] = conversation(name)
+    if conversation_name is not None and conversation_name not in known:
+        known[conversation_name] = conversation(conversation_name)
     templates = {name: asdict(template) for name, template in known.items()}
     return {**FORMS, "instruction": PAPER_INSTRUCTION, "conversations": templates}

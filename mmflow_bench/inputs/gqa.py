@@ -114,6 +114,7 @@ def _object(named: re.Match[str]) -> tuple[str, str | None]:
 
 def _options(argument: str, answer: str) -> tuple[str, str] | None:
     options = [_PREPOSITION.sub(r"\g<word>", part.strip()) for part in argument.split("|")]
+    # A third option, or an answer in other words, leaves no false option to compare with.
     if len(options) != 2 or answer not in options:
         return None
     return answer, options[1 - options.index(answer)]

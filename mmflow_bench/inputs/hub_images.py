@@ -20,6 +20,7 @@ DEFAULT_CONFIGURATIONS = ("val_balanced_images", "val_all_images")
 """Validation images, the smaller part first; all of the paper's questions ask about them."""
 
 _ID_COLUMNS = ("id", "image_id", "img_id", "imageId")
+# Ids become names of files, and question files come from anywhere.
 _SAFE_ID = re.compile(r"[\w-][\w.-]{0,200}")
 
 
@@ -53,10 +54,10 @@ class HubImages(ImageSource):
                 f"hub, hub:OWNER/NAME or hub:OWNER/NAME:CONFIG, got {text!r}; check --images",
                 reason="no-images",
             )
-        chosen = tuple(name.strip() for name in configurations.split(",") if name.strip())
-        if not data_set or (data_set == DEFAULT_DATA_SET and not chosen):
-            chosen = chosen or DEFAULT_CONFIGURATIONS
         data_set = data_set or DEFAULT_DATA_SET
+        chosen = tuple(name.strip() for name in configurations.split(",") if name.strip())
+        if data_set == DEFAULT_DATA_SET:
+            chosen = chosen or DEFAULT_CONFIGURATIONS
         place = re.sub(r"[^\w.-]+", "--", data_set).strip("-")
         return cls(
             data_set=data_set,

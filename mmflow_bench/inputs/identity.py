@@ -32,6 +32,7 @@ def sample_fingerprint(sample: Sample) -> str:
 
 
 def _image_content(image: Image.Image | ImageFile | None) -> bytes:
+    # Content, not path: the same set in another folder is the same data.
     if image is None:
         return b""
     if isinstance(image, Image.Image):

@@ -121,6 +121,7 @@ def _list(value: Json, name: str, where: str) -> tuple[str, ...]:
     given = value.get(name) or []
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
         raise _malformed(f"{name} as a list of texts", repr(given), where)
+    # Two annotators with one answer gave one answer.
     return tuple(dict.fromkeys(text.strip() for text in given if text.strip()))
 
 

@@ -30,16 +30,12 @@ def painted_patches(
 ) -> tuple[int, ...]:
     """Patches of every grid that hold a pure red pixel, counted from the first image position.
 
-    Args:
-        image: The photo.
-        boxes: In pixels of the photo. A painted rectangle includes its last row and column, as the
-            published program's does.
-        image_processor: The one that made the pixels, of PIL's.
-        layout: Of the photo.
+    The image processor is the one that made the pixels; boxes are in pixels of the photo.
     """
     painted = image.copy()
     draw = ImageDraw.Draw(painted)
     for box in boxes:
+        # It includes its last row and column, as the published program's does.
         draw.rectangle((box.x, box.y, box.x + box.width, box.y + box.height), fill=RED)
     colours = image_processor(
         images=painted, do_rescale=False, do_normalize=False, return_tensors="np"

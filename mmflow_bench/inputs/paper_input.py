@@ -50,6 +50,7 @@ def paper_input(
     else:
         pixels = published_pixels(checkpoint, image)
         model_inputs, image_tokens = pixels.model_inputs, pixels.image_tokens
+        # The published program puts the image on a line of its own, before the question.
         sides, processor = [template.before, f"\n{message}"], pixels.image_processor
     sides[-1] += template.after
     text = (IMAGE_PLACEHOLDER * image_tokens).join(sides)

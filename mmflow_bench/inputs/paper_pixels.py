@@ -66,6 +66,7 @@ def published_pixels(checkpoint: LoadedCheckpoint, image: Image.Image) -> Publis
 def _processor(checkpoint: LoadedCheckpoint) -> ImageProcessor:
     own, config = checkpoint.processor.image_processor, checkpoint.model.config
     settings = {name: getattr(own, name, None) for name in _SETTINGS}
+    # The published program resizes so, whatever the files of the checkpoint say.
     settings["resample"] = PILImageResampling.BICUBIC
     pinpoints = getattr(config, "image_grid_pinpoints", None)
     ratio = checkpoint.image_aspect_ratio

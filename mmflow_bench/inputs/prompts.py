@@ -43,11 +43,6 @@ def render_prompt(sample: Sample, checkpoint: LoadedCheckpoint, *, has_image: bo
     LLaVA-1.5, for a checkpoint that takes images; for a plain language model the form that it
     continues with an answer, `Captions: {caption}\n\nQuestion: {question}{INSTRUCTION}\nAnswer:`.
 
-    Args:
-        sample: Captions are used when there is no image.
-        checkpoint: Its template and image token are used.
-        has_image: Whether the sample goes in with an image.
-
     Raises:
         QuestionError: The question is empty, or it or the captions contain the image token.
         CheckpointError: The template does not render the text once and unchanged.
@@ -110,6 +105,7 @@ def _from_template(checkpoint: LoadedCheckpoint, text: str, placeholder: str | N
     if placeholder is not None:
         parts.insert(0, {"type": "image"})
         whole = f"{placeholder}\n{text}"
+    # The likelier form first: what the other makes of it may render, and be wrong.
     contents: list[object] = [parts, whole] if checkpoint.parts.has_image else [whole, parts]
     problem = "none"
     for content in contents:

@@ -78,6 +78,7 @@ def _sorted_out(
 
 def _usable(row: Row, folder: Path, source: ImageSource | None, seen: set[str]) -> Sample:
     sample = row.read()
+    # Measurements are kept by this id: two samples of one id would overwrite each other.
     if sample.question_id in seen:
         raise QuestionError(
             f"a question_id once per run, got {sample.question_id!r} again ({row.where}); rename "

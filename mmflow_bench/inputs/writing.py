@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,25 +89,19 @@ def _csv(rows: Sequence[Row]) -> bytes:
 
 
 def _typed(rows: Sequence[Row]) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
-    for name in (*TEXTS, *NUMBERS):
-        cells = [_cell(row, name) for row in rows]
-        if name in SIZES:
-            columns[name] = pa.array([_number(cell, int) for cell in cells], pa.int32())
-        elif name in NUMBERS:
-            columns[name] = pa.array([_number(cell, float) for cell in cells], pa.float64())
-        else:
-            columns[name] = pa.array(cells, pa.string())
-    return pa.table(columns)
+    kinds = {name: pa.int32() if name in SIZES else pa.float64() for name in NUMBERS}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*TEXTS, *NUMBERS)])
+    records = [{name: _cell(row, name) for name in schema.names} for row in rows]
+    return pa.Table.from_pylist(records, schema=schema)
 
 
-def _cell(row: Mapping[str, str | None], name: str) -> str | None:
+def _cell(row: Row, name: str) -> str | float | None:
     text = row.get(name) or ""
-    return None if text.strip() in ("", MISSING) else text
-
-
-def _number(cell: str | None, kind: type[int] | type[float]) -> int | float | None:
-    return None if cell is None else kind(float(cell))
+    if text.strip() in ("", MISSING):
+        return None
+    if name in SIZES:
+        return int(float(text))
+    return float(text) if name in NUMBERS else text
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -129,6 +123,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
+    # Readers see the old file or the new one, never half of it.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

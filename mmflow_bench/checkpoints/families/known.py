@@ -52,6 +52,7 @@ def families() -> tuple[Family, ...]:
 
 def family_of(config: PretrainedConfig) -> Family:
     """The family of a model, by its model type."""
+    # Models built in tests and by other programs may have configurations without a type.
     return next(of_type(families(), getattr(config, "model_type", None)), _BY_STRUCTURE)
 
 

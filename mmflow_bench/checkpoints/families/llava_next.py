@@ -70,14 +70,7 @@ class _Tiles:
 
 
 def tiled_tokens(config: PretrainedConfig, *, width: int, height: int, side: int) -> int:
-    """Image positions of one photo: base grid, tiles after unpadding and newlines.
-
-    Args:
-        config: Of the model; it packs by the pinpoints found there.
-        width: Of the photo, in pixels.
-        height: Of the photo, in pixels.
-        side: Pixels per side of a tile.
-    """
+    """Image positions of one photo, with tiles of `side` pixels: base grid, tiles and newlines."""
     tiles = _tiles(config, width=width, height=height, side=side)
     rows, columns = _downscaled(config, tiles)
     return tiles.per_tile**2 + rows * (columns + 1)
@@ -95,9 +88,11 @@ def anyres_layout(image: ProcessedImage) -> ImageLayout | None:
         return None
     size = {"width": image.width, "height": image.height}
     tiles = _tiles(image.config, **size, side=pixels.shape[-1])
+    # A position of shrunk features shows parts of several patches.
     if _downscaled(image.config, tiles) != (tiles.rows, tiles.columns):
         return None
     patches = tiles.per_tile**2
+    # A processor that tiles otherwise than the model packs: positions could not be trusted.
     if (
         tiles.count + 1 != pixels.shape[1]
         or patches + tiles.rows * (tiles.columns + 1) != image.image_tokens

@@ -69,9 +69,7 @@ def original_types() -> dict[str, str]:
 def conversation_of(config: Json, name: str) -> str | None:
     """The template that a checkpoint was trained with, or None where that cannot be told.
 
-    Args:
-        config: The content of its `config.json`, native or of the original format.
-        name: Its folder or hub id.
+    Both formats of configurations are read; the name is that of the folder or the hub id.
     """
     text = config.get("text_config") or config
     # Llama, with the words of Llama 2, is what a converted configuration leaves out.

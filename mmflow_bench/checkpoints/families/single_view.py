@@ -33,6 +33,7 @@ def single_grid(image: ProcessedImage) -> ImageLayout | None:
     if axes is None or [axes[1].processed, axes[0].processed] != list(pixels.shape[2:]):
         return None
     grid = PatchGrid(horizontal=axes[0], vertical=axes[1], patch_size=patch_size)
+    # One position more is the class token, which some strategies keep in front.
     leading = image.image_tokens - grid.rows * grid.columns
     if leading not in (0, 1):
         return None
