@@ -14,7 +14,7 @@ from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipV
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.known import families
-from mmflow_bench.checkpoints.families.recognising import original_types
+from mmflow_bench.checkpoints.families.recognising import native_decoder
 from mmflow_bench.checkpoints.families.record import Converted, OriginalImages
 from mmflow_bench.errors import CheckpointError
 
@@ -71,18 +71,12 @@ def text_config(original: Json) -> PretrainedConfig:
     Raises:
         CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
     """
-    decoders, kind = original_types(), str(original.get("model_type"))
-    if kind not in decoders:
-        raise CheckpointError(
-            f"model_type among {', '.join(decoders)}, got {kind!r} (config.json); convert "
-            "the checkpoint to transformers' format"
-        )
     own = {
         key: value
         for key, value in original.items()
         if key not in _OF_THE_FILE and not _OF_LLAVA.match(key)
     }
-    config: PretrainedConfig = AutoConfig.for_model(decoders[kind], **own)
+    config: PretrainedConfig = AutoConfig.for_model(native_decoder(original), **own)
     return config
 
 

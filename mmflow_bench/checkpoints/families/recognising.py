@@ -66,6 +66,21 @@ def original_types() -> dict[str, str]:
     return {kind: decoder.native for decoder in decoders for kind in decoder.original_types}
 
 
+def native_decoder(config: Json) -> str:
+    """The model type that transformers gives the decoder of a checkpoint in the original format.
+
+    Raises:
+        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
+    """
+    known, model_type = original_types(), str(config.get("model_type"))
+    if model_type not in known:
+        raise CheckpointError(
+            f"model_type among {', '.join(known)}, got {model_type!r} (config.json); convert the "
+            "checkpoint to transformers' format"
+        )
+    return known[model_type]
+
+
 def conversation_of(config: Json, name: str) -> str | None:
     """The template that a checkpoint was trained with, or None where that cannot be told.
 
