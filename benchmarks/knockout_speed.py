@@ -26,7 +26,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from mmflow_bench.checkpoints.families import Family, family_of
+from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout
@@ -42,7 +42,7 @@ class Benchmarked:
     """A model and its parts, as the engine takes them."""
 
     model: PreTrainedModel
-    family: Family
+    parts: Parts
 
 
 def random_checkpoint(layers: int, width: int, kv_heads: int, *, patches: int) -> Benchmarked:
@@ -73,7 +73,7 @@ def random_checkpoint(layers: int, width: int, kv_heads: int, *, patches: int) -
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(3.0)
-    return Benchmarked(model=model, family=family_of(model))
+    return Benchmarked(model=model, parts=parts_of(model))
 
 
 def random_sample(patches: int) -> tuple[dict[str, Tensor], dict[str, tuple[tuple[int, ...], ...]]]:

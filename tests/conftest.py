@@ -58,7 +58,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
-from mmflow_bench.checkpoints.families import Family, family_of  # noqa: E402
+from mmflow_bench.checkpoints.parts import Parts, parts_of  # noqa: E402
 
 LAYERS = 10
 VOCABULARY = 99
@@ -71,7 +71,7 @@ SLIDING_WINDOW = 9
 @dataclass(frozen=True)
 class TinyCheckpoint:
     model: PreTrainedModel
-    family: Family
+    parts: Parts
 
 
 def _text_config(kind: str) -> PretrainedConfig:
@@ -136,7 +136,7 @@ def _build(kind: str, has_image: bool, attention: str) -> TinyCheckpoint:
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(6.0)
-    return TinyCheckpoint(model=model, family=family_of(model))
+    return TinyCheckpoint(model=model, parts=parts_of(model))
 
 
 @pytest.fixture(scope="session")

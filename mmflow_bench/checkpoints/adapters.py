@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.state_dicts import read_tensors
@@ -63,13 +63,14 @@ def merge_adapter(model: nn.Module, folder: Path, name_of: NameOf | None = None)
     _refuse(folder, "is half a pair", [name for name, pair in pairs.items() if len(pair) < 2])
     with torch.no_grad():
         for name, tensor in whole.items():
-            _replace(parameters[str(names(name))], tensor, name)
+            _fitting(parameters[str(names(name))], tensor, name).copy_(tensor)
         for module, pair in pairs.items():
-            weight = parameters[str(names(f"{module}.weight"))]
-            _add(weight, _delta(module, pair, settings), module)
+            delta = _delta(module, pair, settings)
+            weight = _fitting(parameters[str(names(f"{module}.weight"))], delta, module)
+            weight.copy_(weight.float() + delta.to(weight.device))
 
 
-def _settings(folder: Path) -> Mapping[str, Any]:
+def _settings(folder: Path) -> Json:
     settings = read_json(folder / ADAPTER_CONFIG)
     kind = str(settings.get("peft_type", "LORA")).upper()
     unsupported = [
@@ -114,7 +115,7 @@ def _refuse(folder: Path, fault: str, names: list[str]) -> None:
         )
 
 
-def _delta(module: str, pair: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tensor:
+def _delta(module: str, pair: Mapping[str, Tensor], settings: Json) -> Tensor:
     """The change of one weight, scale * B A, laid out as the weight is."""
     rank = len(pair["lora_A"])
     alpha = _of_module(module, settings.get("alpha_pattern"), settings.get("lora_alpha", rank))
@@ -134,16 +135,10 @@ def _of_module(module: str, patterns: Mapping[str, float] | None, default: float
     return default
 
 
-def _add(weight: Tensor, delta: Tensor, name: str) -> None:
-    if weight.shape != delta.shape:
-        raise _misshapen(name, delta.shape, weight.shape)
-    weight.copy_(weight.float() + delta.to(weight.device))
-
-
-def _replace(weight: Tensor, tensor: Tensor, name: str) -> None:
+def _fitting(weight: Tensor, tensor: Tensor, name: str) -> Tensor:
     if weight.shape != tensor.shape:
         raise _misshapen(name, tensor.shape, weight.shape)
-    weight.copy_(tensor)
+    return weight
 
 
 def _misshapen(name: str, got: torch.Size, expected: torch.Size) -> CheckpointError:

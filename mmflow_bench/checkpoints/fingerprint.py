@@ -123,6 +123,7 @@ def _package_files(module: str) -> Iterable[Path]:
 
 
 def _versions() -> list[str]:
+    # A built model has no weights on disk: these draw and compute them.
     names = ("torch", "transformers", "mmflow-bench")
     return [f"{name}=={_version(name)}" for name in names]
 

@@ -8,11 +8,13 @@ Worked out without torch, because the fingerprint covers every part.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.aliases import Json
+from mmflow_bench.checkpoints.families.recognising import is_original
+from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.sources import Source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
@@ -23,15 +25,6 @@ TRAINED_BESIDE = "non_lora_trainables.bin"
 """What the LLaVA trainers train in full next to a LoRA adapter."""
 PROJECTOR = "mm_projector.bin"
 
-KNOWN_TOWERS = (
-    "openai/clip-vit-large-patch14",
-    "openai/clip-vit-large-patch14-336",
-    "google/siglip-so400m-patch14-384",
-)
-"""Towers that need not be looked for when their weights are contained: the rest is known."""
-
-_ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_qwen", "llava")
-_OTHER_ORIGINALS = ("llava_mpt", "llava_mixtral", "llava_gemma", "llava_phi")
 _HEADER = 64 << 20
 _TOWER = b"vision_tower.vision_model."
 
@@ -67,8 +60,10 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     Raises:
         CheckpointError: One is not there or not named.
     """
-    main = main_source(spec)
-    config = original_or_native_config(main)
+    main = Source(
+        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
+    )
+    config = config_of(main)
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
         base = _base_of_adapter(main, spec)
         inner = ingredients_of(replace(spec, **_as_spec(base), adapter=None, base=None))
@@ -81,14 +76,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     return Ingredients(main=main, weights=weights, adapter=adapter)
 
 
-def main_source(spec: CheckpointSpec) -> Source:
-    """The folder or hub id of a spec."""
-    return Source(
-        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
-    )
-
-
-def original_or_native_config(source: Source) -> dict[str, Any] | None:
+def config_of(source: Source) -> Json | None:
     """The content of its `config.json`, if it has one.
 
     Raises:
@@ -98,21 +86,7 @@ def original_or_native_config(source: Source) -> dict[str, Any] | None:
     return None if path is None else read_json(path)
 
 
-def is_original(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of the original LLaVA format.
-
-    `llava` is the model type of the first original checkpoints and of converted ones, which keep
-    what describes the language model in a part of its own.
-    """
-    if "text_config" in config or "vision_config" in config:
-        return False
-    model_type = config.get("model_type")
-    if model_type == "llava":
-        return any(str(key).startswith("mm_") for key in config)
-    return model_type in _ORIGINAL_TYPES or model_type in _OTHER_ORIGINALS
-
-
-def _original(main: Source, config: Mapping[str, Any], spec: CheckpointSpec) -> Ingredients:
+def _original(main: Source, config: Json, spec: CheckpointSpec) -> Ingredients:
     adapter, weights = _adapted(main, spec)
     if adapter is None and main.file(PROJECTOR) is not None and not _has_weights(main):
         if spec.base is None:
@@ -126,7 +100,7 @@ def _original(main: Source, config: Mapping[str, Any], spec: CheckpointSpec) -> 
 
 
 def _tower(
-    main: Source, config: Mapping[str, Any], spec: CheckpointSpec, holders: list[Source | None]
+    main: Source, config: Json, spec: CheckpointSpec, holders: list[Source | None]
 ) -> Source | None:
     """Where the tower is described; None where its weights are contained and its name says all."""
     named = spec.vision_tower or config.get("mm_vision_tower") or config.get("vision_tower")
@@ -165,7 +139,7 @@ def _base_of_adapter(adapter: Source, spec: CheckpointSpec) -> Source:
     return source_of(str(named), beside=adapter, what="base")
 
 
-def _as_spec(source: Source) -> dict[str, Any]:
+def _as_spec(source: Source) -> Json:
     kind = "hub" if source.is_hub else "folder"
     return {"source": source.name, "kind": kind, "revision": source.revision}
 
@@ -198,6 +172,7 @@ def _names(path: Path) -> bytes:
     """The part of a file of weights that holds the names, unparsed."""
     try:
         if path.suffix == ".safetensors":
+            # Names stand first, behind their length; the gigabytes after them are not read.
             with open(path, "rb") as file:
                 return file.read(min(int.from_bytes(file.read(8), "little"), _HEADER))
         with zipfile.ZipFile(path) as archive:

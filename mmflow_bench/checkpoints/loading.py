@@ -13,24 +13,21 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import (
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import (
     disable_progress_bar,
     enable_progress_bar,
     is_progress_bar_enabled,
 )
 
-from mmflow_bench.checkpoints.families import Family, family_of
+from mmflow_bench.checkpoints.aliases import Processor
+from mmflow_bench.checkpoints.families.llava_next import read_pinpoints_as_published
+from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.hardware import spare_threads
-from mmflow_bench.checkpoints.pinpoints import read_pinpoints_as_published
+from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.checkpoints.placement import is_placed
 from mmflow_bench.checkpoints.reading import read_model
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -47,11 +44,12 @@ class LoadedCheckpoint:
     spec: CheckpointSpec
     model: PreTrainedModel
     """In evaluation mode, without gradients, on `device`."""
-    processor: Any
+    processor: Processor
     """The multimodal processor, or the tokenizer again for a text-only checkpoint."""
     tokenizer: PreTrainedTokenizerBase
     """A fast one: positions are found through its offsets."""
-    family: Family
+    parts: Parts
+    """What measurements and interventions use of the model."""
     fingerprint: str
     chat_template: str | None
     """The jinja text that prompts are rendered with; the plain form when None."""
@@ -65,12 +63,12 @@ class LoadedCheckpoint:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.family.device
+        return self.parts.device
 
     @property
     def decoder_layers(self) -> int:
         """Depth of the decoder."""
-        return len(self.family.decoder_layers)
+        return len(self.parts.decoder_layers)
 
 
 def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
@@ -89,12 +87,16 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
 
 
 def assemble_checkpoint(
-    model: PreTrainedModel, processor: Any, *, spec: CheckpointSpec, identity: str | None = None
+    model: PreTrainedModel,
+    processor: Processor,
+    *,
+    spec: CheckpointSpec,
+    identity: str | None = None,
 ) -> LoadedCheckpoint:
     """A model and processor that are in memory already, made ready to be measured.
 
     Args:
-        model: Any model that `family_of` understands.
+        model: Any model that `parts_of` understands.
         processor: Its processor, or its tokenizer if it takes no images.
         spec: Device, precision and template are taken from it.
         identity: The content hash, if it is known; computed from the spec otherwise.
@@ -103,14 +105,15 @@ def assemble_checkpoint(
         CheckpointError: The tokenizer has no offsets, the model cannot be instrumented, the
             processor does not fit the model or the template cannot be read.
     """
+    # What accelerate or bitsandbytes has placed must not be moved.
     if not is_placed(spec):
         model.to(spec.device)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
-    family = family_of(model)
-    spare_threads(family.device.type, model.config.get_text_config().hidden_size)
+    parts = parts_of(model)
+    spare_threads(parts.device.type, model.config.get_text_config().hidden_size)
     tokenizer = _fast_tokenizer(processor, spec)
-    if family.has_image and not hasattr(processor, "image_processor"):
+    if parts.has_image and not hasattr(processor, "image_processor"):
         raise CheckpointError(
             f"a processor with an image processor, got {type(processor).__name__} (checkpoint "
             f"{spec.name}); save the checkpoint's processor next to its weights"
@@ -120,25 +123,24 @@ def assemble_checkpoint(
         model=model,
         processor=processor,
         tokenizer=tokenizer,
-        family=family,
+        parts=parts,
         fingerprint=identity or fingerprint(spec),
         chat_template=_chat_template(processor, tokenizer, spec),
         conversation=spec.conversation if spec.input == "paper" else None,
-        image_aspect_ratio=_image_aspect_ratio(model.config),
+        image_aspect_ratio=_image_aspect_ratio(model.config, parts.family),
     )
     if loaded.conversation is not None:
         read_pinpoints_as_published(model, processor)
     return loaded
 
 
-def _image_aspect_ratio(config: PretrainedConfig) -> str | None:
-    """As the original configuration says, or as the converted model types were trained."""
-    if hasattr(config, "image_aspect_ratio"):
-        own = config.image_aspect_ratio
-        return None if own is None else str(own)
-    if config.model_type == "llava_onevision":
-        return str(config.vision_aspect_ratio)
-    return {"llava": "pad", "llava_next": "anyres"}.get(config.model_type)
+def _image_aspect_ratio(config: PretrainedConfig, family: Family) -> str | None:
+    """As the configuration says (original or OneVision's), or as the family was trained."""
+    for key in ("image_aspect_ratio", "vision_aspect_ratio"):
+        if hasattr(config, key):
+            own = getattr(config, key)
+            return None if own is None else str(own)
+    return family.aspect_ratio
 
 
 @contextmanager
@@ -156,7 +158,7 @@ def _bars_only_on_a_terminal() -> Iterator[None]:
         enable_progress_bar()
 
 
-def _built(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
+def _built(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
     assert spec.builder is not None
     module, _, function = spec.builder.partition(":")
     model, processor = getattr(importlib.import_module(module), function)(spec.source)
@@ -165,7 +167,7 @@ def _built(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
     return model, processor
 
 
-def _fast_tokenizer(processor: Any, spec: CheckpointSpec) -> PreTrainedTokenizerBase:
+def _fast_tokenizer(processor: Processor, spec: CheckpointSpec) -> PreTrainedTokenizerBase:
     tokenizer = getattr(processor, "tokenizer", processor)
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
         raise CheckpointError(
@@ -176,7 +178,7 @@ def _fast_tokenizer(processor: Any, spec: CheckpointSpec) -> PreTrainedTokenizer
 
 
 def _chat_template(
-    processor: Any, tokenizer: PreTrainedTokenizerBase, spec: CheckpointSpec
+    processor: Processor, tokenizer: PreTrainedTokenizerBase, spec: CheckpointSpec
 ) -> str | None:
     if spec.template == PLAIN_TEMPLATE:
         return None

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from mmflow_bench.checkpoints.conversations import CONVERSATIONS
+from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS
+from mmflow_bench.checkpoints.families.recognising import conversations
 from mmflow_bench.errors import CheckpointError
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "attention": ("eager", "sdpa"),
-    "conversation": CONVERSATIONS,
+    "conversation": tuple(CONVERSATIONS),
     "dtype": ("auto", "bfloat16", "float16", "float32"),
     "quantization": ("int4", "int8"),
 }
@@ -37,10 +38,13 @@ def checked_args(args: Mapping[str, str]) -> dict[str, str]:
                 f"a model argument among {', '.join(MODEL_ARGS)}, got {key!r} (--model-args)"
                 f"{closest(key, MODEL_ARGS)}; write key=value"
             )
-        if key in CHOICES and value not in CHOICES[key]:
+        choices = CHOICES.get(key, (value,))
+        if value not in choices and key == "conversation":
+            choices = tuple(conversations())
+        if value not in choices:
             raise CheckpointError(
-                f"{key} among {', '.join(CHOICES[key])}, got {value!r} (--model-args)"
-                f"{closest(value, CHOICES[key])}; write {key}={CHOICES[key][-1]}"
+                f"{key} among {', '.join(choices)}, got {value!r} (--model-args)"
+                f"{closest(value, choices)}; write {key}={choices[-1]}"
             )
     _check_placement(args)
     return dict(args)

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    LlavaForConditionalGeneration,
-    LlavaNextForConditionalGeneration,
-    LlavaOnevisionForConditionalGeneration,
-    PretrainedConfig,
-    PreTrainedModel,
-)
+from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
+from mmflow_bench.checkpoints.aliases import Json, Processor
+from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.ingredients import PROJECTOR, TRAINED_BESIDE, Ingredients
 from mmflow_bench.checkpoints.original_config import (
     native_config,
@@ -31,8 +26,8 @@ from mmflow_bench.checkpoints.original_config import (
 )
 from mmflow_bench.checkpoints.original_processing import (
     IMAGE_TOKEN,
-    original_processor,
     original_tokenizer,
+    tower_settings,
 )
 from mmflow_bench.checkpoints.original_weights import (
     native_name,
@@ -41,22 +36,18 @@ from mmflow_bench.checkpoints.original_weights import (
     tower_weights,
     without_wrapping,
 )
-from mmflow_bench.checkpoints.placement import placement
+from mmflow_bench.checkpoints.placement import load_placed
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.checkpoints.state_dicts import read_tensors, state_dict_of
 from mmflow_bench.errors import CheckpointError
 
-_MODELS: Mapping[str, type[PreTrainedModel]] = {
-    "llava": LlavaForConditionalGeneration,
-    "llava_next": LlavaNextForConditionalGeneration,
-    "llava_onevision": LlavaOnevisionForConditionalGeneration,
-}
 _CONTAINED_TOWER = "model.vision_tower."
-Report = Mapping[str, Any]
 
 
-def load_original(spec: CheckpointSpec, parts: Ingredients) -> tuple[PreTrainedModel, Any, Report]:
+def load_original(
+    spec: CheckpointSpec, parts: Ingredients
+) -> tuple[PreTrainedModel, Processor, Json]:
     """Model, processor and transformers' report of what was loaded.
 
     Raises:
@@ -69,34 +60,36 @@ def load_original(spec: CheckpointSpec, parts: Ingredients) -> tuple[PreTrainedM
         [folder, parts.weights.folder()],
         text,
         trust_remote_code=spec.trust_remote_code,
-        local_files_only=True,
     )
     tower = None if parts.tower is None else parts.tower.folder()
     image_token_id = tokenizer.get_vocab()[IMAGE_TOKEN]
-    config = native_config(original, _vision(original, tower), image_token_id=image_token_id)
-    if spec.input == "hub" and config.model_type != "llava":
+    vision = _vision(original, tower)
+    config, kind = native_config(original, vision, image_token_id=image_token_id)
+    is_tiled = hasattr(config, "image_grid_pinpoints")
+    if spec.input == "hub" and is_tiled:
         # The paper's input turns them itself, for converted checkpoints too.
         config.image_grid_pinpoints = pinpoints_by_height(config.image_grid_pinpoints)
-    processor = original_processor(tokenizer, config, tower)
+    processor = kind.processor(tokenizer, config, tower_settings(config.vision_config, tower))
     weights = _weights(parts, tower)
-    has_newline = config.model_type != "llava"
-    model, report = _loaded(spec, config, native_weights(weights, has_newline=has_newline))
+    native = native_weights(weights, has_newline=is_tiled)
+    model, report = _loaded(spec, kind.model, config, native)
     if parts.adapter is not None:
         merge_adapter(model, parts.adapter.folder(), native_name)
     _keep_image_tokens_out(model, image_token_id)
     return model, processor, report
 
 
-def _vision(original: Mapping[str, Any], tower: Path | None) -> PretrainedConfig:
+def _vision(original: Json, tower: Path | None) -> PretrainedConfig:
     name = str(original.get("mm_vision_tower") or original.get("vision_tower"))
     if tower is None:
-        return vision_config(None, name)
+        return vision_config(KNOWN_TOWERS[name], name)
     return vision_config(read_json(tower / "config.json"), str(tower))
 
 
 def _weights(parts: Ingredients, tower: Path | None) -> dict[str, Tensor]:
     """All weights under the original's names; what was trained last wins."""
     weights = state_dict_of(parts.weights.folder())
+    # An adapter folder may be the main one; its files must not be read twice.
     for source in dict.fromkeys((parts.main, parts.adapter)):
         folder = None if source is None else source.folder()
         if folder is None:
@@ -111,20 +104,21 @@ def _weights(parts: Ingredients, tower: Path | None) -> dict[str, Tensor]:
 
 
 def _loaded(
-    spec: CheckpointSpec, config: PretrainedConfig, weights: dict[str, Tensor]
-) -> tuple[PreTrainedModel, Report]:
+    spec: CheckpointSpec,
+    kind: type[PreTrainedModel],
+    config: PretrainedConfig,
+    weights: dict[str, Tensor],
+) -> tuple[PreTrainedModel, Json]:
     weights = _without_unused_layers(weights, config.vision_config)
     dtype = weights["model.language_model.embed_tokens.weight"].dtype
-    loaded: Any = _MODELS[config.model_type].from_pretrained(
+    model, report = load_placed(
+        kind.from_pretrained,
         None,
+        spec,
         config=config,
         state_dict=weights,
         dtype=dtype if spec.dtype == "auto" else getattr(torch, spec.dtype),
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        **placement(spec),
     )
-    model, report = loaded
     left_over = sorted(map(str, report.get("unexpected_keys", ())))
     if left_over:
         raise CheckpointError(
@@ -139,7 +133,7 @@ def _without_unused_layers(
     weights: Mapping[str, Tensor], vision: PretrainedConfig
 ) -> dict[str, Tensor]:
     """Without the layers that SigLIP has beyond those that the configuration keeps."""
-    if vision.model_type != "siglip_vision_model":
+    if not isinstance(vision, SiglipVisionConfig):
         return dict(weights)
     unused = f"model.vision_tower.encoder.layers.{vision.num_hidden_layers}."
     return {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}

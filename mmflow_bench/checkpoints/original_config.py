@@ -7,80 +7,33 @@ One flat object describes the language model, under the keys of its own type, an
 from __future__ import annotations
 
 import ast
-import copy
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from transformers import (
-    AutoConfig,
-    CLIPVisionConfig,
-    LlavaConfig,
-    LlavaNextConfig,
-    LlavaOnevisionConfig,
-    PretrainedConfig,
-    SiglipVisionConfig,
-)
+from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipVisionConfig
 
+from mmflow_bench.checkpoints.aliases import Json
+from mmflow_bench.checkpoints.families.known import families
+from mmflow_bench.checkpoints.families.recognising import native_decoder
+from mmflow_bench.checkpoints.families.record import Converted, OriginalImages
 from mmflow_bench.errors import CheckpointError
 
-_DECODERS = {
-    "llava": "llama",
-    "llava_llama": "llama",
-    "llava_mistral": "mistral",
-    "llava_qwen": "qwen2",
-}
 _OF_LLAVA = re.compile(
     r"mm_|image_|tune_|freeze_|unfreeze_|use_mm_|vision_tower|s2|add_faster_video|add_time|"
     r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
 )
 """Keys that are not of the language model."""
-_OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
-_KNOWN_TOWERS: Mapping[str, PretrainedConfig] = {
-    # The defaults of the two classes are the small models; these are the published large ones.
-    "openai/clip-vit-large-patch14": CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=224,
-        patch_size=14,
-        projection_dim=768,
-    ),
-    "openai/clip-vit-large-patch14-336": CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    ),
-    "google/siglip-so400m-patch14-384": SiglipVisionConfig(
-        hidden_size=1152,
-        intermediate_size=4304,
-        num_hidden_layers=27,
-        num_attention_heads=16,
-        image_size=384,
-        patch_size=14,
-    ),
+_TOWERS: Mapping[str, Callable[..., PretrainedConfig]] = {
+    "clip": CLIPVisionConfig,
+    "siglip": SiglipVisionConfig,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Images:
-    """How photos are fitted and features laid out."""
-
-    aspect_ratio: str
-    pinpoints: list[list[int]] | None
-    """(width, height) of the grids of tiles; None where photos are not cut."""
+_OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
 
 def native_config(
-    original: Mapping[str, Any], vision: PretrainedConfig, *, image_token_id: int
-) -> PretrainedConfig:
-    """The configuration of the same model for transformers.
+    original: Json, vision: PretrainedConfig, *, image_token_id: int
+) -> tuple[PretrainedConfig, Converted]:
+    """The configuration of the same model for transformers, and what it is converted to.
 
     Args:
         original: The content of `config.json`.
@@ -92,83 +45,59 @@ def native_config(
     """
     text = text_config(original)
     _refuse_unsupported(original)
-    images = _images(original, vision)
+    kind, pinpoints = _images(original, vision)
     layer, strategy = _features(original, vision)
-    common: dict[str, Any] = {
-        "vision_config": vision,
-        "text_config": text,
-        "image_token_index": image_token_id,
-        "vision_feature_layer": layer,
-        "vision_feature_select_strategy": strategy,
-        "projector_hidden_act": _activation(original),
-        "tie_word_embeddings": bool(text.tie_word_embeddings),
-    }
-    config: PretrainedConfig
-    if images.pinpoints is None:
-        side = vision.image_size // vision.patch_size
-        config = LlavaConfig(**common, image_seq_length=side**2)
-    elif "max" in images.aspect_ratio:
-        config = LlavaOnevisionConfig(
-            **common,
-            image_grid_pinpoints=images.pinpoints,
-            vision_aspect_ratio=images.aspect_ratio,
-            # Videos are not measured; the id must not be that of a word.
-            video_token_index=image_token_id + 1,
-        )
-    else:
-        config = LlavaNextConfig(**common, image_grid_pinpoints=images.pinpoints)
-    config.image_aspect_ratio = images.aspect_ratio
-    return config
+    aspect_ratio = _aspect_ratio(original)
+    images = OriginalImages(
+        aspect_ratio=aspect_ratio, pinpoints=pinpoints, vision=vision, image_token_id=image_token_id
+    )
+    config = kind.config(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=image_token_id,
+        vision_feature_layer=layer,
+        vision_feature_select_strategy=strategy,
+        projector_hidden_act=_activation(original),
+        tie_word_embeddings=bool(text.tie_word_embeddings),
+        **kind.settings(images),
+    )
+    config.image_aspect_ratio = aspect_ratio
+    return config, kind
 
 
-def text_config(original: Mapping[str, Any]) -> PretrainedConfig:
+def text_config(original: Json) -> PretrainedConfig:
     """The language model's part, with all its settings.
 
     Raises:
         CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
     """
-    model_type = str(original.get("model_type"))
-    if model_type not in _DECODERS:
-        raise CheckpointError(
-            f"model_type among {', '.join(_DECODERS)}, got {model_type!r} (config.json); convert "
-            "the checkpoint to transformers' format"
-        )
     own = {
         key: value
         for key, value in original.items()
         if key not in _OF_THE_FILE and not _OF_LLAVA.match(key)
     }
-    config: PretrainedConfig = AutoConfig.for_model(_DECODERS[model_type], **own)
+    config: PretrainedConfig = AutoConfig.for_model(native_decoder(original), **own)
     return config
 
 
-def vision_config(content: Mapping[str, Any] | None, name: str) -> PretrainedConfig:
-    """The configuration of a tower: of a vision model, of a whole CLIP, or a known one.
-
-    Args:
-        content: Of the tower's `config.json`; None for a tower that is known by its name.
-        name: As the checkpoint spells it.
+def vision_config(content: Json, name: str) -> PretrainedConfig:
+    """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP.
 
     Raises:
-        CheckpointError: It is neither a CLIP nor a SigLIP.
+        CheckpointError: It is neither; the message has the tower's `name`.
     """
-    if content is None:
-        return copy.deepcopy(_KNOWN_TOWERS[name])
     part = dict(content.get("vision_config") or content)
-    kinds = {"clip": CLIPVisionConfig, "siglip": SiglipVisionConfig}
-    family = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
-    if family not in kinds:
+    kind = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
+    if kind not in _TOWERS:
         raise CheckpointError(
             f"a CLIP or SigLIP vision tower, got {content.get('model_type')!r} ({name}); convert "
             "the checkpoint to transformers' format"
         )
-    config: PretrainedConfig = kinds[family](
-        **{key: value for key, value in part.items() if key not in _OF_THE_FILE}
-    )
-    return config
+    own = {key: value for key, value in part.items() if key not in _OF_THE_FILE}
+    return _TOWERS[kind](**own)
 
 
-def _refuse_unsupported(original: Mapping[str, Any]) -> None:
+def _refuse_unsupported(original: Json) -> None:
     if original.get("mm_use_im_start_end"):
         raise CheckpointError(
             "an image without tokens around it, got mm_use_im_start_end = true (config.json); "
@@ -182,7 +111,7 @@ def _refuse_unsupported(original: Mapping[str, Any]) -> None:
         )
 
 
-def _activation(original: Mapping[str, Any]) -> str:
+def _activation(original: Json) -> str:
     projector = str(original.get("mm_projector_type") or "linear")
     if projector not in ("linear", "mlp2x_gelu"):
         raise CheckpointError(
@@ -192,7 +121,7 @@ def _activation(original: Mapping[str, Any]) -> str:
     return "gelu" if projector == "mlp2x_gelu" else "linear"
 
 
-def _features(original: Mapping[str, Any], vision: PretrainedConfig) -> tuple[int, str]:
+def _features(original: Json, vision: PretrainedConfig) -> tuple[int, str]:
     """Which layer of the tower is used, and whether its class position is (`full`)."""
     if isinstance(vision, SiglipVisionConfig):
         # The original programs cut the last layer off and use what comes out, whatever the
@@ -211,23 +140,29 @@ def _features(original: Mapping[str, Any], vision: PretrainedConfig) -> tuple[in
     return layer, strategies[feature]
 
 
-def _images(original: Mapping[str, Any], vision: PretrainedConfig) -> _Images:
-    aspect_ratio = str(original.get("image_aspect_ratio") or "square")
+def _aspect_ratio(original: Json) -> str:
+    return str(original.get("image_aspect_ratio") or "square")
+
+
+def _images(original: Json, vision: PretrainedConfig) -> tuple[Converted, list[list[int]] | None]:
+    """What a checkpoint that fits photos so becomes, and its grids of tiles if it cuts them."""
+    aspect_ratio = _aspect_ratio(original)
     merging = str(original.get("mm_patch_merge_type") or "flat")
-    if not aspect_ratio.startswith("anyres"):
-        if aspect_ratio in ("pad", "square") and merging == "flat":
-            return _Images(aspect_ratio=aspect_ratio, pinpoints=None)
-    elif re.fullmatch(r"anyres(_max_\d+)?", aspect_ratio) and merging == "spatial_unpad":
-        pinpoints = _pinpoints(original.get("image_grid_pinpoints"), vision.image_size)
-        return _Images(aspect_ratio=aspect_ratio, pinpoints=pinpoints)
-    raise CheckpointError(
-        "image_aspect_ratio pad or square with mm_patch_merge_type flat, or anyres with "
-        f"spatial_unpad, got {aspect_ratio!r} with {merging!r} (config.json); transformers has no "
-        "LLaVA that lays image features out so"
-    )
+    is_tiled = aspect_ratio.startswith("anyres")
+    kinds = [family.converted for family in families() if family.converted is not None]
+    found = next((k for k in kinds if re.fullmatch(k.aspect_ratios, aspect_ratio)), None)
+    if found is None or merging != ("spatial_unpad" if is_tiled else "flat"):
+        raise CheckpointError(
+            "image_aspect_ratio pad or square with mm_patch_merge_type flat, or anyres with "
+            f"spatial_unpad, got {aspect_ratio!r} with {merging!r} (config.json); transformers has "
+            "no LLaVA that lays image features out so"
+        )
+    if not is_tiled:
+        return found, None
+    return found, _pinpoints(original.get("image_grid_pinpoints"), vision.image_size)
 
 
-def _pinpoints(value: Any, tile: int) -> list[list[int]]:
+def _pinpoints(value: object, tile: int) -> list[list[int]]:
     """Grids as (width, height), from a list, its text, or a range of tile counts."""
     try:
         if isinstance(value, str) and "x" in value:
@@ -240,6 +175,8 @@ def _pinpoints(value: Any, tile: int) -> list[list[int]]:
             ]
         else:
             content = ast.literal_eval(value) if isinstance(value, str) else value
+            if not isinstance(content, list | tuple):
+                raise TypeError("no list")
             sizes = [(int(wide), int(high)) for wide, high in content]
     except (ValueError, SyntaxError, TypeError, IndexError) as error:
         raise CheckpointError(

@@ -7,29 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from transformers import (
     AddedToken,
     AutoTokenizer,
-    LlavaNextProcessor,
-    LlavaProcessor,
     PretrainedConfig,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     SiglipVisionConfig,
 )
-from transformers.image_processing_backends import PilBackend
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
-from transformers.models.llava_next.image_processing_pil_llava_next import (
-    LlavaNextImageProcessorPil,
-)
-from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
-    LlavaOnevisionImageProcessorPil,
-)
 
-from mmflow_bench.checkpoints.onevision import OnevisionPhotos
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.sentencepiece import VOCABULARY, sentencepiece_tokenizer
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.errors import CheckpointError
@@ -40,14 +28,9 @@ _SIGLIP_MEAN = [0.5, 0.5, 0.5]
 
 
 def original_tokenizer(
-    folders: Sequence[Path], text: PretrainedConfig, **where: Any
+    folders: Sequence[Path], text: PretrainedConfig, *, trust_remote_code: bool
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of the first folder that has one, with a token for images.
-
-    Args:
-        folders: The checkpoint, then its base.
-        text: Configuration of the language model.
-        where: What transformers is told about the source.
 
     Raises:
         CheckpointError: None has one.
@@ -66,64 +49,21 @@ def original_tokenizer(
     elif (folder / VOCABULARY).is_file():
         tokenizer = sentencepiece_tokenizer(folder)
     else:
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=text, **where)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=text, trust_remote_code=trust_remote_code, local_files_only=True
+        )
     # The original programs put a number that is no token where the image goes.
     tokenizer.add_tokens([AddedToken(IMAGE_TOKEN, normalized=False, special=True)])
     return tokenizer
 
 
-def original_processor(
-    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, tower: Path | None
-) -> Any:
-    """The processor of a converted model.
+def tower_settings(vision: PretrainedConfig, tower: Path | None) -> Json:
+    """Size, normalisation and resampling filter of the tower's own image processor.
 
-    Args:
-        tokenizer: With a token for images.
-        config: Of the converted model, with the original's `image_aspect_ratio`.
-        tower: The vision tower's folder, whose settings count; those of the published towers where
-            there is none or it has no `preprocessor_config.json`.
+    Those of the published towers where there is no folder, or no `preprocessor_config.json` in it.
     """
-    images = _image_settings(config.vision_config, tower)
-    strategy = config.vision_feature_select_strategy
-    patch_size = config.vision_config.patch_size
-    template = tokenizer.chat_template
-    if config.model_type == "llava_onevision":
-        images["size"] = images.pop("crop_size")
-        return OnevisionPhotos(
-            image_processor=LlavaOnevisionImageProcessorPil(
-                image_grid_pinpoints=config.image_grid_pinpoints, **images
-            ),
-            tokenizer=tokenizer,
-            num_image_tokens=(images["size"]["height"] // patch_size) ** 2,
-            vision_feature_select_strategy=strategy,
-            vision_aspect_ratio=config.vision_aspect_ratio,
-            chat_template=template,
-        )
-    has_class = not isinstance(config.vision_config, SiglipVisionConfig)
-    common = {
-        "tokenizer": tokenizer,
-        "patch_size": patch_size,
-        "vision_feature_select_strategy": strategy,
-        "num_additional_image_tokens": int(has_class),
-        "chat_template": template,
-    }
-    processor: PilBackend
-    if config.model_type == "llava_next":
-        processor = LlavaNextImageProcessorPil(
-            image_grid_pinpoints=config.image_grid_pinpoints, **images
-        )
-        return LlavaNextProcessor(image_processor=processor, **common)
-    if config.image_aspect_ratio == "pad":
-        processor = LlavaImageProcessorPil(do_pad=True, **images)
-    else:
-        processor = CLIPImageProcessorPil(**images)
-    return LlavaProcessor(image_processor=processor, **common)
-
-
-def _image_settings(vision: PretrainedConfig, tower: Path | None) -> dict[str, Any]:
-    """Size, normalisation and resampling filter of the tower's own processor."""
     side = vision.image_size
-    settings: dict[str, Any] = {
+    settings: Json = {
         "size": {"shortest_edge": side},
         "crop_size": {"height": side, "width": side},
     }

@@ -55,6 +55,7 @@ def native_weights(original: Mapping[str, Tensor], *, has_newline: bool) -> dict
     for name, tensor in original.items():
         if _COMPUTED.search(name) or _POOLED.match(name):
             continue
+        # Some trainers save it all the same; the model of LLaVA-1.5 has no place for it.
         if name == NEWLINE and not has_newline:
             continue
         renamed = native_name(name)

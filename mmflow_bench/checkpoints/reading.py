@@ -7,9 +7,7 @@ are missing and would be drawn at random, layers that would be left out, pickled
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from jinja2 import TemplateError
@@ -24,10 +22,11 @@ from transformers import (
 )
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
+from mmflow_bench.checkpoints.aliases import Json, Processor
+from mmflow_bench.checkpoints.families.known import family_of
 from mmflow_bench.checkpoints.ingredients import Ingredients, ingredients_of
-from mmflow_bench.checkpoints.onevision import needs_photos_only, onevision_photos
 from mmflow_bench.checkpoints.original import load_original
-from mmflow_bench.checkpoints.placement import is_placed, placement
+from mmflow_bench.checkpoints.placement import is_placed, load_placed
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError, MMFlowError
 
@@ -50,7 +49,7 @@ _LOADING_ERRORS = (
 _IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
 
 
-def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
+def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
     """Model and processor of a folder or hub checkpoint.
 
     Raises:
@@ -81,10 +80,10 @@ def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Any]:
 
 def _from_pretrained(
     spec: CheckpointSpec, parts: Ingredients
-) -> tuple[PreTrainedModel, Any, Mapping[str, Any]]:
+) -> tuple[PreTrainedModel, Processor, Json]:
     """Model, processor and transformers' report of what was loaded."""
     source = parts.weights
-    where: dict[str, Any] = {
+    where: Json = {
         "trust_remote_code": spec.trust_remote_code,
         "local_files_only": spec.offline or not source.is_hub,
     }
@@ -98,32 +97,31 @@ def _from_pretrained(
     auto_model = AutoModelForImageTextToText if has_image else AutoModelForCausalLM
     auto_processor = AutoProcessor if has_image else AutoTokenizer
     # Reading the tokenizer first makes a folder without one fail before the weights are read.
-    if needs_photos_only(config):
-        processor: Any = onevision_photos(source, config, **where)
+    own = family_of(config).processor
+    if own is not None:
+        processor = own(source, config, where)
     else:
         processor = auto_processor.from_pretrained(source.name, config=config, **where)
-    loaded: Any = auto_model.from_pretrained(
+    model, report = load_placed(
+        auto_model.from_pretrained,
         source.name,
+        spec,
         config=config,
         dtype=_dtype(spec),
         weights_only=True,
-        # Wrong shapes are refused below, by name.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        **placement(spec),
         **where,
     )
-    model, report = loaded
     if parts.adapter is not None:
         merge_adapter(model, parts.adapter.folder())
     return model, processor, report
 
 
-def _dtype(spec: CheckpointSpec) -> Any:
+def _dtype(spec: CheckpointSpec) -> torch.dtype | str:
     # GGUF weights are dequantised on loading, in single precision unless told otherwise.
     if spec.dtype == "auto":
         return torch.float32 if spec.gguf_file is not None else "auto"
-    return getattr(torch, spec.dtype)
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    return dtype
 
 
 def _unreadable(spec: CheckpointSpec, error: Exception) -> CheckpointError:
@@ -135,7 +133,7 @@ def _unreadable(spec: CheckpointSpec, error: Exception) -> CheckpointError:
     )
 
 
-def _refuse_incomplete(spec: CheckpointSpec, report: Mapping[str, Any]) -> None:
+def _refuse_incomplete(spec: CheckpointSpec, report: Json) -> None:
     """Refuse weights that were drawn at random for want of others, and layers left out."""
     missing = sorted(map(str, report.get("missing_keys", ())))
     mismatched = sorted(str(key[0]) for key in report.get("mismatched_keys", ()))

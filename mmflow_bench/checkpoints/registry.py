@@ -10,17 +10,16 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
-from mmflow_bench.checkpoints.conversations import known_conversation
+from mmflow_bench.checkpoints.additions import MODELS, added
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.entry import RegistryEntry
+from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.ingredients import (
     ADAPTER_CONFIG,
+    config_of,
     ingredients_of,
-    is_original,
-    original_or_native_config,
 )
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
 from mmflow_bench.checkpoints.released import RELEASED
@@ -28,9 +27,8 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
-ENTRY_POINT_GROUP = "mmflow_bench.models"
 
-_PLANTED: dict[str, Any] = {
+_PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",
 }
@@ -99,9 +97,9 @@ def registered_models() -> dict[str, RegistryEntry]:
         CheckpointError: A package registers something that is no entry.
     """
     models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        for entry in _entries(point.load(), point.value):
-            models.setdefault(entry.name, entry)
+    for entry in added(MODELS, RegistryEntry):
+        # No package changes what a name of this one means.
+        models.setdefault(entry.name, entry)
     return models
 
 
@@ -113,18 +111,6 @@ def _variants() -> Iterable[RegistryEntry]:
             paper_model=_PAPER_MODEL,
             **_PLANTED | _OWN_SCENES.get(name, {}),
         )
-
-
-def _entries(value: Any, origin: str) -> Iterable[RegistryEntry]:
-    given = value() if callable(value) else value
-    entries = [given] if isinstance(given, RegistryEntry) else list(given)
-    for entry in entries:
-        if not isinstance(entry, RegistryEntry):
-            raise CheckpointError(
-                f"a RegistryEntry, or a function that returns a list of them, got "
-                f"{type(entry).__name__} (entry point {origin}); correct that package"
-            )
-    return entries
 
 
 def resolve_checkpoint(
@@ -154,35 +140,33 @@ def resolve_checkpoint(
     """
     args = checked_args(model_args or {})
     models = registered_models()
-    entry, source = _registered(name_or_path, models)
-    common: dict[str, Any] = {
+    found, source = _registered(name_or_path, models)
+    # What is not registered is an entry that says nothing.
+    entry = found or RegistryEntry(name=name_or_path, description="")
+    template = args.get("conversation", entry.conversation)
+    common: Json = {
         **args,
         "name": name_or_path,
         "model_args": identifying(args),
         "device": device,
         "offline": offline,
         "trust_remote_code": trust_remote_code,
-    }
-    if entry is None:
-        spec = CheckpointSpec(**common | _located(name_or_path, args, models))
-        return replace(spec, **_input_of_unregistered(spec, input_choice))
-    common |= {
         "exceptions": entry.exceptions,
         "paper_model": entry.paper_model,
         "questions": entry.questions,
         "images": entry.images,
-        "conversation": args.get("conversation", entry.conversation),
+        "conversation": template,
         "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
     }
     if entry.builder is not None:
-        if common["input"] == "paper" and common["conversation"] is None:
+        if common["input"] == "paper" and template is None:
             raise CheckpointError(
                 f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
                 "(--input=paper); leave out --input"
             )
         return CheckpointSpec(**common, source=source, kind="built", builder=entry.builder)
     spec = CheckpointSpec(**common | _located(source, args, models))
-    if spec.conversation is None:
+    if found is None or template is None:
         return replace(spec, **_input_of_unregistered(spec, input_choice))
     return spec
 
@@ -203,7 +187,7 @@ def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[Registr
     return found
 
 
-def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str, Any]:
+def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> Json:
     """Whose input it is measured on, and the conversation template of the paper's.
 
     Nothing of a registered checkpoint is taken over, whatever the folder is called.
@@ -212,7 +196,7 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str
         return {"input": choice or "hub"}
     if choice is None and spec.conversation is not None:
         choice = "paper"
-    config = original_or_native_config(ingredients_of(spec).main) or {}
+    config = config_of(ingredients_of(spec).main) or {}
     if choice is None:
         choice = "paper" if is_original(config) else "hub"
     if choice == "hub" or spec.conversation is not None:
@@ -220,9 +204,7 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> dict[str
     return {"input": choice, "conversation": known_conversation(config, spec.source)}
 
 
-def _located(
-    name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]
-) -> dict[str, Any]:
+def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]) -> Json:
     path = Path(os.path.expanduser(name))
     # Path.exists raises for a name that is longer than names of files may be.
     if os.path.isfile(path) and path.suffix == ".gguf":
@@ -239,7 +221,7 @@ def _located(
     )
 
 
-def _folder(path: Path, gguf_file: str | None) -> dict[str, Any]:
+def _folder(path: Path, gguf_file: str | None) -> Json:
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     weights = [name for name in names if name.endswith(".gguf")]
     located = {"source": str(path.resolve()), "kind": "folder", "gguf_file": gguf_file}

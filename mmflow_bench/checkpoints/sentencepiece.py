@@ -18,6 +18,7 @@ from tokenizers import normalizers
 from transformers import AddedToken, LlamaTokenizer, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import generate_merges
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.errors import CheckpointError
 
@@ -74,14 +75,14 @@ def sentencepiece_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _settings(folder: Path) -> Json:
     """Names of special tokens and the like; the defaults of Llama where the folder has none."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             found |= read_json(folder / name)
     # Llama's tokenizers begin with a start token unless they are told otherwise.
-    settings: dict[str, Any] = {"add_bos_token": True, "add_eos_token": False}
+    settings: Json = {"add_bos_token": True, "add_eos_token": False}
     settings |= {key: found[key] for key in _KEPT if found.get(key) is not None}
     for key in _NAMED:
         value = found.get(key)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import CheckpointError
 
 CONFIGURATION = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
@@ -139,7 +139,7 @@ def _places(name: str, beside: Source) -> Sequence[Path]:
     return [folder / given, folder.parent / given, folder.parent / given.name, given]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Json:
     """The object in a JSON file.
 
     Raises:

@@ -91,6 +91,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        # Mapped into memory where the format allows: whole checkpoints need not fit twice.
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=is_zipfile(path) or None
         )

@@ -13,10 +13,10 @@ import click
 
 from mmflow_bench.cli.options import Asked, asking
 from mmflow_bench.inputs.gqa import read_candidates
-from mmflow_bench.inputs.image_sources import ImageSource, image_source
+from mmflow_bench.inputs.image_sources import image_source
 from mmflow_bench.inputs.published import Row
 from mmflow_bench.inputs.questions import published_samples
-from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.samples import ImageSource, Sample
 from mmflow_bench.inputs.writing import WRITTEN_SUFFIXES, write_published, write_samples
 from mmflow_bench.measurements.answering import answered_correctly, drawn, sample_set
 from mmflow_bench.measurements.session import Measurements

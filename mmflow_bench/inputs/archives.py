@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mmflow_bench.errors import ImageError, QuestionError
 from mmflow_bench.inputs.images import SUFFIXES
+from mmflow_bench.inputs.samples import ImageSource
 
 LARGEST_MEMBER = 256 * 2**20
 """Bytes; a photo beyond Pillow's limit of pixels has fewer."""
@@ -60,7 +61,7 @@ class ZipImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(ImageSource):
     """The images of a zip file, by name."""
 
     path: Path
@@ -117,9 +118,6 @@ class Archive:
         """The member at exactly this path."""
         members = self.names.get(PurePosixPath(path).name, ())
         return next((ZipImage(self.path, path) for m in members if m.filename == path), None)
-
-    def prepare(self, image_ids: Collection[str]) -> None:
-        """Nothing: members are read where they are."""
 
     def __str__(self) -> str:
         """The place, for messages."""

@@ -13,14 +13,14 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from mmflow_bench.checkpoints.families.known import image_layout
+from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
 from mmflow_bench.inputs.fitting import refuse_misfit
-from mmflow_bench.inputs.geometry import image_layout
 from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
-from mmflow_bench.inputs.layout import ImageLayout, ProcessedImage
 from mmflow_bench.inputs.painting import painted_patches
 from mmflow_bench.inputs.paper_input import paper_input
 from mmflow_bench.inputs.phrases import Span
@@ -60,12 +60,8 @@ def encode(
     """The sample as the checkpoint's own processor prepares it, or as the paper's program does.
 
     Captions stand where the image would when the checkpoint takes no images, or when the sample has
-    captions and no image (paper, App. G).
-
-    Args:
-        sample: The sample.
-        checkpoint: Its processor and template are used.
-        image: Replaces the sample's image, as a counterfactual; boxes are then left out.
+    captions and no image (paper, App. G). A given image replaces the sample's, as a counterfactual;
+    boxes are then left out.
 
     Raises:
         ImageError: The image is missing, unreadable or refused by the processor.
@@ -105,7 +101,7 @@ def encode(
 
 def _takes_image(sample: Sample, checkpoint: LoadedCheckpoint) -> bool:
     """Whether the sample's image goes in; a sample about an image needs it or its captions."""
-    if checkpoint.family.has_image:
+    if checkpoint.parts.has_image:
         return sample.image is not None or (sample.caption is None and bool(sample.boxes))
     if sample.caption is None and (sample.image is not None or sample.boxes):
         raise QuestionError(
@@ -121,6 +117,7 @@ def _refuse_control_tokens(
     sample: Sample, checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt
 ) -> None:
     spans = [tokens.question, *([tokens.caption] if tokens.caption else [])]
+    # A word that the vocabulary lacks is no control token.
     control = set(checkpoint.tokenizer.all_special_ids) - {checkpoint.tokenizer.unk_token_id}
     for token_id, (start, end) in zip(tokens.ids, tokens.offsets, strict=True):
         if token_id in control and any(start < last and end > first for first, last in spans):
@@ -140,7 +137,7 @@ def _in_precision(
 def _layout(
     checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt, image: Image.Image
 ) -> ImageLayout | None:
-    image_token = checkpoint.family.image_token_id
+    image_token = checkpoint.parts.image_token_id
     return image_layout(
         ProcessedImage(
             width=image.width,

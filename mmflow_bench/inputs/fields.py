@@ -31,9 +31,10 @@ def checked_sample(sample: Sample) -> Sample:
     if sample.task in CHOOSE_TASKS:
         _require_options(sample)
     is_text_only = sample.image is None and sample.caption is not None
+    # Tasks of the user's own need no objects; their roles are unscored one by one.
     if sample.task in SIX_TASKS and not is_text_only:
         _require_objects(sample)
-    return replace(sample, boxes=tuple(_inside(sample, box) for box in sample.boxes))
+    return replace(sample, boxes=boxes_inside(sample, sample.image_width, sample.image_height))
 
 
 def _require_options(sample: Sample) -> None:
@@ -59,22 +60,18 @@ def _require_objects(sample: Sample) -> None:
         raise _refused(sample, "missing-object", expected, "no box")
 
 
-def _inside(sample: Sample, box: Box) -> Box:
-    if sample.image_width is None or sample.image_height is None:
-        return _cut(sample, box, None)
-    return _cut(sample, box, (sample.image_width, sample.image_height))
-
-
-def boxes_inside(sample: Sample, width: int, height: int) -> tuple[Box, ...]:
-    """The sample's boxes, cut to an image of this size.
+def boxes_inside(sample: Sample, width: float | None, height: float | None) -> tuple[Box, ...]:
+    """The sample's boxes, cut to an image of this size; only at the left and top without a size.
 
     Raises:
         QuestionError: A box has no area or stands out of the image (`box-outside-image`).
     """
-    return tuple(_cut(sample, box, (width, height)) for box in sample.boxes)
+    # Half a size is none: which of the two sides is missing is not known.
+    size = None if width is None or height is None else (width, height)
+    return tuple(_cut(sample, box, size) for box in sample.boxes)
 
 
-def _cut(sample: Sample, box: Box, size: tuple[int, int] | None) -> Box:
+def _cut(sample: Sample, box: Box, size: tuple[float, float] | None) -> Box:
     right, bottom = box.x + box.width, box.y + box.height
     width, height = size or (right, bottom)
     overhang = max(-box.x, -box.y, right - width, bottom - height)

@@ -6,13 +6,14 @@ A model would say so from the depth of its forward pass, or read past the end of
 from __future__ import annotations
 
 from torch import Tensor
+from transformers import CLIPVisionConfig, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.tokenized import TokenizedPrompt
 
-_OF_ONE_SIZE = ("clip_vision_model", "siglip_vision_model")
-"""Vision towers that take no other image size than that of their configuration."""
+_OF_ONE_SIZE = (CLIPVisionConfig, SiglipVisionConfig)
+"""Of vision towers that take no other image size than that of their configuration."""
 
 
 def refuse_misfit(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt) -> None:
@@ -31,7 +32,7 @@ def _refuse_unknown_tokens(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt
     assert isinstance(embedding, Tensor)
     words = len(embedding)
     # Where image features go, no word is looked up.
-    unknown = {token for token in tokens.ids if token >= words} - {checkpoint.family.image_token_id}
+    unknown = {token for token in tokens.ids if token >= words} - {checkpoint.parts.image_token_id}
     if unknown:
         first = min(unknown)
         raise CheckpointError(
@@ -45,7 +46,7 @@ def _refuse_unknown_tokens(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt
 def _refuse_other_size(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt) -> None:
     vision = getattr(checkpoint.model.config, "vision_config", None)
     pixels = tokens.model_inputs.get("pixel_values")
-    if pixels is None or getattr(vision, "model_type", None) not in _OF_ONE_SIZE:
+    if pixels is None or not isinstance(vision, _OF_ONE_SIZE):
         return
     side = getattr(vision, "image_size", None)
     height, width = pixels.shape[-2:]

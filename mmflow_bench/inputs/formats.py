@@ -7,11 +7,12 @@ published sets make the published layout; those of the Sample record make one's 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.json_lines import json_rows, json_sample, json_text
 from mmflow_bench.inputs.published import Row as CsvRow
@@ -75,19 +76,19 @@ def published_rows(rows: Iterable[tuple[int, CsvRow]], path: Path) -> Iterator[R
                 "image_id": (row.get("img_id") or "").strip(),
                 "task": csv_task(row, path),
             },
-            read=lambda row=row: csv_sample(row, path),  # type: ignore[misc]
+            read=partial(csv_sample, row, path),
         )
 
 
-def _own(rows: Iterable[tuple[int, Any]], path: Path) -> Iterator[Row]:
+def _own(rows: Iterable[tuple[int, object]], path: Path) -> Iterator[Row]:
     for line, value in rows:
         where = f"{path}:{line}"
-        given: dict[str, Any] = value if isinstance(value, dict) else {}
+        given: Json = value if isinstance(value, dict) else {}
         image = given.get("image")
         yield Row(
             where=where,
             known=_known(given, line, str(given.get("task") or UNKNOWN_TASK)),
-            read=lambda value=value, where=where: json_sample(value, where),  # type: ignore[misc]
+            read=partial(json_sample, value, where),
             image=image if isinstance(image, str) else None,
         )
 
@@ -101,7 +102,7 @@ def _table(path: Path) -> Iterator[Row]:
     return published_rows(enumerate(rows, start=1), path)
 
 
-def _document(path: Path) -> Any:
+def _document(path: Path) -> object:
     """The one value that a file holds; None where it holds lines."""
     try:
         return json.loads(json_text(path))
@@ -109,7 +110,7 @@ def _document(path: Path) -> Any:
         return None
 
 
-def _of_document(document: Any, path: Path) -> Iterator[Row]:
+def _of_document(document: object, path: Path) -> Iterator[Row]:
     if is_okvqa(document):
         return _vqa(okvqa_rows(document, path), path, "OKVQA")
     if isinstance(document, list) and any(is_annotated(value) for value in document):
@@ -125,19 +126,19 @@ def _of_document(document: Any, path: Path) -> Iterator[Row]:
     return _own([(1, document)], path)
 
 
-def _vqa(values: Iterable[Any], path: Path, task: str) -> Iterator[Row]:
+def _vqa(values: Iterable[object], path: Path, task: str) -> Iterator[Row]:
     for number, value in enumerate(values, start=1):
         where = f"{path}:{number}"
-        given: Mapping[str, Any] = value if isinstance(value, dict) else {}
+        given: Json = value if isinstance(value, dict) else {}
         yield Row(
             where=where,
             known=_known(given, number, task),
-            read=lambda value=value, where=where: vqa_sample(value, task, where),  # type: ignore[misc]
+            read=partial(vqa_sample, value, task, where),
             image_names=vqa_image_names(given.get("image_id")),
         )
 
 
-def _known(given: Mapping[str, Any], line: int, task: str) -> dict[str, str]:
+def _known(given: Json, line: int, task: str) -> dict[str, str]:
     return {
         "question_id": str(given.get("question_id") or f"line {line}"),
         "image_id": str(given.get("image_id") or ""),
@@ -145,6 +146,6 @@ def _known(given: Mapping[str, Any], line: int, task: str) -> dict[str, str]:
     }
 
 
-def _is_gqa(document: Any) -> bool:
+def _is_gqa(document: object) -> bool:
     values = list(document.values()) if isinstance(document, dict) else []
     return bool(values) and isinstance(values[0], dict) and "semantic" in values[0]

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.json_lines import parsed_file
 from mmflow_bench.inputs.published import MISSING, task_of_types
@@ -83,7 +83,7 @@ def read_candidates(
     return Candidates(rows=tuple(rows), left_out=left_out)
 
 
-def asked(task: str, operations: Sequence[Mapping[str, Any]], answer: str) -> Asked:
+def asked(task: str, operations: Sequence[Json], answer: str) -> Asked:
     """Objects and options of a question, from its program.
 
     >>> asked("ChooseRel", [{"operation": "select", "argument": "bed (1)"}, {"operation":
@@ -114,12 +114,13 @@ def _object(named: re.Match[str]) -> tuple[str, str | None]:
 
 def _options(argument: str, answer: str) -> tuple[str, str] | None:
     options = [_PREPOSITION.sub(r"\g<word>", part.strip()) for part in argument.split("|")]
+    # A third option, or an answer in other words, leaves no false option to compare with.
     if len(options) != 2 or answer not in options:
         return None
     return answer, options[1 - options.index(answer)]
 
 
-def _mapping(path: Path, expected: str) -> Mapping[str, Any]:
+def _mapping(path: Path, expected: str) -> Json:
     value = parsed_file(path)
     if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
         raise QuestionError(
@@ -129,14 +130,14 @@ def _mapping(path: Path, expected: str) -> Mapping[str, Any]:
     return value
 
 
-def _task(question: Mapping[str, Any]) -> str:
+def _task(question: Json) -> str:
     types = question.get("types")
     if not isinstance(types, dict):
         return UNKNOWN_TASK
     return task_of_types(str(types.get("structural")), str(types.get("semantic")))
 
 
-def _require_published_type(task: str, question: Mapping[str, Any]) -> None:
+def _require_published_type(task: str, question: Json) -> None:
     if task not in SIX_TASKS:
         raise _LeftOutError("other-group")
     types = PUBLISHED_TYPES.get(task)
@@ -144,9 +145,7 @@ def _require_published_type(task: str, question: Mapping[str, Any]) -> None:
         raise _LeftOutError("other-sub-type")
 
 
-def _row(
-    question_id: str, question: Mapping[str, Any], graphs: Mapping[str, Any]
-) -> dict[str, str]:
+def _row(question_id: str, question: Json, graphs: Json) -> dict[str, str]:
     if "imageId" in question and question["imageId"] not in graphs:
         raise _LeftOutError("no-scene-graph")
     try:
@@ -155,7 +154,7 @@ def _row(
         raise _LeftOutError("malformed-question") from error
 
 
-def _cells(question: Mapping[str, Any], graph: Mapping[str, Any]) -> dict[str, str]:
+def _cells(question: Json, graph: Json) -> dict[str, str]:
     task, types, answer = _task(question), question["types"], str(question["answer"])
     found = asked(task, question["semantic"], answer)
     if types["structural"] == "choose" and found.options is None:
@@ -175,7 +174,7 @@ def _cells(question: Mapping[str, Any], graph: Mapping[str, Any]) -> dict[str, s
     }
 
 
-def _objects(task: str, found: Asked, objects: Mapping[str, Any]) -> dict[str, str]:
+def _objects(task: str, found: Asked, objects: Json) -> dict[str, str]:
     cells: dict[str, str] = {}
     for index, (name, object_id) in enumerate(found.objects, start=1):
         prefix = "central object" if task in _CENTRAL else f"object{index}"

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.files import replace_file
+from mmflow_bench.inputs.samples import ImageSource
 
 HUB = "hub"
 DEFAULT_DATA_SET = "lmms-lab/GQA"
@@ -19,11 +20,12 @@ DEFAULT_CONFIGURATIONS = ("val_balanced_images", "val_all_images")
 """Validation images, the smaller part first; all of the paper's questions ask about them."""
 
 _ID_COLUMNS = ("id", "image_id", "img_id", "imageId")
+# Ids become names of files, and question files come from anywhere.
 _SAFE_ID = re.compile(r"[\w-][\w.-]{0,200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubImages:
+class HubImages(ImageSource):
     """The images of a data set that `datasets` can stream."""
 
     data_set: str
@@ -52,10 +54,10 @@ class HubImages:
                 f"hub, hub:OWNER/NAME or hub:OWNER/NAME:CONFIG, got {text!r}; check --images",
                 reason="no-images",
             )
-        chosen = tuple(name.strip() for name in configurations.split(",") if name.strip())
-        if not data_set or (data_set == DEFAULT_DATA_SET and not chosen):
-            chosen = chosen or DEFAULT_CONFIGURATIONS
         data_set = data_set or DEFAULT_DATA_SET
+        chosen = tuple(name.strip() for name in configurations.split(",") if name.strip())
+        if data_set == DEFAULT_DATA_SET:
+            chosen = chosen or DEFAULT_CONFIGURATIONS
         place = re.sub(r"[^\w.-]+", "--", data_set).strip("-")
         return cls(
             data_set=data_set,
@@ -67,11 +69,6 @@ class HubImages:
     def find(self, image_id: str) -> Path | None:
         """Where the image of an id lies, or will lie once fetched."""
         return self._file(image_id) if _SAFE_ID.fullmatch(image_id) else None
-
-    def at(self, path: str) -> Path | None:
-        """Nothing: a data set has ids and no paths."""
-        del path
-        return None
 
     def prepare(self, image_ids: Collection[str]) -> None:
         """Stream the data set until every image is on disk, or its end is reached.
@@ -158,7 +155,7 @@ def _streamed(data_set: str, configuration: str | None) -> Iterator[tuple[str, b
     # Imported here: it takes seconds, and most runs have their images on disk.
     from datasets import Image, load_dataset
 
-    splits: dict[str, Any] = dict(load_dataset(data_set, configuration, streaming=True))
+    splits: Json = dict(load_dataset(data_set, configuration, streaming=True))
     for split in splits.values():
         for row in split.cast_column("image", Image(decode=False)):
             image = row["image"]
@@ -168,7 +165,7 @@ def _streamed(data_set: str, configuration: str | None) -> Iterator[tuple[str, b
             yield _id_of(row), content
 
 
-def _id_of(row: dict[str, Any]) -> str:
+def _id_of(row: Json) -> str:
     for column in _ID_COLUMNS:
         if row.get(column) is not None:
             return str(row[column])

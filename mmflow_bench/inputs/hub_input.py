@@ -6,13 +6,13 @@ again, so that offsets, ids and text are proved to belong together before anythi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from PIL import Image
 from torch import Tensor
+from transformers import BatchFeature, PreTrainedTokenizerBase
 
+from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import CheckpointError, ImageError
 from mmflow_bench.inputs.phrases import Span
@@ -70,7 +70,9 @@ def hub_input(
     )
 
 
-def _ids_and_offsets(tokenizer: Any, text: str, adds_special: bool) -> tuple[list[int], list[Span]]:
+def _ids_and_offsets(
+    tokenizer: PreTrainedTokenizerBase, text: str, adds_special: bool
+) -> tuple[list[int], list[Span]]:
     out = tokenizer(text, add_special_tokens=adds_special, return_offsets_mapping=True)
     return list(out["input_ids"]), [(int(start), int(end)) for start, end in out["offset_mapping"]]
 
@@ -81,12 +83,12 @@ def _processed(
     prompt: Prompt,
     image: Image.Image,
     adds_special: bool,
-) -> Any:
-    options: dict[str, Any] = {"add_special_tokens": adds_special, "return_tensors": "pt"}
+) -> BatchFeature:
+    options: Json = {"add_special_tokens": adds_special, "return_tensors": "pt"}
     if hasattr(checkpoint.processor, "get_text_with_replacements"):
         options["return_text_replacement_offsets"] = True
     try:
-        return checkpoint.processor(images=image, text=[prompt.text], **options)
+        output: BatchFeature = checkpoint.processor(images=image, text=[prompt.text], **options)
     except ValueError as error:
         raise ImageError(
             f"an image that the checkpoint's processor accepts, got {error} (sample "
@@ -94,9 +96,10 @@ def _processed(
             "check the image",
             reason="unprocessable-image",
         ) from error
+    return output
 
 
-def _completed(prompt: Prompt, processor: Any, image: Image.Image) -> Prompt:
+def _completed(prompt: Prompt, processor: Processor, image: Image.Image) -> Prompt:
     """The prompt with what the processor itself writes behind the image and at the end.
 
     PaliGemma's start token and line feed are no part of any template.
@@ -111,7 +114,7 @@ def _completed(prompt: Prompt, processor: Any, image: Image.Image) -> Prompt:
     return replace(prompt, text=text, question=_shifted(prompt.question, prompt, added))
 
 
-def _expanded(output: Any, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
+def _expanded(output: BatchFeature, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
     """The text after image expansion."""
     assert prompt.placeholder is not None
     start, end = prompt.placeholder
@@ -119,12 +122,12 @@ def _expanded(output: Any, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
     if replacements:
         replacement = str(replacements[0][0]["replacement"])
     else:
-        count = int((output["input_ids"] == checkpoint.family.image_token_id).sum())
+        count = int((output["input_ids"] == checkpoint.parts.image_token_id).sum())
         replacement = prompt.text[start:end] * count
     return prompt.text[:start] + replacement + prompt.text[end:]
 
 
-def _model_inputs(output: Mapping[str, Any]) -> dict[str, Tensor]:
+def _model_inputs(output: BatchFeature) -> dict[str, Tensor]:
     return {
         name: value
         for name, value in output.items()

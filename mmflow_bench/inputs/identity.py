@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from PIL import Image
 
@@ -18,7 +17,7 @@ def sample_fingerprint(sample: Sample) -> str:
     """
     digest = hashlib.sha256()
     boxes = [(box.x, box.y, box.width, box.height) for box in sample.boxes]
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         name: getattr(sample, name)
         for name in Sample.__slots__
         if name not in ("image", "boxes", "object_names", "answers")
@@ -33,6 +32,7 @@ def sample_fingerprint(sample: Sample) -> str:
 
 
 def _image_content(image: Image.Image | ImageFile | None) -> bytes:
+    # Content, not path: the same set in another folder is the same data.
     if image is None:
         return b""
     if isinstance(image, Image.Image):

@@ -2,72 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.archives import Archive
 from mmflow_bench.inputs.hub_images import HUB, HubImages
 from mmflow_bench.inputs.images import SUFFIXES
-from mmflow_bench.inputs.samples import ImageFile
-
-
-@runtime_checkable
-class ImageSource(Protocol):
-    """A place that images are found in by their ids."""
-
-    def find(self, image_id: str) -> ImageFile | None:
-        """The image of an id, written with or without a suffix; None if there is none.
-
-        Raises:
-            ImageError: Two different images have this name (`ambiguous-image`).
-        """
-        ...
-
-    def at(self, path: str) -> ImageFile | None:
-        """The image at a path that a question file gives; None if there is none."""
-        ...
-
-    def prepare(self, image_ids: Collection[str]) -> None:
-        """Fetch what is not at hand yet; called once the samples of a run are chosen."""
-        ...
+from mmflow_bench.inputs.samples import ImageSource
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(ImageSource):
     """Image files of one folder."""
 
     path: Path
 
     def find(self, image_id: str) -> Path | None:
-        """The file of an id; an id that points out of the folder is not found."""
-        return find_image(self.path, image_id)
+        """The file of an id; one that points out of the folder is not found."""
+        # Question files come from elsewhere: an id must not reach what lies outside.
+        for suffix in SUFFIXES:
+            path = self.path / f"{image_id}{suffix}"
+            if _is_file(path) and path.resolve().is_relative_to(self.path.resolve()):
+                return path
+        return None
 
     def at(self, path: str) -> Path | None:
         """The file at a path relative to the folder."""
         file = self.path / path
         return file if _is_file(file) else None
 
-    def prepare(self, image_ids: Collection[str]) -> None:
-        """Nothing: files are at hand."""
-
     def __str__(self) -> str:
         """The place, for messages."""
         return str(self.path)
-
-
-def find_image(folder: Path, image_id: str) -> Path | None:
-    """The file of an image id in a folder, with or without a suffix; None if there is none.
-
-    An id that points out of the folder is not found: question files come from elsewhere.
-    """
-    for suffix in SUFFIXES:
-        path = folder / f"{image_id}{suffix}"
-        if _is_file(path) and path.resolve().is_relative_to(folder.resolve()):
-            return path
-    return None
 
 
 def _is_file(path: Path) -> bool:

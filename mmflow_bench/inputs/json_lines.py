@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.samples import Box, Sample
 
@@ -20,7 +20,7 @@ FIELDS = (*_TEXTS, *_SIZES, *_LISTS, "boxes")
 """Fields of a line, in the order in which they are written."""
 
 
-def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
+def json_rows(path: Path) -> Iterator[tuple[int, object]]:
     """Line numbers and values of a file; a line that is no JSON becomes a QuestionError as value.
 
     Raises:
@@ -47,7 +47,7 @@ def json_text(path: Path) -> str:
         ) from error
 
 
-def parsed_file(path: Path) -> Any:
+def parsed_file(path: Path) -> object:
     """The one JSON value of a file.
 
     Raises:
@@ -62,14 +62,14 @@ def parsed_file(path: Path) -> Any:
         ) from error
 
 
-def _parsed(line: str, where: str) -> Any:
+def _parsed(line: str, where: str) -> object:
     try:
         return json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         return _malformed("one JSON object per line", f"{error}", where)
 
 
-def json_sample(value: Any, where: str) -> Sample:
+def json_sample(value: object, where: str) -> Sample:
     """The sample of a line, without its image; `image` is a path and is resolved by the caller.
 
     Raises:
@@ -82,22 +82,13 @@ def json_sample(value: Any, where: str) -> Sample:
         raise _malformed("one JSON object per line", type(value).__name__, where)
     _check_names(value, where)
     texts = {name: _text(value, name, where) for name in _TEXTS if name != "image"}
-    sizes: dict[str, Any] = {name: _size(value, name, where) for name in _SIZES}
-    required: dict[str, Any] = {name: (texts.pop(name) or "").strip() for name in _REQUIRED}
-    optional: dict[str, Any] = {
-        name: text.strip() for name, text in texts.items() if text and text.strip()
-    }
-    return Sample(
-        **required,
-        **optional,
-        **sizes,
-        answers=_list(value, "answers", where),
-        object_names=_list(value, "object_names", where),
-        boxes=_boxes(value.get("boxes"), where),
-    )
+    fields: Json = {name: text for name, text in texts.items() if text or name in _REQUIRED}
+    fields |= {name: _size(value, name, where) for name in _SIZES}
+    fields |= {name: _list(value, name, where) for name in _LISTS}
+    return Sample(**fields, boxes=_boxes(value.get("boxes"), where))
 
 
-def _check_names(value: Mapping[str, Any], where: str) -> None:
+def _check_names(value: Json, where: str) -> None:
     for name in value:
         if name not in FIELDS:
             closest = get_close_matches(name, FIELDS, n=1)
@@ -116,37 +107,38 @@ def _check_names(value: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _text(value: Mapping[str, Any], name: str, where: str) -> str | None:
+def _text(value: Json, name: str, where: str) -> str:
     text = value.get(name)
     # Ids are often written as numbers; leading zeros are then lost before they get here.
     if name in _IDS and isinstance(text, int) and not isinstance(text, bool):
         return str(text)
     if text is not None and not isinstance(text, str):
         raise _malformed(f"{name} as a text", repr(text), where)
-    return text
+    return (text or "").strip()
 
 
-def _list(value: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+def _list(value: Json, name: str, where: str) -> tuple[str, ...]:
     given = value.get(name) or []
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
         raise _malformed(f"{name} as a list of texts", repr(given), where)
+    # Two annotators with one answer gave one answer.
     return tuple(dict.fromkeys(text.strip() for text in given if text.strip()))
 
 
-def _size(value: Mapping[str, Any], name: str, where: str) -> int | None:
+def _size(value: Json, name: str, where: str) -> int | None:
     size = value.get(name)
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size <= 0):
         raise _malformed(f"{name} as a positive whole number", repr(size), where)
     return size
 
 
-def _boxes(value: Any, where: str) -> tuple[Box, ...]:
+def _boxes(value: object, where: str) -> tuple[Box, ...]:
     if value is not None and not isinstance(value, list):
         raise _malformed("boxes as a list", repr(value), where)
     return tuple(_box(box, where) for box in value or [])
 
 
-def _box(value: Any, where: str) -> Box:
+def _box(value: object, where: str) -> Box:
     if (
         not isinstance(value, list)
         or len(value) != 4

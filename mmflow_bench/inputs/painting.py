@@ -9,33 +9,33 @@ boxes and border patches depend on the photo around them; overlap of rectangles 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
-from mmflow_bench.inputs.layout import ImageLayout, PatchGrid
+from mmflow_bench.checkpoints.aliases import ImageProcessor
+from mmflow_bench.checkpoints.families.layout import ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
 
 RED = (255, 0, 0)
 
 
 def painted_patches(
-    image: Image.Image, boxes: Iterable[Box], *, image_processor: Any, layout: ImageLayout
+    image: Image.Image,
+    boxes: Iterable[Box],
+    *,
+    image_processor: ImageProcessor,
+    layout: ImageLayout,
 ) -> tuple[int, ...]:
     """Patches of every grid that hold a pure red pixel, counted from the first image position.
 
-    Args:
-        image: The photo.
-        boxes: In pixels of the photo. A painted rectangle includes its last row and column, as the
-            published program's does.
-        image_processor: The one that made the pixels, of PIL's.
-        layout: Of the photo.
+    The image processor is the one that made the pixels; boxes are in pixels of the photo.
     """
     painted = image.copy()
     draw = ImageDraw.Draw(painted)
     for box in boxes:
+        # It includes its last row and column, as the published program's does.
         draw.rectangle((box.x, box.y, box.x + box.width, box.y + box.height), fill=RED)
     colours = image_processor(
         images=painted, do_rescale=False, do_normalize=False, return_tensors="np"

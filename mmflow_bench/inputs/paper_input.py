@@ -8,18 +8,13 @@ and resize filter are in `paper_pixels`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from PIL import Image
+from transformers import PreTrainedTokenizerBase
 
+from mmflow_bench.checkpoints.families.decoders import Conversation
+from mmflow_bench.checkpoints.families.recognising import conversation
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.inputs.conversations import (
-    IMAGE_PLACEHOLDER,
-    PAPER_INSTRUCTION,
-    Conversation,
-    conversation,
-)
-from mmflow_bench.inputs.forms import CAPTION_LINE
+from mmflow_bench.inputs.forms import CAPTION_LINE, IMAGE_PLACEHOLDER, PAPER_INSTRUCTION
 from mmflow_bench.inputs.paper_pixels import published_pixels
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.prompts import refuse_unusable
@@ -55,6 +50,7 @@ def paper_input(
     else:
         pixels = published_pixels(checkpoint, image)
         model_inputs, image_tokens = pixels.model_inputs, pixels.image_tokens
+        # The published program puts the image on a line of its own, before the question.
         sides, processor = [template.before, f"\n{message}"], pixels.image_processor
     sides[-1] += template.after
     text = (IMAGE_PLACEHOLDER * image_tokens).join(sides)
@@ -83,7 +79,7 @@ def _tokens(
         ids, offsets = [tokenizer.bos_token_id], [(0, 0)]
     for index, side in enumerate(sides):
         if index:
-            ids += [checkpoint.family.image_token_id] * image_tokens
+            ids += [checkpoint.parts.image_token_id] * image_tokens
             width = len(IMAGE_PLACEHOLDER)
             offsets += [(start + i * width, start + (i + 1) * width) for i in range(image_tokens)]
             start += image_tokens * width
@@ -94,12 +90,12 @@ def _tokens(
     return ids, offsets
 
 
-def _adds_start(tokenizer: Any) -> bool:
+def _adds_start(tokenizer: PreTrainedTokenizerBase) -> bool:
     first: list[int] = tokenizer("a")["input_ids"][:1]
     return first == [tokenizer.bos_token_id]
 
 
-def _of_one_side(tokenizer: Any, text: str, *, spaces: bool) -> Pieces:
+def _of_one_side(tokenizer: PreTrainedTokenizerBase, text: str, *, spaces: bool) -> Pieces:
     """Tokens of one text, after the space that SentencePiece puts there.
 
     Converted tokenizers put it there or not depending on settings such as `legacy`; where they do
@@ -115,7 +111,7 @@ def _of_one_side(tokenizer: Any, text: str, *, spaces: bool) -> Pieces:
     return list(out["input_ids"]), offsets
 
 
-def _adds_space(tokenizer: Any) -> bool:
+def _adds_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokenizer puts a space before a text, or knows none that it could put there."""
     if tokenizer.convert_tokens_to_ids(_SPACE) in (None, tokenizer.unk_token_id):
         return True

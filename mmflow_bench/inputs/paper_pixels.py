@@ -8,22 +8,17 @@ nor choose among tied image grids as the original does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 from torch import Tensor
+from transformers import CLIPVisionConfig
 from transformers.image_utils import PILImageResampling
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
-from transformers.models.llava_next.image_processing_pil_llava_next import (
-    LlavaNextImageProcessorPil,
-)
-from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
-    LlavaOnevisionImageProcessorPil,
-)
 
+from mmflow_bench.checkpoints.aliases import ImageProcessor
+from mmflow_bench.checkpoints.families.llava_next import tiled_tokens
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.inputs.anyres import tiled_tokens
 
 _SETTINGS = (
     "size",
@@ -46,7 +41,7 @@ class PublishedPixels:
     model_inputs: dict[str, Tensor]
     image_tokens: int
     """Positions that the model's own packing gives the photo."""
-    image_processor: Any
+    image_processor: ImageProcessor
 
 
 def published_pixels(checkpoint: LoadedCheckpoint, image: Image.Image) -> PublishedPixels:
@@ -68,9 +63,10 @@ def published_pixels(checkpoint: LoadedCheckpoint, image: Image.Image) -> Publis
     )
 
 
-def _processor(checkpoint: LoadedCheckpoint) -> Any:
+def _processor(checkpoint: LoadedCheckpoint) -> ImageProcessor:
     own, config = checkpoint.processor.image_processor, checkpoint.model.config
     settings = {name: getattr(own, name, None) for name in _SETTINGS}
+    # The published program resizes so, whatever the files of the checkpoint say.
     settings["resample"] = PILImageResampling.BICUBIC
     pinpoints = getattr(config, "image_grid_pinpoints", None)
     ratio = checkpoint.image_aspect_ratio
@@ -82,12 +78,7 @@ def _processor(checkpoint: LoadedCheckpoint) -> Any:
         )
     if not pinpoints:
         return LlavaImageProcessorPil(**settings, do_pad=ratio == "pad")
-    tiles = (
-        LlavaOnevisionImageProcessorPil
-        if getattr(config, "vision_aspect_ratio", None)
-        else LlavaNextImageProcessorPil
-    )
-    return tiles(**settings, image_grid_pinpoints=pinpoints)
+    return checkpoint.parts.family.tiles(**settings, image_grid_pinpoints=pinpoints)
 
 
 def _image_tokens(checkpoint: LoadedCheckpoint, image: Image.Image, pixels: Tensor) -> int:
@@ -95,9 +86,8 @@ def _image_tokens(checkpoint: LoadedCheckpoint, image: Image.Image, pixels: Tens
     if pixels.ndim == 5:
         return tiled_tokens(config, width=image.width, height=image.height, side=pixels.shape[-1])
     patch_size = int(config.vision_config.patch_size)
-    keeps_class_token = (
-        getattr(config, "vision_feature_select_strategy", "default") == "full"
-        and config.vision_config.model_type == "clip_vision_model"
-    )
+    keeps_class_token = getattr(
+        config, "vision_feature_select_strategy", "default"
+    ) == "full" and isinstance(config.vision_config, CLIPVisionConfig)
     rows, columns = (int(length) // patch_size for length in pixels.shape[-2:])
     return rows * columns + int(keeps_class_token)

@@ -8,7 +8,6 @@ decoded tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import TemplateError
 
@@ -44,11 +43,6 @@ def render_prompt(sample: Sample, checkpoint: LoadedCheckpoint, *, has_image: bo
     LLaVA-1.5, for a checkpoint that takes images; for a plain language model the form that it
     continues with an answer, `Captions: {caption}\n\nQuestion: {question}{INSTRUCTION}\nAnswer:`.
 
-    Args:
-        sample: Captions are used when there is no image.
-        checkpoint: Its template and image token are used.
-        has_image: Whether the sample goes in with an image.
-
     Raises:
         QuestionError: The question is empty, or it or the captions contain the image token.
         CheckpointError: The template does not render the text once and unchanged.
@@ -81,7 +75,7 @@ class _Said:
 
 
 def _said(question: str, caption: str | None, checkpoint: LoadedCheckpoint) -> _Said:
-    is_continued = checkpoint.chat_template is None and not checkpoint.family.has_image
+    is_continued = checkpoint.chat_template is None and not checkpoint.parts.has_image
     caption_form = CAPTION_FORM if is_continued else CAPTION_LINE
     question_form = QUESTION_FORM if is_continued else "{question}"
     before = caption_form.format(caption=caption) if caption else ""
@@ -95,7 +89,7 @@ def _said(question: str, caption: str | None, checkpoint: LoadedCheckpoint) -> _
 def _rendered(checkpoint: LoadedCheckpoint, text: str, placeholder: str | None) -> str:
     if checkpoint.chat_template is not None:
         return _from_template(checkpoint, text, placeholder)
-    if checkpoint.family.has_image:
+    if checkpoint.parts.has_image:
         return LLAVA_FORM.format(image=f"{placeholder}\n" if placeholder else "", text=text)
     return text + ANSWER_FORM
 
@@ -111,7 +105,8 @@ def _from_template(checkpoint: LoadedCheckpoint, text: str, placeholder: str | N
     if placeholder is not None:
         parts.insert(0, {"type": "image"})
         whole = f"{placeholder}\n{text}"
-    contents: list[Any] = [parts, whole] if checkpoint.family.has_image else [whole, parts]
+    # The likelier form first: what the other makes of it may render, and be wrong.
+    contents: list[object] = [parts, whole] if checkpoint.parts.has_image else [whole, parts]
     problem = "none"
     for content in contents:
         try:
@@ -136,7 +131,7 @@ def _from_template(checkpoint: LoadedCheckpoint, text: str, placeholder: str | N
 
 
 def _image_token(checkpoint: LoadedCheckpoint) -> str | None:
-    if not checkpoint.family.has_image:
+    if not checkpoint.parts.has_image:
         return None
     token = getattr(checkpoint.processor, "image_token", None)
     if not isinstance(token, str):

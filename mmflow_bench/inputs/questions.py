@@ -9,11 +9,11 @@ from pathlib import Path
 from mmflow_bench.errors import QuestionError, SampleError
 from mmflow_bench.inputs.fields import checked_sample
 from mmflow_bench.inputs.formats import Row, file_rows, published_rows
-from mmflow_bench.inputs.image_sources import Folder, ImageSource
+from mmflow_bench.inputs.image_sources import Folder
 from mmflow_bench.inputs.images import missing_image
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.question_sets import question_files, questions_fingerprint
-from mmflow_bench.inputs.samples import ImageFile, Sample, Unscored
+from mmflow_bench.inputs.samples import ImageFile, ImageSource, Sample, Unscored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,7 @@ def _sorted_out(
 
 def _usable(row: Row, folder: Path, source: ImageSource | None, seen: set[str]) -> Sample:
     sample = row.read()
+    # Measurements are kept by this id: two samples of one id would overwrite each other.
     if sample.question_id in seen:
         raise QuestionError(
             f"a question_id once per run, got {sample.question_id!r} again ({row.where}); rename "

@@ -6,6 +6,7 @@ tokenizer or a checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -54,6 +55,25 @@ class ImageFile(Protocol):
     def read_bytes(self) -> bytes:
         """The encoded image; an OSError where there is none."""
         ...
+
+
+class ImageSource:
+    """A place that images are found in by their ids."""
+
+    def find(self, image_id: str) -> ImageFile | None:
+        """The image of an id, written with or without a suffix; None if there is none.
+
+        Raises:
+            ImageError: Two different images have this name (`ambiguous-image`).
+        """
+        raise NotImplementedError
+
+    def at(self, path: str) -> ImageFile | None:  # noqa: ARG002 (not every source has paths)
+        """The image at a path that a question file gives; None if there is none."""
+        return None
+
+    def prepare(self, image_ids: Collection[str]) -> None:
+        """Fetch what is not at hand yet; called once the samples of a run are chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.published import NUMBERS, TEXTS
 
 _OWN_IDS = ("question_id", "image_id")
 
 
-def table_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+def table_rows(path: Path) -> tuple[list[str], list[Json]]:
     """Column names and rows of a Parquet file; empty cells are left out of a row.
 
     Raises:
@@ -42,12 +42,13 @@ def is_published(columns: Sequence[str]) -> bool:
     return "img_id" in columns or "image_id" not in columns
 
 
-def texts(row: Mapping[str, Any]) -> dict[str, str | None]:
+def texts(row: Json) -> dict[str, str | None]:
     """A row of published columns as a CSV file would hold it."""
     return {name: str(value) for name, value in row.items()}
 
 
 def _is_read(name: str, schema: pa.Schema) -> bool:
+    # Published tables may carry columns of any type that nothing here reads.
     return not is_published(schema.names) or name in TEXTS or name in NUMBERS
 
 
@@ -66,7 +67,7 @@ def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
             )
 
 
-def _kinds(name: str) -> list[Any]:
+def _kinds(name: str) -> list[Callable[[pa.DataType], bool]]:
     kinds = pa.types
     text = [kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_null]
     if name in NUMBERS:
@@ -75,14 +76,14 @@ def _kinds(name: str) -> list[Any]:
     return [*text, kinds.is_integer] if name.endswith("id") else text
 
 
-def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(row: Json) -> Json:
     return {name: _plain(value) for name, value in row.items() if not _is_empty(value)}
 
 
-def _is_empty(value: Any) -> bool:
+def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Whole numbers as such: a column with empty cells is often stored as floating point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 from mmflow_bench.inputs.phrases import Span
 
 
@@ -25,5 +25,5 @@ class TokenizedPrompt:
     caption: Span | None
     model_inputs: dict[str, Tensor]
     """Pixels and the like, with a batch axis of 1; empty without an image."""
-    image_processor: Any
+    image_processor: ImageProcessor
     """The one that made the pixels; None without an image."""

@@ -7,10 +7,11 @@ of the ten gave has the full score of the VQA metric and counts as correct too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.json_lines import parsed_file
 from mmflow_bench.inputs.samples import Sample
@@ -19,14 +20,14 @@ AGREEING = 3
 """Answers of ten at which the VQA metric is 1 (Antol et al. 2015, arXiv:1505.00468)."""
 
 
-def is_okvqa(document: Any) -> bool:
+def is_okvqa(document: object) -> TypeGuard[Json]:
     """Whether a JSON document is OKVQA's questions or its annotations."""
     return isinstance(document, dict) and any(
         isinstance(document.get(part), list) for part in ("questions", "annotations")
     )
 
 
-def is_annotated(value: Any) -> bool:
+def is_annotated(value: object) -> bool:
     """Whether a value is a question of A-OKVQA."""
     return isinstance(value, dict) and "direct_answers" in value
 
@@ -43,7 +44,7 @@ def okvqa_partner(path: Path) -> Path | None:
     return path.with_name(partner)
 
 
-def okvqa_rows(document: Mapping[str, Any], path: Path) -> Iterator[dict[str, Any]]:
+def okvqa_rows(document: Json, path: Path) -> Iterator[Json]:
     """Questions with the answers of their annotation, from either of the two files.
 
     Raises:
@@ -66,7 +67,7 @@ def okvqa_rows(document: Mapping[str, Any], path: Path) -> Iterator[dict[str, An
             yield {"question": value}
 
 
-def _partner_part(path: Path, part: str) -> list[Any]:
+def _partner_part(path: Path, part: str) -> list[object]:
     partner = okvqa_partner(path)
     if partner is None or not partner.is_file():
         raise QuestionError(
@@ -80,11 +81,11 @@ def _partner_part(path: Path, part: str) -> list[Any]:
             f"OKVQA's {part}, got something else ({partner}); fetch the file again",
             reason="unreadable-file",
         )
-    values: list[Any] = found[part]
+    values: list[object] = found[part]
     return values
 
 
-def vqa_sample(value: Any, task: str, where: str) -> Sample:
+def vqa_sample(value: object, task: str, where: str) -> Sample:
     """The sample of one question with its answers, without its image.
 
     Raises:
@@ -113,7 +114,7 @@ def vqa_sample(value: Any, task: str, where: str) -> Sample:
     )
 
 
-def vqa_image_names(image_id: Any) -> tuple[str, ...]:
+def vqa_image_names(image_id: object) -> tuple[str, ...]:
     """File names that COCO's photos have: by split and number, by number of twelve digits, bare.
 
     >>> vqa_image_names(42)
@@ -126,7 +127,7 @@ def vqa_image_names(image_id: Any) -> tuple[str, ...]:
     return (f"COCO_val2014_{number}", number, f"COCO_train2014_{number}", name)
 
 
-def _answer(answer: Any, where: str) -> str:
+def _answer(answer: object, where: str) -> str:
     text = answer.get("answer") if isinstance(answer, dict) else answer
     if not isinstance(text, str):
         raise _refused(where, f"answers as texts, got {text!r}", "malformed-row")

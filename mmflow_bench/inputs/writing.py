@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replace_file
 from mmflow_bench.inputs.json_lines import FIELDS
@@ -68,7 +68,7 @@ def write_samples(samples: Sequence[Sample], path: Path) -> None:
         _write(path, "".join(lines).encode())
 
 
-def sample_record(sample: Sample) -> dict[str, Any]:
+def sample_record(sample: Sample) -> Json:
     """The fields of a sample that are not empty, as JSON values, without its image."""
     boxes = [[box.x, box.y, box.width, box.height] for box in sample.boxes]
     given = {name: getattr(sample, name) for name in FIELDS if name not in ("image", "boxes")}
@@ -88,25 +88,19 @@ def _csv(rows: Sequence[Row]) -> bytes:
 
 
 def _typed(rows: Sequence[Row]) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
-    for name in (*TEXTS, *NUMBERS):
-        cells = [_cell(row, name) for row in rows]
-        if name in SIZES:
-            columns[name] = pa.array([_number(cell, int) for cell in cells], pa.int32())
-        elif name in NUMBERS:
-            columns[name] = pa.array([_number(cell, float) for cell in cells], pa.float64())
-        else:
-            columns[name] = pa.array(cells, pa.string())
-    return pa.table(columns)
+    kinds = {name: pa.int32() if name in SIZES else pa.float64() for name in NUMBERS}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*TEXTS, *NUMBERS)])
+    records = [{name: _cell(row, name) for name in schema.names} for row in rows]
+    return pa.Table.from_pylist(records, schema=schema)
 
 
-def _cell(row: Mapping[str, str | None], name: str) -> str | None:
+def _cell(row: Row, name: str) -> str | float | None:
     text = row.get(name) or ""
-    return None if text.strip() in ("", MISSING) else text
-
-
-def _number(cell: str | None, kind: type[int] | type[float]) -> int | float | None:
-    return None if cell is None else kind(float(cell))
+    if text.strip() in ("", MISSING):
+        return None
+    if name in SIZES:
+        return int(float(text))
+    return float(text) if name in NUMBERS else text
 
 
 def _parquet(table: pa.Table) -> bytes:

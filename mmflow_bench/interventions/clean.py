@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.families import Instrumentable
+from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import attention_function
 from mmflow_bench.interventions.hooks import layer_hooks, norm_hook, position_hook
@@ -39,12 +39,12 @@ def clean_passes(
     """
     lengths = [_sequence(inputs).shape[1] for inputs in batch]
     inputs, padding = _stacked(checkpoint, batch, lengths)
-    recording = Recording(checkpoint.family)
+    recording = Recording(checkpoint.parts)
     with (
-        attention_function(checkpoint.family.decoder, recording.attend, with_masks=True),
-        layer_hooks(checkpoint.family, recording.enter_layer),
-        position_hook(checkpoint.family, recording.see_positions),
-        norm_hook(checkpoint.family, recording.finish),
+        attention_function(checkpoint.parts.decoder, recording.attend, with_masks=True),
+        layer_hooks(checkpoint.parts, recording.enter_layer),
+        position_hook(checkpoint.parts, recording.see_positions),
+        norm_hook(checkpoint.parts, recording.finish),
     ):
         logits = last_logits(checkpoint, inputs)
     recording.check_complete()
@@ -55,7 +55,7 @@ def last_logits(
     checkpoint: Instrumentable, inputs: Mapping[str, Tensor]
 ) -> Float[Tensor, "row vocab"]:
     """The top-level model's logits at the last position, in float32, where its inputs go."""
-    model, device = checkpoint.model, checkpoint.family.device
+    model, device = checkpoint.model, checkpoint.parts.device
     moved = {name: value.to(device) for name, value in inputs.items()}
     if "pixel_values" in moved:
         moved["pixel_values"] = moved["pixel_values"].to(model.dtype)
@@ -84,7 +84,7 @@ def _stacked(
                 "alone, they are padded together here"
             )
     padding = [max(lengths) - length for length in lengths]
-    filler = 1 if checkpoint.family.image_token_id == 0 else 0
+    filler = 1 if checkpoint.parts.image_token_id == 0 else 0
     stacked = {
         name: torch.cat(
             [
@@ -100,7 +100,7 @@ def _stacked(
         for row, count in enumerate(padding):
             attention[row, :count] = 0
         stacked["attention_mask"] = attention
-        if not checkpoint.family.places_images:
+        if not checkpoint.parts.places_images:
             stacked["position_ids"] = (attention.cumsum(dim=1) - 1).clamp(min=0)
     return stacked, padding
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.families import Instrumentable
+from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import attention_function, attention_implementation
 from mmflow_bench.interventions.knockout import Knockout, Method
@@ -43,7 +43,7 @@ def definition_logits(
         KnockoutError: The knockout leaves a query without keys, or its inputs do not fit.
     """
     length = inputs["input_ids" if "input_ids" in inputs else "inputs_embeds"].shape[1]
-    knockout.check(length=length, layers=len(checkpoint.family.decoder_layers))
+    knockout.check(length=length, layers=len(checkpoint.parts.decoder_layers))
     if method is Method.MASKED:
         return _masked(checkpoint, inputs, knockout)
     donor = None
@@ -55,7 +55,7 @@ def definition_logits(
             )
         donor = _values(checkpoint, counterfactual)
     attention = _WeightKnockout(knockout, donor)
-    with attention_function(checkpoint.family.decoder, attention.attend, with_masks=True):
+    with attention_function(checkpoint.parts.decoder, attention.attend, with_masks=True):
         return _logits(checkpoint, inputs)
 
 
@@ -63,13 +63,13 @@ def _values(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> dict[in
     """Every layer's values in an undisturbed forward pass."""
     nothing = Knockout(sources=(), targets=(), layers=range(0))
     attention = _WeightKnockout(nothing, None)
-    with attention_function(checkpoint.family.decoder, attention.attend, with_masks=True):
+    with attention_function(checkpoint.parts.decoder, attention.attend, with_masks=True):
         _logits(checkpoint, inputs)
     return attention.values
 
 
 def _logits(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> Float[Tensor, "vocab"]:
-    device = checkpoint.family.device
+    device = checkpoint.parts.device
     moved = {name: value.to(device) for name, value in inputs.items()}
     if "pixel_values" in moved:
         moved["pixel_values"] = moved["pixel_values"].to(checkpoint.model.dtype)
@@ -81,10 +81,10 @@ def _masked(
     checkpoint: Instrumentable, inputs: Mapping[str, Tensor], knockout: Knockout
 ) -> Float[Tensor, "vocab"]:
     """Eager attention, since only there every layer gets an additive 4-D mask to edit."""
-    family = checkpoint.family
-    with attention_implementation(family.decoder, "eager"):
+    parts = checkpoint.parts
+    with attention_implementation(parts.decoder, "eager"):
         handles = [
-            family.decoder_layers[layer].register_forward_pre_hook(
+            parts.decoder_layers[layer].register_forward_pre_hook(
                 _mask_editor(knockout), with_kwargs=True
             )
             for layer in knockout.layers

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.families import Family
+from mmflow_bench.checkpoints.parts import Parts
 from mmflow_bench.errors import KnockoutError
 
 
 @contextmanager
-def layer_hooks(family: Family, enter: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
+def layer_hooks(parts: Parts, enter: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
     """`enter(layer, hidden)` is called before every decoder layer and may replace `hidden`."""
 
     def hook(layer: int) -> Callable[..., object]:
@@ -31,7 +31,7 @@ def layer_hooks(family: Family, enter: Callable[[int, Tensor], Tensor | None]) -
 
     handles = []
     try:
-        for layer, module in enumerate(family.decoder_layers):
+        for layer, module in enumerate(parts.decoder_layers):
             handles.append(module.register_forward_pre_hook(hook(layer)))
         yield
     finally:
@@ -40,9 +40,9 @@ def layer_hooks(family: Family, enter: Callable[[int, Tensor], Tensor | None]) -
 
 
 @contextmanager
-def position_hook(family: Family, see: Callable[[Tensor], None]) -> Iterator[None]:
+def position_hook(parts: Parts, see: Callable[[Tensor], None]) -> Iterator[None]:
     """`see(positions)` is called where the decoder is told the place of every position."""
-    signature = inspect.signature(family.decoder.forward)
+    signature = inspect.signature(parts.decoder.forward)
 
     def before(_: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
         given = signature.bind(*arguments, **keywords).arguments
@@ -50,7 +50,7 @@ def position_hook(family: Family, see: Callable[[Tensor], None]) -> Iterator[Non
         if isinstance(positions, Tensor):
             see(positions)
 
-    handle = family.decoder.register_forward_pre_hook(before, with_kwargs=True)
+    handle = parts.decoder.register_forward_pre_hook(before, with_kwargs=True)
     try:
         yield
     finally:
@@ -58,13 +58,13 @@ def position_hook(family: Family, see: Callable[[Tensor], None]) -> Iterator[Non
 
 
 @contextmanager
-def norm_hook(family: Family, see: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+def norm_hook(parts: Parts, see: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
     """`see(hidden, normed)` is called with what enters the final norm and what leaves it."""
 
     def after(_: nn.Module, arguments: tuple[Tensor, ...], normed: Tensor) -> None:
         see(arguments[0], normed)
 
-    handle = family.final_norm.register_forward_hook(after)
+    handle = parts.final_norm.register_forward_hook(after)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.families import Family
+from mmflow_bench.checkpoints.parts import Parts
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import check_arguments
 
@@ -45,9 +45,9 @@ class CleanPass:
 class Recording:
     """What one forward pass of a batch leaves behind."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, parts: Parts) -> None:
         """Start empty."""
-        self.family = family
+        self.parts = parts
         self.residuals: list[Float[Tensor, "row hidden"]] = []
         self.embeddings: Tensor | None = None
         self.positions: Tensor | None = None
@@ -111,15 +111,15 @@ class Recording:
 
     def check_complete(self) -> None:
         """Refuse a decoder some of whose layers did not attend, or attended twice."""
-        complete = len(self.keys) == len(self.family.decoder_layers) and self.final is not None
+        complete = len(self.keys) == len(self.parts.decoder_layers) and self.final is not None
         if not complete or len(self.residuals) != len(self.keys) + 1:
             raise self._incomplete()
 
     def _incomplete(self) -> KnockoutError:
-        layers = len(self.family.decoder_layers)
+        layers = len(self.parts.decoder_layers)
         return KnockoutError(
             f"{layers} decoder layers that attend exactly once each, got {len(self.keys)} calls "
-            f"of attention in {len(self.residuals)} layers (family {self.family.name}); this "
+            f"of attention in {len(self.residuals)} layers (family {self.parts.name}); this "
             "kind of decoder cannot be measured"
         )
 
@@ -156,7 +156,7 @@ class Recording:
             if not bool((visible | (own <= torch.finfo(own.dtype).min / 2)).all()):
                 raise KnockoutError(
                     "an attention mask that shows or hides, got one with other biases (family "
-                    f"{self.family.name}); this kind of decoder cannot be measured"
+                    f"{self.parts.name}); this kind of decoder cannot be measured"
                 )
             self._visible[id(mask), index] = self._known(visible.to(self.embeddings.device), index)
         return self._visible[id(mask), index]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmflow_bench.checkpoints.families import Instrumentable
+from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import CheckpointError, MMFlowError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
@@ -44,7 +44,7 @@ def prove_exact(checkpoint: Instrumentable) -> None:
             run the way the engine does; the message names the family.
         KnockoutError: A layer asks for something that the engine refuses.
     """
-    family = checkpoint.family.name
+    family = checkpoint.parts.name
     try:
         _prove(checkpoint)
     except (MMFlowError, torch.OutOfMemoryError):
@@ -62,7 +62,7 @@ def _prove(checkpoint: Instrumentable) -> None:
     inputs = {"input_ids": _tokens(checkpoint, 7919)}
     other = {"input_ids": _tokens(checkpoint, 104729)}
     clean, counterfactual = clean_passes(checkpoint, [inputs, other])
-    unembedded = checkpoint.family.unembedding(clean.residuals[-1])
+    unembedded = checkpoint.parts.unembedding(clean.residuals[-1])
     _agree(checkpoint, clean.logits, unembedded, "the unembedding of the last residual stream")
     for method, knockout in _trials(checkpoint):
         is_counterfactual = method is Method.COUNTERFACTUAL
@@ -84,14 +84,14 @@ def _prove(checkpoint: Instrumentable) -> None:
     if not (_bites(checkpoint, clean) or _bites(checkpoint, _generic_pass(checkpoint))):
         raise CheckpointError(
             "a knockout of everything that the last position reads to move its logits, got no "
-            f"change (family {checkpoint.family.name}); the attention of this decoder is not "
+            f"change (family {checkpoint.parts.name}); the attention of this decoder is not "
             "reached"
         )
 
 
 def _trials(checkpoint: Instrumentable) -> list[tuple[Method, Knockout]]:
     """Knockouts of both kinds, in part of the decoder and in all of it."""
-    layers = len(checkpoint.family.decoder_layers)
+    layers = len(checkpoint.parts.decoder_layers)
     early, last = tuple(range(1, 6)), (_LENGTH - 1,)
     middle = range(layers // 3, max(layers // 3 + 1, 2 * layers // 3))
     inner = Knockout(sources=early, targets=tuple(range(9, 13)), layers=middle)
@@ -115,14 +115,14 @@ def _agree(
     if not difference <= rounding(checkpoint):
         raise CheckpointError(
             f"{what} to agree with the model's own forward pass, got probabilities "
-            f"{difference:.2g} apart (family {checkpoint.family.name}); this kind of decoder "
+            f"{difference:.2g} apart (family {checkpoint.parts.name}); this kind of decoder "
             "cannot be measured"
         )
 
 
 def _bites(checkpoint: Instrumentable, clean: CleanPass) -> bool:
     """Whether cutting everything moves the logits by more than cutting nothing does."""
-    layers = range(len(checkpoint.family.decoder_layers))
+    layers = range(len(checkpoint.parts.decoder_layers))
     last = (clean.length - 1,)
     nothing = Knockout(sources=(), targets=last, layers=layers)
     everything = Knockout(sources=tuple(range(clean.length - 1)), targets=last, layers=layers)
@@ -139,7 +139,7 @@ def _tokens(checkpoint: Instrumentable, stride: int) -> Tensor:
         if name.endswith(("token_id", "token_index")) and isinstance(value, int)
     }
     usable = [
-        token for token in range(checkpoint.family.text_config.vocab_size) if token not in special
+        token for token in range(checkpoint.parts.text_config.vocab_size) if token not in special
     ]
     chosen = [usable[(11 + stride * index) % len(usable)] for index in range(_LENGTH)]
     return torch.tensor([chosen])
@@ -151,10 +151,10 @@ def _generic_pass(checkpoint: Instrumentable) -> CleanPass:
     A sparse model may read nothing at all from a sequence without an image; generic vectors, drawn
     around the embeddings with some spread in every direction, reach every head.
     """
-    family = checkpoint.family
-    vocabulary = family.text_config.vocab_size
-    tokens = torch.arange(0, vocabulary, step=1 + vocabulary // _EMBEDDINGS, device=family.device)
-    embedded = family.embedding(tokens).float()
+    parts = checkpoint.parts
+    vocabulary = parts.text_config.vocab_size
+    tokens = torch.arange(0, vocabulary, step=1 + vocabulary // _EMBEDDINGS, device=parts.device)
+    embedded = parts.embedding(tokens).float()
     spread = embedded.std(dim=0)
     noise = torch.randn(_LENGTH, embedded.shape[1], generator=torch.Generator().manual_seed(0))
     vectors = embedded.mean(dim=0) + (spread + spread.mean()) * noise.to(embedded.device)

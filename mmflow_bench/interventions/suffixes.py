@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.families import Instrumentable
+from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import (
     Cut,
@@ -124,12 +124,12 @@ class _SuffixPass:
         Raises:
             KnockoutError: The row without knockout does not reproduce the clean pass.
         """
-        family = self.checkpoint.family
+        parts = self.checkpoint.parts
         suffix = self.clean.embeddings[None, self.start :]
         positions = self.clean.positions[..., None, self.start :]
         with (
-            attention_function(family.decoder, self._attend, with_masks=False),
-            layer_hooks(family, self._enter),
+            attention_function(parts.decoder, self._attend, with_masks=False),
+            layer_hooks(parts, self._enter),
         ):
             inputs = {"inputs_embeds": suffix, "position_ids": positions}
             logits = last_logits(self.checkpoint, inputs)
@@ -222,6 +222,6 @@ class _SuffixPass:
         if not difference <= tolerance:
             raise KnockoutError(
                 f"a suffix pass that reproduces the clean pass, got probabilities {difference:.2g} "
-                f"apart (family {self.checkpoint.family.name}, from position {self.start}); this "
+                f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )

@@ -117,7 +117,7 @@ def _reference(tokens: frozenset[int], chances: Float[Tensor, " vocab"]) -> Refe
 
 
 def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:
-    model, device = checkpoint.model, checkpoint.family.device
+    model, device = checkpoint.model, checkpoint.parts.device
     ends = _end_tokens(checkpoint)
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmflow_bench.inputs.image_sources import ImageSource
 from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.samples import ImageSource, Sample
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 

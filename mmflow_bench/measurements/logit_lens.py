@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmflow_bench.checkpoints.families import execution_device
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.checkpoints.parts import execution_device
 from mmflow_bench.errors import AnswerError, SampleError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
@@ -33,13 +33,13 @@ def lens_distributions(
     At the last depth both variants are the model's output: transformers returns the last hidden
     state with the final norm applied, and the paper's program read it so.
     """
-    family = checkpoint.family
+    parts = checkpoint.parts
     raw = clean.residuals
-    inner = family.final_norm(raw[:-1].to(execution_device(family.final_norm)))
+    inner = parts.final_norm(raw[:-1].to(execution_device(parts.final_norm)))
     normed = torch.cat([inner.to(raw.device), raw[-1:]])
     return {
-        "raw": probabilities(family.unembedding(raw)),
-        "normed": probabilities(family.unembedding(normed)),
+        "raw": probabilities(parts.unembedding(raw)),
+        "normed": probabilities(parts.unembedding(normed)),
     }
 
 

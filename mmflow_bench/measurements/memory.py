@@ -93,7 +93,7 @@ class Throttle:
         """Choose sizes from what the first clean pass has kept."""
         if self._is_learning:
             self._is_learning = False
-            budget = _SHARE * free_memory(self.checkpoint.family.device)
+            budget = _SHARE * free_memory(self.checkpoint.parts.device)
             self.samples = _within(budget / (_WORKING_COPIES * _kept_bytes(clean)), MOST_SAMPLES)
             self.positions = _within(budget / _position_bytes(self.checkpoint), MOST_POSITIONS)
 
@@ -135,7 +135,7 @@ class Throttle:
         logger.warning(
             "memory ran out on %s (checkpoint %s): going on with fewer samples at once, which "
             "changes no result",
-            self.checkpoint.family.device,
+            self.checkpoint.parts.device,
             self.checkpoint.spec.name,
         )
 
@@ -156,7 +156,7 @@ def _kept_bytes(clean: CleanPass) -> int:
 
 def _position_bytes(checkpoint: LoadedCheckpoint) -> int:
     """What one position of one row needs within a layer."""
-    config = checkpoint.family.text_config
+    config = checkpoint.parts.text_config
     hidden = int(config.hidden_size)
     inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
     return (_STATES_PER_POSITION * hidden + 3 * inner) * max(4, checkpoint.model.dtype.itemsize)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.inputs.conversations import prompt_identity
+from mmflow_bench.inputs.forms import prompt_identity
 from mmflow_bench.measurements.selection import SampleSet
 
 Progress = Callable[[str, int, int], None]
@@ -28,7 +28,7 @@ def store_identity(spec: CheckpointSpec, fingerprint: str) -> dict[str, object]:
     return {
         "schema": STORE_SCHEMA,
         "instrument": importlib.metadata.version("mmflow-bench"),
-        "prompt": prompt_identity(spec.input),
+        "prompt": prompt_identity(spec.input, spec.conversation),
         "input": spec.input,
         "patches": spec.patches,
         "conversation": spec.conversation,
@@ -61,10 +61,10 @@ def load_proved(
     return checkpoint, {
         "self_test": checks,
         "decoder_layers": checkpoint.decoder_layers,
-        "family": checkpoint.family.name,
+        "family": checkpoint.parts.name,
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
         "device": str(checkpoint.model.device.type),
-        "has_image": checkpoint.family.has_image,
+        "has_image": checkpoint.parts.has_image,
         **reference.reference_input(checkpoint),
     }
 

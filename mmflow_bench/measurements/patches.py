@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mmflow_bench.checkpoints.families.layout import ImageLayout
 from mmflow_bench.inputs.encoding import EncodedSample
-from mmflow_bench.inputs.layout import ImageLayout
 from mmflow_bench.measurements.described import PATCHES
 from mmflow_bench.measurements.wants import Rows
 from mmflow_bench.positions.image_grid import patches_overlapping

@@ -192,7 +192,7 @@ def _answer_tokens(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]) -
     wrong: list[str] = []
     for subject in subjects:
         answer = greedy_answer(checkpoint, subject.clean, subject.sample)
-        device = checkpoint.family.device
+        device = checkpoint.parts.device
         inputs = {name: value.to(device) for name, value in subject.inputs.items()}
         generated = checkpoint.model.generate(  # type: ignore[operator]
             **inputs,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from mmflow_bench.inputs.layout import Axis, ImageLayout
+from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout
 from mmflow_bench.inputs.samples import Box
 
 _ROUNDING = 1e-6

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from mmflow_bench.checkpoints.families.layout import ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
-from mmflow_bench.inputs.layout import ImageLayout
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.positions.image_grid import patches_overlapping
 from mmflow_bench.positions.roles import Role
@@ -48,7 +48,7 @@ def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RoleP
     `ambiguous-phrase`, `no-options`, `no-objects`, `no-image`, `no-caption`, `no-boxes`,
     `no-newlines`, `unsupported-image-grid`, or `empty-role`.
     """
-    resolver = _Resolver(encoded, checkpoint.family.image_token_id)
+    resolver = _Resolver(encoded, checkpoint.parts.image_token_id)
     positions: dict[Role, Positions] = {}
     unavailable: dict[Role, PositionError] = {}
     for role in Role:

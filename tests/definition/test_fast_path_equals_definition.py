@@ -91,7 +91,7 @@ def test_a_checkpoint_loaded_with_fused_attention(tiny_checkpoint, tiny_sample, 
     checkpoint = tiny_checkpoint(kind, attention="sdpa")
     for method in Method:
         _compare(checkpoint, sample, donor, _knockouts(sample.edges())[::3], method)
-    assert checkpoint.family.text_config._attn_implementation == "sdpa"
+    assert checkpoint.parts.text_config._attn_implementation == "sdpa"
 
 
 def test_rows_in_chunks_and_blocks(tiny_checkpoint, tiny_sample, monkeypatch):
@@ -124,7 +124,7 @@ def test_masking_one_key_redistributes_its_weight_by_hand(tiny_checkpoint, tiny_
     last = clean.length - 1
     sources = tuple(range(last))
     values = []
-    attention = checkpoint.family.decoder_layers[-1].self_attn
+    attention = checkpoint.parts.decoder_layers[-1].self_attn
     hook = attention.o_proj.register_forward_pre_hook(lambda _, args: values.append(args[0]))
     try:
         knockout_logits(

@@ -18,7 +18,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from mmflow_bench.checkpoints.families import Family, family_of
+from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
@@ -48,7 +48,7 @@ VISION = {
 @dataclass(frozen=True)
 class Loaded:
     model: PreTrainedModel
-    family: Family
+    parts: Parts
 
 
 def _loaded(model):
@@ -57,7 +57,7 @@ def _loaded(model):
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(6.0)
-    return Loaded(model=model, family=family_of(model))
+    return Loaded(model=model, parts=parts_of(model))
 
 
 def _tiled():

@@ -53,7 +53,7 @@ def a_layer_with_noise(checkpoint: LoadedCheckpoint) -> None:
         hidden += 0.1 * torch.randn(hidden.shape)
         return output
 
-    checkpoint.family.decoder_layers[4].register_forward_hook(add_noise)
+    checkpoint.parts.decoder_layers[4].register_forward_hook(add_noise)
 
 
 def padding_that_counts(checkpoint: LoadedCheckpoint) -> None:
@@ -65,7 +65,7 @@ def padding_that_counts(checkpoint: LoadedCheckpoint) -> None:
 
 def attention_that_nothing_reads(checkpoint: LoadedCheckpoint) -> None:
     with torch.no_grad():
-        for layer in checkpoint.family.decoder_layers:
+        for layer in checkpoint.parts.decoder_layers:
             layer.self_attn.o_proj.weight.zero_()
 
 
@@ -77,7 +77,7 @@ def text_that_carries_the_image(checkpoint: LoadedCheckpoint) -> None:
         embeddings[:, 1] += 1e-3 * embeddings[:, 3:39].mean(dim=1)
         return args, keywords | {"inputs_embeds": embeddings}
 
-    checkpoint.family.decoder.register_forward_pre_hook(leak, with_kwargs=True)
+    checkpoint.parts.decoder.register_forward_pre_hook(leak, with_kwargs=True)
 
 
 def generation_that_suppresses_the_answer(checkpoint: LoadedCheckpoint) -> None:

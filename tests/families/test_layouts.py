@@ -50,7 +50,7 @@ def _features(checkpoint, sample, image):
     encoded = encode(replace(sample, image=image), checkpoint)
     inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
     (clean,) = clean_passes(checkpoint, [inputs])
-    positions = encoded.input_ids == checkpoint.family.image_token_id
+    positions = encoded.input_ids == checkpoint.parts.image_token_id
     return encoded.layout, clean.embeddings[positions]
 
 
@@ -132,7 +132,7 @@ def test_roles_are_what_their_tokens_say(family_checkpoint, photo_sample, family
     encoded = encode(sample, checkpoint)
     roles = resolve_roles(encoded, checkpoint)
     ids = encoded.input_ids.tolist()
-    assert {ids[position] for position in roles["image"]} == {checkpoint.family.image_token_id}
+    assert {ids[position] for position in roles["image"]} == {checkpoint.parts.image_token_id}
     assert checkpoint.tokenizer.decode([ids[p] for p in roles["question"]]).strip() == (
         sample.question
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
-from mmflow_bench.checkpoints.families import execution_device, family_of
+from mmflow_bench.checkpoints.parts import execution_device, parts_of
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
@@ -81,7 +81,7 @@ def test_offloaded_weights_change_no_number(
     model = copy.deepcopy(whole.model)
     offload(model, tmp_path)
     assert any(parameter.is_meta for parameter in model.parameters())
-    parts = replace(whole, model=model, family=family_of(model))
+    parts = replace(whole, model=model, parts=parts_of(model))
     assert parts.device == torch.device("cpu")
     prove_exact(parts)
     expected, got = (_everything(one, photo_sample()) for one in (whole, parts))
@@ -101,7 +101,7 @@ def test_a_folder_loaded_in_parts(family_checkpoint, photo_sample, tmp_path):
         tmp_path / "saved", device_map=device_map, offload_folder=tmp_path / "offloaded"
     )
     assert model.get_output_embeddings().weight.is_meta
-    parts = replace(whole, model=model.eval(), family=family_of(model))
+    parts = replace(whole, model=model.eval(), parts=parts_of(model))
     expected, got = (_everything(one, photo_sample()) for one in (whole, parts))
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)

@@ -81,7 +81,7 @@ def rows(
 def _row(sample: Sample, checkpoint: LoadedCheckpoint) -> Row:
     encoded = encode(sample, checkpoint)
     ids = encoded.input_ids.tolist()
-    first = len(ids) - ids[::-1].index(checkpoint.family.image_token_id)
+    first = len(ids) - ids[::-1].index(checkpoint.parts.image_token_id)
     after = encoded.prompt.split("<image>")[1]
     pieces = list(_pieces(checkpoint.tokenizer, ids[first:]))
     # SentencePiece has put a space before the text.

@@ -49,7 +49,7 @@ def test_vicuna_has_a_space_before_the_newline_after_the_image(
     llama_2_tokenizer: PreTrainedTokenizerFast, random_llava: RandomLlava
 ) -> None:
     checkpoint = random_llava(llama_2_tokenizer, "vicuna_v1", side=28)
-    before, after = around_image(ids_of(checkpoint), checkpoint.family.image_token_id)
+    before, after = around_image(ids_of(checkpoint), checkpoint.parts.image_token_id)
     # <s> A chat between a curious user ... US ER : and a bare space.
     assert before[:7] == [1, 319, 13563, 1546, 263, 12758, 1404]
     assert before[-4:] == [3148, 1001, 29901, SPACE]
@@ -95,7 +95,7 @@ def test_llama_3_begins_twice_and_ends_in_a_space_and_a_newline(
     if not adds_start:
         tokenizer.backend_tokenizer.post_processor = None
     checkpoint = random_llava(tokenizer, "llava_llama_3", side=28)
-    before, after = around_image(ids_of(checkpoint), checkpoint.family.image_token_id)
+    before, after = around_image(ids_of(checkpoint), checkpoint.parts.image_token_id)
     # The header of the system prompt, then an empty line.
     assert before[:6] == [128000, 128000, 128006, 9125, 128007, 271]
     # <|eot_id|>, the header of the user, an empty line.
@@ -109,7 +109,7 @@ def test_mistral_has_a_space_before_the_newline_after_the_image(
     mistral_tokenizer: PreTrainedTokenizerFast, random_llava: RandomLlava
 ) -> None:
     checkpoint = random_llava(mistral_tokenizer, "mistral_instruct", side=28)
-    before, after = around_image(ids_of(checkpoint), checkpoint.family.image_token_id)
+    before, after = around_image(ids_of(checkpoint), checkpoint.parts.image_token_id)
     # <s> ▁[ INST ] and a bare space.
     assert before == [1, 733, 16289, 28793, 28705]
     assert after[:3] == [28705, 13, 3195]

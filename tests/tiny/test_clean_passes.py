@@ -23,7 +23,7 @@ def test_logits_and_residuals_are_those_of_transformers(tiny_checkpoint, tiny_sa
     torch.testing.assert_close(clean.logits, expected.logits[0, -1], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(clean.residuals, states, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
-        checkpoint.family.final_norm(clean.final_residual), clean.residuals[-1]
+        checkpoint.parts.final_norm(clean.final_residual), clean.residuals[-1]
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from mmflow_bench.checkpoints.families import family_of
+from mmflow_bench.checkpoints.parts import parts_of
 from mmflow_bench.errors import CheckpointError
 
 
@@ -20,11 +20,11 @@ from mmflow_bench.errors import CheckpointError
     ],
 )
 def test_names_a_family_after_its_model_types(tiny_checkpoint, kind, has_image, name):
-    family = tiny_checkpoint(kind, has_image=has_image).family
-    assert family.name == name
-    assert family.has_image is has_image
-    assert family.image_token_id == (98 if has_image else None)
-    assert len(family.decoder_layers) == 10
+    parts = tiny_checkpoint(kind, has_image=has_image).parts
+    assert parts.name == name
+    assert parts.has_image is has_image
+    assert parts.image_token_id == (98 if has_image else None)
+    assert len(parts.decoder_layers) == 10
 
 
 @pytest.mark.parametrize("has_image", [True, False])
@@ -34,7 +34,7 @@ def test_caps_logits_only_where_the_model_does(tiny_checkpoint, tiny_sample, has
     sample = tiny_sample(1, has_image=has_image)
     with torch.no_grad():
         output = checkpoint.model(**sample.inputs, output_hidden_states=True)
-        unembedded = checkpoint.family.unembedding(output.hidden_states[-1])
+        unembedded = checkpoint.parts.unembedding(output.hidden_states[-1])
     torch.testing.assert_close(unembedded, output.logits)
     assert bool(unembedded.abs().max() > 1.0) is has_image
 
@@ -48,4 +48,4 @@ def test_refuses_a_model_without_a_decoder_and_says_what_is_missing():
         num_attention_heads=1,
     )
     with pytest.raises(CheckpointError, match=r"got CLIPTextModel without decoder layers"):
-        family_of(CLIPTextModel(config))
+        parts_of(CLIPTextModel(config))

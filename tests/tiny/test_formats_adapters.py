@@ -265,7 +265,7 @@ def test_a_projector_alone_needs_its_language_model(tmp_path: Path, base: Origin
         load(pretrained)
     checkpoint = load(pretrained, base=str(language))
     pixels = torch.randn(1, 3, 28, 28)
-    ids = [1, 5, *[checkpoint.family.image_token_id] * 16, 7]
+    ids = [1, 5, *[checkpoint.parts.image_token_id] * 16, 7]
     with torch.no_grad():
         found = checkpoint.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
     assert torch.equal(found, base.expected_logits([1, 5], pixels, [7]))

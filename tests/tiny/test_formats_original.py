@@ -29,7 +29,7 @@ def load(folder: Path, choice: str | None = None, **args: str) -> LoadedCheckpoi
 
 @torch.no_grad()
 def logits(checkpoint: LoadedCheckpoint, pixels: torch.Tensor, places: int) -> torch.Tensor:
-    ids = [*BEFORE, *[checkpoint.family.image_token_id] * places, *AFTER]
+    ids = [*BEFORE, *[checkpoint.parts.image_token_id] * places, *AFTER]
     return checkpoint.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
 
 
@@ -70,7 +70,7 @@ def test_the_output_vocabulary_stays_that_of_the_checkpoint(tmp_path: Path) -> N
     original = save_original(tmp_path / "llava")
     checkpoint = load(original.folder)
     words = original.language_model.config.vocab_size
-    image = checkpoint.family.image_token_id
+    image = checkpoint.parts.image_token_id
     assert image == words == checkpoint.tokenizer.convert_tokens_to_ids("<image>")
     assert checkpoint.model.lm_head.out_features == words
     assert checkpoint.tokenizer("<image>", add_special_tokens=False).input_ids == [image]
@@ -80,7 +80,7 @@ def test_an_unused_row_serves_as_image_token(tmp_path: Path) -> None:
     """Qwen's embedding is longer than its vocabulary."""
     original = save_original(tmp_path / "llava", model_type="llava_qwen", text={"vocab_size": 390})
     checkpoint = load(original.folder)
-    assert checkpoint.family.image_token_id == 380
+    assert checkpoint.parts.image_token_id == 380
     assert_computes_its_parts(checkpoint, original)
 
 

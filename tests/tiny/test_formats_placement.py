@@ -29,7 +29,7 @@ def load(folder: Path, **args: str) -> LoadedCheckpoint:
 @torch.no_grad()
 def logits(checkpoint: LoadedCheckpoint) -> torch.Tensor:
     pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    ids = [1, 5, *[checkpoint.family.image_token_id] * 16, 7]
+    ids = [1, 5, *[checkpoint.parts.image_token_id] * 16, 7]
     return checkpoint.model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
 
 

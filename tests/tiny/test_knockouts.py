@@ -137,7 +137,7 @@ def test_refuses_a_suffix_pass_that_is_not_the_clean_pass(checkpoint, clean, sam
     def shift(_, args, keywords):
         return args, keywords | {"position_ids": keywords["position_ids"] * 0}
 
-    hook = checkpoint.family.decoder.register_forward_pre_hook(shift, with_kwargs=True)
+    hook = checkpoint.parts.decoder.register_forward_pre_hook(shift, with_kwargs=True)
     try:
         with pytest.raises(KnockoutError, match="reproduces the clean pass"):
             knockout_logits(checkpoint, clean, [knockout])

@@ -63,7 +63,7 @@ def _interrupting(checkpoint):
     def interrupt(*_):
         raise _Interrupted
 
-    return checkpoint.family.decoder_layers[5].mlp.register_forward_hook(interrupt)
+    return checkpoint.parts.decoder_layers[5].mlp.register_forward_hook(interrupt)
 
 
 def _run(path, checkpoint, inputs, clean, knockout):
@@ -101,7 +101,7 @@ def test_the_model_answers_as_before(checkpoint, tiny_sample):
 
 def test_interventions_nest(checkpoint, tiny_sample):
     sample = tiny_sample(1)
-    decoder = checkpoint.family.decoder
+    decoder = checkpoint.parts.decoder
     expected = clean_passes(checkpoint, [sample.inputs])[0].logits
     before = _traces(checkpoint)
 

@@ -32,9 +32,9 @@ def test_accepts_half_precision(tiny_checkpoint, kind):
 
 
 def _again(checkpoint, model):
-    from mmflow_bench.checkpoints.families import family_of
+    from mmflow_bench.checkpoints.parts import parts_of
 
-    return replace(checkpoint, model=model, family=family_of(model))
+    return replace(checkpoint, model=model, parts=parts_of(model))
 
 
 def test_accepts_a_model_that_reads_nothing_from_words_alone(tiny_checkpoint):
@@ -63,9 +63,9 @@ def test_refuses_a_model_whose_attention_does_nothing(tiny_checkpoint):
 
 def test_refuses_an_unembedding_that_is_not_the_models(tiny_checkpoint):
     checkpoint = tiny_checkpoint("llama")
-    family = replace(checkpoint.family, unembedding=lambda hidden: hidden @ torch.ones(32, 99))
+    parts = replace(checkpoint.parts, unembedding=lambda hidden: hidden @ torch.ones(32, 99))
     with pytest.raises(CheckpointError, match="the unembedding of the last residual stream"):
-        prove_exact(replace(checkpoint, family=family))
+        prove_exact(replace(checkpoint, parts=parts))
 
 
 def test_refuses_attention_sinks_by_name(tiny_checkpoint):

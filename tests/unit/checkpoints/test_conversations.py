@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmflow_bench.checkpoints.conversations import (
-    CONVERSATIONS,
-    conversation_of,
-    known_conversation,
-)
+from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS, DECODERS
+from mmflow_bench.checkpoints.families.recognising import conversation_of, known_conversation
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.inputs import conversations
+
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "checkpoints.md"
 
 
-def test_the_names_are_those_of_the_templates() -> None:
-    assert set(CONVERSATIONS) == set(conversations.CONVERSATIONS)
+def test_no_two_decoders_have_a_template_of_one_name() -> None:
+    assert len(CONVERSATIONS) == len(DECODERS)
+    for decoder in DECODERS:
+        assert set(decoder.unless_named.values()) <= set(CONVERSATIONS)
+
+
+def test_the_documentation_names_every_template() -> None:
+    names = ", ".join(f"`{name}`" for name in CONVERSATIONS)
+    assert f"| `conversation` | {names} |" in DOCUMENTED.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,13 @@ def test_a_built_checkpoint_is_ready_to_be_measured(mini: LoadedCheckpoint) -> N
     assert not mini.model.training
     assert not any(parameter.requires_grad for parameter in mini.model.parameters())
     assert mini.decoder_layers == 12
-    assert mini.family.has_image
+    assert mini.parts.has_image
     assert mini.tokenizer.is_fast
 
 
 def test_a_saved_checkpoint_loads_to_the_same_weights(mini: LoadedCheckpoint, folder: Path) -> None:
     loaded = load(folder)
-    assert loaded.family.name == mini.family.name
+    assert loaded.parts.name == mini.parts.name
     for name, parameter in mini.model.state_dict().items():
         assert torch.equal(parameter, loaded.model.state_dict()[name]), name
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.checkpoints import registry
+from mmflow_bench.checkpoints import additions
 from mmflow_bench.checkpoints.registry import (
     RegistryEntry,
     registered_models,
@@ -32,7 +32,7 @@ class EntryPoint:
 
 
 def register(monkeypatch: pytest.MonkeyPatch, given: object) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [EntryPoint(given)])
+    monkeypatch.setattr(additions, "entry_points", lambda **_: [EntryPoint(given)])
 
 
 def test_the_checkpoint_that_ships_is_registered_with_builder_and_questions() -> None:

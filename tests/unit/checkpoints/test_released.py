@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.checkpoints.conversations import CONVERSATIONS
+from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS
 from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.errors import CheckpointError

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from transformers import PretrainedConfig
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
@@ -19,8 +20,8 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 
-from mmflow_bench.inputs.anyres import anyres_layout, tiled_tokens
-from mmflow_bench.inputs.layout import ImageLayout, ProcessedImage
+from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
+from mmflow_bench.checkpoints.families.llava_next import anyres_layout, tiled_tokens
 from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.image_grid import patches_overlapping
 
@@ -28,9 +29,9 @@ NEXT = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 ONEVISION = [[384 * i, 384 * j] for i in range(1, 7) for j in range(1, 7)]
 
 
-def config_of(pinpoints: list[list[int]], patch_size: int, **more: Any) -> SimpleNamespace:
+def config_of(pinpoints: list[list[int]], patch_size: int, **more: Any) -> PretrainedConfig:
     vision = SimpleNamespace(patch_size=patch_size)
-    return SimpleNamespace(vision_config=vision, image_grid_pinpoints=pinpoints, **more)
+    return PretrainedConfig(vision_config=vision, image_grid_pinpoints=pinpoints, **more)
 
 
 def layout_of(

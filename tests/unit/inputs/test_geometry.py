@@ -11,11 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from transformers import PretrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from mmflow_bench.inputs.geometry import image_layout
-from mmflow_bench.inputs.layout import ImageLayout, PatchGrid, ProcessedImage
+from mmflow_bench.checkpoints.families.known import image_layout
+from mmflow_bench.checkpoints.families.layout import ImageLayout, PatchGrid, ProcessedImage
 
 SIDE, PATCH = 28, 7
 SQUARE = {"height": SIDE, "width": SIDE}
@@ -46,7 +47,7 @@ def layout_of(
             width=size[0],
             height=size[1],
             image_processor=processor,
-            config=SimpleNamespace(vision_config=SimpleNamespace(patch_size=patch_size)),
+            config=PretrainedConfig(vision_config=SimpleNamespace(patch_size=patch_size)),
             model_inputs={"pixel_values": pixels},
             image_tokens=image_tokens,
         )

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mmflow_bench.errors import ImageError
-from mmflow_bench.inputs.image_sources import find_image
+from mmflow_bench.inputs.image_sources import Folder
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
 
@@ -30,18 +30,18 @@ def save(folder: Path, name: str, mode: str = "RGB", kind: str = "PNG") -> Path:
 
 @pytest.mark.parametrize("name", ["42", "42.jpg", "42.jpeg", "42.png", "42.webp"])
 def test_an_image_is_found_with_or_without_a_suffix(tmp_path: Path, name: str) -> None:
-    assert find_image(tmp_path, "42") is None
-    assert find_image(tmp_path, "42") == find_image(tmp_path, "43")
+    assert Folder(tmp_path).find("42") is None
+    assert Folder(tmp_path).find("42") == Folder(tmp_path).find("43")
     path = save(tmp_path, name)
-    assert find_image(tmp_path, "42") == path
+    assert Folder(tmp_path).find("42") == path
 
 
 def test_an_id_that_leaves_the_folder_is_not_found(tmp_path: Path) -> None:
     save(tmp_path, "secret.png")
     folder = tmp_path / "images"
     folder.mkdir()
-    assert find_image(folder, "../secret") is None
-    assert find_image(folder, str(tmp_path / "secret")) is None
+    assert Folder(folder).find("../secret") is None
+    assert Folder(folder).find(str(tmp_path / "secret")) is None
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "CMYK"])
@@ -209,7 +209,7 @@ def test_a_file_that_a_program_would_have_to_interpret_is_no_image(
 
 def test_a_folder_in_place_of_an_image_is_a_missing_image(tmp_path: Path) -> None:
     (tmp_path / "42.jpg").mkdir()
-    assert find_image(tmp_path, "42") is None
+    assert Folder(tmp_path).find("42") is None
     with pytest.raises(ImageError) as caught:
         open_image(a_sample(tmp_path / "42.jpg"))
     assert caught.value.reason == "missing-image"

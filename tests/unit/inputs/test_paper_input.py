@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mmflow_bench.checkpoints.conversations import CONVERSATIONS as KNOWN_CONVERSATIONS
+from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, assemble_checkpoint
 from mmflow_bench.checkpoints.patch_rule import with_patch_rule
 from mmflow_bench.errors import CheckpointError, SampleError
-from mmflow_bench.inputs.conversations import CONVERSATIONS, prompt_identity
 from mmflow_bench.inputs.encoding import EncodedSample, encode
+from mmflow_bench.inputs.forms import prompt_identity
 from mmflow_bench.inputs.samples import Box, Sample
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
@@ -96,7 +96,7 @@ def asked(encoded: EncodedSample) -> str:
 
 
 def test_every_template_is_written_out_here() -> None:
-    assert set(PROMPTS) == set(CONVERSATIONS) == set(KNOWN_CONVERSATIONS)
+    assert set(PROMPTS) == set(CONVERSATIONS)
 
 
 @pytest.mark.parametrize("name", PROMPTS)
@@ -121,7 +121,7 @@ def test_each_side_of_the_image_is_tokenized_on_its_own(
         tokenizer(side, add_special_tokens=False)["input_ids"]
         for side in PROMPTS[name].split("<image>")
     )
-    image = [checkpoint.family.image_token_id] * 16
+    image = [checkpoint.parts.image_token_id] * 16
     ids = encode(a_sample(), checkpoint).input_ids.tolist()
     assert ids == [tokenizer.bos_token_id, *before, *image, *after]
 
@@ -291,7 +291,7 @@ def test_small_photos_take_the_first_of_tied_grids_by_width(
     tiled_checkpoint: LoadedCheckpoint,
 ) -> None:
     small = a_sample(image=a_photo(20, 14), boxes=())
-    image = tiled_checkpoint.family.image_token_id
+    image = tiled_checkpoint.parts.image_token_id
     published = encode(small, as_published(tiled_checkpoint)).input_ids.tolist()
     # Tiles one above the other: 4 columns, of 8 rows 4 * 14 / 20 = 2 are left.
     assert published.count(image) == 16 + 2 * (4 + 1)
@@ -320,7 +320,7 @@ def test_an_aspect_ratio_that_the_model_cannot_take_is_refused(
 def test_a_kept_class_token_is_counted(image_checkpoint: Build) -> None:
     checkpoint = as_published(image_checkpoint(strategy="full"))
     encoded = encode(a_sample(), checkpoint)
-    assert encoded.input_ids.tolist().count(checkpoint.family.image_token_id) == 17
+    assert encoded.input_ids.tolist().count(checkpoint.parts.image_token_id) == 17
     logits = checkpoint.model(input_ids=encoded.input_ids[None], **encoded.model_inputs).logits
     assert logits.shape[1] == len(encoded.input_ids)
 

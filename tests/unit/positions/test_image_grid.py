@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.inputs.layout import Axis, ImageLayout, PatchGrid
+from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.image_grid import patches_overlapping
 

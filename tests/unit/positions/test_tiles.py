@@ -67,7 +67,7 @@ def checkpoint(
             num_attention_heads=2,
             vocab_size=len(tokenizer),
         ),
-        image_token_id=tiled_checkpoint.family.image_token_id,
+        image_token_id=tiled_checkpoint.parts.image_token_id,
         image_grid_pinpoints=PINPOINTS,
     )
     spec = replace(tiled_checkpoint.spec, input=request.param, conversation="vicuna_v1")

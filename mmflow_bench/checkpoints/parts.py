@@ -2,8 +2,8 @@
 
 The engine needs the embedding, the decoder layers, the norm after them, the projection to the
 vocabulary, the text configuration, and the token that stands for image features. Transformers
-names them alike in every vision-language checkpoint and in every causal language model, so a
-checkpoint is read by what it has and refused by what it lacks.
+names them alike in nearly every checkpoint, so a checkpoint is read by what it has and refused by
+what it lacks; where a family keeps them elsewhere, its record says so.
 
 Parts may compute on different devices, and accelerate may keep their weights elsewhere until they
 are called: modules are always called, never read, and inputs go to `execution_device`.
@@ -20,13 +20,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from mmflow_bench.checkpoints.families.known import family_of
+from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.errors import CheckpointError
 
 Unembedding = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Parts:
     """The parts of one loaded model that measurements and interventions use."""
 
     name: str
@@ -45,6 +47,8 @@ class Family:
     places_images: bool
     """Whether the model itself computes positions, from the grids of the images: several numbers
     for each (M-RoPE)."""
+    family: Family
+    """What is known of this kind of checkpoint."""
 
     @property
     def device(self) -> torch.device:
@@ -66,32 +70,34 @@ class Instrumentable(Protocol):
         """The top-level model, in evaluation mode."""
 
     @property
-    def family(self) -> Family:
+    def parts(self) -> Parts:
         """Its parts."""
 
 
-def family_of(model: PreTrainedModel) -> Family:
+def parts_of(model: PreTrainedModel) -> Parts:
     """The parts of `model`.
 
     Raises:
         CheckpointError: A part is missing; the message says which.
     """
+    family = family_of(model.config)
     decoder = model.get_decoder()
-    layers = getattr(decoder, "layers", None)
-    final_norm = getattr(decoder, "norm", None)
+    kind = type(decoder).__name__
+    layers = _at(decoder, family.layers)
+    final_norm = _at(decoder, family.final_norm)
     output = model.get_output_embeddings()
     embedding = model.get_input_embeddings()
     if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
-        raise _missing(model, f"decoder layers under `.layers` of {type(decoder).__name__}")
+        raise _missing(model, f"decoder layers under `.{family.layers}` of {kind}")
     if not isinstance(final_norm, nn.Module):
-        raise _missing(model, f"a final norm under `.norm` of {type(decoder).__name__}")
+        raise _missing(model, f"a final norm under `.{family.final_norm}` of {kind}")
     if not isinstance(output, nn.Module):
         raise _missing(model, "an output projection (`get_output_embeddings`)")
     if not isinstance(embedding, nn.Module):
         raise _missing(model, "a token embedding (`get_input_embeddings`)")
     text_config = model.config.get_text_config(decoder=True)
     types = [model.config.model_type, text_config.model_type]
-    return Family(
+    return Parts(
         name="/".join(dict.fromkeys(str(name) for name in types)),
         decoder=decoder,
         embedding=embedding,
@@ -99,8 +105,9 @@ def family_of(model: PreTrainedModel) -> Family:
         final_norm=final_norm,
         unembedding=_unembedding(model, output, final_norm, text_config),
         text_config=text_config,
-        image_token_id=_image_token_id(model.config),
+        image_token_id=_image_token_id(model.config, family),
         places_images=any(hasattr(module, "get_rope_index") for module in model.modules()),
+        family=family,
     )
 
 
@@ -116,6 +123,14 @@ def execution_device(module: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
+def _at(decoder: nn.Module, place: str) -> object:
+    """What a dotted name leads to; None if there is nothing."""
+    found: object = decoder
+    for name in place.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
 def _missing(model: PreTrainedModel, part: str) -> CheckpointError:
     return CheckpointError(
         f"a causal language model or a LLaVA-type model, got {type(model).__name__} without "
@@ -123,10 +138,10 @@ def _missing(model: PreTrainedModel, part: str) -> CheckpointError:
     )
 
 
-def _image_token_id(config: PretrainedConfig) -> int | None:
+def _image_token_id(config: PretrainedConfig, family: Family) -> int | None:
     if getattr(config, "vision_config", None) is None:
         return None
-    for name in ("image_token_id", "image_token_index"):
+    for name in family.image_token_keys:
         token_id = getattr(config, name, None)
         if token_id is not None:
             return int(token_id)

@@ -7,11 +7,14 @@ from the first image position of the sequence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
+from transformers import PretrainedConfig
+
+from mmflow_bench.checkpoints.aliases import ImageProcessor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +90,61 @@ class ProcessedImage:
     """Of the photo, in pixels."""
     height: int
     """Of the photo, in pixels."""
-    image_processor: Any
+    image_processor: ImageProcessor
     """Its settings are read, not its name."""
-    config: Any
+    config: PretrainedConfig
     """Of the model."""
     model_inputs: Mapping[str, Tensor]
     """What the processor made of the photo."""
     image_tokens: int
     """Positions of the sequence that carry image features."""
+
+
+def whole_grid(
+    image: ProcessedImage, *, height: int, width: int, patch_size: int
+) -> ImageLayout | None:
+    """One grid over the photo stretched to `height` x `width` pixels."""
+    grid = PatchGrid(
+        horizontal=_stretched(image.width, width, start=0, length=width),
+        vertical=_stretched(image.height, height, start=0, length=height),
+        patch_size=patch_size,
+    )
+    if grid.rows * grid.columns != image.image_tokens:
+        return None
+    return ImageLayout(grids=(grid,))
+
+
+def tiled_grids(
+    image: ProcessedImage, views: Tensor, *, rows: int, columns: int
+) -> ImageLayout | None:
+    """Tiles row by row, then the whole photo; every view is a square of as many positions."""
+    count, height, width = views.shape[0], views.shape[-2], views.shape[-1]
+    per_view, rest = divmod(image.image_tokens, count)
+    side = square_side(per_view)
+    if rest or side is None or height != width or height % side or rows * columns + 1 != count:
+        return None
+    places = [(row, column, rows, columns) for row in range(rows) for column in range(columns)]
+    grids = tuple(
+        PatchGrid(
+            horizontal=_stretched(image.width, across * width, start=column * width, length=width),
+            vertical=_stretched(image.height, down * height, start=row * height, length=height),
+            patch_size=height // side,
+            first_token=number * per_view,
+            view=number,
+        )
+        for number, (row, column, down, across) in enumerate([*places, (0, 0, 1, 1)])
+    )
+    return ImageLayout(grids=grids)
+
+
+def square_side(count: object) -> int | None:
+    """The side of a square of so many positions."""
+    if not isinstance(count, int) or count < 1:
+        return None
+    side = math.isqrt(count)
+    return side if side * side == count else None
+
+
+def _stretched(original: int, whole: int, *, start: int, length: int) -> Axis:
+    """The photo stretched over `whole` pixels, seen from `start` on for `length`."""
+    return Axis(original=original, scale=whole / original, offset=float(-start), processed=length)

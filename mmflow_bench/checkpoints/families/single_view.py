@@ -1,4 +1,4 @@
-"""How an image processor maps the pixels of a photo onto patches.
+"""The layout of photos that are seen once, as a grid of patches: how pixels get there.
 
 Read from the processor's own settings and from transformers' own size functions: pad to a square,
 resize, crop around the centre, in the order in which the processor does them.
@@ -6,25 +6,21 @@ resize, crop around the centre, in the order in which the processor does them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from transformers.image_transforms import (
     get_resize_output_image_size,
     get_size_with_aspect_ratio,
 )
-from transformers.image_utils import ChannelDimension, get_image_size_for_max_height_width
+from transformers.image_utils import (
+    ChannelDimension,
+    SizeDict,
+    get_image_size_for_max_height_width,
+)
 
-from mmflow_bench.inputs.anyres import anyres_layout
-from mmflow_bench.inputs.family_layouts import FAMILY_LAYOUTS
-from mmflow_bench.inputs.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
-
-
-def image_layout(image: ProcessedImage) -> ImageLayout | None:
-    """What the image positions show, or None where that is not known of the processor."""
-    return next((found for find in _LAYOUTS if (found := find(image)) is not None), None)
+from mmflow_bench.checkpoints.aliases import ImageProcessor
+from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
 
 
 def single_grid(image: ProcessedImage) -> ImageLayout | None:
@@ -37,21 +33,14 @@ def single_grid(image: ProcessedImage) -> ImageLayout | None:
     if axes is None or [axes[1].processed, axes[0].processed] != list(pixels.shape[2:]):
         return None
     grid = PatchGrid(horizontal=axes[0], vertical=axes[1], patch_size=patch_size)
+    # One position more is the class token, which some strategies keep in front.
     leading = image.image_tokens - grid.rows * grid.columns
     if leading not in (0, 1):
         return None
     return ImageLayout(grids=(replace(grid, first_token=leading),))
 
 
-_LAYOUTS: tuple[Callable[[ProcessedImage], ImageLayout | None], ...] = (
-    single_grid,
-    anyres_layout,
-    *FAMILY_LAYOUTS,
-)
-"""Asked in this order."""
-
-
-def _axes(image_processor: Any, *, width: int, height: int) -> tuple[Axis, Axis] | None:
+def _axes(image_processor: ImageProcessor, *, width: int, height: int) -> tuple[Axis, Axis] | None:
     """The horizontal and the vertical axis; None if the processor does something unknown."""
     left, top, wide, high = 0, 0, width, height
     pads = bool(getattr(image_processor, "do_pad", None))
@@ -93,30 +82,27 @@ def _crop_shift(resized: int, crop: int) -> int:
     return padding - max(0, start + padding)
 
 
-def _resized(size: Any, height: int, width: int) -> tuple[int, int] | None:
+def _resized(size: SizeDict, height: int, width: int) -> tuple[int, int] | None:
     """Height and width after the resize that a processor's `size` asks for."""
+    original = (height, width)
     shortest, longest = size.get("shortest_edge"), size.get("longest_edge")
     if shortest and longest:
-        return _pair(get_size_with_aspect_ratio((height, width), shortest, longest))
-    if shortest:
+        high, wide = get_size_with_aspect_ratio(original, shortest, longest)
+    elif shortest:
         # transformers reads nothing but the shape; a broadcast scalar has it without the memory.
         image = np.broadcast_to(np.uint8(0), (3, height, width))
-        return _pair(
-            get_resize_output_image_size(
-                image,
-                size=shortest,
-                default_to_square=False,
-                input_data_format=ChannelDimension.FIRST,
-            )
+        high, wide = get_resize_output_image_size(
+            image,
+            size=shortest,
+            default_to_square=False,
+            input_data_format=ChannelDimension.FIRST,
         )
-    if size.get("max_height") and size.get("max_width"):
-        largest = (size["max_height"], size["max_width"])
-        return _pair(get_image_size_for_max_height_width((height, width), *largest))
-    if size.get("height") and size.get("width"):
-        return size["height"], size["width"]
-    return None
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    height, width = size
-    return int(height), int(width)
+    elif size.get("max_height") and size.get("max_width"):
+        high, wide = get_image_size_for_max_height_width(
+            original, size["max_height"], size["max_width"]
+        )
+    elif size.get("height") and size.get("width"):
+        high, wide = size["height"], size["width"]
+    else:
+        return None
+    return int(high), int(wide)
