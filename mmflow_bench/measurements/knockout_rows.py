@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import Answer, probabilities
 from mmflow_bench.measurements.at_work import SampleAtWork, merge
 from mmflow_bench.measurements.knockout_sweep import Sweep

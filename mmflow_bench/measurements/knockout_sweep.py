@@ -10,8 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.interventions.knockout import Edge, Method
 from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role

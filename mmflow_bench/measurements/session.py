@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
-from mmflow_bench.interventions.windows import window_width
+from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.answered import answered
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import PATCHES, described

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 
 Reading = Literal["accuracy", "peak", "centre", "lens max", "lens final"]

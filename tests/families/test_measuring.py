@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.interventions.knockout import Edge, Method
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS
 from mmflow_bench.measurements import ahead, measuring, memory
 from mmflow_bench.measurements.ahead import encoded_ahead
