@@ -53,8 +53,6 @@ def watch(test: Callable[[Flow], object]) -> Reads:
 
     A wrong answer costs time and no verdict: what was not planned is measured when it is asked for.
 
-    Args:
-        test: Called once, with the flow.
     """
     watched, watcher = _Watched(), _Watcher()
     token = current_recorder.set(watcher)
