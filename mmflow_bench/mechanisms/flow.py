@@ -35,8 +35,6 @@ class Flow:
         *,
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
-        method: str = Method.MASKED,
-        is_part: bool = False,
     ) -> None:
         """Look at the measurements of one checkpoint.
 
@@ -44,14 +42,13 @@ class Flow:
             measurements: Of the checkpoint.
             alpha: Error rate of every interval.
             others: Measurements of other checkpoints by the paper's name for them.
-            method: How edges are knocked out where a mechanism does not say it.
-            is_part: Whether other checkpoints too are looked at on part of the samples.
         """
         self._measurements = measurements
         self._alpha = alpha
         self._others = others or {}
-        self._method = method
-        self._is_part = is_part
+        # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
+        self._method: str = Method.MASKED
+        self._is_part = False
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
