@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.options import Place, comma_separated, setting
 
 

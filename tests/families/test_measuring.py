@@ -50,13 +50,13 @@ def _jobs(photo_sample, count=5):
 
 
 def _numbers(measured):
-    """Sample -> every number that was measured of it, in one order; nothing is lost or doubled."""
+    """Sample -> every number that was measured of it; nothing is lost or doubled."""
     found = {}
     for one in measured:
         assert one.key not in found
         found[one.key] = {
             (shard, index, name): value
-            for shard, rows in sorted(one.rows.items())
+            for shard, rows in one.rows.items()
             for index, row in enumerate(rows)
             for name, value in row.items()
         }
@@ -234,7 +234,7 @@ class TestAhead:
         reasons = {
             one.key: row["reason"]
             for one in measured
-            for row in one.rows.get("unscored", ())
+            for row in one.rows.get(UNSCORED, ())
             if row["scope"] == "answer"
         }
         assert reasons == {"4": "missing-image"}
