@@ -14,8 +14,7 @@ from typing import Any
 
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Declaration
-from mmflow_bench.mechanisms.gates import Reading
+from mmflow_bench.mechanisms.declaring import Declaration, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

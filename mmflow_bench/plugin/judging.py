@@ -8,7 +8,7 @@ import pytest
 
 from mmflow_bench.baselines.golden_entries import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
-from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.mechanisms.numbers import sparkline
 from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent
 from mmflow_bench.plugin.expecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
