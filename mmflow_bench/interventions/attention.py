@@ -93,12 +93,7 @@ def _configs(decoder: nn.Module) -> Iterator[PretrainedConfig]:
 def check_arguments(
     module: nn.Module, query: Tensor, key: Tensor, arguments: Mapping[str, object]
 ) -> None:
-    """Refuse an attention layer that asks for more than scores, a cap, a softmax and values.
-
-    Raises:
-        KnockoutError: The layer passes an argument that would change the attention, has dropout
-            on, or attends with keys of another batch.
-    """
+    """Refuse an attention layer that asks for more than scores, a cap, a softmax and values."""
     where = type(module).__name__
     unknown = [
         name for name, value in arguments.items() if name not in _UNDERSTOOD and value is not None
@@ -248,9 +243,7 @@ class _Block:
 
 
 def _scores(
-    query: Float[Tensor, "batch query dim"],
-    key: Float[Tensor, "batch key dim"],
-    shared: Shared,
+    query: Float[Tensor, "batch query dim"], key: Float[Tensor, "batch key dim"], shared: Shared
 ) -> Float[Tensor, "batch query key"]:
     """Scaled scores in float32 or wider; the scaling rides on the GEMM."""
     nothing = query.new_zeros(1, 1, 1)

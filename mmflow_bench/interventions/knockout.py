@@ -40,11 +40,7 @@ class Knockout:
     """Decoder layers, 0-based and contiguous."""
 
     def check(self, *, length: int, layers: int) -> None:
-        """Refuse positions outside a sequence and layers outside a decoder.
-
-        Raises:
-            KnockoutError: There are some.
-        """
+        """Refuse positions outside a sequence and layers outside a decoder."""
         for role, positions in (("source", self.sources), ("target", self.targets)):
             outside = [position for position in positions if not 0 <= position < length]
             if outside:
@@ -60,11 +56,7 @@ class Knockout:
             )
 
     def check_donor(self, length: int) -> None:
-        """Refuse a counterfactual sample that has no values for all sources.
-
-        Raises:
-            KnockoutError: It has fewer positions.
-        """
+        """Refuse a counterfactual sample that has no values for all sources."""
         if max(self.sources, default=-1) >= length:
             raise KnockoutError(
                 "a counterfactual sample that reaches as far as the sources, got "

@@ -166,12 +166,7 @@ class Recording:
 
 
 def _capped_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor,
-    scaling: float | None,
-    softcap: float,
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None, softcap: float
 ) -> Tensor:
     """Attention whose scores are squeezed into +-`softcap`, which fused kernels lack."""
     group = query.shape[1] // key.shape[1]

@@ -50,8 +50,4 @@ def described(stored: StoredResults) -> Iterator[dict[str, object]]:
 
 
 def _name(sample: Sample) -> dict[str, object]:
-    return {
-        "task": sample.task,
-        "question_id": sample.question_id,
-        "image_id": sample.image_id,
-    }
+    return {"task": sample.task, "question_id": sample.question_id, "image_id": sample.image_id}

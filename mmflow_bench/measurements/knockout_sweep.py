@@ -87,11 +87,7 @@ class Sweep(Want[SweepTable]):
 
     @classmethod
     def of(cls, edge: str, *, width: int | None = None, method: str = Method.MASKED) -> Sweep:
-        """A sweep as people write it: `Sweep.of("image -> question", width=9)`.
-
-        Raises:
-            KnockoutError: The edge names an unknown role.
-        """
+        """A sweep as people write it: `Sweep.of("image -> question", width=9)`."""
         return cls(edge=Edge.parse(edge), width=width, method=Method(method))
 
     @property

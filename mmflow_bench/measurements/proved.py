@@ -25,11 +25,7 @@ _DIGITS = 2
 def load_proved(
     spec: CheckpointSpec, samples: SampleSet, *, is_tested: bool
 ) -> tuple[LoadedCheckpoint, dict[str, object]]:
-    """The loaded checkpoint and its facts; the fast path is proved on some samples if wanted.
-
-    Raises:
-        CheckpointError: It cannot be loaded or instrumented.
-    """
+    """The loaded checkpoint and its facts; the fast path is proved on some samples if wanted."""
     checkpoint = load_checkpoint(spec)
     checks: list[dict[str, object]] = []
     if is_tested:

@@ -46,8 +46,10 @@ class Measurements:
         progress: Progress | None = None,
     ) -> None:
         self.spec = spec
+        self.name, self.paper_model = spec.name, spec.paper_model
         self.samples = samples
         self.settings = settings = settings or MeasurementSettings()
+        self.follow = settings.follow
         self._progress = progress
         self.fingerprint = fingerprint(spec)
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
@@ -108,18 +110,6 @@ class Measurements:
         )
 
     @property
-    def follow(self) -> Followed:
-        return self.settings.follow
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    @property
-    def paper_model(self) -> str | None:
-        return self.spec.paper_model
-
-    @property
     def checkpoint(self) -> Any:
         """The loaded checkpoint; loads it, proves the fast path and remembers its facts.
 
@@ -175,11 +165,7 @@ class Measurements:
         return self.stored.noise_floor()
 
     def ensure(
-        self,
-        task: str,
-        wants: Collection[Want[object]] = (),
-        *,
-        minimum_accuracy: float = 0.0,
+        self, task: str, wants: Collection[Want[object]] = (), *, minimum_accuracy: float = 0.0
     ) -> None:
         """Measure what the store lacks of one task; returns at once when it lacks nothing.
 

@@ -43,11 +43,7 @@ def parse_images(text: str, folder: Path = Path()) -> Path | str:
 
 
 def parse_limit(text: str) -> str:
-    """The text of a limit, proved to be one.
-
-    Raises:
-        ValueError: It is neither a number of samples, a share nor a range.
-    """
+    """The text of a limit, proved to be one."""
     from mmflow_bench.measurements.selection import Limit
 
     Limit.parse(text)
@@ -55,11 +51,7 @@ def parse_limit(text: str) -> str:
 
 
 def parse_batch_size(text: str) -> int | None:
-    """Samples per clean pass, or None for as many as memory allows.
-
-    Raises:
-        ValueError: The text is neither `auto` nor a positive whole number.
-    """
+    """Samples per clean pass, or None for as many as memory allows."""
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) == 0:
@@ -68,11 +60,7 @@ def parse_batch_size(text: str) -> int | None:
 
 
 def parse_window(text: str) -> int | None:
-    """The window width in layers, or None for the width that scales with the depth.
-
-    Raises:
-        ValueError: The text is neither `auto` nor an odd positive number.
-    """
+    """The window width in layers, or None for the width that scales with the depth."""
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) % 2 == 0:

@@ -13,14 +13,7 @@ from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed, Refusal, refusals_of
 from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.measurements.wants import (
-    ANSWER_SCOPE,
-    ANSWERS,
-    UNSCORED,
-    AnswerRow,
-    Kept,
-    Want,
-)
+from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, AnswerRow, Kept, Want
 from mmflow_bench.store.shards import Shard, Store
 
 Made = TypeVar("Made")
@@ -95,16 +88,12 @@ class StoredResults:
                 for shard, want in by_shard.items()
                 if (key := job.key_of(want)) not in have[shard] and (key, shard.name) not in refused
             )
-            if self._is_needed(job, missing):
+            # What could not be answered is not asked again.
+            is_lost = (job.key, ANSWER_SCOPE) in refused
+            is_followed = job.answer and (job.answer["is_correct"] or self.keep_incorrect)
+            if not is_lost and (job.answer is None or (missing and is_followed)):
                 jobs.append(replace(job, wants=missing))
         return jobs
-
-    def _is_needed(self, job: Job, missing: Collection[Want[object]]) -> bool:
-        if (job.key, ANSWER_SCOPE) in self.refused():
-            return False
-        if job.answer is None:
-            return True
-        return bool(missing) and (job.answer["is_correct"] or self.keep_incorrect)
 
     def _key(self, sample: Sample) -> str:
         return self.samples.keys[sample.question_id]

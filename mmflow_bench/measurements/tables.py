@@ -78,11 +78,7 @@ def lens_rows(measurements: Measurements) -> pa.Table:
 
 
 def _lens(measurements: Measurements, table: LensTable) -> pa.Table:
-    columns = {
-        "probe": table.probe,
-        "variant": table.variant,
-        "probability": table.probability,
-    }
+    columns = {"probe": table.probe, "variant": table.variant, "probability": table.probability}
     return _rows(measurements, table, table.probability.shape, columns, LENS_SCHEMA)
 
 

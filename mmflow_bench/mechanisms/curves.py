@@ -74,9 +74,7 @@ class Curve:
         columns = self._columns(self.band)
         return self._estimate(
             "peak",
-            lambda weights: read.cross_fitted_minimum(
-                *(half[:, columns] for half in self.means.halves(weights))
-            ),
+            lambda w: read.cross_fitted_minimum(*(h[:, columns] for h in self.means.halves(w))),
         )
 
     def peak_in(self, band: Band) -> Estimate:
@@ -101,27 +99,20 @@ class Curve:
     @cached_property
     def first_depth(self) -> Estimate:
         """Depth of the first layer that a window holds while the drop is at least half its peak."""
-        floor, reach = self._least_drop, self.width // 2
-        return self._place(
-            "first layer",
-            lambda curves: np.maximum(0, read.support(curves, floor=floor)[0] - reach),
-        )
+        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
+        return self._place("first layer", lambda c: np.maximum(0, support(c)[0] - reach))
 
     @cached_property
     def last_depth(self) -> Estimate:
         """Depth of the last layer that a window holds while the drop is at least half its peak."""
-        floor, reach, last = self._least_drop, self.width // 2, self.layers - 1
-        return self._place(
-            "last layer",
-            lambda curves: np.minimum(last, read.support(curves, floor=floor)[1] + reach),
-        )
+        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
+        last = self.layers - 1
+        return self._place("last layer", lambda c: np.minimum(last, support(c)[1] + reach))
 
     @cached_property
     def band_mean(self) -> Estimate:
         columns = self._columns(self.band)
-        return self._estimate(
-            "mean", lambda weights: self.means.curves(weights)[:, columns].mean(axis=1)
-        )
+        return self._estimate("mean", lambda w: self.means.curves(w)[:, columns].mean(axis=1))
 
     def prominence(self, early: Band, late: Band) -> Estimate:
         """How far the curve recovers between a drop in `early` and one in `late`, cross-fitted.
@@ -131,20 +122,17 @@ class Curve:
         one, two = np.array(self._columns(early)), np.array(self._columns(late))
         return self._estimate(
             "prominence of two drops",
-            lambda weights: read.cross_fitted_prominence(
-                *self.means.halves(weights), early=one, late=two
-            ),
+            lambda w: read.cross_fitted_prominence(*self.means.halves(w), early=one, late=two),
         )
 
     def overlap(self, other: Curve) -> Estimate:
         """Shared area of two drops, each scaled to area one, on the images of both."""
         common = set(self.means.images) & set(other.means.images)
         one, two = self._only(common), other._only(common)
+        floor, first, second = self._least_drop, one.means.curves, two.means.curves
         estimate = one._estimate(
             f"overlap (width {self.width}) with {other.name}",
-            lambda weights: read.overlap(
-                one.means.curves(weights), two.means.curves(weights), floor=self._least_drop
-            ),
+            lambda weights: read.overlap(first(weights), second(weights), floor=floor),
         )
         return replace(estimate, unit="ratio", floor=0.0)
 
@@ -229,15 +217,12 @@ class Curve:
         )
 
     def _place(self, what: str, layer: Callable[[read.Curves], read.Numbers]) -> Estimate:
-        estimate = self._estimate(
-            what, lambda weights: layer(self.means.curves(weights)) / self.layers
-        )
+        estimate = self._estimate(what, lambda w: layer(self.means.curves(w)) / self.layers)
         return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)
 
 
 def _verdict(test: Equivalence, margin: float) -> Verdict:
-    is_beyond: Float[ndarray, "layer"] = (test.high < -margin) | (test.low > margin)
-    if is_beyond.any():
+    if ((test.high < -margin) | (test.low > margin)).any():
         return Verdict.FAILS
-    is_inside = bool((test.low >= -margin).all() and (test.high <= margin).all())
+    is_inside = test.low.min() >= -margin and test.high.max() <= margin
     return Verdict.HOLDS if is_inside else Verdict.INCONCLUSIVE

@@ -50,11 +50,7 @@ def shipped() -> tuple[DeclaredTest, ...]:
 
 
 def shipped_suites() -> Path:
-    """The suites: inside the package, or beside it in a checkout.
-
-    Raises:
-        MechanismError: They are in neither.
-    """
+    """The suites: inside the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for candidate in (package / "suites", package.parent / "suites"):
         if any(candidate.glob(FILES)):

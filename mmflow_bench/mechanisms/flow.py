@@ -138,11 +138,7 @@ class Flow:
             self._measurements.ensure(task)
 
     def other(self, paper_model: str) -> Flow:
-        """The flow of another of the paper's checkpoints, measured in the same run.
-
-        Raises:
-            NotApplicable: It is not measured in this run.
-        """
+        """The flow of another of the paper's checkpoints, measured in the same run."""
         if paper_model not in self._others:
             raise NotApplicable(f"compares with {paper_model}, which this run does not measure")
         other = self._others[paper_model]
@@ -218,8 +214,7 @@ class Flow:
             raise NotApplicable(f"no samples of task {task} (there are: {known})")
 
     def _proportion(self, successes: int, trials: int, name: str) -> Estimate:
-        interval = wilson(successes, trials, alpha=self._alpha)
-        known = Known(successes / trials, interval)
+        known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
     def _exact(self, value: float, name: str, n: int, unit: str) -> Estimate:

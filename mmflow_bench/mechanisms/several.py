@@ -41,9 +41,6 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
 
     Shown by the comparison that is the `required`-th clearest to hold.
-
-    Raises:
-        ValueError: More are required than there are.
     """
     from mmflow_bench.statistics.combining import partial_conjunction
 

@@ -35,11 +35,7 @@ class RolePositions:
     """Every other role, with the reason."""
 
     def __getitem__(self, role: Role) -> Positions:
-        """The positions of a role.
-
-        Raises:
-            PositionError: The sample has none.
-        """
+        """The positions of a role."""
         if role in self.unavailable:
             raise self.unavailable[role]
         return self.positions[role]

@@ -67,11 +67,7 @@ ADJUSTED = {"holm": holm, "bh": benjamini_hochberg}
 
 
 def survives(p_values: Sequence[float], *, method: str, alpha: float) -> list[bool]:
-    """Which null hypotheses stay rejected after a correction, in the order given.
-
-    Raises:
-        ValueError: The method is unknown.
-    """
+    """Which null hypotheses stay rejected after a correction, in the order given."""
     if method not in ADJUSTED:
         raise ValueError(f"a correction is holm or bh, got {method!r}")
     return [p <= alpha for p in ADJUSTED[method](p_values)]

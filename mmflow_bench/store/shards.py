@@ -66,11 +66,7 @@ class Store:
     """Shards and journal of one identity, in a folder of its own under `root`."""
 
     def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
-        """Open the folder of `identity`, creating it where needed.
-
-        Raises:
-            StoreError: The folder cannot be made or written.
-        """
+        """Open the folder of `identity`, creating it where needed."""
         self.folder = root / identity_digest(identity)[:24]
         self._held = Held()
         with _storing(self.folder):
