@@ -127,7 +127,12 @@ class _WeightKnockout:
         **_: object,
     ) -> tuple[Tensor, None]:
         """One layer's attention, as a loop over heads."""
-        layer = _layer_of(module)
+        layer = getattr(module, "layer_idx", None)
+        if not isinstance(layer, int):
+            raise KnockoutError(
+                f"attention modules that know their layer, got {type(module).__name__} without "
+                "`layer_idx`; this kind of decoder cannot be measured"
+            )
         self.values[layer] = value
         group = query.shape[1] // key.shape[1]
         heads = []
@@ -154,13 +159,3 @@ class _WeightKnockout:
         if self.donor is None:
             return kept @ own
         return kept @ own + cut[:, sources] @ self.donor[layer][0, kv_head, sources]
-
-
-def _layer_of(module: nn.Module) -> int:
-    layer = getattr(module, "layer_idx", None)
-    if not isinstance(layer, int):
-        raise KnockoutError(
-            f"attention modules that know their layer, got {type(module).__name__} without "
-            "`layer_idx`; this kind of decoder cannot be measured"
-        )
-    return layer

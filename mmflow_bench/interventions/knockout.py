@@ -78,9 +78,6 @@ class Edge:
 
         >>> str(Edge.parse("image -> question"))
         'image->question'
-
-        Raises:
-            KnockoutError: `text` is not two known roles around an arrow.
         """
         parts = [part.strip() for part in text.split("->")]
         if len(parts) != 2:

@@ -41,13 +41,8 @@ def encoded_ahead(
 ) -> Generator[EncodedSample | SampleError, None, None]:
     """Every sample as the model takes it, or why it cannot be, in order.
 
-    Args:
-        checkpoint: Its processor is copied once per thread: tokenizers cannot be shared.
-        samples: What to encode.
-        workers: Threads; 0 encodes each sample when it is asked for, None chooses.
-
-    Raises:
-        CheckpointError: As `encode`, when the sample's turn comes.
+    With 0 `workers`, or threads, each sample is encoded when it is asked for; None chooses. What
+    is wrong with the checkpoint is raised when the sample's turn comes.
     """
     if workers is None:
         workers = spare_workers() if len(samples) >= FEWEST else 0
@@ -57,6 +52,7 @@ def encoded_ahead(
     own = threading.local()
 
     def task(sample: Sample) -> EncodedSample | SampleError:
+        # Tokenizers cannot be shared: each thread has a copy of its own.
         if not hasattr(own, "checkpoint"):
             processor = copy.deepcopy(checkpoint.processor)
             tokenizer = getattr(processor, "tokenizer", processor)

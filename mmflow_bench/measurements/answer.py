@@ -8,7 +8,6 @@ it goes that of the reference answer, for comparisons over all samples (docs/dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,37 +17,10 @@ from transformers import DynamicCache
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.wants import AnswerRow
+from mmflow_bench.measurements.wants import Answer
 
 SPARE_TOKENS = 4
 """Tokens decoded beyond the reference answer before an answer counts as longer than it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """How the reference answer may begin, whatever the model answers by itself."""
-
-    tokens: tuple[int, ...]
-    """First tokens in lower case and capitalised, with and without a space before them."""
-    token_id: int
-    """The likeliest of them."""
-    probability: float
-    """Of all of them together, without any knockout."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The greedy answer of one sample."""
-
-    prediction: str
-    """First line of the decoded answer, cut `SPARE_TOKENS` beyond the length of the reference."""
-    is_correct: bool
-    token_id: int
-    """The model's own first answer token."""
-    probability: float
-    """Its probability without any knockout."""
-    reference: Reference | None
-    """None where the reference answer begins with no token that the vocabulary knows."""
 
 
 def probabilities(logits: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
@@ -81,38 +53,16 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     tokens = _decode(checkpoint, clean, token_id, limit)
     prediction = _text(checkpoint, tokens).partition("\n")[0].strip()
     chances = probabilities(clean.logits)
-    return Answer(
-        prediction=prediction,
-        is_correct=normalised_answer(prediction) in map(normalised_answer, accepted),
-        token_id=token_id,
-        probability=float(chances[token_id]),
-        reference=_reference(first_tokens(checkpoint, sample.answer), chances),
-    )
-
-
-def known_answer(checkpoint: LoadedCheckpoint, sample: Sample, row: AnswerRow) -> Answer:
-    """The answer that a row of the store tells, without asking again."""
-    token_id, chance = row["reference_token_id"], row["reference_probability"]
-    reference = None
-    if token_id is not None and chance is not None:
-        tokens = tuple(sorted(first_tokens(checkpoint, sample.answer)))
-        reference = Reference(tokens=tokens, token_id=token_id, probability=chance)
-    return Answer(
-        prediction=row["prediction"],
-        is_correct=row["is_correct"],
-        token_id=row["answer_token_id"],
-        probability=row["base_probability"],
-        reference=reference,
-    )
-
-
-def _reference(tokens: frozenset[int], chances: Float[Tensor, " vocab"]) -> Reference | None:
-    if not tokens:
-        return None
-    ordered = tuple(sorted(tokens))
-    found = chances[list(ordered)]
-    likeliest = ordered[int(found.argmax())]
-    return Reference(tokens=ordered, token_id=likeliest, probability=float(found.sum()))
+    reference = sorted(first_tokens(checkpoint, sample.answer))
+    found = chances[reference]
+    return {
+        "prediction": prediction,
+        "is_correct": normalised_answer(prediction) in map(normalised_answer, accepted),
+        "answer_token_id": token_id,
+        "base_probability": float(chances[token_id]),
+        "reference_token_id": reference[int(found.argmax())] if reference else None,
+        "reference_probability": float(found.sum()) if reference else None,
+    }
 
 
 def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:

@@ -23,13 +23,9 @@ def asked_questions(
 ) -> QuestionFile:
     """The samples that a checkpoint is asked.
 
-    Args:
-        spec: Which checkpoint.
-        questions: A question file, or several (`read_questions`). When None: with `images` the
-            paper's question sets, else those of the checkpoint, else the rendered scenes that ship
-            with the project.
-        images: Where the images are (`image_source`).
-        cache: Folder that images from the hub are kept in; the user's own when None.
+    Those of the question files that `questions` names. When it is None: with `images` the paper's
+    question sets, else those of the checkpoint, else the rendered scenes that ship with the
+    project. Images from the hub are kept in `cache`, or in the user's own folder.
 
     Raises:
         QuestionError: The question file or the images cannot be read at all.

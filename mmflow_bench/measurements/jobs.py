@@ -50,7 +50,6 @@ class Mastery:
     """Share of the scored samples that must be answered correctly."""
 
     def see(self, rows: Rows) -> None:
-        """Count what was measured of one sample."""
         self.wrong += sum(not row["is_correct"] for row in rows.get(ANSWERS, ()))
         self.unscored += any(row["scope"] == ANSWER_SCOPE for row in rows.get(UNSCORED, ()))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import Answer, probabilities
+from mmflow_bench.measurements.answer import first_tokens, probabilities
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
@@ -61,7 +61,7 @@ def _measured(
             merge(rows, _measured([one], method, work))
         return rows
     layers = work.checkpoint.decoder_layers
-    followed = iter(_followed(logits, work.answer, donated))
+    followed = iter(_followed(logits, work, donated))
     return {
         sweep.shard: [
             {"sample": work.job.key_of(sweep), "layer": layer, **next(followed)}
@@ -72,17 +72,18 @@ def _measured(
 
 
 def _followed(
-    logits: Float[Tensor, "knockout vocab"], answer: Answer, donated: CleanPass | None
+    logits: Float[Tensor, "knockout vocab"], work: SampleAtWork, donated: CleanPass | None
 ) -> list[dict[str, object]]:
     """What is kept of each knockout: the probabilities of answer, reference, other's answer."""
     chances = probabilities(logits)
-    kept: dict[str, list[object]] = {"knockout_probability": chances[:, answer.token_id].tolist()}
-    if answer.reference is not None:
-        tokens = list(answer.reference.tokens)
+    own = work.answer["answer_token_id"]
+    kept: dict[str, list[object]] = {"knockout_probability": chances[:, own].tolist()}
+    if work.answer["reference_token_id"] is not None:
+        tokens = sorted(first_tokens(work.checkpoint, work.sample.answer))
         kept["reference_probability"] = chances[:, tokens].sum(dim=-1).tolist()
     if donated is not None:
         token = int(donated.logits.argmax())
         kept["counterfactual_probability"] = chances[:, token].tolist()
-        has_moved = token != answer.token_id
+        has_moved = token != own
         kept["is_flipped"] = [has_moved and best == token for best in chances.argmax(-1).tolist()]
     return [dict(zip(kept, values, strict=True)) for values in zip(*kept.values(), strict=True)]

@@ -18,10 +18,10 @@ from mmflow_bench.checkpoints.parts import execution_device
 from mmflow_bench.errors import AnswerError, SampleError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import Answer, case_variants, probabilities
+from mmflow_bench.measurements.answer import case_variants, first_tokens, probabilities
 from mmflow_bench.measurements.lens import LENS, OUTPUT, REFERENCE_PROBE, Lens
 from mmflow_bench.measurements.sample_rows import SampleAtWork
-from mmflow_bench.measurements.wants import Rows
+from mmflow_bench.measurements.wants import Answer, Rows
 
 
 @torch.inference_mode()
@@ -52,9 +52,9 @@ def probe_tokens(
         AnswerError: The two cases of the answer begin with the same token, so that no lens can
             tell them apart.
     """
-    probes = {"answer": frozenset({answer.token_id})}
-    if answer.reference is not None:
-        probes[REFERENCE_PROBE] = frozenset(answer.reference.tokens)
+    probes = {"answer": frozenset({answer["answer_token_id"]})}
+    if answer["reference_token_id"] is not None:
+        probes[REFERENCE_PROBE] = first_tokens(checkpoint, sample.answer)
     cases = case_variants(checkpoint, sample.answer)
     if not cases["capitalized"] or not cases["noncapitalized"]:
         raise AnswerError(

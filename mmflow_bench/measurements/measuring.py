@@ -41,15 +41,11 @@ def measure(
     workers: int | None = None,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Iterator[Measured]:
-    """The rows of each job, yielded as its sample is finished.
+    """The rows of each job, yielded as its sample is finished; in order but within a batch.
 
-    Args:
-        checkpoint: The loaded checkpoint.
-        jobs: What to measure; order is kept but for samples that share a batch.
-        batch_size: Samples whose clean passes go through the model together; chosen from free
-            memory when None.
-        workers: Threads that prepare samples ahead; chosen when None.
-        goes_on: Asked before each sample: when false, no more than its answer is measured.
+    `batch_size` samples go through the model together, as many as free memory allows when None;
+    `workers` are threads that prepare samples ahead. `goes_on` is asked before each sample: when
+    it is false, no more than its answer is measured.
     """
     throttle = Throttle(checkpoint, batch_size)
     prepared = encoded_ahead(checkpoint, [job.sample for job in jobs], workers=workers)

@@ -85,7 +85,6 @@ class Throttle:
         self._has_said = False
 
     def learn(self, clean: CleanPass) -> None:
-        """Choose sizes from what the first clean pass has kept."""
         if self._is_learning:
             self._is_learning = False
             budget = _SHARE * free_memory(self.checkpoint.parts.device)
@@ -95,11 +94,7 @@ class Throttle:
     def knockout_logits(
         self, clean: CleanPass, knockouts: Sequence[Knockout], **how: Any
     ) -> Float[Tensor, "knockout vocab"]:
-        """As `suffixes.knockout_logits`, in smaller and smaller parts while memory runs out.
-
-        Raises:
-            OutOfMemoryError: There is too little for a single row.
-        """
+        """As `suffixes.knockout_logits`, in smaller and smaller parts while memory runs out."""
         while True:
             shortages: list[str] = []
             with noticing(shortages):
@@ -107,6 +102,7 @@ class Throttle:
                     self.checkpoint, clean, knockouts, max_positions=self.positions, **how
                 )
             give_back()
+            # Too little for a single row: smaller than that no part can be.
             if not self._fewer_positions(len(knockouts) * clean.length):
                 raise torch.OutOfMemoryError(shortages[-1])
 

@@ -24,11 +24,11 @@ from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import Answer, greedy_answer, known_answer, probabilities
+from mmflow_bench.measurements.answer import greedy_answer, probabilities
 from mmflow_bench.measurements.described import PATCHES
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
-from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, AnswerRow, Rows, Want
+from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Answer, Rows, Want
 from mmflow_bench.positions.resolve import RolePositions, patches_overlapping, resolve_roles
 
 
@@ -57,12 +57,7 @@ class SampleAtWork:
 
     @cached_property
     def donated(self) -> CleanPass:
-        """The clean pass of the same question about the donor's image.
-
-        Raises:
-            KnockoutError: The sample has no donor.
-            SampleError: The donor's image cannot be shown in the place of its own.
-        """
+        """The clean pass of the same question about the donor's image."""
         if self.job.donor is None:
             raise KnockoutError(
                 "another sample of the task with an image and another answer, got none "
@@ -85,14 +80,16 @@ def sample_rows(
 ) -> Rows:
     """The rows of one sample, by shard; without `is_asked`, no more than its answer."""
     rows: Rows = {}
+    answer: Answer
     if job.answer is not None:
-        answer = known_answer(throttle.checkpoint, job.sample, job.answer)
+        answer = job.answer
     else:
         answer = greedy_answer(throttle.checkpoint, clean, job.sample)
         # Stored in this order, and done with once the answer is stored: the patches go first.
         rows |= _patch_rows(encoded, job.key)
-        rows[ANSWERS] = [dict(_answer_row(throttle, job, clean, answer))]
-    if not is_asked or not (answer.is_correct or job.keep_incorrect):
+        noise = _noise(throttle, clean, answer)
+        rows[ANSWERS] = [{"sample": job.key, **answer, "noise": noise}]
+    if not is_asked or not (answer["is_correct"] or job.keep_incorrect):
         return rows
     work = SampleAtWork(throttle=throttle, job=job, encoded=encoded, clean=clean, answer=answer)
     by_kind = sorted(job.wants, key=lambda want: want.measured_by)
@@ -102,27 +99,13 @@ def sample_rows(
     return rows
 
 
-def _answer_row(throttle: Throttle, job: Job, clean: CleanPass, answer: Answer) -> AnswerRow:
-    reference = answer.reference
-    return {
-        "sample": job.key,
-        "prediction": answer.prediction,
-        "is_correct": answer.is_correct,
-        "answer_token_id": answer.token_id,
-        "base_probability": answer.probability,
-        "reference_token_id": reference.token_id if reference else None,
-        "reference_probability": reference.probability if reference else None,
-        "noise": _noise(throttle, clean, answer),
-    }
-
-
 def _noise(throttle: Throttle, clean: CleanPass, answer: Answer) -> float:
     """Relative difference that the instrument itself makes: a knockout of no edge at all."""
     layers = range(throttle.checkpoint.decoder_layers)
     nothing = Knockout(sources=(), targets=(clean.length - 1,), layers=layers)
     logits = throttle.knockout_logits(clean, [nothing])[0]
-    probability = float(probabilities(logits)[answer.token_id])
-    return abs(probability - answer.probability) / answer.probability
+    probability = float(probabilities(logits)[answer["answer_token_id"]])
+    return abs(probability - answer["base_probability"]) / answer["base_probability"]
 
 
 def _patch_rows(encoded: EncodedSample, key: str) -> Rows:
@@ -156,12 +139,10 @@ def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
 
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:
-    """The row of what could not be measured, under its scope."""
     reason = error.reason if isinstance(error, SampleError) else "knockout-refused"
     return {UNSCORED: [{"sample": key, "scope": scope, "reason": reason, "message": str(error)}]}
 
 
 def merge(rows: Rows, more: Rows) -> None:
-    """Add rows to those of the same shards."""
     for shard, added in more.items():
         rows.setdefault(shard, []).extend(added)

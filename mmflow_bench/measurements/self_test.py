@@ -186,8 +186,9 @@ def _answer_tokens(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]) -
             num_beams=1,
         )
         token = int(generated[0, -1])
-        if token != answer.token_id:
-            tokens = checkpoint.tokenizer.convert_ids_to_tokens([answer.token_id, token])
+        if token != answer["answer_token_id"]:
+            ids = [answer["answer_token_id"], token]
+            tokens = checkpoint.tokenizer.convert_ids_to_tokens(ids)
             wrong.append(f"{tokens[0]!r} is followed, {tokens[1]!r} is generated")
     return _Finding(
         not wrong,

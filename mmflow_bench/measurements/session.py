@@ -96,7 +96,6 @@ class Measurements:
         return self.on(self.samples.part())
 
     def on(self, samples: SampleSet) -> Measurements:
-        """The same checkpoint and store on other samples."""
         other = copy(self)
         other._whole = self
         other.samples = samples
@@ -169,12 +168,8 @@ class Measurements:
     ) -> None:
         """Measure what the store lacks of one task; returns at once when it lacks nothing.
 
-        Args:
-            task: A task of `tasks`.
-            wants: What is asked of every answered sample, beside its answer.
-            minimum_accuracy: Share of the scored samples that must be answered correctly; once it
-                cannot be reached any more, only answers are measured. Of no account where the
-                reference answer is followed.
+        Once `minimum_accuracy`, a share of the scored samples, cannot be reached any more, only
+        answers are measured. It is of no account where the reference answer is followed.
 
         Raises:
             MechanismError: The question file has no samples of the task.

@@ -43,7 +43,6 @@ def parse_images(text: str, folder: Path = Path()) -> Path | str:
 
 
 def parse_limit(text: str) -> str:
-    """The text of a limit, proved to be one."""
     from mmflow_bench.measurements.selection import Limit
 
     Limit.parse(text)

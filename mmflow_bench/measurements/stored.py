@@ -50,7 +50,6 @@ class StoredResults:
         )
 
     def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
         return max((answer["noise"] for answer in self.answers().values()), default=0.0)
 
     def _answers_in(self, table: pa.Table) -> dict[str, AnswerRow]:
@@ -114,7 +113,6 @@ class StoredResults:
         ]
 
     def answered(self, task: str | None = None) -> list[tuple[Sample, AnswerRow]]:
-        """Samples with their answers, of one task or of all."""
         answers, tasks = self.answers(), self.samples.tasks if task is None else [task]
         members = [(one, answers.get(self._key(one))) for t in tasks for one in self.samples.of(t)]
         return [(sample, answer) for sample, answer in members if answer is not None]
@@ -138,7 +136,6 @@ class StoredResults:
         )
 
     def mastery(self, task: str, minimum: float) -> Mastery:
-        """Whether a task may be mastered, as far as its answers are known."""
         known = self.accuracy(task)
         return Mastery(
             selected=known.selected,
@@ -160,7 +157,6 @@ class StoredResults:
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
 
     def messages(self, *, limit: int) -> list[str]:
-        """A few full explanations of what could not be measured, one for each reason."""
         keys = frozenset(self.samples.keys.values())
         chosen: dict[str, str] = {}
         for row in self.store.read(UNSCORED).to_pylist():

@@ -48,18 +48,29 @@ UNSCORED = Shard(
 ANSWER_SCOPE = "answer"
 
 
-class AnswerRow(TypedDict):
-    """What the store keeps of the answer to one sample."""
+class Answer(TypedDict):
+    """The greedy answer to one sample."""
 
-    sample: str
     prediction: str
+    """First line of the decoded answer, cut a few tokens beyond the length of the reference."""
     is_correct: bool
     answer_token_id: int
+    """The model's own first answer token."""
     base_probability: float
+    """Its probability without any knockout."""
     reference_token_id: int | None
-    """None where the reference begins with no token that the vocabulary knows."""
+    """The likeliest first token of the reference answer, whatever the model answers by itself; None
+    where it begins with no token that the vocabulary knows."""
     reference_probability: float | None
+    """Of all its first tokens together, without any knockout."""
+
+
+class AnswerRow(Answer):
+    """What the store keeps of it."""
+
+    sample: str
     noise: float
+    """Relative difference that a knockout of no edge makes."""
 
 
 class Want(ABC, Generic[Table]):
@@ -154,7 +165,6 @@ class Kept:
         return tokens, tuple(row["reference_probability"] or 0.0 for row in self.answers)
 
     def having(self, keys: Collection[str]) -> Kept:
-        """Those of the samples whose key is among `keys`."""
         members = zip(self.samples, self.answers, self.keys, strict=True)
         chosen = [member for member in members if member[2] in keys]
         samples, answers, found = zip(*chosen, strict=True) if chosen else ((), (), ())

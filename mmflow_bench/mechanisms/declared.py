@@ -59,11 +59,7 @@ def shipped_suites() -> Path:
 
 
 def mechanisms(tests: Iterable[DeclaredTest]) -> tuple[Declaration, ...]:
-    """Each mechanism once, with the tasks of all its tests.
-
-    Raises:
-        MechanismError: Two tests of one id say different things of it.
-    """
+    """Each mechanism once, with the tasks of all its tests."""
     united: dict[str, Declaration] = {}
     for test in tests:
         one = test.declaration
@@ -100,9 +96,6 @@ def repeated(
 
     What ships may say something else of other tasks than `tasks`; a test that itself `is_shipped`
     repeats only those before it.
-
-    Raises:
-        MechanismError: There is no such mechanism.
     """
     known = [] if is_shipped else [test.declaration for test in shipped()]
     found = [one for one in known if one.id == name]

@@ -217,9 +217,8 @@ def combined(
     Raises:
         TypeError: A part is a known interval, which cannot be resampled.
     """
-    sources = [part.source for part in parts]
-    statistics = [source for source in sources if isinstance(source, ImageStatistic)]
-    if len(statistics) != len(sources):
+    statistics = [part.source for part in parts if isinstance(part.source, ImageStatistic)]
+    if len(statistics) != len(parts):
         raise TypeError("estimates that are resampled, got a known interval; compare it as it is")
     # What has no second instrument is the same number by both.
     twins = [part.twin or part for part in parts]

@@ -109,11 +109,7 @@ class Flow:
         return self._exact(self.noise_floor, "largest change without a knockout", count, "fraction")
 
     def accuracy(self, *tasks: str) -> Estimate:
-        """The share of scored samples answered correctly, pooled over tasks.
-
-        Raises:
-            NotApplicable: None of the tasks has a sample that could be scored.
-        """
+        """The share of scored samples answered correctly, pooled over tasks."""
         for task in tasks:
             self._require_samples(task)
         counts = [self._measurements.accuracy(task) for task in tasks]
@@ -177,12 +173,10 @@ class Flow:
 
     @property
     def width(self) -> int:
-        """Width of the knocked-out windows, in layers."""
         return self._measurements.width
 
     @property
     def noise_floor(self) -> float:
-        """Largest relative change that the instrument makes by itself."""
         return float(self._measurements.noise_floor)
 
     def _of(self, measurements: Measured) -> Flow:

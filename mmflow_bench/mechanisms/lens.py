@@ -59,7 +59,6 @@ class LensCurve:
 
     @cached_property
     def final(self) -> Estimate:
-        """The mean probability at the last layer."""
         return self._estimate("last layer", lambda curve: lambda w: curve.means.curves(w)[:, -1])
 
     @cached_property

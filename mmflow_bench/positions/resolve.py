@@ -35,7 +35,6 @@ class RolePositions:
     """Every other role, with the reason."""
 
     def __getitem__(self, role: Role) -> Positions:
-        """The positions of a role."""
         if role in self.unavailable:
             raise self.unavailable[role]
         return self.positions[role]

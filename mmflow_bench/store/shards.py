@@ -66,7 +66,6 @@ class Store:
     """Shards and journal of one identity, in a folder of its own under `root`."""
 
     def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
-        """Open the folder of `identity`, creating it where needed."""
         self.folder = root / identity_digest(identity)[:24]
         self._held = Held()
         with _storing(self.folder):
@@ -88,7 +87,6 @@ class Store:
         return dict(self._held.get("facts", file_state([path]), facts, lambda _: 0))
 
     def remember(self, facts: Mapping[str, object]) -> None:
-        """Keep facts of the checkpoint so that a later run need not load it."""
         with _storing(self.folder):
             replace_file(self.folder / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
 

@@ -53,7 +53,7 @@ def _everything(checkpoint, sample):
         "residuals": clean.residuals,
         "definition": definition_logits(checkpoint, inputs, knockout),
         "lens": torch.cat(list(lens_distributions(checkpoint, clean).values())),
-        "answer": torch.tensor(greedy_answer(checkpoint, clean, sample).probability),
+        "answer": torch.tensor(greedy_answer(checkpoint, clean, sample)["base_probability"]),
     }
     for method in Method:
         donor = other if method is Method.COUNTERFACTUAL else None
