@@ -56,8 +56,8 @@ def _numbers(measured):
     for one in measured:
         assert one.key not in found
         found[one.key] = {
-            (shard, index, name): value
-            for shard, rows in sorted(one.rows.items())
+            (shard.name, index, name): value
+            for shard, rows in one.rows.items()
             for index, row in enumerate(rows)
             for name, value in row.items()
         }
