@@ -29,9 +29,8 @@ from transformers import (
 from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
-from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.knockout import Knockout, layer_window
 from mmflow_bench.interventions.suffixes import knockout_logits
-from mmflow_bench.interventions.windows import layer_window
 
 PROMPT, QUESTION, SUFFIX = 5, 12, 22
 IMAGE_TOKEN = 32000

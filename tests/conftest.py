@@ -40,7 +40,6 @@ SHAPE_CHECKED = (
     "mmflow_bench.statistics",
     # Not mechanisms.flow: its protocol can be checked only by asking for every property.
     "mmflow_bench.mechanisms.curves",
-    "mmflow_bench.mechanisms.equivalences",
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.lens",
     "mmflow_bench.mechanisms.regions",

@@ -15,7 +15,7 @@ from mmflow_bench.cli.options import OUTPUT, Asked, asking
 from mmflow_bench.cli.parsed import Parsed
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replacing
-from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.options import Place, comma_separated
 

@@ -37,8 +37,7 @@ def clean_passes(
     Raises:
         KnockoutError: A layer cannot be recorded, or the inputs carry padding of their own.
     """
-    lengths = [_sequence(inputs).shape[1] for inputs in batch]
-    inputs, padding = _stacked(checkpoint, batch, lengths)
+    inputs, padding = _stacked(checkpoint, batch)
     recording = Recording(checkpoint.parts)
     with (
         attention_function(checkpoint.parts.decoder, recording.attend, with_masks=True),
@@ -60,29 +59,23 @@ def last_logits(
     if "pixel_values" in moved:
         moved["pixel_values"] = moved["pixel_values"].to(model.dtype)
     # Logits of every position of a large vocabulary would outweigh all else in memory.
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        logits = model(**moved, use_cache=False, logits_to_keep=1).logits
-    else:
-        logits = model(**moved, use_cache=False).logits
-    last: Tensor = logits[:, -1].to(device).float()
+    can_choose = "logits_to_keep" in inspect.signature(model.forward).parameters
+    kept = {"logits_to_keep": 1} if can_choose else {}
+    last: Tensor = model(**moved, **kept, use_cache=False).logits[:, -1].to(device).float()
     return last
 
 
-def _sequence(inputs: Mapping[str, Tensor]) -> Tensor:
-    return inputs["inputs_embeds"] if "inputs_embeds" in inputs else inputs["input_ids"]
-
-
 def _stacked(
-    checkpoint: Instrumentable, batch: Sequence[Mapping[str, Tensor]], lengths: Sequence[int]
+    checkpoint: Instrumentable, batch: Sequence[Mapping[str, Tensor]]
 ) -> tuple[dict[str, Tensor], list[int]]:
     """One set of model inputs, and how many padding positions precede each sample."""
-    for inputs in batch:
-        mask = inputs.get("attention_mask")
-        if mask is not None and not bool(mask.bool().all()):
-            raise KnockoutError(
-                "samples without padding, got an `attention_mask` with zeros; give each sample "
-                "alone, they are padded together here"
-            )
+    if not all(inputs["attention_mask"].all() for inputs in batch if "attention_mask" in inputs):
+        raise KnockoutError(
+            "samples without padding, got an `attention_mask` with zeros; give each sample "
+            "alone, they are padded together here"
+        )
+    name = "inputs_embeds" if "inputs_embeds" in batch[0] else "input_ids"
+    lengths = [inputs[name].shape[1] for inputs in batch]
     padding = [max(lengths) - length for length in lengths]
     filler = 1 if checkpoint.parts.image_token_id == 0 else 0
     stacked = {
@@ -96,9 +89,7 @@ def _stacked(
         if name != "attention_mask"
     }
     if any(padding):
-        attention = torch.ones(len(batch), max(lengths), dtype=torch.long)
-        for row, count in enumerate(padding):
-            attention[row, :count] = 0
+        attention = (torch.arange(max(lengths)) >= torch.tensor(padding)[:, None]).long()
         stacked["attention_mask"] = attention
         if not checkpoint.parts.places_images:
             stacked["position_ids"] = (attention.cumsum(dim=1) - 1).clamp(min=0)

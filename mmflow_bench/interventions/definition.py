@@ -9,6 +9,8 @@ tested against it and checked against it on every checkpoint that is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -53,19 +55,18 @@ def definition_logits(
                 "the inputs of a counterfactual sample, got none (method counterfactual); give "
                 "the same question with another image"
             )
-        donor = _values(checkpoint, counterfactual)
-    attention = _WeightKnockout(knockout, donor)
+        undisturbed = _WeightKnockout(Knockout(sources=(), targets=(), layers=range(0)), None)
+        _attending(checkpoint, undisturbed, counterfactual)
+        donor = undisturbed.values
+        knockout.check_donor(donor[0].shape[-2])
+    return _attending(checkpoint, _WeightKnockout(knockout, donor), inputs)
+
+
+def _attending(
+    checkpoint: Instrumentable, attention: _WeightKnockout, inputs: Mapping[str, Tensor]
+) -> Float[Tensor, "vocab"]:
     with attention_function(checkpoint.parts.decoder, attention.attend, with_masks=True):
         return _logits(checkpoint, inputs)
-
-
-def _values(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """Every layer's values in an undisturbed forward pass."""
-    nothing = Knockout(sources=(), targets=(), layers=range(0))
-    attention = _WeightKnockout(nothing, None)
-    with attention_function(checkpoint.parts.decoder, attention.attend, with_masks=True):
-        _logits(checkpoint, inputs)
-    return attention.values
 
 
 def _logits(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> Float[Tensor, "vocab"]:
@@ -81,19 +82,11 @@ def _masked(
     checkpoint: Instrumentable, inputs: Mapping[str, Tensor], knockout: Knockout
 ) -> Float[Tensor, "vocab"]:
     """Eager attention, since only there every layer gets an additive 4-D mask to edit."""
-    parts = checkpoint.parts
-    with attention_implementation(parts.decoder, "eager"):
-        handles = [
-            parts.decoder_layers[layer].register_forward_pre_hook(
-                _mask_editor(knockout), with_kwargs=True
-            )
-            for layer in knockout.layers
-        ]
-        try:
-            return _logits(checkpoint, inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
+    parts, editor = checkpoint.parts, _mask_editor(knockout)
+    with attention_implementation(parts.decoder, "eager"), ExitStack() as hooks:
+        for layer in parts.decoder_layers[knockout.layers.start : knockout.layers.stop]:
+            hooks.enter_context(layer.register_forward_pre_hook(editor, with_kwargs=True))
+        return _logits(checkpoint, inputs)
 
 
 def _mask_editor(knockout: Knockout) -> Callable[..., object]:
@@ -116,14 +109,15 @@ def _mask_editor(knockout: Knockout) -> Callable[..., object]:
     return before
 
 
+@dataclass(frozen=True)
 class _WeightKnockout:
     """Attention by full matrices, with edges cut after the softmax."""
 
-    def __init__(self, knockout: Knockout, donor: Mapping[int, Tensor] | None) -> None:
-        """Cut the knockout's edges; with a donor, its values are read through them instead."""
-        self.knockout = knockout
-        self.donor = donor
-        self.values: dict[int, Tensor] = {}
+    knockout: Knockout
+    donor: Mapping[int, Tensor] | None
+    """Whose values are read through the cut edges instead, by layer."""
+    values: dict[int, Tensor] = field(default_factory=dict)
+    """Of every layer that has attended."""
 
     def attend(
         self,
@@ -148,10 +142,9 @@ class _WeightKnockout:
             weights = torch.softmax(scores.float() + attention_mask[0, 0].float(), dim=-1)
             weights = weights.to(value.dtype)
             own = value[0, head // group]
-            if layer in self.knockout.layers:
-                heads.append(self._read(weights, own, layer, head // group))
-            else:
-                heads.append(weights @ own)
+            is_cut = layer in self.knockout.layers
+            read = self._read(weights, own, layer, head // group) if is_cut else weights @ own
+            heads.append(read)
         return torch.stack(heads, dim=1)[None], None
 
     def _read(
@@ -164,14 +157,7 @@ class _WeightKnockout:
         kept = weights - cut
         if self.donor is None:
             return kept @ own
-        other = self.donor[layer][0, kv_head]
-        if sources and max(sources) >= other.shape[0]:
-            raise KnockoutError(
-                "a counterfactual sample that reaches as far as the sources, got "
-                f"{other.shape[0]} positions for source {max(sources)}; use the same question "
-                "with another image of the same size"
-            )
-        return kept @ own + cut[:, sources] @ other[sources]
+        return kept @ own + cut[:, sources] @ self.donor[layer][0, kv_head, sources]
 
 
 def _layer_of(module: nn.Module) -> int:

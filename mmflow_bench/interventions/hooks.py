@@ -1,12 +1,16 @@
-"""Where a forward pass can be watched: before the decoder and its layers, after its last norm."""
+"""Where a forward pass can be watched: before the decoder and its layers, after its last norm.
+
+Torch's handles remove their hook when a `with` block ends, however it ends.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmflow_bench.checkpoints.parts import Parts
 from mmflow_bench.errors import KnockoutError
@@ -29,43 +33,28 @@ def layer_hooks(parts: Parts, enter: Callable[[int, Tensor], Tensor | None]) -> 
 
         return before
 
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for layer, module in enumerate(parts.decoder_layers):
-            handles.append(module.register_forward_pre_hook(hook(layer)))
+            hooks.enter_context(module.register_forward_pre_hook(hook(layer)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-@contextmanager
-def position_hook(parts: Parts, see: Callable[[Tensor], None]) -> Iterator[None]:
+def position_hook(parts: Parts, see: Callable[[Tensor], None]) -> RemovableHandle:
     """`see(positions)` is called where the decoder is told the place of every position."""
     signature = inspect.signature(parts.decoder.forward)
 
     def before(_: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
-        given = signature.bind(*arguments, **keywords).arguments
-        positions = given.get("position_ids")
+        positions = signature.bind(*arguments, **keywords).arguments.get("position_ids")
         if isinstance(positions, Tensor):
             see(positions)
 
-    handle = parts.decoder.register_forward_pre_hook(before, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return parts.decoder.register_forward_pre_hook(before, with_kwargs=True)
 
 
-@contextmanager
-def norm_hook(parts: Parts, see: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+def norm_hook(parts: Parts, see: Callable[[Tensor, Tensor], None]) -> RemovableHandle:
     """`see(hidden, normed)` is called with what enters the final norm and what leaves it."""
 
     def after(_: nn.Module, arguments: tuple[Tensor, ...], normed: Tensor) -> None:
         see(arguments[0], normed)
 
-    handle = parts.final_norm.register_forward_hook(after)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return parts.final_norm.register_forward_hook(after)

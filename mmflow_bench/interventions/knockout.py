@@ -1,11 +1,13 @@
-"""What is cut, where and how: the plain records of the engine."""
+"""What is cut, where and how: the plain records of the engine, and the names of edges."""
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mmflow_bench.errors import KnockoutError
+from mmflow_bench.positions.roles import Role
 
 
 class Method(StrEnum):
@@ -38,10 +40,10 @@ class Knockout:
     """Decoder layers, 0-based and contiguous."""
 
     def check(self, *, length: int, layers: int) -> None:
-        """Refuse what does not fit a sequence and a decoder.
+        """Refuse positions outside a sequence and layers outside a decoder.
 
         Raises:
-            KnockoutError: A position is outside the sequence, or a layer outside the decoder.
+            KnockoutError: There are some.
         """
         for role, positions in (("source", self.sources), ("target", self.targets)):
             outside = [position for position in positions if not 0 <= position < length]
@@ -56,3 +58,81 @@ class Knockout:
                 f"contiguous decoder layers in 0..{layers - 1}, got {self.layers}; use "
                 "`layer_window`"
             )
+
+    def check_donor(self, length: int) -> None:
+        """Refuse a counterfactual sample that has no values for all sources.
+
+        Raises:
+            KnockoutError: It has fewer positions.
+        """
+        if max(self.sources, default=-1) >= length:
+            raise KnockoutError(
+                "a counterfactual sample that reaches as far as the sources, got "
+                f"{length} positions for source {max(self.sources)}; use the same question with "
+                "another image of the same size"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """All attention edges from the positions of one role to those of another."""
+
+    source: Role
+    target: Role
+
+    @classmethod
+    def parse(cls, text: str) -> Edge:
+        """The edge that `text` names.
+
+        >>> str(Edge.parse("image -> question"))
+        'image->question'
+
+        Raises:
+            KnockoutError: `text` is not two known roles around an arrow.
+        """
+        parts = [part.strip() for part in text.split("->")]
+        if len(parts) != 2:
+            raise KnockoutError(
+                f"an edge as `source->target`, got {text!r}; write for example `image->question`"
+            )
+        source, target = (_role(part, text) for part in parts)
+        return cls(source=source, target=target)
+
+    def __str__(self) -> str:
+        return f"{self.source}->{self.target}"
+
+
+def layer_window(center: int, width: int, layers: int) -> range:
+    """The layers of a window of `width` centred on `center`, cut at both ends of the decoder.
+
+    As in the paper's program: at width 9 the window of layer 0 holds layers 0 to 4.
+
+    >>> list(layer_window(0, 9, 40)), list(layer_window(10, 3, 40))
+    ([0, 1, 2, 3, 4], [9, 10, 11])
+
+    Raises:
+        ValueError: `width` is even or not positive, or `center` is outside the decoder.
+    """
+    if width < 1 or width % 2 == 0:
+        raise ValueError(f"a window width must be odd and positive, got {width}; use {width + 1}")
+    if not 0 <= center < layers:
+        raise ValueError(f"a window centre must be in 0..{layers - 1}, got {center}")
+    return range(max(0, center - width // 2), min(layers, center + width // 2 + 1))
+
+
+def window_width(layers: int) -> int:
+    """The odd width nearest to 9/40 of the depth, the paper's 9 of 40 scaled (docs/decisions/001).
+
+    >>> [window_width(layers) for layers in (40, 32, 24, 12, 18)]
+    [9, 7, 5, 3, 5]
+    """
+    return 2 * round((9 * layers / 40 - 1) / 2) + 1 if layers > 4 else 1
+
+
+def _role(name: str, edge: str) -> Role:
+    known = [str(role) for role in Role]
+    if name in known:
+        return Role(name)
+    closest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{closest[0]}`?" if closest else "choose one of them"
+    raise KnockoutError(f"a role of {', '.join(known)}, got {name!r} (edge {edge!r}); {hint}")

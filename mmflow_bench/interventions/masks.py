@@ -15,24 +15,14 @@ from torch import Tensor
 from mmflow_bench.errors import KnockoutError
 
 
-def causal_edges(length: int) -> Bool[Tensor, "query key"]:
-    """Every edge from a position to itself and to the positions after it.
-
-    >>> causal_edges(3).int().tolist()
-    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    """
-    return torch.ones(length, length, dtype=torch.bool).tril()
-
-
 def cut_edges(
     length: int, *, sources: Collection[int], targets: Collection[int]
 ) -> Bool[Tensor, "query key"]:
     """Every edge from a source position to a target position."""
-    cut = torch.zeros(length, length, dtype=torch.bool)
-    keys = torch.tensor(sorted(sources), dtype=torch.long)
-    queries = torch.tensor(sorted(targets), dtype=torch.long)
-    cut[queries[:, None], keys[None, :]] = True
-    return cut
+    is_source, is_target = torch.zeros(2, length, dtype=torch.bool)
+    is_source[list(sources)] = True
+    is_target[list(targets)] = True
+    return torch.logical_and(is_target[:, None], is_source)
 
 
 def without_edges(

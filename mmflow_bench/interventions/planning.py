@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.masks import cut_edges, without_edges
 from mmflow_bench.interventions.recording import CleanPass
+
+_Edges = tuple[tuple[int, ...], tuple[int, ...]]
+"""Sources and targets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,71 +25,59 @@ class Row:
     edges: Bool[Tensor, "query key"]
 
 
+@dataclass(frozen=True)
 class Planner:
     """Which knockouts of one sample need computing, and from which position on."""
 
-    def __init__(self, clean: CleanPass, method: Method, counterfactual: CleanPass | None) -> None:
-        """Keep what knockouts are checked against."""
-        self.clean = clean
-        self.method = method
-        self.counterfactual = counterfactual
-        self._masks = {id(visible): visible for visible in clean.visible}
-        self._cuts: dict[tuple[tuple[int, ...], tuple[int, ...]], Bool[Tensor, "query key"]] = {}
-        self._bites: dict[tuple[tuple[int, ...], tuple[int, ...], int], bool] = {}
-        self._starts: dict[int, int] = {}
+    clean: CleanPass
+    method: Method
+    counterfactual: CleanPass | None
+    _cuts: dict[_Edges, Bool[Tensor, "query key"]] = field(default_factory=dict)
+    _bites: dict[tuple[_Edges, int], bool] = field(default_factory=dict)
 
     def row(self, knockout: Knockout) -> Row | None:
         """The knockout with its edges, or None where the clean logits are the answer."""
         knockout.check(length=self.clean.length, layers=len(self.clean.visible))
         if not knockout.targets or not knockout.layers:
             return None
-        self._check_counterfactual(knockout)
+        if self.counterfactual is not None:
+            knockout.check_donor(self.counterfactual.length)
         edges = (knockout.sources, knockout.targets)
+        # Windows differ only in their layers: what they cut is worked out once for all of them.
         if edges not in self._cuts:
-            self._cuts[edges] = cut_edges(
-                self.clean.length, sources=knockout.sources, targets=knockout.targets
-            ).to(self.clean.embeddings.device)
+            cut = cut_edges(self.clean.length, sources=edges[0], targets=edges[1])
+            self._cuts[edges] = cut.to(self.clean.embeddings.device)
         masks = {id(self.clean.visible[layer]) for layer in knockout.layers}
-        bites = [self._bite(*edges, mask) for mask in masks]
+        bites = [self._bite(edges, mask) for mask in masks]
+        # Without sources it goes through all the same, to measure the noise of the instrument.
         if knockout.sources and not any(bites):
             return None
         return Row(knockout=knockout, edges=self._cuts[edges])
 
-    def _bite(self, sources: tuple[int, ...], targets: tuple[int, ...], mask: int) -> bool:
-        """Whether the knockout takes away an edge of this mask; refuses to blind a query."""
-        if (sources, targets, mask) not in self._bites:
+    def _bite(self, edges: _Edges, mask: int) -> bool:
+        """Whether a knockout takes away an edge of this mask; refuses to blind a query."""
+        if (edges, mask) not in self._bites:
             visible = self._masks[mask]
             if self.method is Method.MASKED:
-                without_edges(visible, sources=sources, targets=targets)
-            bites = bool((visible & self._cuts[sources, targets]).any())
-            self._bites[sources, targets, mask] = bites
-        return self._bites[sources, targets, mask]
-
-    def _check_counterfactual(self, knockout: Knockout) -> None:
-        if self.counterfactual is None or not knockout.sources:
-            return
-        if max(knockout.sources) >= self.counterfactual.length:
-            raise KnockoutError(
-                "a counterfactual sample that reaches as far as the sources, got "
-                f"{self.counterfactual.length} positions for source {max(knockout.sources)}; use "
-                "the same question with another image of the same size"
-            )
-
-    def start(self, target: int) -> int:
-        """The last position up to `target` before which nothing sees it or anything later.
-
-        That is `target` itself under causal masks; models that attend in both directions inside
-        an image have to be computed from the image's first position.
-        """
-        if target not in self._starts:
-            self._starts[target] = int(self._boundaries[: target + 1].nonzero()[-1])
-        return self._starts[target]
+                without_edges(visible, sources=edges[0], targets=edges[1])
+            self._bites[edges, mask] = bool((visible & self._cuts[edges]).any())
+        return self._bites[edges, mask]
 
     @cached_property
-    def _boundaries(self) -> Bool[Tensor, "position"]:
-        """Where everything before sees nothing from here on; always true of the first position."""
-        length = self.clean.length
-        keys = torch.arange(length, device=self.clean.embeddings.device)
+    def _masks(self) -> dict[int, Bool[Tensor, "query key"]]:
+        # Layers of one kind share a tensor, so its identity tells kinds apart.
+        return {id(visible): visible for visible in self.clean.visible}
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """For every target, the last position up to it before which nothing sees it or beyond.
+
+        That is the target itself under causal masks; models that attend in both directions inside
+        an image have to be computed from the image's first position.
+        """
+        keys = torch.arange(self.clean.length, device=self.clean.embeddings.device)
         furthest = torch.stack([(mask * keys).amax(-1) for mask in self._masks.values()]).amax(0)
         reach = furthest.cummax(0).values
-        return torch.cat([keys[:1] == 0, reach[:-1] < keys[1:]])
+        is_boundary = torch.cat([keys[:1] == 0, reach[:-1] < keys[1:]])
+        starts: list[int] = (keys * is_boundary).cummax(0).values.tolist()
+        return starts

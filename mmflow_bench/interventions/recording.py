@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -38,28 +38,25 @@ class CleanPass:
 
     @property
     def length(self) -> int:
-        """Positions in the sequence."""
         return self.embeddings.shape[0]
 
 
+@dataclass
 class Recording:
     """What one forward pass of a batch leaves behind."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Start empty."""
-        self.parts = parts
-        self.residuals: list[Float[Tensor, "row hidden"]] = []
-        self.embeddings: Tensor | None = None
-        self.positions: Tensor | None = None
-        """As the decoder was given them; None where it counted by itself."""
-        self.final: Tensor | None = None
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-        self.masks: list[Tensor] = []
-        self._visible: dict[tuple[int, int], Bool[Tensor, "query key"]] = {}
+    parts: Parts
+    residuals: list[Float[Tensor, "row hidden"]] = field(default_factory=list)
+    embeddings: Tensor | None = None
+    positions: Tensor | None = None
+    """As the decoder was given them; None where it counted by itself."""
+    final: Tensor | None = None
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    masks: list[Tensor] = field(default_factory=list)
+    _visible: dict[tuple[int, int], Bool[Tensor, "query key"]] = field(default_factory=dict)
 
     def see_positions(self, positions: Int[Tensor, "*axis row position"]) -> None:
-        """Keep what the decoder takes for the place of every position."""
         self.positions = positions
 
     def enter_layer(self, layer: int, hidden: Float[Tensor, "row position hidden"]) -> None:
@@ -75,7 +72,6 @@ class Recording:
         hidden: Float[Tensor, "row position hidden"],
         normed: Float[Tensor, "row position hidden"],
     ) -> None:
-        """Keep the residual stream before and after the final norm."""
         self.final = hidden[:, -1]
         self.residuals.append(normed[:, -1])
 
@@ -162,7 +158,7 @@ class Recording:
         return self._visible[id(mask), index]
 
     def _known(self, visible: Bool[Tensor, "query key"], index: int) -> Bool[Tensor, "query key"]:
-        """The equal mask of an earlier layer: on every device there is a copy."""
+        # Every device has a copy of a mask; one is enough to know what it shows.
         for (_, other), seen in self._visible.items():
             if other == index and torch.equal(seen, visible):
                 return seen

@@ -20,7 +20,7 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.suffixes import knockout_logits
+from mmflow_bench.interventions.suffixes import knockout_logits, probability_distance
 
 _LENGTH = 20
 # Vocabulary entries that the generic vectors are drawn around.
@@ -65,21 +65,11 @@ def _prove(checkpoint: Instrumentable) -> None:
     unembedded = checkpoint.parts.unembedding(clean.residuals[-1])
     _agree(checkpoint, clean.logits, unembedded, "the unembedding of the last residual stream")
     for method, knockout in _trials(checkpoint):
-        is_counterfactual = method is Method.COUNTERFACTUAL
-        fast = knockout_logits(
-            checkpoint,
-            clean,
-            [knockout],
-            method=method,
-            counterfactual=counterfactual if is_counterfactual else None,
-        )[0]
-        slow = definition_logits(
-            checkpoint,
-            inputs,
-            knockout,
-            method=method,
-            counterfactual=other if is_counterfactual else None,
+        donor = counterfactual if method is Method.COUNTERFACTUAL else None
+        (fast,) = knockout_logits(
+            checkpoint, clean, [knockout], method=method, counterfactual=donor
         )
+        slow = definition_logits(checkpoint, inputs, knockout, method=method, counterfactual=other)
         _agree(checkpoint, slow, fast, f"a {method} knockout of layers {knockout.layers}")
     if not (_bites(checkpoint, clean) or _bites(checkpoint, _generic_pass(checkpoint))):
         raise CheckpointError(
@@ -110,7 +100,7 @@ def _agree(
     got: Float[Tensor, "vocab"],
     what: str,
 ) -> None:
-    difference = float((expected.softmax(dim=-1) - got.softmax(dim=-1)).abs().max())
+    difference = probability_distance(expected, got)
     # Written so that NaN is refused too.
     if not difference <= rounding(checkpoint):
         raise CheckpointError(
@@ -138,9 +128,7 @@ def _tokens(checkpoint: Instrumentable, stride: int) -> Tensor:
         for name, value in config.items()
         if name.endswith(("token_id", "token_index")) and isinstance(value, int)
     }
-    usable = [
-        token for token in range(checkpoint.parts.text_config.vocab_size) if token not in special
-    ]
+    usable = [t for t in range(checkpoint.parts.text_config.vocab_size) if t not in special]
     chosen = [usable[(11 + stride * index) % len(usable)] for index in range(_LENGTH)]
     return torch.tensor([chosen])
 

@@ -10,6 +10,7 @@ by one full forward pass each.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -81,9 +82,8 @@ def knockout_logits(
     results = {knockout: clean.logits for knockout in knockouts}
     groups: dict[int, list[Row]] = {}
     for knockout in results:
-        row = planner.row(knockout)
-        if row is not None:
-            groups.setdefault(planner.start(min(knockout.targets)), []).append(row)
+        if (row := planner.row(knockout)) is not None:
+            groups.setdefault(planner.starts[min(knockout.targets)], []).append(row)
     for start, rows in groups.items():
         rows.sort(key=lambda row: row.knockout.layers.start)
         step = max(1, min(max_rows, max_positions // (clean.length - start)))
@@ -95,43 +95,42 @@ def knockout_logits(
     return torch.stack([results[knockout] for knockout in knockouts])
 
 
+def probability_distance(one: Float[Tensor, "vocab"], other: Float[Tensor, "vocab"]) -> float:
+    """The largest difference of any token's probability; NaN where one is not a number."""
+    return float((one.softmax(dim=-1) - other.softmax(dim=-1)).abs().max())
+
+
+@dataclass
 class _SuffixPass:
     """One forward pass of the positions from `start` on, over rows that join layer by layer."""
 
-    def __init__(
-        self,
-        checkpoint: Instrumentable,
-        clean: CleanPass,
-        start: int,
-        rows: Sequence[Row],
-        method: Method,
-        counterfactual: CleanPass | None,
-    ) -> None:
-        """Rows must be sorted by the first layer of their windows."""
-        self.checkpoint = checkpoint
-        self.clean = clean
-        self.start = start
-        self.rows = rows
-        self.method = method
-        self.counterfactual = counterfactual
-        self.layer = -1
-        self._hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = {}
-        self._cuts: dict[torch.device, list[Cut]] = {}
+    checkpoint: Instrumentable
+    clean: CleanPass
+    start: int
+    rows: Sequence[Row]
+    """Sorted by the first layer of their windows."""
+    method: Method
+    counterfactual: CleanPass | None
+    layer: int = -1
+    """That the pass has reached."""
+    _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
+    _cuts: dict[torch.device, list[Cut]] = field(default_factory=dict)
 
     def logits(self) -> Float[Tensor, "knockout vocab"]:
         """Logits of the last position of every row.
 
         Raises:
-            KnockoutError: The row without knockout does not reproduce the clean pass.
+            KnockoutError: The clean row does not reproduce the clean pass.
         """
         parts = self.checkpoint.parts
-        suffix = self.clean.embeddings[None, self.start :]
-        positions = self.clean.positions[..., None, self.start :]
+        inputs = {
+            "inputs_embeds": self.clean.embeddings[None, self.start :],
+            "position_ids": self.clean.positions[..., None, self.start :],
+        }
         with (
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
         ):
-            inputs = {"inputs_embeds": suffix, "position_ids": positions}
             logits = last_logits(self.checkpoint, inputs)
         self._check_clean_row(logits[0])
         return logits[1:]
@@ -176,18 +175,14 @@ class _SuffixPass:
         **arguments: object,
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
+        # Row 0 of the batch is the clean one.
+        numbered = enumerate(zip(self.rows, self._cuts_on(query.device), strict=True), 1)
         read = attend(
             query,
             key,
             value,
             shared=self._shared(query.device),
-            cuts={
-                index: cut
-                for index, (row, cut) in enumerate(
-                    zip(self.rows, self._cuts_on(query.device), strict=True), 1
-                )
-                if self.layer in row.knockout.layers
-            },
+            cuts={i: cut for i, (row, cut) in numbered if self.layer in row.knockout.layers},
             method=self.method,
             scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
             softcap=softcap,
@@ -196,13 +191,13 @@ class _SuffixPass:
 
     def _shared(self, device: torch.device) -> Shared:
         hidden, hides_prefix = self._hidden_on(device)
-        replaced = self.counterfactual.values[self.layer] if self.counterfactual else None
+        donor = self.counterfactual
         return Shared(
             keys=self.clean.keys[self.layer][:, : self.start],
             values=self.clean.values[self.layer][:, : self.start],
             hidden=hidden,
             hides_prefix=hides_prefix,
-            replaced_values=replaced,
+            replaced_values=donor.values[self.layer] if donor else None,
         )
 
     def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
@@ -215,10 +210,10 @@ class _SuffixPass:
         return self._hidden[key]
 
     def _check_clean_row(self, logits: Float[Tensor, "vocab"]) -> None:
-        """The first row is cut nowhere: it must be the clean pass again."""
-        expected, got = self.clean.logits.softmax(dim=-1), logits.softmax(dim=-1)
-        difference = float((expected - got).abs().max())
+        # It is cut nowhere, so it must be the clean pass again.
+        difference = probability_distance(self.clean.logits, logits)
         tolerance = _CLEAN_ROW_TOLERANCE.get(self.clean.embeddings.dtype, _HALF_TOLERANCE)
+        # Written so that NaN is refused too.
         if not difference <= tolerance:
             raise KnockoutError(
                 f"a suffix pass that reproduces the clean pass, got probabilities {difference:.2g} "

@@ -58,7 +58,9 @@ def encoded_ahead(
 
     def task(sample: Sample) -> EncodedSample | SampleError:
         if not hasattr(own, "checkpoint"):
-            own.checkpoint = _with_own_processor(checkpoint)
+            processor = copy.deepcopy(checkpoint.processor)
+            tokenizer = getattr(processor, "tokenizer", processor)
+            own.checkpoint = replace(checkpoint, processor=processor, tokenizer=tokenizer)
         return _encoded(sample, own.checkpoint)
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="mmflow-encode")
@@ -80,9 +82,3 @@ def _encoded(sample: Sample, checkpoint: LoadedCheckpoint) -> EncodedSample | Sa
         return encode(sample, checkpoint)
     except SampleError as error:
         return error
-
-
-def _with_own_processor(checkpoint: LoadedCheckpoint) -> LoadedCheckpoint:
-    processor = copy.deepcopy(checkpoint.processor)
-    tokenizer = getattr(processor, "tokenizer", processor)
-    return replace(checkpoint, processor=processor, tokenizer=tokenizer)

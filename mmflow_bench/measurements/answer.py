@@ -75,9 +75,11 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     """
     token_id = int(clean.logits.argmax())
     accepted = (sample.answer, *sample.answers)
-    limit = max(_longest_form(checkpoint, answer) for answer in accepted) + SPARE_TOKENS
+    forms = [form for answer in accepted for form in (answer, answer.capitalize())]
+    encode = checkpoint.tokenizer.encode
+    limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
     tokens = _decode(checkpoint, clean, token_id, limit)
-    prediction = _first_line(checkpoint, tokens)
+    prediction = _text(checkpoint, tokens).partition("\n")[0].strip()
     chances = probabilities(clean.logits)
     return Answer(
         prediction=prediction,
@@ -109,11 +111,8 @@ def _reference(tokens: frozenset[int], chances: Float[Tensor, " vocab"]) -> Refe
         return None
     ordered = tuple(sorted(tokens))
     found = chances[list(ordered)]
-    return Reference(
-        tokens=ordered,
-        token_id=ordered[int(found.argmax())],
-        probability=float(found.sum()),
-    )
+    likeliest = ordered[int(found.argmax())]
+    return Reference(tokens=ordered, token_id=likeliest, probability=float(found.sum()))
 
 
 def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:
@@ -123,7 +122,7 @@ def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: i
     for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(keys[None], values[None], layer)
     tokens = [first]
-    while tokens[-1] not in ends and len(tokens) < limit and not _has_line(checkpoint, tokens):
+    while tokens[-1] not in ends and len(tokens) < limit and "\n" not in _text(checkpoint, tokens):
         seen = clean.length + len(tokens)
         out = model(
             input_ids=torch.tensor([[tokens[-1]]], device=device),
@@ -141,26 +140,12 @@ def _text(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
     return str(checkpoint.tokenizer.decode(tokens, skip_special_tokens=True)).lstrip()
 
 
-def _has_line(checkpoint: LoadedCheckpoint, tokens: list[int]) -> bool:
-    return "\n" in _text(checkpoint, tokens)
-
-
-def _first_line(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
-    return _text(checkpoint, tokens).partition("\n")[0].strip()
-
-
 def _end_tokens(checkpoint: LoadedCheckpoint) -> set[int]:
     """Every token that ends an answer: checkpoints name one or a list, the tokenizer another."""
     config = getattr(checkpoint.model, "generation_config", None)
     ends = getattr(config, "eos_token_id", None)
     listed = ends if isinstance(ends, list) else [ends]
     return {end for end in [*listed, checkpoint.tokenizer.eos_token_id] if end is not None}
-
-
-def _longest_form(checkpoint: LoadedCheckpoint, answer: str) -> int:
-    forms = (answer, answer.capitalize())
-    encode = checkpoint.tokenizer.encode
-    return max(len(encode(form, add_special_tokens=False)) for form in forms)
 
 
 def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, frozenset[int]]:
@@ -190,6 +175,6 @@ def _first_tokens(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
     found = set()
     for text in (form, f" {form}"):
         tokens = tokenizer.encode(text, add_special_tokens=False)
-        wordly = [token for token in tokens if token not in space]
-        found.update(wordly[:1])
+        # Some tokenizers write a space before a word as a token of its own.
+        found.update([token for token in tokens if token not in space][:1])
     return frozenset(found - {tokenizer.unk_token_id})

@@ -34,9 +34,8 @@ class Answered:
 
 def sample_set(samples: Sequence[Sample], source: ImageSource | None = None) -> SampleSet:
     """Samples that come from no question file."""
-    return SampleSet(
-        QuestionFile(samples=tuple(samples), unscored=(), fingerprint="", source=source)
-    )
+    file = QuestionFile(samples=tuple(samples), unscored=(), fingerprint="", source=source)
+    return SampleSet(file)
 
 
 def drawn(samples: Sequence[Sample], *, limit: int, seed: int) -> list[Sample]:

@@ -39,14 +39,9 @@ def asked_questions(
     if questions is None and images is not None:
         questions = SHIPPED[GQA]
     if questions is None:
-        return _own_samples(spec)
+        module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
+        samples = getattr(importlib.import_module(module), function)()
+        return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")
     cache = cache or default_cache()
     source = image_source(images, cache=cache, offline=spec.offline) if images else None
     return read_questions(questions, images=source)
-
-
-def _own_samples(spec: CheckpointSpec) -> QuestionFile:
-    """The checkpoint's own samples, or the rendered scenes that ship with the project."""
-    module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
-    samples = getattr(importlib.import_module(module), function)()
-    return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")

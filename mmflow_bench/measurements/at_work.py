@@ -36,17 +36,14 @@ class SampleAtWork:
 
     @property
     def checkpoint(self) -> LoadedCheckpoint:
-        """The checkpoint that is asked."""
         return self.throttle.checkpoint
 
     @property
     def sample(self) -> Sample:
-        """The sample as it was asked."""
         return self.job.sample
 
     @cached_property
     def roles(self) -> RolePositions:
-        """Which positions play which role."""
         return resolve_roles(self.encoded, self.checkpoint)
 
     @cached_property
@@ -71,7 +68,6 @@ class SampleAtWork:
         return clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
 
     def refused(self, want: Want[object], error: KnockoutError | SampleError) -> Rows:
-        """The row of a want that this sample cannot be measured on."""
         return unscored_rows(self.job.key_of(want), want.shard.name, error)
 
 

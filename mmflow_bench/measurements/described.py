@@ -19,36 +19,39 @@ PATCHES = Shard("patches", pa.schema({"sample": pa.string()} | _GRID))
 """Which patches show the objects asked about."""
 
 
+def answered(stored: StoredResults) -> Iterator[dict[str, object]]:
+    """A row per answered sample, so that two checkpoints can be paired sample by sample."""
+    for sample, answer in stored.answered():
+        yield {
+            **_name(sample),
+            "sample": answer["sample"],
+            "is_correct": answer["is_correct"],
+            "prediction": answer["prediction"],
+            "answer_token_id": answer["answer_token_id"],
+            "base_probability": answer["base_probability"],
+        }
+
+
 def described(stored: StoredResults) -> Iterator[dict[str, object]]:
-    """One row for each sample that was answered, task by task.
-
-    Args:
-        stored: What the store knows; nothing is measured.
-    """
-    samples = stored.samples
-    answers = stored.answers()
-    grids = {row["sample"]: row for row in stored.store.read(PATCHES).to_pylist()}
-    for task in samples.tasks:
-        for sample in samples.of(task):
-            key = samples.keys[sample.question_id]
-            if key in answers:
-                grid = grids.get(key)
-                yield {
-                    **_words(sample),
-                    "prediction": answers[key]["prediction"],
-                    "is_correct": answers[key]["is_correct"],
-                    "patches": {name: grid[name] for name in _GRID} if grid else None,
-                }
+    """A row per answered sample with its words and places, for readers of reports."""
+    grids = {row.pop("sample"): row for row in stored.store.read(PATCHES).to_pylist()}
+    for sample, answer in stored.answered():
+        yield {
+            **_name(sample),
+            "question": sample.question,
+            "answer": sample.answer,
+            "image_width": sample.image_width,
+            "image_height": sample.image_height,
+            "boxes": [[box.x, box.y, box.width, box.height] for box in sample.boxes],
+            "prediction": answer["prediction"],
+            "is_correct": answer["is_correct"],
+            "patches": grids.get(answer["sample"]),
+        }
 
 
-def _words(sample: Sample) -> dict[str, object]:
+def _name(sample: Sample) -> dict[str, object]:
     return {
         "task": sample.task,
         "question_id": sample.question_id,
         "image_id": sample.image_id,
-        "question": sample.question,
-        "answer": sample.answer,
-        "image_width": sample.image_width,
-        "image_height": sample.image_height,
-        "boxes": [[box.x, box.y, box.width, box.height] for box in sample.boxes],
     }

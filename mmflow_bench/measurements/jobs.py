@@ -1,12 +1,12 @@
-"""What is still to be measured of one sample, as data: a run from the store needs no torch."""
+"""What is still to be measured, as data: a run from the store needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.measurements.wants import AnswerRow, Want
+from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, AnswerRow, Rows, Want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,33 @@ class Job:
     """Content hash of the donor."""
 
     def key_of(self, want: Want[object]) -> str:
-        """The key that this sample's rows of a want are stored under."""
         return want.key(self.key, self.donor_key)
 
-    def answer_only(self) -> Job:
-        """The part of the job that tells whether the sample is answered correctly."""
-        return replace(self, wants=())
+
+@dataclass(kw_only=True)
+class Mastery:
+    """Whether a task may still turn out to be mastered, told while its samples are measured.
+
+    Verdicts need a share of correct answers. Asking for all answers first would take every sample
+    through the model twice; asking for none would knock out edges of a checkpoint that cannot
+    answer.
+    """
+
+    selected: int
+    """Samples of the task."""
+    wrong: int
+    """Those known to be answered wrongly."""
+    unscored: int
+    """Those known to have no answer that could be scored."""
+    minimum: float
+    """Share of the scored samples that must be answered correctly."""
+
+    def see(self, rows: Rows) -> None:
+        """Count what was measured of one sample."""
+        self.wrong += sum(not row["is_correct"] for row in rows.get(ANSWERS, ()))
+        self.unscored += any(row["scope"] == ANSWER_SCOPE for row in rows.get(UNSCORED, ()))
+
+    def is_possible(self) -> bool:
+        """Whether the share is reached if all other samples are answered correctly."""
+        scored = self.selected - self.unscored
+        return scored - self.wrong >= self.minimum * scored

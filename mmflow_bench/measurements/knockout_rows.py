@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import Answer, probabilities
 from mmflow_bench.measurements.at_work import SampleAtWork, merge
 from mmflow_bench.measurements.knockout_sweep import Sweep
@@ -20,15 +19,14 @@ from mmflow_bench.measurements.wants import Rows
 def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
     """A row for each sweep and layer; one `unscored` row for a sweep that is refused."""
     rows: Rows = {}
-    for method in Method:
-        chosen = [sweep for sweep in sweeps if sweep.method is method]
-        planned: list[tuple[Sweep, list[Knockout]]] = []
-        for sweep in chosen:
-            try:
-                planned.append((sweep, _knockouts(sweep, work)))
-            except SampleError as error:
-                merge(rows, work.refused(sweep, error))
-        merge(rows, _measured(planned, method, work))
+    planned: dict[Method, list[tuple[Sweep, list[Knockout]]]] = {method: [] for method in Method}
+    for sweep in sweeps:
+        try:
+            planned[sweep.method].append((sweep, _knockouts(sweep, work)))
+        except SampleError as error:
+            merge(rows, work.refused(sweep, error))
+    for method, of_method in planned.items():
+        merge(rows, _measured(of_method, method, work))
     return rows
 
 
@@ -63,17 +61,13 @@ def _measured(
             merge(rows, _measured([one], method, work))
         return rows
     layers = work.checkpoint.decoder_layers
-    followed = _followed(logits, work.answer, donated)
+    followed = iter(_followed(logits, work.answer, donated))
     return {
         sweep.shard: [
-            {
-                "sample": work.job.key_of(sweep),
-                "layer": layer,
-                **followed[number * layers + layer],
-            }
+            {"sample": work.job.key_of(sweep), "layer": layer, **next(followed)}
             for layer in range(layers)
         ]
-        for number, (sweep, _) in enumerate(planned)
+        for sweep, _ in planned
     }
 
 

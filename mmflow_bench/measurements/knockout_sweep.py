@@ -10,9 +10,8 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.following import Followed
+from mmflow_bench.interventions.knockout import Edge, Method
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
 from mmflow_bench.store.shards import Shard
@@ -97,29 +96,23 @@ class Sweep(Want[SweepTable]):
 
     @property
     def shard(self) -> Shard:
-        """One for each edge, method and width."""
-        is_counterfactual = self.method is Method.COUNTERFACTUAL
-        kind = "counterfactual" if is_counterfactual else "sweep"
+        kind, schema = "sweep", _SCHEMA
+        if self.method is Method.COUNTERFACTUAL:
+            kind, schema = "counterfactual", _COUNTERFACTUAL_SCHEMA
         edge = f"{self.edge.source}-to-{self.edge.target}"
-        return Shard(
-            f"{kind}.{edge}.{self.method}.w{self.width}",
-            _COUNTERFACTUAL_SCHEMA if is_counterfactual else _SCHEMA,
-            keys=("sample", "layer"),
-        )
+        name = f"{kind}.{edge}.{self.method}.w{self.width}"
+        return Shard(name, schema, keys=("sample", "layer"))
 
     @property
     def name(self) -> str:
-        """The edge."""
         return str(self.edge)
 
     @property
     def note(self) -> str:
-        """The method, where it is not the paper's."""
-        return "" if self.method is Method.MASKED else str(self.method)
+        return str(self.method) if self.is_second_opinion else ""
 
     @property
     def is_second_opinion(self) -> bool:
-        """Whether the method is not the paper's."""
         return self.method is not Method.MASKED
 
     @property

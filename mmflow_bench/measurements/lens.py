@@ -11,17 +11,11 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import Shard
 
-PROBES = (
-    "answer",
-    "capitalized",
-    "noncapitalized",
-    "false_capitalized",
-    "false_noncapitalized",
-)
+PROBES = ("answer", "capitalized", "noncapitalized", "false_capitalized", "false_noncapitalized")
 VARIANTS = ("raw", "normed")
 OUTPUT = "output"
 """Stored beside the variants: the model's own output distribution, one depth, for the control."""
@@ -31,17 +25,12 @@ REFERENCE_PROBE = "reference"
 LENS = Shard(
     "lens",
     pa.schema(
-        {
-            "sample": pa.string(),
-            "layer": pa.int64(),
-            "probe": pa.string(),
-            "variant": pa.string(),
-            "probability": pa.float64(),
-        }
+        {"sample": pa.string(), "layer": pa.int64()}
+        | {"probe": pa.string(), "variant": pa.string(), "probability": pa.float64()}
     ),
     keys=("sample", "layer", "probe", "variant"),
 )
-"""One for all probes and variants: they are read off the same hidden states."""
+"""One for all probes and variants: whichever is asked for first measures every one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +39,7 @@ class LensTable:
 
     task: str
     probe: str
-    """answer, capitalized, noncapitalized, false_capitalized or false_noncapitalized."""
+    """One of `PROBES`."""
     variant: str
     """raw (residual stream as transformers returns it) or normed (after the final norm)."""
     question_ids: tuple[str, ...]
@@ -72,7 +61,6 @@ class Lens(Want[LensTable]):
 
     @property
     def shard(self) -> Shard:
-        """That of all lenses: whichever is asked for first measures every one."""
         return LENS
 
     @property

@@ -78,22 +78,11 @@ def lens_rows(lenses: Sequence[Lens], work: SampleAtWork) -> Rows:
     except SampleError as error:
         return work.refused(lenses[0], error)
     rows: list[dict[str, object]] = []
-    output = probabilities(work.clean.logits)[None]
-    for variant, distribution in [
-        *lens_distributions(work.checkpoint, work.clean).items(),
-        (OUTPUT, output),
-    ]:
+    distributions = lens_distributions(work.checkpoint, work.clean)
+    distributions[OUTPUT] = probabilities(work.clean.logits)[None]
+    for variant, distribution in distributions.items():
         for probe, tokens in probes.items():
-            chosen = torch.tensor(sorted(tokens), dtype=torch.long, device=distribution.device)
-            values = distribution[:, chosen].sum(dim=-1).tolist()
-            rows.extend(
-                {
-                    "sample": work.job.key,
-                    "layer": layer,
-                    "probe": probe,
-                    "variant": variant,
-                    "probability": value,
-                }
-                for layer, value in enumerate(values)
-            )
+            row = {"sample": work.job.key, "probe": probe, "variant": variant}
+            values = distribution[:, sorted(tokens)].sum(dim=-1).tolist()
+            rows += [row | {"layer": i, "probability": value} for i, value in enumerate(values)]
     return {LENS: rows}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import ResourceError, SampleError
@@ -20,16 +20,15 @@ from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.at_work import model_inputs, unscored_rows
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
-from mmflow_bench.measurements.patches import patch_rows
 from mmflow_bench.measurements.sample_rows import sample_rows
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(NamedTuple):
     """The rows of one finished sample, by shard."""
 
     key: str
+    """Content hash of the sample."""
     rows: Rows
 
 
@@ -89,9 +88,7 @@ def _measure_group(
         passes = clean_passes(checkpoint, [model_inputs(sample) for _, sample in group])
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
-            # Stored in this order, and done with once the last is stored: the patches go first.
-            rows = patch_rows(sample, key=job.key) if job.answer is None else {}
-            rows |= sample_rows(throttle, job if goes_on() else job.answer_only(), sample, clean)
+            rows = sample_rows(throttle, job, sample, clean, is_asked=goes_on())
             yield Measured(key=job.key, rows=rows)
             done += 1
     if not shortages:
@@ -126,10 +123,7 @@ def _same_shapes(
     groups: dict[tuple[object, ...], list[tuple[Job, EncodedSample]]] = {}
     for job, sample in encoded:
         # The first axis counts images, tiles or patches: samples may differ there.
-        shapes = tuple(
-            (name, tuple(value.shape[1:]))
-            for name, value in sample.model_inputs.items()
-            if name not in PER_TOKEN
-        )
+        inputs = sample.model_inputs.items()
+        shapes = tuple((name, value.shape[1:]) for name, value in inputs if name not in PER_TOKEN)
         groups.setdefault(shapes, []).append((job, sample))
     return list(groups.values())

@@ -77,12 +77,7 @@ class Throttle:
     """How many samples and knockouts share a pass; goes down when memory runs out."""
 
     def __init__(self, checkpoint: LoadedCheckpoint, batch_size: int | None) -> None:
-        """Begin with `batch_size` samples, or with one and learn how many there may be.
-
-        Args:
-            checkpoint: Whose memory it is.
-            batch_size: Samples per clean pass; chosen from free memory when None.
-        """
+        # One sample first, when it is to be learned how many there may be.
         self.samples = 1 if batch_size is None else batch_size
         self.positions = MOST_POSITIONS
         self.checkpoint = checkpoint
@@ -116,7 +111,7 @@ class Throttle:
                 raise torch.OutOfMemoryError(shortages[-1])
 
     def fewer_samples(self, tried: int) -> None:
-        """At most half of what was too much."""
+        # At most half of what was too much.
         self._say_once()
         self.samples = max(1, min(self.samples, tried // 2))
 
@@ -129,15 +124,14 @@ class Throttle:
 
     def _say_once(self) -> None:
         self._is_learning = False
-        if self._has_said:
-            return
-        self._has_said = True
-        logger.warning(
-            "memory ran out on %s (checkpoint %s): going on with fewer samples at once, which "
-            "changes no result",
-            self.checkpoint.parts.device,
-            self.checkpoint.spec.name,
-        )
+        if not self._has_said:
+            self._has_said = True
+            logger.warning(
+                "memory ran out on %s (checkpoint %s): going on with fewer samples at once, which "
+                "changes no result",
+                self.checkpoint.parts.device,
+                self.checkpoint.spec.name,
+            )
 
 
 def _within(number: float, most: int) -> int:
@@ -146,12 +140,9 @@ def _within(number: float, most: int) -> int:
 
 def _kept_bytes(clean: CleanPass) -> int:
     """Size of a clean pass; masks that layers share count once."""
-    tensors: dict[int, Tensor] = {}
-    for field in fields(clean):
-        value = getattr(clean, field.name)
-        for tensor in value if isinstance(value, tuple) else (value,):
-            tensors[id(tensor)] = tensor
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    values = [getattr(clean, field.name) for field in fields(clean)]
+    tensors = [one for value in values for one in (value if isinstance(value, tuple) else [value])]
+    return sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in tensors}.values())
 
 
 def _position_bytes(checkpoint: LoadedCheckpoint) -> int:

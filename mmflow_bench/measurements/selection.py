@@ -36,28 +36,21 @@ class Limit:
         Raises:
             ValueError: The text is none of the three, or selects nothing.
         """
+        first, dash, second = text.strip().partition("-")
         try:
-            limit = cls._parsed(text.strip())
+            if not dash and "." in first:
+                limit = cls(share=float(first))
+            else:
+                limit = cls(start=int(first), stop=int(second)) if dash else cls(stop=int(first))
         except ValueError as error:
             raise ValueError(f"--limit takes {_FORM}, got {text!r}") from error
+        if limit.share is not None and not 0 < limit.share < 1:
+            raise ValueError(f"--limit takes {_FORM}, got {text!r}")
         if limit.stop is not None and limit.stop <= limit.start:
             raise ValueError(f"--limit takes {_FORM} that selects something, got {text!r}")
         return limit
 
-    @classmethod
-    def _parsed(cls, text: str) -> Limit:
-        first, dash, second = text.partition("-")
-        if dash:
-            return cls(start=int(first), stop=int(second))
-        if "." in text:
-            share = float(text)
-            if not 0 < share < 1:
-                raise ValueError(text)
-            return cls(share=share)
-        return cls(stop=int(text))
-
     def of(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        """The selected part of one task's samples."""
         if self.share is not None:
             return samples[: max(1, round(self.share * len(samples)))]
         return samples[self.start : self.stop]
@@ -102,14 +95,9 @@ class SampleSet:
         limit: Limit | None = None,
         seed: int | None = None,
     ) -> None:
-        """Select from a question file; see `select`.
-
-        Raises:
-            QuestionError: The images of the selected samples cannot be fetched (`no-images`).
-        """
         self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
+        chosen = [sample for members in self.by_task.values() for sample in members]
         if file.source is not None:
-            chosen = [sample for members in self.by_task.values() for sample in members]
             file.source.prepare({sample.image_id for sample in chosen})
         self._donors = self.by_task
         # A row that cannot be read may not even say which task it belongs to.
@@ -117,15 +105,10 @@ class SampleSet:
             bad for bad in file.unscored if tasks is None or bad.task in (*tasks, UNKNOWN_TASK)
         )
         self.fingerprint = file.fingerprint
-        self.keys = {
-            sample.question_id: sample_fingerprint(sample)
-            for members in self.by_task.values()
-            for sample in members
-        }
+        self.keys = {sample.question_id: sample_fingerprint(sample) for sample in chosen}
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
         return tuple(task for task, members in self.by_task.items() if members)
 
     def of(self, task: str) -> tuple[Sample, ...]:
@@ -156,9 +139,8 @@ class SampleSet:
             and other.image_id != sample.image_id
             and other.answer != sample.answer
         ]
-        return next((other for other in others if _size(other) == _size(sample)), None) or next(
-            iter(others), None
-        )
+        same = [other for other in others if _size(other) == _size(sample)]
+        return next(iter(same or others), None)
 
     def part(self) -> SampleSet:
         """Every third sample of each task, or more where that would leave fewer than four.

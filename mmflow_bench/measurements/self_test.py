@@ -8,7 +8,7 @@ that fails does not stop the run: the numbers are kept, and verdicts are `instru
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,20 +25,11 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import rounding
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
+from mmflow_bench.measurements.at_work import model_inputs
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
 SAMPLES = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One property of the instrument on one checkpoint and its samples."""
-
-    name: str
-    passed: bool
-    detail: str
-    """What was found and, if it failed, the likely cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +47,33 @@ class _Subject:
 
     sample: Sample
     encoded: EncodedSample
-    inputs: dict[str, Tensor]
+    inputs: Mapping[str, Tensor]
     clean: CleanPass
 
 
 def self_test(checkpoint: LoadedCheckpoint, samples: Sequence[Sample]) -> list[dict[str, object]]:
-    """The outcome of every check on the first two samples that can be encoded, as plain values.
+    """The outcome of every check on the first two samples that can be encoded.
 
     Args:
         checkpoint: The loaded checkpoint.
         samples: The samples that are about to be measured, in order.
+
+    Returns:
+        `name`, `passed` and `detail` of each: what was found and, if it failed, the likely cause.
     """
     subjects = _subjects(checkpoint, samples)
-    if not subjects:
-        return []
-    return [asdict(_outcome(name, checkpoint, subjects)) for name in _CHECKS]
+    return [_outcome(name, checkpoint, subjects) for name in _CHECKS if subjects]
 
 
-def _outcome(name: str, checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]) -> Check:
+def _outcome(
+    name: str, checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject]
+) -> dict[str, object]:
     try:
         finding = _CHECKS[name](checkpoint, subjects)
     except KnockoutError as error:
-        return Check(name=name, passed=False, detail=str(error))
+        return {"name": name, "passed": False, "detail": str(error)}
     detail = finding.found if finding.passed else f"{finding.found}; likely cause: {finding.cause}"
-    return Check(name=name, passed=finding.passed, detail=detail)
+    return {"name": name, "passed": finding.passed, "detail": detail}
 
 
 def _subjects(checkpoint: LoadedCheckpoint, samples: Sequence[Sample]) -> list[_Subject]:
@@ -94,7 +88,7 @@ def _subjects(checkpoint: LoadedCheckpoint, samples: Sequence[Sample]) -> list[_
         except SampleError:
             # It is counted with its reason when it is measured.
             continue
-        inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
+        inputs = model_inputs(encoded)
         (clean,) = clean_passes(checkpoint, [inputs])
         subjects.append(_Subject(sample=sample, encoded=encoded, inputs=inputs, clean=clean))
     return subjects
@@ -166,24 +160,19 @@ def _image_positions(checkpoint: LoadedCheckpoint, subjects: Sequence[_Subject])
     if len(subjects) < SAMPLES or any(s.encoded.layout is None for s in subjects):
         return _Finding(True, "not two images of one grid to exchange")
     first, second = subjects
-    image = open_image(second.sample)
-    exchanged = encode(first.sample, checkpoint, image=image)
-    (other,) = clean_passes(
-        checkpoint, [{"input_ids": exchanged.input_ids[None], **exchanged.model_inputs}]
-    )
+    exchanged = encode(first.sample, checkpoint, image=open_image(second.sample))
+    (other,) = clean_passes(checkpoint, [model_inputs(exchanged)])
     roles = resolve_roles(first.encoded, checkpoint)
     expected = set(roles[Role.IMAGE]) - set(roles.positions.get(Role.NEWLINE, ()))
     if other.length != first.clean.length:
         return _Finding(True, "images of different numbers of positions")
     differs = (other.embeddings != first.clean.embeddings).any(dim=-1).nonzero()[:, 0]
     changed = set(differs.tolist())
-    # Patches of the same colour in both images may have the same features.
-    is_right = bool(changed) and changed <= expected
-    wrong = len(changed - expected)
     return _Finding(
-        is_right,
+        # Patches of the same colour in both images may have the same features.
+        bool(changed) and changed <= expected,
         f"another image changes {len(changed & expected)} of {len(expected)} image positions and "
-        f"{wrong} others",
+        f"{len(changed - expected)} others",
         "a processor whose number or order of image tokens is not that of the model",
     )
 

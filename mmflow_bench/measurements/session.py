@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,15 +17,12 @@ from typing import Any, TypeVar
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
-from mmflow_bench.interventions.windows import window_width
-from mmflow_bench.measurements.answered import answered
+from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
-from mmflow_bench.measurements.described import PATCHES, described
-from mmflow_bench.measurements.following import Followed
-from mmflow_bench.measurements.jobs import Job
-from mmflow_bench.measurements.mastery import Mastery
-from mmflow_bench.measurements.opening import Progress, load_proved, store_identity
-from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.described import PATCHES, answered, described
+from mmflow_bench.measurements.identity import store_identity
+from mmflow_bench.measurements.jobs import Job, Mastery
+from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings, exact_tasks
 from mmflow_bench.measurements.stored import StoredResults
@@ -33,6 +30,8 @@ from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Store
 
 Table = TypeVar("Table")
+Progress = Callable[[str, int, int], None]
+"""Called with what is measured, how many samples are done, and of how many."""
 
 
 class Measurements:
@@ -46,11 +45,6 @@ class Measurements:
         *,
         progress: Progress | None = None,
     ) -> None:
-        """Open the store of this checkpoint.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
         self.spec = spec
         self.samples = samples
         self.settings = settings = settings or MeasurementSettings()
@@ -77,11 +71,6 @@ class Measurements:
         progress: Progress | None = None,
     ) -> Measurements:
         """Measurements of a checkpoint on the samples that it is asked (`asked_questions`).
-
-        Args:
-            spec: Which checkpoint.
-            settings: Which samples, and how they are measured and kept.
-            progress: Told after every sample.
 
         Raises:
             QuestionError: The question file or the images cannot be read at all.
@@ -120,17 +109,14 @@ class Measurements:
 
     @property
     def follow(self) -> Followed:
-        """Whose answer's probability is followed."""
         return self.settings.follow
 
     @property
     def name(self) -> str:
-        """The checkpoint's name, as the user gave it."""
         return self.spec.name
 
     @property
     def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
         return self.spec.paper_model
 
     @property
@@ -150,21 +136,18 @@ class Measurements:
                     f"(checkpoint {self.name}, --from-cache); run the same command without "
                     "--from-cache where the checkpoint can be loaded, or `mmflow measure`"
                 )
-            self._checkpoint, facts = load_proved(
-                self.spec, self.samples, self_test=self.settings.self_test
+            # torch is imported here, not above: a run from the store needs none.
+            proved = importlib.import_module("mmflow_bench.measurements.proved")
+            self._checkpoint, facts = proved.load_proved(
+                self.spec, self.samples, is_tested=self.settings.self_test
             )
             self.store.remember(facts)
         return self._checkpoint
 
-    def _fact(self, name: str) -> Any:
-        if name not in self.store.facts():
-            _ = self.checkpoint
-        return self.store.facts()[name]
-
     @property
     def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-        return int(self._fact("decoder_layers"))
+        known = self.store.facts().get("decoder_layers")
+        return known if isinstance(known, int) else int(self.checkpoint.decoder_layers)
 
     @property
     def width(self) -> int:
@@ -178,7 +161,6 @@ class Measurements:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
         return self.samples.tasks
 
     @property
@@ -224,26 +206,21 @@ class Measurements:
 
     def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> None:
         checkpoint = self.checkpoint
-        # torch is imported here, not above: a run from the store needs none.
         measuring = importlib.import_module("mmflow_bench.measurements.measuring")
-        self._tell(task, 0, len(jobs))
+        tell = self._progress or (lambda *_: None)
+        tell(task, 0, len(jobs))
         finished = measuring.measure(
             checkpoint, jobs, batch_size=self.settings.batch_size, goes_on=mastery.is_possible
         )
         for done, measured in enumerate(finished, start=1):
             self.store.append(measured.rows, sample=measured.key)
             mastery.see(measured.rows)
-            self._tell(task, done, len(jobs))
+            tell(task, done, len(jobs))
         # Of all that was asked, not only of what was missing: a killed run may have left the rest.
         asked = dict.fromkeys(want.shard for want in self._asked[task])
         self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
 
-    def _tell(self, task: str, done: int, total: int) -> None:
-        if self._progress is not None:
-            self._progress(task, done, total)
-
     def accuracy(self, task: str) -> AnswerCount:
-        """How many samples of a task were answered correctly."""
         self.ensure(task)
         return self.stored.accuracy(task)
 
@@ -255,11 +232,9 @@ class Measurements:
         return self.stored.refusals(task, self._asked.get(task, ()))
 
     def answered(self) -> list[dict[str, object]]:
-        """What each sample was answered with, for pairing with another checkpoint (`answered`)."""
         return list(answered(self.stored))
 
     def described(self) -> list[dict[str, object]]:
-        """What was asked and answered, a row per answered sample (`described`)."""
         return list(described(self.stored))
 
     def messages(self, *, limit: int) -> list[str]:

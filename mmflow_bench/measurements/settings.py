@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.options import Place, comma_separated, setting
 
 
 def parse_questions(text: str, folder: Path = Path()) -> Path:
     """The question file that `--questions` names, a folder of them or a pattern.
 
-    Args:
-        text: The name of a shipped set, or a path.
-        folder: What a relative path is relative to.
-
     Raises:
-        ValueError: There is none.
+        ValueError: It is neither a shipped set nor a path, relative to `folder`, of such files.
     """
     # Imported here, as in `parse_limit`: this module is loaded by every pytest run.
     from mmflow_bench.inputs.question_sets import question_path
@@ -31,12 +27,8 @@ def parse_questions(text: str, folder: Path = Path()) -> Path:
 def parse_images(text: str, folder: Path = Path()) -> Path | str:
     """The folder or zip file that `--images` names, or the text that names a data set on the hub.
 
-    Args:
-        text: A path, `hub`, or `hub:OWNER/NAME`.
-        folder: What a relative path is relative to.
-
     Raises:
-        ValueError: There is no such folder or file.
+        ValueError: It is neither `hub[:OWNER/NAME]` nor a path, relative to `folder`, that exists.
     """
     path = folder / os.path.expanduser(text)
     # Unlike the method of a path, this has an answer for a name that no file system takes.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.measurements.following import Followed
-from mmflow_bench.measurements.jobs import Job
-from mmflow_bench.measurements.mastery import Mastery
-from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.refusals import Refusal, refusals_of
+from mmflow_bench.measurements.jobs import Job, Mastery
+from mmflow_bench.measurements.records import AnswerCount, Followed, Refusal, refusals_of
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.wants import (
     ANSWER_SCOPE,
@@ -41,17 +38,10 @@ class StoredResults:
         keep_incorrect: bool,
         follow: Followed = Followed.ANSWER,
     ) -> None:
-        """Read a store for some samples.
-
-        Args:
-            store: Of one checkpoint.
-            samples: Those that are looked at.
-            keep_incorrect: Whether wrong answers count.
-            follow: Whose probability is followed; with the reference's every answer counts.
-        """
         self.store = store
         self.samples = samples
         self.follow = follow
+        # A reference answer can be followed whatever the model answers.
         self.keep_incorrect = keep_incorrect or follow is Followed.REFERENCE
         self._made: dict[Shard, tuple[pa.Table, Any]] = {}
 
@@ -61,7 +51,10 @@ class StoredResults:
 
     def refused(self) -> Mapping[tuple[str, str], str]:
         """(key, scope) -> reason, for everything that could not be measured."""
-        return self._made_of(UNSCORED, _reasons_in)
+        return self._made_of(
+            UNSCORED,
+            lambda table: {(r["sample"], r["scope"]): r["reason"] for r in table.to_pylist()},
+        )
 
     def noise_floor(self) -> float:
         """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
@@ -92,7 +85,6 @@ class StoredResults:
             job = Job(
                 sample=sample,
                 key=self._key(sample),
-                wants=tuple(by_shard.values()),
                 keep_incorrect=self.keep_incorrect,
                 answer=answers.get(self._key(sample)),
                 donor=donor,
@@ -123,15 +115,19 @@ class StoredResults:
 
     def kept(self, task: str) -> list[Sample]:
         """The samples that enter the curves: those answered correctly, unless all are kept."""
+        return [sample for sample, _ in self._kept(task)]
+
+    def _kept(self, task: str) -> list[tuple[Sample, AnswerRow]]:
         return [
-            sample
-            for sample, answer in self._answered(task)
+            (sample, answer)
+            for sample, answer in self.answered(task)
             if (answer["is_correct"] or self.keep_incorrect) and self._is_followed(answer)
         ]
 
-    def _answered(self, task: str) -> list[tuple[Sample, AnswerRow]]:
-        answers = self.answers()
-        members = [(sample, answers.get(self._key(sample))) for sample in self.samples.of(task)]
+    def answered(self, task: str | None = None) -> list[tuple[Sample, AnswerRow]]:
+        """Samples with their answers, of one task or of all."""
+        answers, tasks = self.answers(), self.samples.tasks if task is None else [task]
+        members = [(one, answers.get(self._key(one))) for t in tasks for one in self.samples.of(t)]
         return [(sample, answer) for sample, answer in members if answer is not None]
 
     def _is_followed(self, answer: AnswerRow) -> bool:
@@ -141,45 +137,38 @@ class StoredResults:
     def accuracy(self, task: str) -> AnswerCount:
         """How many samples of a task were answered correctly, and how many not scored, and why."""
         members = self.samples.of(task)
-        answers, refused = self.answers(), self.refused()
-        keys = [self.samples.keys[sample.question_id] for sample in members]
+        refused = self.refused()
         unreadable = Counter(bad.reason for bad in self.samples.unreadable if bad.task == task)
-        unscored = unreadable + Counter(
-            refused[key, ANSWER_SCOPE] for key in keys if (key, ANSWER_SCOPE) in refused
-        )
+        scopes = [(self._key(sample), ANSWER_SCOPE) for sample in members]
+        unscored = unreadable + Counter(refused[scope] for scope in scopes if scope in refused)
         return AnswerCount(
             task=task,
             selected=len(members) + unreadable.total(),
-            correct=sum(bool(answers[key]["is_correct"]) for key in keys if key in answers),
+            correct=sum(answer["is_correct"] for _, answer in self.answered(task)),
             unscored=dict(sorted(unscored.items())),
         )
 
     def mastery(self, task: str, minimum: float) -> Mastery:
         """Whether a task may be mastered, as far as its answers are known."""
         known = self.accuracy(task)
-        wrong = sum(not answer["is_correct"] for _, answer in self._answered(task))
-        unscored = sum(known.unscored.values())
-        return Mastery(known.selected, wrong=wrong, unscored=unscored, minimum=minimum)
+        return Mastery(
+            selected=known.selected,
+            wrong=len(self.answered(task)) - known.correct,
+            unscored=known.selected - known.scored,
+            minimum=minimum,
+        )
 
     def refusals(self, task: str, wants: Collection[Want[object]]) -> dict[str, dict[str, int]]:
-        """Edge or `lens` -> reason -> answered samples of a task that have no positions for it.
-
-        Args:
-            task: A task that has samples.
-            wants: What was asked of it.
-        """
-        counts = refusals_of(self._refusals(task, wants))
-        lost = sum(not self._is_followed(answer) for _, answer in self._answered(task))
-        return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
-
-    def _refusals(self, task: str, wants: Collection[Want[object]]) -> Iterator[Refusal]:
+        """Edge or `lens` -> reason -> samples of a task without positions for what was asked."""
         refused = self.refused()
-        for want in wants:
-            scope = want.shard.name
-            for sample in self.samples.of(task):
-                reason = refused.get((self._key_of(task, sample, want), scope))
-                if reason is not None:
-                    yield Refusal(want.name, want.note, reason, self._key(sample))
+        counts = refusals_of(
+            Refusal(want.name, want.note, refused[scope], self._key(sample))
+            for want in wants
+            for sample in self.samples.of(task)
+            if (scope := (self._key_of(task, sample, want), want.shard.name)) in refused
+        )
+        lost = sum(not self._is_followed(answer) for _, answer in self.answered(task))
+        return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
 
     def messages(self, *, limit: int) -> list[str]:
         """A few full explanations of what could not be measured, one for each reason."""
@@ -192,19 +181,13 @@ class StoredResults:
 
     def table(self, task: str, want: Want[Table], *, layers: int) -> Table:
         """What a want tells of a task, for the kept samples that have rows of it."""
-        keys = {self._key(s): self._key_of(task, s, want) for s in self.samples.of(task)}
-        answers = self.answers()
-        samples = tuple(self.kept(task))
+        members = self._kept(task)
         kept = Kept(
             task=task,
-            samples=samples,
-            answers=tuple(answers[self._key(sample)] for sample in samples),
-            keys=tuple(keys[self._key(sample)] for sample in samples),
+            samples=tuple(sample for sample, _ in members),
+            answers=tuple(answer for _, answer in members),
+            keys=tuple(self._key_of(task, sample, want) for sample, _ in members),
             layers=layers,
             follow=self.follow,
         ).having(self.store.finished(want.shard))
         return want.table(kept, self.store.read(want.shard, kept.keys))
-
-
-def _reasons_in(table: pa.Table) -> dict[tuple[str, str], str]:
-    return {(row["sample"], row["scope"]): row["reason"] for row in table.to_pylist()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mmflow_bench.interventions.knockout import Method
@@ -12,36 +14,18 @@ from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens, LensTable
 from mmflow_bench.measurements.session import Measurements
 
 SWEEP_SCHEMA = pa.schema(
-    {
-        "checkpoint": pa.string(),
-        "task": pa.string(),
-        "question_id": pa.string(),
-        "image_id": pa.string(),
-        "edge": pa.string(),
-        "method": pa.string(),
-        "window": pa.int64(),
-        "layer": pa.int64(),
-        "answer_token_id": pa.int64(),
-        "base_probability": pa.float64(),
-        "knockout_probability": pa.float64(),
-        "relative_change": pa.float64(),
-    }
+    dict.fromkeys(("checkpoint", "task", "question_id", "image_id", "edge", "method"), pa.string())
+    | dict.fromkeys(("window", "layer", "answer_token_id"), pa.int64())
+    | dict.fromkeys(("base_probability", "knockout_probability", "relative_change"), pa.float64())
 )
 COUNTERFACTUAL_FIELDS = (
     pa.field("counterfactual_probability", pa.float64()),
     pa.field("is_flipped", pa.bool_()),
 )
 LENS_SCHEMA = pa.schema(
-    {
-        "checkpoint": pa.string(),
-        "task": pa.string(),
-        "question_id": pa.string(),
-        "image_id": pa.string(),
-        "layer": pa.int64(),
-        "probe": pa.string(),
-        "variant": pa.string(),
-        "probability": pa.float64(),
-    }
+    dict.fromkeys(("checkpoint", "task", "question_id", "image_id"), pa.string())
+    | {"layer": pa.int64(), "probe": pa.string(), "variant": pa.string()}
+    | {"probability": pa.float64()}
 )
 
 
@@ -63,59 +47,59 @@ def sweep_rows(
         sweeps = [Sweep.of(edge, width=width, method=method) for edge in edges]
         # All at once, so that a sample goes through the model once for every edge.
         measurements.ensure(task, sweeps)
-        for sweep in sweeps:
-            rows = list(_sweep_rows(measurements.name, measurements.table(task, sweep)))
-            tables.append(pa.Table.from_pylist(rows, schema=schema))
+        tables += [_sweep(measurements, measurements.table(task, one), schema) for one in sweeps]
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
-def _sweep_rows(checkpoint: str, table: SweepTable) -> Iterator[dict[str, object]]:
-    change = table.relative_change
-    for i, question_id in enumerate(table.question_ids):
-        for layer in range(change.shape[1]):
-            row: dict[str, object] = {
-                "checkpoint": checkpoint,
-                "task": table.task,
-                "question_id": question_id,
-                "image_id": table.image_ids[i],
-                "edge": table.edge,
-                "method": str(table.method),
-                "window": table.window,
-                "layer": layer,
-                "answer_token_id": table.answer_token_ids[i],
-                "base_probability": float(table.base_probability[i]),
-                "knockout_probability": float(table.knockout_probability[i, layer]),
-                "relative_change": float(change[i, layer]),
-            }
-            if table.counterfactual_probability is not None and table.is_flipped is not None:
-                probability = table.counterfactual_probability[i, layer]
-                row["counterfactual_probability"] = float(probability)
-                row["is_flipped"] = bool(table.is_flipped[i, layer])
-            yield row
+def _sweep(measurements: Measurements, table: SweepTable, schema: pa.Schema) -> pa.Table:
+    columns = {
+        "edge": table.edge,
+        "method": str(table.method),
+        "window": table.window,
+        "answer_token_id": np.array(table.answer_token_ids, int)[:, None],
+        "base_probability": table.base_probability[:, None],
+        "knockout_probability": table.knockout_probability,
+        "relative_change": table.relative_change,
+        "counterfactual_probability": table.counterfactual_probability,
+        "is_flipped": table.is_flipped,
+    }
+    return _rows(measurements, table, table.knockout_probability.shape, columns, schema)
 
 
 def lens_rows(measurements: Measurements) -> pa.Table:
     """One row per sample, depth, probe and variant, over all tasks; measures what is missing."""
-    tables = []
-    for task in measurements.tasks:
-        for probe in PROBES:
-            for variant in VARIANTS:
-                table = measurements.table(task, Lens(probe=probe, variant=variant))
-                rows = list(_lens_rows(measurements.name, table))
-                tables.append(pa.Table.from_pylist(rows, schema=LENS_SCHEMA))
+    lenses = [Lens(probe=probe, variant=variant) for probe in PROBES for variant in VARIANTS]
+    tables = [
+        _lens(measurements, measurements.table(task, lens))
+        for task in measurements.tasks
+        for lens in lenses
+    ]
     return pa.concat_tables([LENS_SCHEMA.empty_table(), *tables])
 
 
-def _lens_rows(checkpoint: str, table: LensTable) -> Iterator[dict[str, object]]:
-    for i, question_id in enumerate(table.question_ids):
-        for layer, probability in enumerate(table.probability[i].tolist()):
-            yield {
-                "checkpoint": checkpoint,
-                "task": table.task,
-                "question_id": question_id,
-                "image_id": table.image_ids[i],
-                "layer": layer,
-                "probe": table.probe,
-                "variant": table.variant,
-                "probability": probability,
-            }
+def _lens(measurements: Measurements, table: LensTable) -> pa.Table:
+    columns = {
+        "probe": table.probe,
+        "variant": table.variant,
+        "probability": table.probability,
+    }
+    return _rows(measurements, table, table.probability.shape, columns, LENS_SCHEMA)
+
+
+def _rows(
+    measurements: Measurements,
+    table: SweepTable | LensTable,
+    shape: tuple[int, ...],
+    columns: dict[str, Any],
+    schema: pa.Schema,
+) -> pa.Table:
+    """A row for each sample and layer of a table: what is said of one or of all is repeated."""
+    said = columns | {
+        "checkpoint": measurements.name,
+        "task": table.task,
+        "question_id": np.array(table.question_ids, object)[:, None],
+        "image_id": np.array(table.image_ids, object)[:, None],
+        "layer": np.arange(shape[1]),
+    }
+    cells = {name: np.broadcast_to(said[name], shape).ravel() for name in schema.names}
+    return pa.table(cells, schema=schema)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypedDict, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.following import Followed
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.store.shards import Shard
 
 Table = TypeVar("Table", covariant=True)
@@ -145,36 +145,27 @@ class Kept:
 
     @property
     def question_ids(self) -> tuple[str, ...]:
-        """One for each sample."""
         return tuple(sample.question_id for sample in self.samples)
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """One for each sample; equal ids form one cluster."""
         return tuple(sample.image_id for sample in self.samples)
 
     def followed(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """First token and clean probability of the answer that is followed, for each sample."""
-        if self.follow is Followed.REFERENCE:
-            # What has no reference token is not followed, and so not kept.
-            tokens = tuple(row["reference_token_id"] or 0 for row in self.answers)
-            return tokens, tuple(row["reference_probability"] or 0.0 for row in self.answers)
-        tokens = tuple(row["answer_token_id"] for row in self.answers)
-        return tokens, tuple(row["base_probability"] for row in self.answers)
+        if self.follow is Followed.ANSWER:
+            tokens = tuple(row["answer_token_id"] for row in self.answers)
+            return tokens, tuple(row["base_probability"] for row in self.answers)
+        # What has no reference token is not followed, and so not kept.
+        tokens = tuple(row["reference_token_id"] or 0 for row in self.answers)
+        return tokens, tuple(row["reference_probability"] or 0.0 for row in self.answers)
 
     def having(self, keys: Collection[str]) -> Kept:
         """Those of the samples whose key is among `keys`."""
         members = zip(self.samples, self.answers, self.keys, strict=True)
         chosen = [member for member in members if member[2] in keys]
         samples, answers, found = zip(*chosen, strict=True) if chosen else ((), (), ())
-        return Kept(
-            task=self.task,
-            samples=samples,
-            answers=answers,
-            keys=found,
-            layers=self.layers,
-            follow=self.follow,
-        )
+        return replace(self, samples=samples, answers=answers, keys=found)
 
     def matrix(self, rows: pa.Table, column: str, width: int) -> np.ndarray:
         """Values of `column` as (sample, layer), samples in the order of the keys."""

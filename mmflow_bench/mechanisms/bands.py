@@ -33,7 +33,6 @@ class Band:
     """Whether `low` itself is left out."""
 
     def __iter__(self) -> Iterator[float]:
-        """The two ends."""
         return iter((self.low, self.high))
 
     def centres(self, layers: int, width: int) -> tuple[int, ...]:

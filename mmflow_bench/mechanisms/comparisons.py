@@ -8,47 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
-from mmflow_bench.statistics.combining import intersection_union, partial_conjunction
+from mmflow_bench.statistics.combining import intersection_union
 
 
 class Shown(Protocol):
     """What reports show of an estimate; estimates know comparisons, so these know no estimate."""
 
     @property
-    def name(self) -> str:
-        """What is estimated."""
-
+    def name(self) -> str: ...
     @property
-    def unit(self) -> str:
-        """`fraction`, `probability`, `depth` or `ratio`."""
-
+    def unit(self) -> str: ...
     @property
-    def n(self) -> int:
-        """Samples."""
-
+    def n(self) -> int: ...
     @property
-    def alpha(self) -> float:
-        """Error rate of the interval."""
-
+    def alpha(self) -> float: ...
     @property
-    def curve(self) -> tuple[float, ...] | None:
-        """By layer, where there is one."""
-
+    def curve(self) -> tuple[float, ...] | None: ...
     @property
-    def value(self) -> float:
-        """The number; NaN where it is not defined."""
-
+    def value(self) -> float: ...
     @property
-    def low(self) -> float:
-        """Lower bound; NaN where there is none."""
-
+    def low(self) -> float: ...
     @property
-    def high(self) -> float:
-        """Upper bound; NaN where there is none."""
+    def high(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,11 +63,6 @@ class Comparison:
         return decided.get(self.verdict)
 
     def __bool__(self) -> bool:
-        """Whether the mechanism holds.
-
-        Raises:
-            Inconclusive: Neither holding nor failing is established.
-        """
         # Before anything is raised: what ended the test is what its report must show.
         recorder = current_recorder.get()
         if recorder is not None:
@@ -100,24 +80,18 @@ class Comparison:
         return both_or_all([*self._conjuncts, *other._conjuncts])
 
     def __str__(self) -> str:
-        """Every estimate with its interval, what it is compared with, and its curve."""
-        lines = [f"{one.estimate!r}: {one.verdict}, {one.threshold} asked" for one in self._shown()]
-        return "; ".join(lines)
+        # Of many parts only those that stand in the way are shown, unless none does.
+        undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
+        shown = undecided or self.parts or (self,)
+        return "; ".join(f"{one.estimate!r}: {one.verdict}, {one.threshold} asked" for one in shown)
 
     def __repr__(self) -> str:
-        """As `str`: this is what pytest shows of a failed assertion."""
+        # What pytest shows of a failed assertion.
         return f"<{self}>"
 
     @property
     def _conjuncts(self) -> tuple[Comparison, ...]:
         return self.parts if self.is_conjunction else (self,)
-
-    def _shown(self) -> Sequence[Comparison]:
-        if not self.parts:
-            return (self,)
-        # Of many parts only those that stand in the way, unless none does.
-        undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
-        return undecided or self.parts
 
 
 def both_or_all(parts: Sequence[Comparison]) -> Comparison:
@@ -127,44 +101,12 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
     shown not to hold is enough to fail.
     """
     shown = least_favourable(parts)
-    return Comparison(
-        verdict=shown.verdict,
-        estimate=shown.estimate,
-        threshold=shown.threshold,
+    return replace(
+        shown,
         p_hold=intersection_union([part.p_hold for part in parts]),
         p_fail=min(part.p_fail for part in parts),
-        qualifier=shown.qualifier,
         parts=tuple(parts),
         is_conjunction=True,
-    )
-
-
-def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
-    """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
-
-    Shown by the comparison that is the `required`-th clearest to hold.
-
-    Raises:
-        ValueError: More are required than there are.
-    """
-    count = len(comparisons)
-    p_hold = partial_conjunction([one.p_hold for one in comparisons], required)
-    p_fail = partial_conjunction([one.p_fail for one in comparisons], count - required + 1)
-    ranked = sorted(comparisons, key=lambda one: one.p_hold)
-    shown = ranked[required - 1]
-    alpha = shown.estimate.alpha
-    # By p-values alone: verdicts of the parts know nothing of how many parts there are.
-    verdict = Verdict.INCONCLUSIVE
-    if p_hold <= alpha or p_fail <= alpha:
-        verdict = Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS
-    return Comparison(
-        verdict=verdict,
-        estimate=shown.estimate,
-        threshold=shown.threshold,
-        p_hold=p_hold,
-        p_fail=p_fail,
-        qualifier="" if required == count else f"{required} of {count}",
-        parts=tuple(ranked),
     )
 
 

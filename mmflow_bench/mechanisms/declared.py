@@ -80,7 +80,8 @@ def mechanisms(tests: Iterable[DeclaredTest]) -> tuple[Declaration, ...]:
 
 def in_order(tasks: Iterable[str]) -> tuple[str, ...]:
     """Tasks as reports have them: the paper's six, then others by name."""
-    return tuple(sorted(tasks, key=lambda task: (task not in SIX_TASKS, _place(task), task)))
+    place = {task: index for index, task in enumerate(SIX_TASKS)}
+    return tuple(sorted(tasks, key=lambda task: (place.get(task, len(place)), task)))
 
 
 def declared_in(paths: Iterable[Path]) -> tuple[DeclaredTest, ...]:
@@ -101,26 +102,26 @@ def repeated(
 ) -> Declaration:
     """What a test without a docstring repeats: what ships, or the words of a test before it.
 
-    Of a test before it only the words: whom the paper says it of may depend on the task.
-
     Args:
         name: Its id.
-        tasks: What it is parametrised with.
+        tasks: What it is parametrised with; what ships may say something else of other tasks.
         before: What tests before it have declared.
         is_shipped: Whether the test itself is one that ships.
 
     Raises:
         MechanismError: There is no such mechanism.
     """
-    if not is_shipped and (found := _shipped_declaration(name, tasks)):
-        return found
+    known = [] if is_shipped else [test.declaration for test in shipped()]
+    found = [one for one in known if one.id == name]
+    if found:
+        return next((one for one in found if {*tasks} <= {*one.tasks}), found[0])
     for one in before:
+        # Only the words: whom the paper says it of may depend on the task.
         if one.id == name:
             return replace(one, only_for=(), not_for=(), fails_for=(), unsaid_of=(), gate=None)
-    known = {} if is_shipped else {test.declaration.id: None for test in shipped()}
     raise MechanismError(
         "a docstring, which is the mechanism's statement, or the id of one that ships with the "
-        f"package, got {name!r}{hint(name, known)}"
+        f"package, got {name!r}{hint(name, [one.id for one in known])}"
     )
 
 
@@ -167,13 +168,6 @@ def _add_tests(found: list[DeclaredTest], file: Path) -> None:
         found.append(DeclaredTest(declared, bound, cases_of(marks)))
 
 
-def _shipped_declaration(name: str, tasks: Sequence[str]) -> Declaration | None:
-    """What the package declares of a mechanism, on these tasks where its tests differ by task."""
-    found = [test.declaration for test in shipped() if test.declaration.id == name]
-    of_tasks = [one for one in found if {*tasks} <= {*one.tasks}]
-    return next(iter(of_tasks or found), None)
-
-
 def _imported(file: Path) -> ModuleType:
     name = f"mmflow_declared_{abs(hash(file.resolve()))}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -191,21 +185,16 @@ def _imported(file: Path) -> ModuleType:
 
 def _functions(module: ModuleType) -> Iterator[tuple[type | None, Callable[..., object]]]:
     """Tests of `flow` as pytest finds them by default, with their class if they have one."""
-    owners: list[type | None] = [None]
-    owners += [one for name, one in vars(module).items() if _is_class(name, one)]
-    for owner in owners:
+    named = vars(module).items()
+    classes = [one for name, one in named if name.startswith("Test") and inspect.isclass(one)]
+    for owner in (None, *classes):
         for name, one in vars(owner or module).items():
             is_test = name.startswith("test") and inspect.isfunction(one)
             if is_test and "flow" in inspect.signature(one).parameters:
                 yield owner, one
 
 
-def _is_class(name: str, one: object) -> bool:
-    return name.startswith("Test") and inspect.isclass(one)
-
-
 def _marks(owner: object) -> list[Mark]:
-    """The marks that `pytestmark` holds, the closest first."""
     marks = getattr(owner, "pytestmark", ())
     return list(marks) if isinstance(marks, list | tuple) else [marks]
 
@@ -232,7 +221,3 @@ def _values(one: Any, count: int) -> Sequence[object]:
     if count == 1:
         return (one,)
     return tuple(one) if isinstance(one, Collection) else ()
-
-
-def _place(task: str) -> int:
-    return SIX_TASKS.index(task) if task in SIX_TASKS else 0

@@ -34,16 +34,11 @@ class Mark(Protocol):
     """What is read of pytest's marks, which only the plugin may import."""
 
     @property
-    def name(self) -> str:
-        """Of the marker, such as `mechanism`."""
-
+    def name(self) -> str: ...
     @property
-    def args(self) -> tuple[object, ...]:
-        """Positional arguments."""
-
+    def args(self) -> tuple[object, ...]: ...
     @property
-    def kwargs(self) -> Mapping[str, Any]:
-        """Keywords."""
+    def kwargs(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +99,7 @@ def declaration(
     of a test need not copy its words.
 
     Args:
-        marks: Its marks, the closest first.
+        marks: The closest first.
         function: Its name, which is its id where no marker names one.
         doc: Its docstring.
         tasks: What it is parametrised with.
@@ -113,12 +108,13 @@ def declaration(
     Raises:
         MechanismError: The marker says something that is not known.
     """
-    ours = [mark for mark in marks if mark.name == MARKER]
     given: dict[str, Any] = {}
-    for mark in reversed(ours):
+    names: list[str] = []
+    # The closest comes last, and so overwrites what those further away say.
+    for mark in reversed([mark for mark in marks if mark.name == MARKER]):
         given |= {name: _checked(name, value) for name, value in mark.kwargs.items()}
-    names = [name for mark in ours if (name := _id_of(mark)) is not None]
-    own = Declaration(id=names[0] if names else function, statement=statement_of(doc), tasks=tasks)
+        names += _id_of(mark)
+    own = Declaration(id=names[-1] if names else function, statement=statement_of(doc), tasks=tasks)
     if names and not own.statement:
         own = replace(repeated(own.id, tasks), tasks=tasks)
     return replace(own, **given)
@@ -134,40 +130,32 @@ def statement_of(doc: str | None) -> str:
 
 
 def require_applicable(declared: Declaration, flow: Flow) -> None:
-    """Refuse a checkpoint that a mechanism is declared not to be about.
-
-    Raises:
-        NotApplicable: It is not about it.
-    """
+    """Raise `NotApplicable` for a checkpoint that a mechanism is declared not to be about."""
     if declared.only_for:
         flow.only_for(*declared.only_for)
     flow.not_for(*declared.not_for)
 
 
 def refuse_conflict(one: Declaration, other: Declaration) -> None:
-    """Refuse two tests of one id that say different things of it.
-
-    Raises:
-        MechanismError: They do.
-    """
+    """Raise `MechanismError` where two tests of one id say different things of it."""
     for name in ("section", "citation", "tier"):
-        said = getattr(one, name), getattr(other, name)
-        if said[0] != said[1]:
+        said, also = getattr(one, name), getattr(other, name)
+        if said != also:
             raise MechanismError(
-                f"one {name} for all tests of {one.id}, got {said[0]!r} and {said[1]!r}; give one "
-                "of them another id"
+                f"one {name} for all tests of {one.id}, got {said!r} and {also!r}; give one of "
+                "them another id"
             )
     if one.gate and other.gate and one.gate != other.gate:
         raise MechanismError(f"one gate for all tests of {one.id}, got {one.gate} and {other.gate}")
 
 
-def _id_of(mark: Mark) -> str | None:
-    if not mark.args:
-        return None
-    if len(mark.args) > 1 or not isinstance(mark.args[0], str) or not mark.args[0]:
+def _id_of(mark: Mark) -> list[str]:
+    """The id that a mark names, if it names one."""
+    names = [name for name in mark.args if isinstance(name, str) and name]
+    if len(names) != len(mark.args) or len(names) > 1:
         said = ", ".join(map(repr, mark.args))
         raise MechanismError(f'one id, as in mechanism("q-last-drop"), got mechanism({said})')
-    return mark.args[0]
+    return names
 
 
 def _checked(name: str, value: object) -> object:

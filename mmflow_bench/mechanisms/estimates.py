@@ -11,21 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.mechanisms.comparisons import Comparison, at_least
+from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.numbers import formatted
-from mmflow_bench.mechanisms.regions import (
-    Evidence,
-    Region,
-    decide,
-    from_equivalence,
-    two_instruments,
-)
+from mmflow_bench.mechanisms.regions import Evidence, Region, decide, two_instruments
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction, interval
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
@@ -37,7 +30,7 @@ FEW_IMAGES = 10
 
 
 class Kind(Enum):
-    """Which interval suits an estimate."""
+    """Which interval suits an estimate; the less regularly it behaves, the later."""
 
     SMOOTH = "bias-corrected and accelerated bootstrap"
     CENTRE = "percentile bootstrap"
@@ -100,11 +93,10 @@ class Estimate:
             return Evidence(value=self.value)
         draws = self.source.replicates()
         defined = draws[~np.isnan(draws)]
-        # Where more draws have no value than a tail of the interval holds, its bound is made up.
-        is_usual = len(defined) >= (1 - self.alpha / 2) * len(draws)
         if not math.isfinite(self.value):
             return Evidence(value=self.value, undefined=1 - len(defined) / len(draws))
-        if not is_usual:
+        # Where more draws have no value than a tail of the interval holds, its bound is made up.
+        if len(defined) < (1 - self.alpha / 2) * len(draws):
             return Evidence(value=self.value)
         correction = Correction()
         # Leaving one image out says nothing of a place or a centre: it jumps, or does not move.
@@ -136,29 +128,25 @@ class Estimate:
         return two_instruments(own, _compared(self.twin, region)) if self.twin else own
 
     def __le__(self, other: float | Estimate) -> Comparison:
-        """At most a threshold, or at most another estimate (paired)."""
         return _against(self, other, lambda bound: Region(high=bound, sign="<="))
 
     def __lt__(self, other: float | Estimate) -> Comparison:
-        """Below a threshold or another estimate."""
         return _against(self, other, lambda bound: Region(high=bound, sign="<"))
 
     def __ge__(self, other: float | Estimate) -> Comparison:
-        """At least a threshold or another estimate."""
         return _against(self, other, lambda bound: Region(low=bound, sign=">="))
 
     def __gt__(self, other: float | Estimate) -> Comparison:
-        """Above a threshold or another estimate."""
         return _against(self, other, lambda bound: Region(low=bound, sign=">"))
 
     def within(self, low: float, high: float) -> Comparison:
-        """Between two values."""
         return self.compare(Region(low=low, high=high, sign=".."))
 
     def equivalent_to_zero(self, margin: float) -> Comparison:
         """Within +-`margin` of zero by two one-sided tests, that is by the 1 - 2 alpha interval."""
-        region = Region(low=-margin, high=margin, sign="+-")
-        return from_equivalence(_widened(self).compare(region))
+        wide = _widened(self).compare(Region(low=-margin, high=margin, sign="+-"))
+        # Each of the two tests is one-sided, while `compare` gives p-values for both tails.
+        return replace(wide, p_hold=wide.p_hold / 2, p_fail=wide.p_fail / 2)
 
     def at_least(self, value: float, *, bound: float) -> Comparison:
         """At least `value` as measured, and above `bound` with confidence.
@@ -169,7 +157,6 @@ class Estimate:
         return self.compare(Region(low=bound, sign=">", least=value))
 
     def __sub__(self, other: Estimate | float) -> Estimate:
-        """The paired difference."""
         if not isinstance(other, Estimate):
             return self + -other
         # The instrument may err on both in opposite directions.
@@ -178,7 +165,6 @@ class Estimate:
         return combined(np.subtract, [self, other], name=name, unit=self.unit, floor=floor)
 
     def __add__(self, other: Estimate | float) -> Estimate:
-        """The paired sum."""
         if not isinstance(other, Estimate):
             shift = float(other)
             name = f"{self.name} {'-' if shift < 0 else '+'} {abs(shift):g}"
@@ -188,7 +174,6 @@ class Estimate:
         return combined(np.add, [self, other], name=name, unit=self.unit, floor=floor)
 
     def __mul__(self, factor: float) -> Estimate:
-        """A multiple."""
         floor = self.floor * abs(factor)
         name = f"{factor:g} x {self.name}"
         return combined(lambda x: x * factor, [self], name=name, unit=self.unit, floor=floor)
@@ -212,7 +197,6 @@ class Estimate:
         return combined(ratio, [self, other], name=name, unit="ratio", floor=floor)
 
     def __repr__(self) -> str:
-        """Name, number, interval, n and curve."""
         number = formatted(self.value, self.unit)
         bounds = f"[{formatted(self.low, self.unit)}, {formatted(self.high, self.unit)}]"
         line = sparkline(self.curve, 40) if self.curve else ""
@@ -227,14 +211,9 @@ def combined(
     unit: str,
     floor: float | None = None,
 ) -> Estimate:
-    """A function of paired estimates, on the same draws of images.
+    """A function of paired estimates, elementwise on the same draws of images.
 
-    Args:
-        function: Of one array for each part, elementwise.
-        parts: At least one estimate that is not a known interval.
-        name: What is estimated.
-        unit: Its unit.
-        floor: How exactly it is known; as the first part when None.
+    It is known as exactly as `floor` says, or as the first part when that is None.
 
     Raises:
         TypeError: A part is a known interval, which cannot be resampled.
@@ -247,37 +226,22 @@ def combined(
     twins = [part.twin or part for part in parts]
     has_twin = any(part.twin for part in parts)
     # The least regular part decides how the whole behaves when images are drawn again.
-    kinds = {part.kind for part in parts}
-    of_parts = next(k for k in (Kind.PLACE, Kind.CENTRE, Kind.SMOOTH) if k in kinds)
-    shown = next((part.curve for part in parts if part.curve), None)
+    kind = max((part.kind for part in parts), key=list(Kind).index)
     return Estimate(
         source=joined(function, statistics),
         name=name,
         unit=unit,
         n=min(part.n for part in parts),
         alpha=parts[0].alpha,
-        kind=of_parts,
-        curve=shown,
+        kind=kind,
+        curve=next((part.curve for part in parts if part.curve), None),
         floor=parts[0].floor if floor is None else floor,
         twin=combined(function, twins, name=name, unit=unit, floor=floor) if has_twin else None,
     )
 
 
-def average(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean over tasks, say, paired by image."""
-    name = f"mean over {len(estimates)} of {estimates[0].name}"
-    return combined(_mean, estimates, name=name, unit=estimates[0].unit)
-
-
-def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
-    """Whether no two of several estimates differ by more than `within`, paired by image.
-
-    Asked pair by pair: the range of several noisy numbers is larger than that of what they
-    estimate, the difference of two is not. All pairs must be shown to be close; that some pair is
-    not is tested with Bonferroni's correction.
-    """
-    pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
-    return at_least(len(pairs), pairs)
+def mean(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
+    return np.asarray(np.mean(values, axis=0))
 
 
 def _compared(estimate: Estimate, region: Region) -> Comparison:
@@ -296,10 +260,6 @@ def _widened(estimate: Estimate) -> Estimate:
     """The same estimate with its 1 - 2 alpha interval."""
     twin = _widened(estimate.twin) if estimate.twin else None
     return replace(estimate, alpha=2 * estimate.alpha, twin=twin)
-
-
-def _mean(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
-    return np.asarray(np.mean(values, axis=0))
 
 
 def _against(

@@ -7,6 +7,7 @@ depths. What a checkpoint or its samples cannot have raises `NotApplicable`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +35,6 @@ class Flow:
         *,
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
-        method: str = Method.MASKED,
-        is_part: bool = False,
     ) -> None:
         """Look at the measurements of one checkpoint.
 
@@ -43,14 +42,13 @@ class Flow:
             measurements: Of the checkpoint.
             alpha: Error rate of every interval.
             others: Measurements of other checkpoints by the paper's name for them.
-            method: How edges are knocked out where a mechanism does not say it.
-            is_part: Whether other checkpoints too are looked at on part of the samples.
         """
         self._measurements = measurements
         self._alpha = alpha
         self._others = others or {}
-        self._method = method
-        self._is_part = is_part
+        # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
+        self._method: str = Method.MASKED
+        self._is_part = False
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
@@ -139,11 +137,7 @@ class Flow:
         return self._proportion(int(counts.max()), int(counts.sum()), f"first token on {task}")
 
     def require(self, *tasks: str) -> None:
-        """Refuse unless the checkpoint has samples of the tasks, and masters them.
-
-        Raises:
-            NotApplicable: A task has no samples.
-        """
+        """Refuse unless the checkpoint has samples of the tasks, and masters them."""
         for task in tasks:
             self._require_samples(task)
             self._measurements.ensure(task)
@@ -164,45 +158,30 @@ class Flow:
 
         On part of the samples of every checkpoint that is looked at.
         """
-        return Flow(
-            self._measurements.part(),
-            alpha=self._alpha,
-            others=self._others,
-            method=method,
-            is_part=True,
-        )
+        flow = self._of(self._measurements.part())
+        flow._method, flow._is_part = method, True
+        return flow
 
     def only_for(self, *paper_models: str) -> None:
-        """Refuse unless the checkpoint is one of these of the paper.
-
-        Raises:
-            NotApplicable: It is another one, or not of the paper.
-        """
+        """Refuse unless the checkpoint is one of these of the paper."""
         if self.paper_model not in paper_models:
             raise NotApplicable(f"the paper says this of {', '.join(paper_models)} only")
 
     def not_for(self, *paper_models: str) -> None:
-        """Refuse for checkpoints of the paper that it does not say this of.
-
-        Raises:
-            NotApplicable: The checkpoint is one of them.
-        """
+        """Refuse these checkpoints of the paper, which it does not say this of."""
         if self.paper_model in paper_models:
             raise NotApplicable(f"the paper does not say this of {self.paper_model}")
 
     @property
     def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
         return self._measurements.paper_model
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
         return self._measurements.tasks
 
     @property
     def layers(self) -> int:
-        """Depth of the decoder."""
         return self._measurements.decoder_layers
 
     @property
@@ -216,13 +195,9 @@ class Flow:
         return float(self._measurements.noise_floor)
 
     def _of(self, measurements: Measured) -> Flow:
-        return Flow(
-            measurements,
-            alpha=self._alpha,
-            others=self._others,
-            method=self._method,
-            is_part=self._is_part,
-        )
+        flow = copy(self)
+        flow._measurements = measurements
+        return flow
 
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
         table = self._measurements.table(task, Lens(probe=probe, variant=variant))
@@ -238,7 +213,6 @@ class Flow:
         )
 
     def _refusals(self, task: str, edge: str) -> str:
-        """Why an edge was not measured, where the measurements say so."""
         reasons = self._measurements.refusals(task).get(edge, {})
         counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
         return f" ({counted})" if counted else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 
 Reading = Literal["accuracy", "peak", "centre", "lens max", "lens final"]
@@ -26,12 +26,7 @@ class Gate:
     band: Band = EVERYWHERE
 
     def __post_init__(self) -> None:
-        """Refuse what would only be found out after everything has been measured.
-
-        Raises:
-            MechanismError: No such number can be read.
-            KnockoutError: The edge names an unknown role.
-        """
+        # Otherwise it would only be found out after everything has been measured.
         if self.reading not in get_args(Reading):
             known = ", ".join(get_args(Reading))
             raise MechanismError(f"a reading of the gate ({known}), got {self.reading!r}")

@@ -38,27 +38,23 @@ class LensCurve:
 
     @cached_property
     def means(self) -> ImageMeans:
-        """The mean curve as a function of image weights."""
         return image_means(self.values, self.image_ids)
 
     @property
     def layers(self) -> int:
-        """Depth of the decoder."""
         return int(self.values.shape[1]) - 1
 
     @cached_property
     def max(self) -> Estimate:
         """The highest mean probability, cross-fitted over halves of the images."""
-        return self._estimate(
-            "max", lambda curve: lambda weights: _cross_fitted_maximum(curve, weights)
-        )
+        return self._estimate("max", lambda curve: lambda w: _cross_fitted_maximum(curve, w))
 
     def max_until(self, depth: float) -> Estimate:
         """The highest mean probability at layers up to `depth`, cross-fitted."""
         kept = slice(0, int(np.floor(depth * self.layers + 1e-9)) + 1)
         return self._estimate(
             f"max until depth {depth:g}",
-            lambda curve: lambda weights: _cross_fitted_maximum(curve, weights, kept),
+            lambda curve: lambda w: _cross_fitted_maximum(curve, w, kept),
         )
 
     @cached_property
@@ -72,8 +68,7 @@ class LensCurve:
 
         Counted as knockouts are: the output of layer l has depth l / number of layers.
         """
-        estimate = self._estimate("onset", lambda curve: curve._onset)
-        return _as_place(estimate)
+        return _as_place(self._estimate("onset", lambda curve: curve._onset))
 
     def at(self, depth: float) -> Estimate:
         """The mean probability after the layer at `depth`."""
@@ -88,11 +83,10 @@ class LensCurve:
         )
 
     def __add__(self, other: LensCurve) -> LensCurve:
-        """Sum of two probes on the samples of both: the probability of either word."""
+        """The probability of either word, on the samples of both."""
         return self._with(other, np.add, "+")
 
     def __sub__(self, other: LensCurve) -> LensCurve:
-        """Difference of two probes on the samples of both."""
         return self._with(other, np.subtract, "-")
 
     def _onset(self, weights: Float[ndarray, "draw image"]) -> Float[ndarray, "draw"]:
@@ -123,7 +117,7 @@ class LensCurve:
             unit="probability",
             n=len(self.values),
             alpha=self.alpha,
-            curve=tuple(float(value) for value in self.means.mean),
+            curve=tuple(self.means.mean.tolist()),
             floor=self.noise_floor,
             twin=self.twin._estimate(what, statistic) if self.twin else None,
         )

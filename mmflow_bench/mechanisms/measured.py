@@ -23,13 +23,9 @@ class Measured(Protocol):
         """The paper's name of the checkpoint, when it is one of the paper's."""
 
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
-
+    def tasks(self) -> tuple[str, ...]: ...
     @property
-    def decoder_layers(self) -> int:
-        """Depth of the decoder."""
-
+    def decoder_layers(self) -> int: ...
     @property
     def width(self) -> int:
         """Width of the windows that scale with the depth, in layers."""
@@ -41,9 +37,7 @@ class Measured(Protocol):
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing; may refuse a task that the checkpoint does not master."""
 
-    def accuracy(self, task: str) -> AnswerCount:
-        """How many samples were answered correctly."""
-
+    def accuracy(self, task: str) -> AnswerCount: ...
     def table(self, task: str, want: Want[Table]) -> Table:
         """What a want tells of a task; measures what is missing."""
 

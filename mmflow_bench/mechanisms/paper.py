@@ -37,5 +37,4 @@ def section_place(section: str) -> tuple[int, str]:
 
 
 def section_title(section: str) -> str:
-    """A section in the words of a heading."""
     return "mechanisms of one's own" if section == OWN else section

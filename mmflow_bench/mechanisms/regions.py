@@ -79,7 +79,6 @@ class Decision(NamedTuple):
 
 
 def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
-    """The verdict on one estimate by one instrument."""
     if evidence.interval is None:
         return _by_absence(evidence, alpha)
     if evidence.is_place:
@@ -109,11 +108,6 @@ def two_instruments(one: Comparison, other: Comparison) -> Comparison:
     )
 
 
-def from_equivalence(comparison: Comparison) -> Comparison:
-    """One-sided p-values for a comparison that was decided by a 1 - 2 alpha interval."""
-    return replace(comparison, p_hold=comparison.p_hold / 2, p_fail=comparison.p_fail / 2)
-
-
 def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:
     is_strict = region.sign in {"<", ">"}
     reaches_low = bounds.low > region.low if is_strict else bounds.low >= region.low
@@ -137,10 +131,10 @@ def _by_mass(evidence: Evidence, region: Region, alpha: float) -> Decision:
     # Places are multiples of 1 / layers, whose differences are off by rounding.
     draws, slack = evidence.replicates, -ROUNDING if region.sign in {"<", ">"} else ROUNDING
     mass = float(((draws >= region.low - slack) & (draws <= region.high + slack)).mean())
-    p_hold, p_fail = 1 - mass, mass
-    if min(p_hold, p_fail) > alpha:
-        return Decision(Verdict.INCONCLUSIVE, p_hold, p_fail)
-    return Decision(Verdict.HOLDS if p_hold <= alpha else Verdict.FAILS, p_hold, p_fail)
+    verdict = Verdict.INCONCLUSIVE
+    if min(mass, 1 - mass) <= alpha:
+        verdict = Verdict.HOLDS if 1 - mass <= alpha else Verdict.FAILS
+    return Decision(verdict, p_hold=1 - mass, p_fail=mass)
 
 
 def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:

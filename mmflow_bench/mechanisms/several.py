@@ -7,7 +7,11 @@ statement is made, not when it is written down.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING
+
+from mmflow_bench.mechanisms.verdicts import Verdict
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.comparisons import Comparison
@@ -15,25 +19,49 @@ if TYPE_CHECKING:
 
 
 def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
-    """Whether no two of several estimates differ by more than `within`, paired by image."""
-    from mmflow_bench.mechanisms import estimates as numbers
+    """Whether no two of several estimates differ by more than `within`, paired by image.
 
-    return numbers.agree(estimates, within=within)
+    Asked pair by pair: the range of several noisy numbers is larger than that of what they
+    estimate, the difference of two is not. All pairs must be shown to be close; that some pair is
+    not is tested with Bonferroni's correction.
+    """
+    pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
+    return at_least(len(pairs), pairs)
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over tasks, say, paired by image."""
-    from mmflow_bench.mechanisms import estimates as numbers
+    from mmflow_bench.mechanisms.estimates import combined, mean
 
-    return numbers.average(estimates)
+    name = f"mean over {len(estimates)} of {estimates[0].name}"
+    return combined(mean, estimates, name=name, unit=estimates[0].unit)
 
 
 def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
 
+    Shown by the comparison that is the `required`-th clearest to hold.
+
     Raises:
         ValueError: More are required than there are.
     """
-    from mmflow_bench.mechanisms import comparisons as decisions
+    from mmflow_bench.statistics.combining import partial_conjunction
 
-    return decisions.at_least(required, comparisons)
+    count = len(comparisons)
+    p_hold = partial_conjunction([one.p_hold for one in comparisons], required)
+    p_fail = partial_conjunction([one.p_fail for one in comparisons], count - required + 1)
+    ranked = sorted(comparisons, key=lambda one: one.p_hold)
+    shown = ranked[required - 1]
+    # By p-values alone: verdicts of the parts know nothing of how many parts there are.
+    verdict = Verdict.INCONCLUSIVE
+    if min(p_hold, p_fail) <= shown.estimate.alpha:
+        verdict = Verdict.HOLDS if p_hold <= shown.estimate.alpha else Verdict.FAILS
+    return replace(
+        shown,
+        verdict=verdict,
+        p_hold=p_hold,
+        p_fail=p_fail,
+        qualifier="" if required == count else f"{required} of {count}",
+        parts=tuple(ranked),
+        is_conjunction=False,
+    )

@@ -52,9 +52,6 @@ def watch(test: Callable[[Flow], object]) -> Reads:
     """What a test reads; of a test that breaks on made-up samples, what it has read until then.
 
     A wrong answer costs time and no verdict: what was not planned is measured when it is asked for.
-
-    Args:
-        test: Called once, with the flow.
     """
     watched, watcher = _Watched(), _Watcher()
     token = current_recorder.set(watcher)

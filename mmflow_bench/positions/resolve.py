@@ -68,16 +68,12 @@ class _Resolver:
     def __init__(self, encoded: EncodedSample, image_token_id: int | None) -> None:
         self.encoded = encoded
         self.sample = encoded.sample
-        self.image_positions = [
-            position
-            for position, token in enumerate(encoded.input_ids.tolist())
-            if token == image_token_id
-        ]
+        tokens = encoded.input_ids.tolist()
+        self.image_positions = [i for i, token in enumerate(tokens) if token == image_token_id]
         self.question = self._covering(encoded.question_span)
         self.last = len(encoded.offsets) - 1
 
     def of(self, role: Role) -> Iterable[int]:
-        """Positions of a role, unsorted."""
         finders: Mapping[Role, Callable[[], Iterable[int]]] = {
             Role.IMAGE: self._image,
             Role.CAPTION: self._caption,
@@ -101,7 +97,6 @@ class _Resolver:
         return finders[role]()
 
     def error(self, role: Role | str, expected: str, got: str, reason: str) -> PositionError:
-        """The error of a role that cannot be placed."""
         return PositionError(
             f"{expected} for the role {role}, got {got} (sample {self.sample.question_id}); leave "
             "out the edges that need this role",
@@ -123,35 +118,25 @@ class _Resolver:
             )
         return self._covering(self.encoded.caption_span)
 
-    def _in_question(self, span: Span) -> Positions:
-        start = self.encoded.question_span[0]
-        return self._covering((start + span[0], start + span[1]))
-
-    def _text(self) -> str:
+    def _in_question(
+        self, find: Callable[..., Span], words: str, besides: Iterable[str]
+    ) -> Positions:
         start, end = self.encoded.question_span
-        return self.encoded.text[start:end]
+        text = self.encoded.text[start:end]
+        first, last = find(text, words, sample=self.sample.question_id, besides=besides)
+        return self._covering((start + first, start + last))
 
     def _option(self, option: str | None) -> Positions:
         if not option:
             raise self.error("option", "an option", "a sample without", "no-options")
         options = [self.sample.true_option, self.sample.false_option]
-        besides = [other for other in options if other]
-        return self._in_question(
-            find_phrase(self._text(), option, sample=self.sample.question_id, besides=besides)
-        )
+        return self._in_question(find_phrase, option, [other for other in options if other])
 
     def _objects(self) -> Iterable[int]:
         if not self.sample.object_names:
             raise self.error(Role.OBJECTS, "object names", "none", "no-objects")
         for name in self.sample.object_names:
-            yield from self._in_question(
-                find_object(
-                    self._text(),
-                    name,
-                    sample=self.sample.question_id,
-                    besides=self.sample.object_names,
-                )
-            )
+            yield from self._in_question(find_object, name, self.sample.object_names)
 
     def _related(self) -> Iterable[int]:
         layout = self._layout(Role.RELATED_PATCHES)

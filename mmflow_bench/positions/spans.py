@@ -9,18 +9,18 @@ from mmflow_bench.inputs.phrases import Span, phrase_spans
 
 # Questions name an object in the singular or plural, whichever the annotation has, and a person
 # annotated by a pronoun in the form that the sentence needs.
-_IRREGULAR = (
-    ("man", "men"),
-    ("woman", "women"),
-    ("person", "people"),
-    ("child", "children"),
-    ("mouse", "mice"),
-    ("goose", "geese"),
-    ("foot", "feet"),
-    ("tooth", "teeth"),
-    ("he", "him"),
-    ("she", "her"),
-)
+_IRREGULAR = {
+    "man": "men",
+    "woman": "women",
+    "person": "people",
+    "child": "children",
+    "mouse": "mice",
+    "goose": "geese",
+    "foot": "feet",
+    "tooth": "teeth",
+    "he": "him",
+    "she": "her",
+}
 
 
 def token_positions(offsets: Sequence[Span], start: int, end: int) -> tuple[int, ...]:
@@ -95,11 +95,9 @@ def _meant(question: str, phrase: str, besides: Iterable[str]) -> tuple[Span, ..
 def _only(spans: Sequence[Span], question: str, phrase: str, sample: str) -> Span:
     if len(spans) == 1:
         return spans[0]
-    got, reason = (
-        (f"{len(spans)} of them", "ambiguous-phrase")
-        if spans
-        else ("none", "phrase-not-in-question")
-    )
+    got, reason = "none", "phrase-not-in-question"
+    if spans:
+        got, reason = f"{len(spans)} of them", "ambiguous-phrase"
     raise PositionError(
         f"the words {phrase!r} once in the question, got {got} (sample {sample}: {question!r}); "
         "correct the row, or leave out the roles that need it",
@@ -119,7 +117,7 @@ def _other_numbers(name: str) -> tuple[str, ...]:
     for plural, singular in (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")):
         if word.endswith(plural) and len(word) > len(plural) + 1:
             forms.append(word.removesuffix(plural) + singular)
-    for one, many in _IRREGULAR:
+    for one, many in _IRREGULAR.items():
         for this, other in ((one, many), (many, one)):
             if word == this or word.endswith(f"-{this}"):
                 forms.append(word.removesuffix(this) + other)

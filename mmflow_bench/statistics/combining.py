@@ -44,11 +44,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.maximum.accumulate(np.minimum(1.0, factors * np.asarray(p_values)[order]))
-    result = np.empty(len(p_values))
-    result[order] = adjusted
-    return [float(value) for value in result]
+    scaled = np.arange(len(p_values), 0, -1) * np.asarray(p_values)[order]
+    # Back into the order given: the inverse of a permutation is what sorts it.
+    adjusted: list[float] = np.maximum.accumulate(np.minimum(1.0, scaled))[order.argsort()].tolist()
+    return adjusted
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -58,10 +57,9 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.04, 0.04]
     """
     order = np.argsort(p_values, kind="stable")[::-1]
-    factors = len(p_values) / np.arange(len(p_values), 0, -1)
-    result = np.empty(len(p_values))
-    result[order] = np.minimum.accumulate(np.minimum(1.0, factors * np.asarray(p_values)[order]))
-    return [float(value) for value in result]
+    scaled = len(p_values) / np.arange(len(p_values), 0, -1) * np.asarray(p_values)[order]
+    adjusted: list[float] = np.minimum.accumulate(np.minimum(1.0, scaled))[order.argsort()].tolist()
+    return adjusted
 
 
 ADJUSTED = {"holm": holm, "bh": benjamini_hochberg}

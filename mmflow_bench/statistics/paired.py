@@ -30,11 +30,7 @@ class MarginTest:
 
 
 def margin_test(
-    replicates: Float[ndarray, "draw"],
-    correction: Correction,
-    *,
-    margin: float,
-    floor: float,
+    replicates: Float[ndarray, "draw"], correction: Correction, *, margin: float, floor: float
 ) -> MarginTest:
     """Both questions, from the bootstrap replicates of a difference.
 

@@ -65,15 +65,12 @@ class ImageStatistic:
 
     @property
     def value(self) -> float:
-        """The number on the samples as they are."""
         return float(self.statistic(np.ones((1, len(self.images))))[0])
 
     def replicates(self) -> Float[ndarray, "draw"]:
-        """The number on every bootstrap draw of images."""
         return self.on(bootstrap_weights(len(self.images)))
 
     def jackknife(self) -> Float[ndarray, "group"]:
-        """The number without each image, or group of images, in turn."""
         return self.on(jackknife_weights(len(self.images)))
 
     def on(self, weights: Weights) -> Float[ndarray, "draw"]:
@@ -114,20 +111,12 @@ class ImageMeans:
     """
 
     def __init__(self, values: Float[ndarray, "sample layer"], image_ids: Sequence[str]) -> None:
-        """Gather samples by image.
-
-        Args:
-            values: One curve for each sample.
-            image_ids: The image of each sample.
-        """
         self.images = tuple(sorted(set(image_ids)))
         place = {image: i for i, image in enumerate(self.images)}
         owner = np.array([place[image] for image in image_ids], dtype=int)
         sums = np.zeros((len(self.images), values.shape[1]))
         np.add.at(sums, owner, values)
         counts = np.bincount(owner, minlength=len(self.images)).astype(float)
-        self.samples = len(values)
-        self.layers = values.shape[1]
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
         table = np.column_stack([sums, counts])
@@ -138,7 +127,7 @@ class ImageMeans:
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where no sample is drawn."""
-        first, second = np.split(self._totals(weights), 2, axis=1)
+        first, second = self._totals(weights)
         return _ratio(first + second)
 
     def halves(
@@ -148,13 +137,14 @@ class ImageMeans:
 
         Where a draw leaves a half without samples, the mean of the whole stands in for it.
         """
-        first, second = np.split(self._totals(weights), 2, axis=1)
+        first, second = halves = self._totals(weights)
         whole = _ratio(first + second)
-        one, other = (np.where(half[:, -1:] > 0, _ratio(half), whole) for half in (first, second))
+        one, other = (np.where(half[:, -1:] > 0, _ratio(half), whole) for half in halves)
         return one, other
 
-    def _totals(self, weights: Weights) -> Float[ndarray, "draw column"]:
-        return _once(self._known, weights, lambda shared: np.asarray(shared @ self._table))
+    def _totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
+        totals = _once(self._known, weights, lambda shared: np.asarray(shared @ self._table))
+        return np.split(totals, 2, axis=1)
 
 
 def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]) -> ndarray:

@@ -61,12 +61,7 @@ def sup_t_band(
 
 
 def equivalence(
-    mean: Float[ndarray, "layer"],
-    spread: Deviations,
-    *,
-    margin: float,
-    alpha: float,
-    floor: float,
+    mean: Float[ndarray, "layer"], spread: Deviations, *, margin: float, alpha: float, floor: float
 ) -> Equivalence:
     """Two one-sided tests on the simultaneous band: is the whole curve within +-margin?
 

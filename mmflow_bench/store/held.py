@@ -32,7 +32,6 @@ class Held:
     """Values by name, each valid for one state of the files that it was read from."""
 
     def __init__(self, room: int = ROOM) -> None:
-        """Hold at most `room` bytes."""
         self._room = room
         self._held: OrderedDict[object, tuple[FileState, object, int]] = OrderedDict()
         self._used = 0
@@ -50,7 +49,7 @@ class Held:
             name: What is held; always of one type.
             state: Of the files, taken before they are read.
             read: Reads the value.
-            size: How many bytes the value takes.
+            size: How many bytes it takes.
         """
         known = self._held.get(name)
         if known is not None and known[0] == state:

@@ -94,8 +94,7 @@ class Store:
     def remember(self, facts: Mapping[str, object]) -> None:
         """Keep facts of the checkpoint so that a later run need not load it."""
         with _storing(self.folder):
-            text = json.dumps(facts, indent=1, sort_keys=True)
-            replace_file(self.folder / "facts.json", text)
+            replace_file(self.folder / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
 
     def append(self, measured: Rows, *, sample: str) -> None:
         """Journal everything measured of one sample, shard by shard, in the order given.
@@ -144,7 +143,6 @@ class Store:
                         path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Forget everything measured under this identity."""
         with _storing(self.folder), FileLock(self.folder / "compact.lock"):
             for path in [*self.folder.glob("*.parquet"), *(self.folder / "journal").iterdir()]:
                 path.unlink(missing_ok=True)

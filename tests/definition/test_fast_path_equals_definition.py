@@ -7,9 +7,8 @@ import torch
 
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.suffixes import knockout_logits
-from mmflow_bench.interventions.windows import layer_window
 
 LAYERS = 10
 WINDOWS = ((1, 0), (1, 6), (3, 4), (3, 9), (9, 0), (9, 5))

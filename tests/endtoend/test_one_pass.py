@@ -14,9 +14,9 @@ from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.measurements import measuring
-from mmflow_bench.measurements.following import Followed
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements

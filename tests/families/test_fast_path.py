@@ -8,11 +8,9 @@ import torch
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.knockout import Edge, Knockout, Method, layer_window
 from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.interventions.suffixes import knockout_logits
-from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.positions.resolve import resolve_roles
 
 FAMILIES = (

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.interventions.edges import Edge
-from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.interventions.knockout import Edge, Method
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS
 from mmflow_bench.measurements import ahead, measuring, memory
 from mmflow_bench.measurements.ahead import encoded_ahead
@@ -51,7 +50,7 @@ def _jobs(photo_sample, count=5):
 
 
 def _numbers(measured):
-    """Sample -> every number that was measured of it, in one order; nothing is lost or doubled."""
+    """Sample -> every number that was measured of it; nothing is lost or doubled."""
     found = {}
     for one in measured:
         assert one.key not in found
@@ -235,7 +234,7 @@ class TestAhead:
         reasons = {
             one.key: row["reason"]
             for one in measured
-            for row in one.rows.get("unscored", ())
+            for row in one.rows.get(UNSCORED, ())
             if row["scope"] == "answer"
         }
         assert reasons == {"4": "missing-image"}

@@ -9,7 +9,7 @@ import pytest
 
 from mmflow_bench.checkpoints.loading import load_checkpoint
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
-from mmflow_bench.measurements.reference_input import reference_input
+from mmflow_bench.measurements.proved import reference_input
 from mmflow_bench.planted.models import save
 
 

@@ -21,10 +21,9 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
-from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.knockout import Knockout, layer_window
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import knockout_logits
-from mmflow_bench.interventions.windows import layer_window
 from mmflow_bench.measurements.answer import probabilities
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements

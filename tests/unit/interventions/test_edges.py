@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from mmflow_bench.errors import KnockoutError
-from mmflow_bench.interventions.edges import PAPER_EDGES, Edge
+from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.positions.roles import Role
+
+# The six edges whose knockouts the paper shows (arXiv:2411.18620, sec. 5).
+PAPER_EDGES = (
+    "question->last",
+    "image->last",
+    "last->last",
+    "image->question",
+    "related_patches->question",
+    "other_patches->question",
+)
 
 
 @pytest.mark.parametrize("name", PAPER_EDGES)

@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmflow_bench.errors import KnockoutError
-from mmflow_bench.interventions.masks import causal_edges, cut_edges, without_edges
+from mmflow_bench.interventions.masks import cut_edges, without_edges
 
 LENGTH = 7
 positions = st.sets(st.integers(0, LENGTH - 1))
+
+
+def causal_edges(length):
+    return torch.ones(length, length, dtype=torch.bool).tril()
 
 
 @given(sources=positions, targets=positions)

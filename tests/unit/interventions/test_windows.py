@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.interventions.windows import layer_window, window_width
+from mmflow_bench.interventions.knockout import layer_window, window_width
 
 
 @given(st.integers(1, 80), st.data())

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from mmflow_bench.measurements.described import PATCHES
-from mmflow_bench.measurements.mastery import Mastery
+from mmflow_bench.measurements.jobs import Mastery
 from mmflow_bench.measurements.wants import ANSWERS
 from mmflow_bench.measurements.wants import UNSCORED as UNSCORED_ROWS
 
@@ -28,7 +28,7 @@ def reaches(outcomes: tuple[dict, ...], minimum: float) -> bool:
 def test_it_is_possible_as_long_as_some_way_on_reaches_it(minimum):
     ends = (RIGHT, WRONG, UNSCORED)
     for seen in (s for n in range(5) for s in product(ends, repeat=n)):
-        mastery = Mastery(4, wrong=0, unscored=0, minimum=minimum)
+        mastery = Mastery(selected=4, wrong=0, unscored=0, minimum=minimum)
         for rows in seen:
             mastery.see(rows)
         ways = product(ends, repeat=4 - len(seen))
@@ -37,13 +37,13 @@ def test_it_is_possible_as_long_as_some_way_on_reaches_it(minimum):
 
 
 def test_what_was_known_before_counts():
-    assert Mastery(10, wrong=1, unscored=0, minimum=0.9).is_possible()
-    assert not Mastery(10, wrong=2, unscored=0, minimum=0.9).is_possible()
-    assert not Mastery(10, wrong=1, unscored=1, minimum=0.9).is_possible()
+    assert Mastery(selected=10, wrong=1, unscored=0, minimum=0.9).is_possible()
+    assert not Mastery(selected=10, wrong=2, unscored=0, minimum=0.9).is_possible()
+    assert not Mastery(selected=10, wrong=1, unscored=1, minimum=0.9).is_possible()
 
 
 def test_a_sample_without_a_lens_is_answered_and_a_known_one_is_not_counted_again():
-    mastery = Mastery(1, wrong=0, unscored=0, minimum=1.0)
+    mastery = Mastery(selected=1, wrong=0, unscored=0, minimum=1.0)
     for rows in (ELSEWHERE, KNOWN, RIGHT):
         mastery.see(rows)
         assert mastery.is_possible()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmflow_bench.measurements.refusals import Refusal, refusals_of
+from mmflow_bench.measurements.records import Refusal, refusals_of
 
 EDGE = "related_patches->question"
 

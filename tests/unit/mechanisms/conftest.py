@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.interventions.windows import layer_window
+from mmflow_bench.interventions.knockout import layer_window
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.interventions.windows import layer_window, window_width
+from mmflow_bench.interventions.knockout import layer_window, window_width
 from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF, MID
 
 

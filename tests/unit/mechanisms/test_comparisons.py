@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmflow_bench.mechanisms.comparisons import Recorder, at_least, current_recorder
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.curves import Curve
-from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known, agree, average
+from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.mechanisms.several import agree, at_least, average
 from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic
@@ -194,3 +195,11 @@ def test_a_message_shows_estimate_interval_n_threshold_and_curve():
     text = str(value <= -0.5)
     assert text == "drop = -30% [-32.1%, -28.1%] (n=100) █▁█: fails, <= -50% asked"
     assert repr(value).startswith("drop = -30%")
+
+
+def test_equivalence_has_one_sided_p_values():
+    near = estimate(0.035)
+    both_tails = near.within(-0.05, 0.05)
+    one_sided = near.equivalent_to_zero(0.05)
+    assert 0 < one_sided.p_hold == both_tails.p_hold / 2
+    assert one_sided.p_fail == both_tails.p_fail / 2

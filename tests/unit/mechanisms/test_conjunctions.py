@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.mechanisms.comparisons import Comparison, at_least, both_or_all
+from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.regions import two_instruments
+from mmflow_bench.mechanisms.several import at_least
 from mmflow_bench.mechanisms.verdicts import Verdict
 
 ORDER = ("fails", "instrument-dependent", "inconclusive", "holds")

@@ -14,7 +14,6 @@ from mmflow_bench.mechanisms.regions import (
     Evidence,
     Region,
     decide,
-    from_equivalence,
     two_instruments,
 )
 from mmflow_bench.mechanisms.verdicts import Verdict
@@ -185,8 +184,3 @@ def test_two_instruments_in_either_order(one, other, verdict, qualifier):
 def test_of_two_instruments_that_agree_the_less_favourable_is_shown():
     clear, close = comparison("holds", p_hold=0.001), comparison("holds", p_hold=0.04)
     assert two_instruments(clear, close).p_hold == two_instruments(close, clear).p_hold == 0.04
-
-
-def test_equivalence_has_one_sided_p_values():
-    halved = from_equivalence(comparison("holds", p_hold=0.08, p_fail=1.0))
-    assert (halved.p_hold, halved.p_fail) == (0.04, 0.5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmflow_bench.interventions.windows import layer_window
+from mmflow_bench.interventions.knockout import layer_window
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import ImageMeans
 
