@@ -29,11 +29,9 @@ class GateDecision:
 
     @property
     def line(self) -> str:
-        """The verdict in one line."""
         return "passed" if self.passed else f"failed: {'; '.join(self.why)}"
 
     def as_json(self, policy: str) -> str:
-        """The text of gate.json."""
         said = {"gate": policy, "passed": self.passed, "why": self.why}
         return json.dumps(said, indent=1) + "\n"
 
@@ -80,6 +78,5 @@ def kept_gate(folder: Path) -> GateDecision | None:
 
 
 def named(comparison: BaselineComparison, verdict: str) -> str:
-    """Mechanisms with a verdict, each with its tasks."""
     found = tasks_by_mechanism(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())

@@ -31,7 +31,6 @@ class GateRow:
 
     @property
     def unit(self) -> str:
-        """Of the number: decides its tolerance."""
         if self.reading == "accuracy":
             return "accuracy"
         if self.reading == "centre":
@@ -39,12 +38,10 @@ class GateRow:
         return "probability" if self.probe else "fraction"
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as values that JSON can carry from a test worker."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GateRow:
-        """The row that `as_dict` gave."""
         return cls(**{**values, "band": Band(**values["band"])})
 
 
@@ -55,7 +52,6 @@ def gate_set() -> tuple[GateRow, ...]:
 
 
 def gate_rows(declarations: Iterable[Declaration]) -> tuple[GateRow, ...]:
-    """A row for each mechanism that declares one."""
     return tuple(
         GateRow(
             id=one.id,

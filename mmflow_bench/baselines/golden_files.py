@@ -25,7 +25,6 @@ SCHEMA_VERSION = 1
 
 
 def baseline_file(root: Path, slug: str, module: str) -> Path:
-    """Where the baselines of one checkpoint and test module are."""
     return root / slug / f"{module}.json"
 
 
@@ -36,7 +35,6 @@ def packaged_root() -> Path:
 
 
 def find_file(roots: Iterable[Path], slug: str, module: str) -> Path | None:
-    """The file in the first root that has it."""
     files = (baseline_file(root, slug, module) for root in roots)
     return next((path for path in files if path.is_file()), None)
 

@@ -27,7 +27,6 @@ class Reading:
 
 
 def has_values(run: RunValues, row: GateRow, task: str) -> bool:
-    """Whether a run has measured what a row reads."""
     if row.reading == "accuracy":
         return bool(run.answers.get(task))
     return curves_of(run, row, task) is not None
@@ -108,7 +107,6 @@ def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float
 
 
 def curves_of(run: RunValues, row: GateRow, task: str) -> SampleCurves | None:
-    """The curves that a row is read off; None where the run has none."""
     if row.probe:
         return run.lenses.get((task, row.probe, "normed"))
     return run.sweeps.get((task, row.edge))

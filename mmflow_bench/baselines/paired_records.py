@@ -101,32 +101,26 @@ class BaselineComparison:
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def of(self, verdict: str) -> tuple[ComparedRow, ...]:
-        """The rows with a verdict."""
         return tuple(row for row in self.rows if row.verdict == verdict)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows have each verdict."""
         found = Counter(row.verdict for row in self.rows)
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
     @property
     def counted(self) -> str:
-        """The same in words; empty without rows."""
         return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all was decided."""
         return not (self.of(CHANGED) or self.of(UNCHANGED))
 
     @property
     def changed(self) -> dict[str, list[str]]:
-        """Mechanism -> tasks on which it has changed."""
         return tasks_by_mechanism(self.of(CHANGED))
 
     def as_json(self) -> str:
-        """The text of comparison.json."""
         return json.dumps(asdict(self) | {"summary": self.counts}, indent=1, allow_nan=False) + "\n"
 
 

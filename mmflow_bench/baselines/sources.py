@@ -104,7 +104,6 @@ def paper_source(text: str) -> Source:
 
 
 def paper_baselines() -> list[Source]:
-    """The paper's words on each of its checkpoints."""
     return [paper_source(f"{PAPER}{name}") for name in sorted(PAPER_MODELS)]
 
 

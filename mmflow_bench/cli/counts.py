@@ -49,5 +49,4 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """Reasons with their numbers, in the order of the alphabet."""
     return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))

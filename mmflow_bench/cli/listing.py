@@ -43,7 +43,6 @@ def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: De
 
 
 def aligned(rows: Sequence[Row]) -> str:
-    """Rows as columns of text under their names."""
     if not rows:
         return "none"
     names = list(rows[0])
@@ -53,7 +52,6 @@ def aligned(rows: Sequence[Row]) -> str:
 
 
 def model_rows() -> list[Row]:
-    """Registered checkpoints."""
     return [
         {
             "name": name,

@@ -51,7 +51,6 @@ class LazyGroup(click.Group):
         return name, imported(name) if name in COMMANDS else command, rest
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except MMFlowError as error:
@@ -68,7 +67,6 @@ class LazyGroup(click.Group):
 
 
 def imported(name: str) -> click.Command:
-    """The command of that name."""
     attribute = name.replace("-", "_")
     module = import_module(f"mmflow_bench.cli.{_HOME.get(name, attribute)}")
     command: click.Command = getattr(module, attribute)

@@ -18,7 +18,6 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> object:
-        """The parsed value, or click's usage error."""
         if not isinstance(value, str):
             return value
         try:

@@ -52,13 +52,11 @@ class _Unscored:
         self._counts: Counter[str] = Counter()
 
     def tell(self, reason: str, message: str) -> None:
-        """Count one, and say it in full if few of its reason came before."""
         self._counts[reason] += 1
         if self._counts[reason] <= SHOWN_MESSAGES:
             click.echo(printable(f"unscored ({reason}): {message}"), err=True)
 
     def sum_up(self) -> None:
-        """Say how many there were of each reason."""
         if self._counts:
             click.echo(printable(f"unscored: {in_words(self._counts)}"), err=True)
 

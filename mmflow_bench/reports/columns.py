@@ -80,7 +80,6 @@ def table(
 
 
 def head(columns: Sequence[Column], *, width: int) -> Table:
-    """The names of the columns, above their table."""
     return table(columns, [[Text(column.head, style="dim") for column in columns]], width=width)
 
 

@@ -36,7 +36,6 @@ _WIDE = 120
 def render_comparison(
     comparison: BaselineComparison, *, width: int = 80, colour: bool = False
 ) -> str:
-    """The comparison as text, with ANSI colours if wanted."""
     return printed(_parts(comparison, width), width=width, colour=colour)
 
 
@@ -56,7 +55,6 @@ def _parts(comparison: BaselineComparison, width: int) -> Iterator[RenderableTyp
 
 
 def headline(comparison: BaselineComparison) -> str:
-    """Who is compared with whom, and how."""
     margins = comparison.tolerance
     if not margins:
         return f"{plain(comparison.name)} against {plain(comparison.base)}, verdicts only"
@@ -69,7 +67,6 @@ def headline(comparison: BaselineComparison) -> str:
 
 
 def summary_line(comparison: BaselineComparison) -> str:
-    """How many rows have each verdict."""
     return f"{len(comparison.rows)} compared: {comparison.counted or 'nothing'}"
 
 
@@ -84,17 +81,14 @@ def number(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 
 def interval(row: ComparedRow) -> str:
-    """The interval of a row's difference, short enough for a table."""
     return bounds(row.low, row.high, row.unit)
 
 
 def signed_verdict(row: ComparedRow) -> str:
-    """The verdict with the sign that stands for it."""
     return f"{SIGNS[row.verdict].page} {row.verdict}"
 
 
 def numbers_of(row: ComparedRow) -> tuple[str, ...]:
-    """Before, after, how far it moved, its interval, and the number of samples."""
     return (
         number(row.before, row.unit),
         number(row.after, row.unit),

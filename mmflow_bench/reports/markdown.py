@@ -45,7 +45,6 @@ def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """A text that fits, cut at the end of a line if it has to be."""
     raw = text.encode()
     if len(raw) <= most_bytes:
         return text

@@ -43,7 +43,6 @@ class MeasuringBar:
         self._pace = _Pace()
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        """Move the bar of `label` to `done` of `total` samples."""
         if line := self._pace.line(label, done, total):
             logger.info(line)
         if self._file is None:
@@ -56,7 +55,6 @@ class MeasuringBar:
         self._progress.update(self._bars[label], completed=done, total=total)
 
     def close(self) -> None:
-        """Remove the bars; a later call starts new ones."""
         if self._progress is not None:
             self._progress.stop()
             self._shown.close()

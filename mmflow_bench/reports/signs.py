@@ -66,7 +66,6 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def replace_in(stream: object) -> None:
-    """Let a stream write what its encoding does not have in other signs."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=NAME)
 

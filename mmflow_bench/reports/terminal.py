@@ -70,7 +70,6 @@ def _parts(
 
 
 def self_test_lines(facts: Facts) -> list[str]:
-    """Checks of the instrument that failed, with the likely cause."""
     return [
         f"self-test failed: {check['name']}: {check['detail']}"
         for check in facts.get("self_test", ())
@@ -104,7 +103,6 @@ def _follows_reference(facts: Facts) -> bool:
 
 
 def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
-    """Samples of a task through which an answer's probability is followed."""
     # Whoever follows the reference answer follows it on wrong answers as well.
     if _follows_reference(facts):
         return int(count["selected"] - sum(count["unscored"].values()))
@@ -112,7 +110,6 @@ def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
 
 
 def verdict_line(rows: Iterable[MechanismRow]) -> str:
-    """How many mechanisms have each verdict, those known beforehand in brackets."""
     members = list(rows)
     parts = []
     for verdict, count in verdict_counts(members).items():

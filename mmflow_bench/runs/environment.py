@@ -20,7 +20,6 @@ def environment() -> dict[str, object]:
 
 
 def version(package: str) -> str:
-    """The installed version of a package, or `not installed`."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -95,7 +95,6 @@ class Results(_Record):
     summary: dict[Verdict, int]
 
     def as_json(self) -> str:
-        """The text of results.json."""
         return self.model_dump_json(indent=1) + "\n"
 
 

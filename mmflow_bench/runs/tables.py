@@ -137,7 +137,6 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 
 def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
-    """One row per sample, edge, method and window."""
     for sweep in sweeps:
         change = sweep.relative_change
         for i, question_id in enumerate(sweep.question_ids):
@@ -154,7 +153,6 @@ def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
 
 
 def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
-    """One row per sample, probe and variant."""
     for table in tables:
         for i, question_id in enumerate(table.question_ids):
             yield {

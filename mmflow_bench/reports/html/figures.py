@@ -113,7 +113,6 @@ def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, lis
 
 
 def task_order(task: str) -> tuple[int, str]:
-    """Sorts the paper's six tasks before others."""
     return (SIX_TASKS.index(task) if task in SIX_TASKS else len(SIX_TASKS), task)
 
 

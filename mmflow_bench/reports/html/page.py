@@ -79,7 +79,6 @@ def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) ->
 
 
 def asset(name: str) -> str:
-    """The text of a file that came with the templates."""
     return (resources.files("mmflow_bench.reports.html") / "templates" / name).read_text("utf-8")
 
 

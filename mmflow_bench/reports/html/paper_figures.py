@@ -103,7 +103,6 @@ def main_width(record: RunRecord) -> int:
 
 
 def shown_edge(edge: str) -> str:
-    """An edge as a reader sees it."""
     return edge.replace("->", " → ")
 
 
@@ -203,7 +202,6 @@ def _other_curves(record: RunRecord) -> Iterator[Figure]:
 
 
 def _folded(id: str, title: str, caption: str, panels: Panels) -> Figure:
-    """A figure for those who ask for it."""
     drawn_panels = _panels(panels)
     return Figure(
         id=id, title=title, caption=caption, y_label=CHANGE, panels=drawn_panels, is_folded=True
@@ -220,7 +218,6 @@ def _is_drawn(row: MechanismRow) -> bool:
 
 
 def _panels(panels: Panels) -> tuple[Panel, ...]:
-    """A panel for each task that has a curve."""
     known = {task: tuple(one for one in found if one.values) for task, found in panels.items()}
     return tuple(Panel(title=task, series=series) for task, series in known.items() if series)
 

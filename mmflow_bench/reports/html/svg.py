@@ -53,7 +53,6 @@ class _Axes:
 
 
 def panel_svg(panel: Panel, figure: Figure) -> Markup:
-    """One panel as an SVG element with a title and a description for screen readers."""
     axes = _axes(panel, figure)
     behind = [_band(series, axes) for series in panel.series]
     lines = [_line(series, axes) for series in panel.series]

@@ -47,17 +47,14 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The worst over the tasks."""
         return min((row.verdict for row in self.rows), key=WORST_FIRST.index)
 
     @property
     def holding(self) -> int:
-        """Tasks that it holds on."""
         return sum(row.verdict == "holds" for row in self.rows)
 
     @property
     def applicable(self) -> int:
-        """Tasks that it can be asked about."""
         return sum(row.verdict != "not-applicable" for row in self.rows)
 
     @property
@@ -68,12 +65,10 @@ class Cell:
 
     @property
     def unit(self) -> str:
-        """Of the effect."""
         return next((row.unit for row in self.rows if row.estimate is not None), "")
 
     @property
     def told(self) -> str:
-        """The verdicts by task, for a reader who points at the cell."""
         return ", ".join(f"{row.task}: {row.verdict}" for row in self.rows)
 
 
@@ -87,23 +82,19 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The checkpoint's name, for the public."""
         return public(self.record.name)
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
-        """Mechanism -> cell."""
         by_id = grouped(self.record.rows, lambda row: row.id)
         return {name: Cell(rows=tuple(rows)) for name, rows in by_id.items()}
 
     @cached_property
     def single(self) -> dict[tuple[str, str], MechanismRow]:
-        """(mechanism, task) -> row."""
         return {(row.id, row.task): row for row in self.record.rows}
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Verdict -> number of rows, every verdict."""
         return {v: sum(row.verdict == v for row in self.record.rows) for v in VERDICTS}
 
     @property
@@ -114,7 +105,6 @@ class Entry:
 
     @property
     def selected(self) -> int:
-        """Samples of the run."""
         return sum(task.selected for task in self.record.results.data.tasks.values())
 
     @property
@@ -126,7 +116,6 @@ class Entry:
 
     @property
     def conditions(self) -> str:
-        """What must be equal for two checkpoints to be compared number by number."""
         results = self.record.results
         settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
         if results.experiment.get("follow") == "reference":
@@ -155,7 +144,6 @@ class Board:
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """(mechanism, task) in the order of the reports."""
         return tuple(
             (row.id, task)
             for row in self.mechanisms
@@ -169,7 +157,6 @@ class Board:
         )
 
     def differs(self, mechanism: str) -> bool:
-        """Whether the checkpoints do not all have the same verdicts on a mechanism."""
         told = {entry.cells[mechanism].told for entry in self.entries if mechanism in entry.cells}
         return len(told) > 1
 

@@ -68,7 +68,6 @@ def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
 
 
 def index(board: Board, files: Sequence[str]) -> dict[str, object]:
-    """The board for programs."""
     about = ("id", "section", "statement", "citation", "tier")
     return {
         "schema_version": SCHEMA_VERSION,
