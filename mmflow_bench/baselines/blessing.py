@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmflow_bench.baselines.golden_entries import Entries, entry_of
-from mmflow_bench.baselines.golden_files import baseline_file, change_entries
+from mmflow_bench.baselines.golden import Entries, baseline_file, change_entries, entry_of
 from mmflow_bench.baselines.sources import VALUES
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.files import refusing, replace_file, replacing

@@ -18,10 +18,11 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
-from mmflow_bench.baselines.golden_entries import are_comparable, differences
-from mmflow_bench.baselines.golden_files import (
+from mmflow_bench.baselines.golden import (
+    are_comparable,
     baseline_file,
     change_entries,
+    differences,
     find_file,
     read_entries,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmflow_bench.baselines.gate_set import GateRow
-from mmflow_bench.baselines.paired_samples import chosen
+from mmflow_bench.baselines.paired_experiment import chosen
 from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate

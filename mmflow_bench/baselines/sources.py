@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mmflow_bench.baselines.golden_files import packaged_root, read_entries
+from mmflow_bench.baselines.golden import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import PAPER_MODELS

@@ -33,7 +33,12 @@ COMMANDS = {
     "build-set": "Make a question set of GQA's questions and scene graphs.",
 }
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""
-_HOME = {"ls": "listing", "sweep": "tables", "lens": "tables"}
+_HOME = {
+    "ls": "listing",
+    **dict.fromkeys(("measure", "sweep", "lens"), "measuring"),
+    **dict.fromkeys(("bless", "compare"), "baselines"),
+    "leaderboard": "report",
+}
 """Modules that are not named after their command."""
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmflow_bench.cli.counts import SHOWN_MESSAGES, in_words
-from mmflow_bench.cli.options import Asked, asking
+from mmflow_bench.cli.options import SHOWN_MESSAGES, Asked, asking, in_words
 from mmflow_bench.errors import SampleError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.options import Place

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -18,6 +20,15 @@ class Column(NamedTuple):
     width: int = 0
     """What it takes at least, so that the tables of one report stand below each other."""
     is_number: bool = False
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def has_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def printed(parts: Iterable[RenderableType], *, width: int, colour: bool = False) -> str:

@@ -13,12 +13,12 @@ import pytest
 from run_folders import LAYERS, NASTY, write_made_up_run
 
 from mmflow_bench.baselines.blessing import bless
-from mmflow_bench.baselines.gate import GATE
+from mmflow_bench.baselines.gate import DEFAULTS, GATE
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, ComparedRow, TaskPairs
-from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import write_report, writing
+from mmflow_bench.reports.html import writing
 from mmflow_bench.reports.html.paper_figures import figures_of
+from mmflow_bench.reports.html.writing import write_report
 from mmflow_bench.runs.reading import read_run
 
 BEHIND = re.compile(r'<polyline class="line s\d behind"')

@@ -13,8 +13,9 @@ import pytest
 from run_folders import NASTY, ROWS, made_up_row, write_made_up_run
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import write_report, writing
+from mmflow_bench.reports.html import writing
 from mmflow_bench.reports.html.page import data_json, ready_for_html
+from mmflow_bench.reports.html.writing import write_report
 
 LOADING = {"src", "href", "action", "data", "srcset", "poster", "formaction"}
 

@@ -1,4 +1,4 @@
-"""`mmflow sweep` and `mmflow lens`: the raw numbers, for people who want no verdicts."""
+"""`mmflow measure`, which fills the store, and the raw numbers of `mmflow sweep` and `lens`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,58 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from mmflow_bench.cli.counts import echo_counts
-from mmflow_bench.cli.options import OUTPUT, Asked, asking
-from mmflow_bench.cli.parsed import Parsed
+from mmflow_bench.cli.options import Asked, Parsed, asking, echo_counts
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replacing
 from mmflow_bench.interventions.edges import Edge
+from mmflow_bench.measurements.settings import matches
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
+from mmflow_bench.measurements.wants import resolved
+from mmflow_bench.mechanisms.declared import declared_in, shipped
+from mmflow_bench.mechanisms.watching import watched
 from mmflow_bench.options import Place, comma_separated
+from mmflow_bench.plugin.plan import Planned, asked_of_tasks
 
 DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
     "related_patches->question,other_patches->question"
 )
+_OUTPUT = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="FILE.parquet or FILE.csv; CSV on standard output when left out.",
+)
+
+
+@click.command()
+@click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@asking(Place.MEASURE)
+def measure(suites: tuple[Path, ...], asked: Asked) -> None:
+    """Measure what the mechanisms read and keep it in the store.
+
+    The mechanisms of SUITES, files of tests or folders of them; those that ship without any. A
+    later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
+    """
+    settings = asked.measurement
+    chosen = [
+        test
+        for test in (declared_in(suites) if suites else shipped())
+        if matches(test.declaration.id, settings.mechanisms)
+    ]
+    measurements = asked.open()
+    tasks = asked_of_tasks(
+        (reads, test.declaration.tier == "holds")
+        for test in chosen
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
+    )
+    width = settings.window or measurements.width
+    for task in measurements.tasks:
+        planned = tasks.get(task, Planned())
+        measurements.ensure(task, resolved(planned.wants, width))
+        if settings.twins:
+            measurements.part().ensure(task, resolved(planned.second_opinions, width))
+    echo_counts(measurements)
 
 
 @click.command()
@@ -36,7 +75,7 @@ DEFAULT_EDGES = (
     default="masked",
     show_default=True,
 )
-@OUTPUT
+@_OUTPUT
 def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None) -> None:
     """One row per sample, edge and window centre.
 
@@ -54,7 +93,7 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
 
 @click.command()
 @asking(Place.LENS)
-@OUTPUT
+@_OUTPUT
 def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
     _check_output(output)
@@ -70,11 +109,6 @@ def _check_output(output: Path | None) -> None:
 
 
 def _write(table: pa.Table, output: Path | None) -> None:
-    """Write a table as its file name says; complete or not at all.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
     if output is None:
         csv.write_csv(table, sys.stdout.buffer)
         return
