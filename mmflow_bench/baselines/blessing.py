@@ -87,11 +87,12 @@ def _write_verdicts(
         asked = conditions.get("all" if row.task == ALL else "task", "")
         modules.setdefault(module, {})[name] = entry_of(row, conditions=asked)
     for module, entries in modules.items():
-        change_entries(baseline_file(root, slug, module), partial(_merged, entries))
+        file = baseline_file(root, slug, module)
+        change_entries(file, partial(_with, entries))
 
 
-def _merged(new: Entries, known: Entries) -> Entries:
-    return {**known, **new}
+def _with(new: Entries, known: Entries) -> Entries:
+    return known | new
 
 
 def _place(test: str, slug: str) -> tuple[str, str]:

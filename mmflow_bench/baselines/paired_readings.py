@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +52,6 @@ def _knockout(
     assert curves.base_probability is not None
     change = curves.values[kept]
     odds = log_odds_change(curves.base_probability[kept], change)
-    what = _READINGS[row.reading]
     both = [
         Curve(
             name=f"{row.edge} on {task}",
@@ -66,7 +64,8 @@ def _knockout(
         )
         for values in (change, odds)
     ]
-    return Reading(own=what(both[0]), twin=what(both[1]))
+    own, twin = [curve.peak if row.reading == "peak" else curve.centre for curve in both]
+    return Reading(own=own, twin=twin)
 
 
 def _lens(
@@ -110,9 +109,3 @@ def curves_of(run: RunValues, row: GateRow, task: str) -> SampleCurves | None:
     if row.probe:
         return run.lenses.get((task, row.probe, "normed"))
     return run.sweeps.get((task, row.edge))
-
-
-_READINGS: dict[str, Callable[[Curve], Estimate]] = {
-    "peak": lambda curve: curve.peak,
-    "centre": lambda curve: curve.centre,
-}

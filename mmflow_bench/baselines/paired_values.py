@@ -102,24 +102,28 @@ def values_of(record: RunRecord) -> RunValues:
         noise_floor=results.noise_floor or 0.0,
         verdicts={(row.id, row.task): row.verdict for row in record.rows},
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
-        sweeps={key: _swept(rows) for key, rows in sweeps.items()},
-        lenses={key: _lens(rows) for key, rows in lenses.items()},
+        sweeps={
+            key: _curves(
+                rows,
+                [row["relative_change"] for row in rows],
+                [row["base_probability"] for row in rows],
+            )
+            for key, rows in sweeps.items()
+        },
+        lenses={
+            key: _curves(rows, [row["probability"] for row in rows]) for key, rows in lenses.items()
+        },
     )
 
 
-def _swept(rows: Sequence[SweepRow]) -> SampleCurves:
+def _curves(
+    rows: Sequence[SweepRow] | Sequence[LensRow],
+    values: Sequence[list[float]],
+    base_probability: Sequence[float] | None = None,
+) -> SampleCurves:
     return SampleCurves(
         question_ids=tuple(row["question_id"] for row in rows),
         image_ids=tuple(row["image_id"] for row in rows),
-        base_probability=np.array([row["base_probability"] for row in rows]),
-        values=np.array([row["relative_change"] for row in rows], dtype=float),
-    )
-
-
-def _lens(rows: Sequence[LensRow]) -> SampleCurves:
-    return SampleCurves(
-        question_ids=tuple(row["question_id"] for row in rows),
-        image_ids=tuple(row["image_id"] for row in rows),
-        base_probability=None,
-        values=np.array([row["probability"] for row in rows], dtype=float),
+        base_probability=None if base_probability is None else np.array(base_probability),
+        values=np.array(values, dtype=float),
     )

@@ -31,9 +31,9 @@ def positions(asked: Asked, output: Path | None) -> None:
     """
     # Nothing is knocked out here, so there is nothing to prove.
     measurements = replace(asked, measurement=replace(asked.measurement, self_test=False)).open()
-    unscored = _Unscored()
+    unscored: Counter[str] = Counter()
     for row in measurements.samples.unreadable:
-        unscored.tell(row.reason, row.message)
+        _tell(unscored, row.reason, row.message)
     samples = (s for task in measurements.tasks for s in measurements.samples.of(task))
     lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples, unscored))
     if output is None:
@@ -41,27 +41,19 @@ def positions(asked: Asked, output: Path | None) -> None:
             click.echo(line)
     else:
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    unscored.sum_up()
+    if unscored:
+        click.echo(printable(f"unscored: {in_words(unscored)}"), err=True)
 
 
-class _Unscored:
-    """Samples without a line: a few of each reason in full, all of them counted."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def tell(self, reason: str, message: str) -> None:
-        self._counts[reason] += 1
-        if self._counts[reason] <= SHOWN_MESSAGES:
-            click.echo(printable(f"unscored ({reason}): {message}"), err=True)
-
-    def sum_up(self) -> None:
-        if self._counts:
-            click.echo(printable(f"unscored: {in_words(self._counts)}"), err=True)
+def _tell(unscored: Counter[str], reason: str, message: str) -> None:
+    """Count a sample without a line, and say it in full if few of its reason came before."""
+    unscored[reason] += 1
+    if unscored[reason] <= SHOWN_MESSAGES:
+        click.echo(printable(f"unscored ({reason}): {message}"), err=True)
 
 
 def _rows(
-    checkpoint: LoadedCheckpoint, samples: Iterator[Sample], unscored: _Unscored
+    checkpoint: LoadedCheckpoint, samples: Iterator[Sample], unscored: Counter[str]
 ) -> Iterator[dict[str, object]]:
     # Imported here: a wrong option is said without the seconds that torch takes.
     from mmflow_bench.inputs.encoding import encode
@@ -71,7 +63,7 @@ def _rows(
         try:
             encoded = encode(sample, checkpoint)
         except SampleError as error:
-            unscored.tell(error.reason, str(error))
+            _tell(unscored, error.reason, str(error))
             continue
         roles = resolve_roles(encoded, checkpoint).positions
         yield {

@@ -9,7 +9,7 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.plugin.paired import FOLDER
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.github import annotate
-from mmflow_bench.reports.html.writing import write_report
+from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.junit import junit
 from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary

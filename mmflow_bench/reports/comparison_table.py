@@ -80,10 +80,6 @@ def number(value: float | None, unit: str, *, signed: bool = False) -> str:
     return f"+{text}" if signed and text and not text.startswith("-") else text
 
 
-def interval(row: ComparedRow) -> str:
-    return bounds(row.low, row.high, row.unit)
-
-
 def signed_verdict(row: ComparedRow) -> str:
     return f"{SIGNS[row.verdict].page} {row.verdict}"
 
@@ -93,7 +89,7 @@ def numbers_of(row: ComparedRow) -> tuple[str, ...]:
         number(row.before, row.unit),
         number(row.after, row.unit),
         number(row.difference, row.unit, signed=True),
-        interval(row),
+        bounds(row.low, row.high, row.unit),
         "" if row.n is None else str(row.n),
     )
 
@@ -131,7 +127,8 @@ def _steady(rows: Sequence[ComparedRow], width: int) -> RenderableType:
     moved = ""
     if most.difference is not None:
         size = number(most.difference, most.unit, signed=True)
-        moved = f"moved by at most {size} {interval(most)} ({plain(most.task, 20)})"
+        between = bounds(most.low, most.high, most.unit)
+        moved = f"moved by at most {size} {between} ({plain(most.task, 20)})"
     names = _names(rows[0], f"{len(rows)} tasks")
     return table([*_NAMES, _WORDS], [[*names, moved]], width=width)
 

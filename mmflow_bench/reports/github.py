@@ -14,6 +14,7 @@ from mmflow_bench.baselines.paired_records import (
     tasks_by_mechanism,
 )
 from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing
 from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.markdown import markdown
@@ -40,18 +41,12 @@ def annotate(summary: Summary) -> list[str]:
 
 
 def _append(path: Path, summary: Summary) -> None:
-    try:
-        written = path.stat().st_size if path.exists() else 0
-        room = MOST_BYTES - written - 1
-        # Too little for a headline; other steps may have filled the summary.
-        if room <= 1000:
-            return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(markdown(summary, most_bytes=room))
-    except OSError as error:
-        raise StoreError(
-            f"a step summary that can be written, got {error.strerror or error} ({path})"
-        ) from error
+    with refusing(StoreError, "a step summary that can be written", path):
+        room = MOST_BYTES - (path.stat().st_size if path.exists() else 0) - 1
+        # Other steps may have filled the summary; less than this does not hold a headline.
+        if room > 1000:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(markdown(summary, most_bytes=room))
 
 
 def _errors(summary: Summary) -> Iterator[tuple[str, str]]:

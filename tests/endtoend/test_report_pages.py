@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from run_folders import NASTY, made_up_row, write_made_up_run
 
-from mmflow_bench.reports.html.writing import write_report
+from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.leaderboard.writing import write_leaderboard
 
 WORDS = " ".join(NASTY).replace("\0", "")

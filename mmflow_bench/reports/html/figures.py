@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import deviations, sup_t_band
@@ -109,11 +109,7 @@ def overlaid(series: Series, name: str) -> Series:
 def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
     """Things by their task: the paper's six in its order, then others by name."""
     found = grouped(items, task)
-    return {name: found[name] for name in sorted(found, key=task_order)}
-
-
-def task_order(task: str) -> tuple[int, str]:
-    return (SIX_TASKS.index(task) if task in SIX_TASKS else len(SIX_TASKS), task)
+    return {name: found[name] for name in in_order(found)}
 
 
 def _band(means: ImageMeans, alpha: float) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import PurePath
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html.figures import task_order
+from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow, grouped
 
@@ -147,7 +147,7 @@ class Board:
         return tuple(
             (row.id, task)
             for row in self.mechanisms
-            for task in sorted({one.task for one in self._rows[row.id]}, key=task_order)
+            for task in in_order({one.task for one in self._rows[row.id]})
         )
 
     @cached_property
@@ -180,30 +180,25 @@ def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     ordered = sorted(records, key=lambda one: (one.name, one.results.created, one.results.run_id))
     if not ordered:
         raise StoreError("at least one run folder, got none; give those of .mmflow/runs")
-    _refuse_same_run(ordered)
-    kept = list({record.name: record for record in ordered}.values()) if latest else ordered
-    for one, other in pairwise(kept):
-        if one.name == other.name:
+    for one, other in pairwise(ordered):
+        if one.name != other.name:
+            continue
+        if one.results.run_id == other.results.run_id:
+            raise StoreError(
+                f"every run once, got run {one.results.run_id} of {one.name} twice ({one.folder} "
+                f"and {other.folder}); leave one out"
+            )
+        if not latest:
             raise StoreError(
                 f"one run for each checkpoint, got two of {one.name} ({one.folder} and "
                 f"{other.folder}); leave one out, or take the newest with --latest"
             )
+    # The last of a name is its newest.
+    kept = {record.name: record for record in ordered}.values()
     return Board(entries=tuple(_entries(kept)))
 
 
-def _refuse_same_run(records: Sequence[RunRecord]) -> None:
-    seen: dict[tuple[str, str], RunRecord] = {}
-    for record in records:
-        key = (record.results.run_id, record.name)
-        if key in seen:
-            raise StoreError(
-                f"every run once, got run {key[0]} of {record.name} twice ({seen[key].folder} and "
-                f"{record.folder}); leave one out"
-            )
-        seen[key] = record
-
-
-def _entries(records: Sequence[RunRecord]) -> Iterator[Entry]:
+def _entries(records: Iterable[RunRecord]) -> Iterator[Entry]:
     taken: set[str] = set()
     for record in records:
         slug = _slug(public(record.name))
