@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from mmflow_bench.baselines.gate import TWIN_FACTOR
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
-from mmflow_bench.baselines.paired_readings import Reading, curves_of, has_values, read
 from mmflow_bench.baselines.paired_records import (
     CHANGED,
     NOT_COMPARABLE,
@@ -23,7 +22,7 @@ from mmflow_bench.baselines.paired_records import (
     BaselineComparison,
     ComparedRow,
 )
-from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm

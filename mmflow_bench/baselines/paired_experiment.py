@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmflow_bench.baselines.paired_records import TaskPairs
-from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
+from mmflow_bench.baselines.paired_values import RunValues
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.runs.tables import AnswerRow
 
@@ -150,12 +150,6 @@ def pairs_of(base: RunValues, tuned: RunValues, task: str) -> Pairs:
         base_only=frozenset(base_only),
         tuned_only=frozenset(tuned_only),
     )
-
-
-def chosen(curves: SampleCurves, questions: frozenset[str]) -> list[int]:
-    """Rows of some questions, in the order of their ids, so that two runs line up."""
-    place = {question: i for i, question in enumerate(curves.question_ids)}
-    return [place[question] for question in sorted(questions & place.keys())]
 
 
 def _is_reworded(one: AnswerRow, other: AnswerRow) -> bool:

@@ -35,7 +35,7 @@ COMMANDS = {
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""
 _HOME = {
     "ls": "listing",
-    **dict.fromkeys(("measure", "sweep", "lens"), "measuring"),
+    **dict.fromkeys(("measure", "sweep", "lens", "positions"), "measuring"),
     **dict.fromkeys(("bless", "compare"), "baselines"),
     "leaderboard": "report",
 }

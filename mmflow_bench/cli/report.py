@@ -14,9 +14,9 @@ from mmflow_bench.plugin.reporting import write_html
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
+from mmflow_bench.reports.github import MOST_BYTES, markdown
 from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
 from mmflow_bench.reports.leaderboard.writing import write_leaderboard
-from mmflow_bench.reports.markdown import MOST_BYTES, markdown
 from mmflow_bench.reports.summary import read_summary
 from mmflow_bench.reports.terminal import render
 
