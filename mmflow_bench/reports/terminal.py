@@ -84,18 +84,15 @@ def unscored_lines(facts: Facts) -> list[str]:
         if count["unscored"]:
             reasons = ", ".join(f"{why} {n}" for why, n in sorted(count["unscored"].items()))
             lines.append(f"unscored: {task} {reasons} (of {count['selected']})")
-        lines += _edge_lines(task, count, of=_followed(facts, count))
+        of = _followed(facts, count)
+        # What all samples lack makes a mechanism not applicable instead.
+        lines += [
+            f"unscored: {task} {edge} {reason} {number} (of {of})"
+            for edge, reasons in count.get("edges_unscored", {}).items()
+            for reason, number in reasons.items()
+            if number < of
+        ]
     return lines + [f"  {message}" for message in facts.get("messages", ()) if lines]
-
-
-def _edge_lines(task: str, count: Mapping[str, Any], *, of: int) -> list[str]:
-    """Edges that some samples lack; what all of them lack makes a mechanism not applicable."""
-    return [
-        f"unscored: {task} {edge} {reason} {number} (of {of})"
-        for edge, reasons in count.get("edges_unscored", {}).items()
-        for reason, number in reasons.items()
-        if number < of
-    ]
 
 
 def _follows_reference(facts: Facts) -> bool:
