@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNDECIDED,
-    BaselineComparison,
-    tasks_by_mechanism,
-)
+from mmflow_bench.baselines.paired_records import BaselineComparison, Change, tasks_by_mechanism
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
@@ -67,13 +61,13 @@ def gate_decision(
         return GateDecision(False, (f"not comparable: {'; '.join(comparison.refused)}",))
     why = []
     if comparison.changed:
-        why.append(f"changed: {named(comparison, CHANGED)}")
+        why.append(f"changed: {named(comparison, Change.CHANGED)}")
     elif comparison.is_empty:
         why.append(f"nothing was decided ({comparison.counted or 'nothing to compare'})")
-    if fail_undecided and comparison.of(UNDECIDED):
-        why.append(f"undecided: {named(comparison, UNDECIDED)}")
-    if fail_not_comparable and comparison.of(NOT_COMPARABLE):
-        why.append(f"not comparable: {named(comparison, NOT_COMPARABLE)}")
+    if fail_undecided and comparison.of(Change.UNDECIDED):
+        why.append(f"undecided: {named(comparison, Change.UNDECIDED)}")
+    if fail_not_comparable and comparison.of(Change.NOT_COMPARABLE):
+        why.append(f"not comparable: {named(comparison, Change.NOT_COMPARABLE)}")
     return GateDecision(not why, tuple(why))
 
 

@@ -128,7 +128,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, **_: object
     ) -> None:
-        """Merge the entries into their file; others in it stay."""
         new = {snapshot.name: json.loads(str(snapshot.data)) for snapshot in snapshot_collection}
         change_entries(Path(snapshot_collection.location), lambda entries: entries | new)
 
@@ -140,7 +139,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
 
 
 def _plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a baseline holds JSON values, got {type(value).__name__}")

@@ -73,7 +73,6 @@ class RunValues:
 
     @property
     def window(self) -> int | None:
-        """Width of the knocked-out windows in layers, where it is recorded."""
         width = self.experiment.get("window")
         return width if isinstance(width, int) else None
 
@@ -153,7 +152,6 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
 def read(
     run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
 ) -> Reading | None:
-    """A row's number on some samples of a task; None without any of them."""
     if row.reading == "accuracy":
         return _accuracy(run, task, questions, alpha)
     curves = curves_of(run, row, task)

@@ -119,7 +119,6 @@ def _in_folder(folder: Path, text: str) -> Source:
 
 
 def _stored_verdicts(folder: Path) -> dict[tuple[str, str], str]:
-    """Verdicts of a baseline that has golden verdicts only, by mechanism and task."""
     found: dict[tuple[str, str], str] = {}
     for path in sorted(folder.glob("*.json")):
         for entry in read_entries(path).values():

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmflow_bench.baselines.paired_experiment import NotComparable
-from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNCHANGED,
-    UNDECIDED,
-    BaselineComparison,
-    ComparedRow,
-)
+from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
 from mmflow_bench.baselines.paired_values import Key, RunValues
 
 _SHOWN = frozenset({"holds", "fails"})
@@ -65,11 +58,11 @@ def _tasks(verdicts: Mapping[Key, str], name: str, asked: str) -> list[str]:
 
 
 def _row(name: str, task: str, was: str, now: str) -> ComparedRow:
-    verdict, reason = UNDECIDED, f"{was} before, {now} now"
+    verdict, reason = Change.UNDECIDED, f"{was} before, {now} now"
     if now == "precondition-failed":
-        verdict = NOT_COMPARABLE
+        verdict = Change.NOT_COMPARABLE
     elif was in _SHOWN and now in _SHOWN:
-        verdict, reason = (UNCHANGED, "") if was == now else (CHANGED, reason)
+        verdict, reason = (Change.UNCHANGED, "") if was == now else (Change.CHANGED, reason)
     elif was == now:
         reason = f"{now} in both"
     return ComparedRow(

@@ -152,23 +152,22 @@ def baselines() -> list[Row]:
     rows: dict[str, Row] = {}
     for root in (Path("baselines"), packaged_root()):
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-            files = sorted(folder.glob("*.json"))
-            entries = [entry for path in files for entry in read_entries(path).values()]
-            verdicts = [entry.get("verdict") for entry in entries if isinstance(entry, dict)]
-            row = {
-                "model": folder.name,
-                "mechanisms": len(entries),
-                "holds": verdicts.count("holds"),
-                "paired": (folder / VALUES).is_dir(),
-                "folder": str(folder),
-            }
+            entries = [one for path in folder.glob("*.json") for one in read_entries(path).values()]
+            verdicts = [one.get("verdict") if isinstance(one, dict) else None for one in entries]
+            row = _baseline_row(folder.name, verdicts, str(folder), (folder / VALUES).is_dir())
+            # A baseline of one's own comes before that of the package, as in a run.
             rows.setdefault(folder.name, row)
     for source in paper_baselines():
-        rows[source.name] = {
-            "model": source.name,
-            "mechanisms": len(source.verdicts),
-            "holds": [*source.verdicts.values()].count("holds"),
-            "paired": False,
-            "folder": source.origin,
-        }
+        verdicts = [*source.verdicts.values()]
+        rows[source.name] = _baseline_row(source.name, verdicts, source.origin, is_paired=False)
     return [row for row in rows.values() if row["mechanisms"]]
+
+
+def _baseline_row(name: str, verdicts: Sequence[object], origin: str, is_paired: bool) -> Row:
+    return {
+        "model": name,
+        "mechanisms": len(verdicts),
+        "holds": list(verdicts).count("holds"),
+        "paired": is_paired,
+        "folder": origin,
+    }

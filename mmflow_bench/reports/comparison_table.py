@@ -7,12 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from mmflow_bench.baselines.paired_records import (
-    UNCHANGED,
-    VERDICTS,
-    BaselineComparison,
-    ComparedRow,
-)
+from mmflow_bench.baselines.paired_records import VERDICTS, BaselineComparison, Change, ComparedRow
 from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain
@@ -98,10 +93,10 @@ def _mechanisms(comparison: BaselineComparison, width: int) -> Iterator[Renderab
     ordered = sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict))
     for name, rows in grouped(ordered, lambda row: row.id).items():
         yield Text(plain(name), style="bold cyan").append(f"  {rows[0].reading}", "dim")
-        steady = [row for row in rows if row.verdict == UNCHANGED]
+        steady = [row for row in rows if row.verdict == Change.UNCHANGED]
         is_folded = len(steady) > 1
         for row in rows:
-            if not (is_folded and row.verdict == UNCHANGED):
+            if not (is_folded and row.verdict == Change.UNCHANGED):
                 yield from _row(row, width)
         if is_folded:
             yield _steady(steady, width)
@@ -122,7 +117,6 @@ def _row(row: ComparedRow, width: int) -> Iterator[RenderableType]:
 
 
 def _steady(rows: Sequence[ComparedRow], width: int) -> RenderableType:
-    """One line for the tasks on which nothing has changed, with the one that moved most."""
     most = max(rows, key=lambda row: abs(row.difference or 0.0))
     moved = ""
     if most.difference is not None:
@@ -138,7 +132,6 @@ def _names(row: ComparedRow, task: str) -> list[str | Text]:
 
 
 def _task_lines(comparison: BaselineComparison) -> list[str]:
-    """How samples pair up, where it is not all of them."""
     return [
         f"{plain(pairs.task)}: {pairs.both} answered by both, {pairs.base_only} by the baseline "
         f"only, {pairs.tuned_only} by the checkpoint only"

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNDECIDED,
     BaselineComparison,
+    Change,
     ComparedRow,
     tasks_by_mechanism,
 )
@@ -67,7 +65,6 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -93,14 +90,14 @@ def _open(summary: Summary) -> Iterable[str]:
         yield "\n".join(f"- not comparable: {escaped(why, 400)}" for why in comparison.refused)
         return
     yield f"**{escaped(summary_line(comparison))}**"
-    if changed := comparison.of(CHANGED):
+    if changed := comparison.of(Change.CHANGED):
         yield _compared(changed)
 
 
 def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     if comparison is None or not comparison.rows:
         return
-    for verdict in (UNDECIDED, NOT_COMPARABLE):
+    for verdict in (Change.UNDECIDED, Change.NOT_COMPARABLE):
         if rows := comparison.of(verdict):
             yield _details(f"{len(rows)} {verdict}", _compared(rows, has_reason=True))
     yield _details(f"All {len(comparison.rows)} comparisons", _compared(comparison.rows))
@@ -189,7 +186,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.gate is not None and not summary.gate.passed:
         yield "mmflow gate failed", f"{summary.name}: {'; '.join(summary.gate.why)}"
     if summary.comparison is not None:
-        rows = summary.comparison.of(CHANGED)
+        rows = summary.comparison.of(Change.CHANGED)
         for name, members in grouped(rows, lambda row: row.id).items():
             yield f"{name} changed", "; ".join(map(_moved, members))
     # The plugin of pytest-dev has annotated failed tests already.
@@ -200,7 +197,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _warnings(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.comparison is not None:
-        for name, tasks in tasks_by_mechanism(summary.comparison.of(UNDECIDED)).items():
+        for name, tasks in tasks_by_mechanism(summary.comparison.of(Change.UNDECIDED)).items():
             yield f"{name} undecided", f"{', '.join(tasks)}: more samples may decide"
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from mmflow_bench.baselines.gate import GateDecision
-from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNCHANGED, ComparedRow
+from mmflow_bench.baselines.paired_records import Change, ComparedRow
 from mmflow_bench.reports.comparison_table import numbers_of
 from mmflow_bench.reports.escaping import MOST, xml_text
 from mmflow_bench.reports.summary import Summary
@@ -70,13 +70,13 @@ def _compared(row: ComparedRow) -> Element:
     _add_properties(case, asdict(row))
     before, after, _, moved, _ = numbers_of(row)
     said = f"{row.verdict}: {row.reason or f'{before} to {after} {moved}'}"
-    end = {CHANGED: "failure", UNCHANGED: ""}.get(row.verdict, "skipped")
-    return _ended(case, end, said, CHANGED)
+    ends: dict[str, str] = {Change.CHANGED: "failure", Change.UNCHANGED: ""}
+    return _ended(case, ends.get(row.verdict, "skipped"), said, Change.CHANGED)
 
 
 def _refused(reason: str) -> Element:
     case = _case("mmflow.baseline", "experiment", "all")
-    return _ended(case, "failure", reason, NOT_COMPARABLE, most=1000)
+    return _ended(case, "failure", reason, Change.NOT_COMPARABLE, most=1000)
 
 
 def _gate(gate: GateDecision) -> Element:

@@ -155,7 +155,6 @@ def _mechanism_line(name: str, row: MechanismRow) -> Text:
 
 
 def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
-    """One row instead of many where a mechanism applies to no task."""
     if len(rows) > 1 and all(row.verdict == "not-applicable" for row in rows):
         return [replace(rows[0], task=f"{len(rows)} tasks")]
     return rows

@@ -197,7 +197,6 @@ def merge_parts(folder: Path) -> None:
 
 
 def write_table(path: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a table of the kind `name`, complete or not at all."""
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]), temporary)
 

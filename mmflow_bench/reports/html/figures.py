@@ -63,7 +63,6 @@ class Figure:
 
     @property
     def legend(self) -> tuple[Series, ...]:
-        """One series of each name, in the order of styles."""
         named = {series.name: series for panel in self.panels for series in panel.series}
         return tuple(sorted(named.values(), key=lambda one: (one.is_baseline, one.style)))
 
@@ -107,7 +106,6 @@ def overlaid(series: Series, name: str) -> Series:
 
 
 def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
-    """Things by their task: the paper's six in its order, then others by name."""
     found = grouped(items, task)
     return {name: found[name] for name in in_order(found)}
 

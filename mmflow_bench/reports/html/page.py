@@ -51,7 +51,6 @@ def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
 
 
 def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
-    """The report of a run as one HTML document."""
     figures = figures_of(record, baseline)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
@@ -211,7 +210,6 @@ class Tile:
 
 
 def glance(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
-    """The sections of a run, at a glance."""
     for section, of_section in groupby(enumerate(rows), lambda pair: pair[1].section):
         members = list(of_section)
         tasks = in_order({row.task for _, row in members})

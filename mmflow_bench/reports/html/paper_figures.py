@@ -153,7 +153,6 @@ def _lens_panels(variant: str, record: RunRecord) -> Panels:
 
 
 def _window_figures(record: RunRecord) -> Iterator[Figure]:
-    """One figure for each edge that was measured in windows of several widths (Figs. 7, 8)."""
     for edge in sorted(_measured(record, "edge", method=MASKED)):
         widths = sorted(map(int, _measured(record, "window", method=MASKED, edge=edge)))
         names = {str(width): f"{width} layers" if width > 1 else "1 layer" for width in widths}
@@ -237,7 +236,6 @@ def _with_baseline(
 
 
 def _sweeps(record: RunRecord, by: str, **wanted: object) -> list[_Curve]:
-    """The sweeps with the wanted values in some columns, told apart by another column."""
     curves = []
     for row in record.samples:
         named: Mapping[str, object] = row

@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from markupsafe import Markup
 from PIL import Image
@@ -28,7 +27,7 @@ from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, shown_edge
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import grouped
+from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.runs.tables import Patches, QuestionRow, SweepRow
 
 PER_TASK = 14
@@ -39,7 +38,6 @@ SIDE = 320
 MOST_BYTES = 6_000_000
 """Of all pictures of one page together."""
 _QUALITY = 80
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

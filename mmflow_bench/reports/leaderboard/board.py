@@ -162,7 +162,6 @@ class Board:
 
     @property
     def are_comparable(self) -> bool:
-        """Whether all were measured on the same samples in the same way."""
         return len({entry.conditions for entry in self.entries}) < 2
 
 

@@ -54,7 +54,6 @@ def write_leaderboard(
 
 
 def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
-    """Every file of the site: relative path -> content."""
     files = {
         "index.html": _page("leaderboard.html.j2", board),
         "compare.html": _page("compare.html.j2", board, "compare.js"),
