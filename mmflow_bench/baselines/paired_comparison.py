@@ -40,14 +40,9 @@ def compare_runs(
     alpha: float,
     own: Sequence[GateRow] = (),
 ) -> BaselineComparison:
-    """The paired comparison of two runs over the gate set.
+    """The paired comparison of two runs over the gate set, and the rows of one's own mechanisms.
 
-    Args:
-        base: What is compared with.
-        tuned: What may have changed.
-        tolerance: Margin by unit: `fraction`, `probability`, `depth`, `accuracy`.
-        alpha: Family-wise error rate of "changed", and error rate of each "unchanged".
-        own: Rows of the gate set that mechanisms of one's own have declared.
+    `alpha` is the family-wise error rate of "changed", and the error rate of each "unchanged".
 
     Raises:
         NotComparable: The two runs were different experiments.

@@ -21,12 +21,7 @@ def compare_verdicts(
 ) -> BaselineComparison:
     """What a run says of every mechanism that a baseline has a verdict on.
 
-    Args:
-        base: Name of the baseline.
-        expected: (mechanism, task) -> verdict; the task `all` stands for every task of the run.
-        run: The run.
-        alpha: Error rate of the run's verdicts, for the record.
-        source: Where the baseline's verdicts come from.
+    In `expected`, verdicts by mechanism and task, `all` stands for every task of the run.
 
     Raises:
         NotComparable: The run has not followed the checkpoint's own answers, which verdicts are on.

@@ -63,12 +63,8 @@ def table(
 ) -> Table:
     """Rows in columns; what does not fit into the terminal ends in an ellipsis.
 
-    Args:
-        columns: From left to right.
-        rows: A cell for each of the columns, or for the first of them.
-        width: Columns of the terminal.
-        gap: Spaces between two columns.
-        indent: Spaces before the first.
+    A row may have cells for the first columns only. `gap` is the space between two columns,
+    `indent` that before the first.
     """
     # Text, never strings: rich would take what users write in brackets for its own markup.
     lines = [[Text(" " * indent).append(first), *map(_text, rest)] for first, *rest in rows]

@@ -45,11 +45,7 @@ def render(
 ) -> str:
     """The closing tables of a run as text, with ANSI colours if wanted.
 
-    Args:
-        rows: In the order to be shown.
-        facts: By slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
-        width: Columns of the terminal.
-        colour: Whether to colour.
+    The facts are by slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
     """
     return printed(_parts(rows, facts, width), width=width, colour=colour)
 

@@ -166,13 +166,7 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
 
 
 def write_part(folder: Path, name: str, part: str, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write one process's rows of a table; nothing without rows.
-
-    Args:
-        folder: The run folder.
-        name: `SAMPLES`, `LENS`, `QUESTIONS` or `ANSWERS`.
-        part: What tells this process from the others of the run.
-        rows: With the columns of the table.
+    """Write one process's rows of the table `name`; `part` tells the process from others.
 
     Raises:
         StoreError: The folder cannot be written.

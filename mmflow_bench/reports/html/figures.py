@@ -77,12 +77,7 @@ def drawn(
 ) -> Series:
     """The mean of samples with its simultaneous 1 - alpha band, images being the unit.
 
-    Args:
-        name: For the legend.
-        values: One curve for each sample; those with a value that is not a number are left out.
-        image_ids: The image of each sample.
-        style: Which colour, symbol and dash.
-        alpha: Error rate of the whole band.
+    Samples with a value that is not a number are left out.
     """
     finite = np.isfinite(values).all(axis=1)
     kept = values[finite]

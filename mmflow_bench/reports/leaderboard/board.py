@@ -168,9 +168,7 @@ class Board:
 def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     """A board in the order of the checkpoints' names, whatever the order of the runs.
 
-    Args:
-        records: One run for each checkpoint.
-        latest: Of several runs of a checkpoint take the newest, instead of refusing.
+    `latest` takes the newest of several runs of a checkpoint, instead of refusing.
 
     Raises:
         StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
