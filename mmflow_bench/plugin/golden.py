@@ -10,14 +10,15 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.location import PyTestLocation
 
-from mmflow_bench.baselines.golden_entries import (
+from mmflow_bench.baselines.golden import (
     BaselineDrift,
     are_comparable,
     differences,
     entry_of,
+    find_file,
+    read_entries,
 )
 from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
-from mmflow_bench.baselines.golden_files import find_file, read_entries
 from mmflow_bench.inputs.question_sets import questions_fingerprint
 from mmflow_bench.plugin.models import ALL_TASKS, mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run

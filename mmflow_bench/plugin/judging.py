@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmflow_bench.baselines.golden_entries import BaselineDrift
+from mmflow_bench.baselines.golden import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent

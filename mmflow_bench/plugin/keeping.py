@@ -14,11 +14,9 @@ from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.runs.environment import environment
 from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
 from mmflow_bench.runs.rows import MechanismRow
 from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
-from mmflow_bench.runs.writing import write_run
 
 _CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
 
@@ -46,7 +44,7 @@ def write_facts(
         StoreError: The folder cannot be written.
     """
     # pydantic is slow to import, and workers write no results.
-    from mmflow_bench.runs.results import results_of
+    from mmflow_bench.runs.results import environment, results_of, write_run
 
     said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
     results = results_of(

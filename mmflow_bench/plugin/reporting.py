@@ -8,10 +8,9 @@ from pathlib import Path
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.plugin.paired import FOLDER
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.github import annotate
-from mmflow_bench.reports.html import write_report
+from mmflow_bench.reports.github import annotate, markdown
+from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.junit import junit
-from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.folder import RESULTS, write_text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.golden_files import packaged_root
+from mmflow_bench.baselines.golden import packaged_root
 from mmflow_bench.baselines.sources import Source, find_source
 from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec

@@ -72,7 +72,6 @@ def command_value(text: object, most: int = 1000) -> str:
 
 
 def command_property(text: object, most: int = MOST) -> str:
-    """A property of a GitHub workflow command, such as its title."""
     return command_value(text, most).replace(":", "%3A").replace(",", "%2C")
 
 
@@ -82,5 +81,4 @@ def xml_text(text: object, most: int = MOST) -> str:
 
 
 def _is_shown(sign: str) -> bool:
-    """Whether a character is no direction mark, surrogate or noncharacter."""
     return unicodedata.category(sign) not in {"Cs", "Cn"} and sign not in _DIRECTIONS

@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNCHANGED, UNDECIDED
+from mmflow_bench.baselines.paired_records import Change
 from mmflow_bench.mechanisms.sparkline import BLOCKS
 
 
@@ -37,10 +37,10 @@ SIGNS: Mapping[str, Sign] = {
     "instrument-dependent": Sign("≈", "yellow", "?", "instrument"),
     "not-applicable": Sign("·", "dim"),
     # Between two runs, from what a reader must see first.
-    CHANGED: Sign("≠", "bold red", "≠"),
-    UNDECIDED: Sign("?", "yellow", "?"),
-    NOT_COMPARABLE: Sign("-", "magenta"),
-    UNCHANGED: Sign("=", "green", "="),
+    Change.CHANGED: Sign("≠", "bold red", "≠"),
+    Change.UNDECIDED: Sign("?", "yellow", "?"),
+    Change.NOT_COMPARABLE: Sign("-", "magenta"),
+    Change.UNCHANGED: Sign("=", "green", "="),
 }
 UNKNOWN = Sign("-", "")
 FAILED_STYLE = "bold red"
@@ -66,7 +66,6 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def replace_in(stream: object) -> None:
-    """Let a stream write what its encoding does not have in other signs."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=NAME)
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from mmflow_bench.baselines.golden_files import baseline_file, change_entries
+from mmflow_bench.baselines.golden import baseline_file, change_entries
 from mmflow_bench.plugin.expecting import exception_for
 
 
