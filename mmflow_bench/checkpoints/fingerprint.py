@@ -38,10 +38,10 @@ def fingerprint(spec: CheckpointSpec) -> str:
         CheckpointError: A file cannot be read, the builder's source is not there, or the hub does
             not know the revision.
     """
-    is_built = spec.kind == "built"
-    parts = [*_sources(spec), *_versions()] if is_built else list(_ingredients(spec))
+    parts = _sources(spec) if spec.kind == "built" else list(_ingredients(spec))
     if spec.template is not None:
-        parts.append(_template_part(spec.template))
+        path = Path(spec.template)
+        parts.append(f"template:{file_hash(path) if path.is_file() else path}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -99,12 +99,14 @@ def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 (par
 
 
 def _sources(spec: CheckpointSpec) -> list[str]:
-    """One line per source file of the packages that build the model and its samples."""
+    """One line per source file of the packages that build the model and its samples, and more."""
     modules = [target.partition(":")[0] for target in (spec.builder, spec.questions) if target]
     files = {path for module in modules for path in _package_files(module)}
     return [
         f"source:{spec.source}",
         *(f"{path.parent.name}/{path.name}:{file_hash(path)}" for path in sorted(files)),
+        # A built model has no weights on disk: these draw and compute them.
+        *(f"{name}=={_version(name)}" for name in ("torch", "transformers", "mmflow-bench")),
     ]
 
 
@@ -122,19 +124,8 @@ def _package_files(module: str) -> Iterable[Path]:
     return origin.parent.rglob("*.py") if "." in module else [origin]
 
 
-def _versions() -> list[str]:
-    # A built model has no weights on disk: these draw and compute them.
-    names = ("torch", "transformers", "mmflow-bench")
-    return [f"{name}=={_version(name)}" for name in names]
-
-
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _template_part(template: str) -> str:
-    path = Path(template)
-    return f"template:{file_hash(path) if path.is_file() else template}"

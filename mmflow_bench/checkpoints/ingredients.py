@@ -66,8 +66,15 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     config = config_of(main)
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
         base = _base_of_adapter(main, spec)
-        inner = ingredients_of(replace(spec, **_as_spec(base), adapter=None, base=None))
-        return replace(inner, adapter=main)
+        inner = replace(
+            spec,
+            source=base.name,
+            kind="hub" if base.is_hub else "folder",
+            revision=base.revision,
+            adapter=None,
+            base=None,
+        )
+        return replace(ingredients_of(inner), adapter=main)
     if config is not None and is_original(config):
         return _original(main, config, spec)
     if spec.vision_tower is not None:
@@ -139,11 +146,6 @@ def _base_of_adapter(adapter: Source, spec: CheckpointSpec) -> Source:
     return source_of(str(named), beside=adapter, what="base")
 
 
-def _as_spec(source: Source) -> Json:
-    kind = "hub" if source.is_hub else "folder"
-    return {"source": source.name, "kind": kind, "revision": source.revision}
-
-
 def _pointless(key: str, expected: str, spec: CheckpointSpec) -> CheckpointError:
     return CheckpointError(
         f"{expected} for {key}, got another kind of checkpoint ({spec.name}); leave out "
@@ -152,7 +154,7 @@ def _pointless(key: str, expected: str, spec: CheckpointSpec) -> CheckpointError
 
 
 def _has_weights(source: Source) -> bool:
-    return any(True for _ in weight_files(source.folder()))
+    return bool(weight_files(source.folder()))
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
-from mmflow_bench.checkpoints.entry import RegistryEntry
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
-from mmflow_bench.checkpoints.ingredients import (
-    ADAPTER_CONFIG,
-    config_of,
-    ingredients_of,
-)
+from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
-from mmflow_bench.checkpoints.released import RELEASED
+from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
@@ -32,27 +27,12 @@ _PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",
 }
-
-
-_PAPER_MODEL = "llava-1.5-13b"
-_OWN = (
-    RegistryEntry(
-        name="planted/base",
-        description="LLaVA whose weights are written to the paper's flow: 40 layers",
-        paper_model=_PAPER_MODEL,
-        **_PLANTED,
-    ),
-    RegistryEntry(
-        name="planted/mini",
-        description="the same construction in 12 layers, for tests",
-        **_PLANTED,
-    ),
-    RegistryEntry(
-        name="planted/grouped-query",
-        description="the same in 32 layers whose heads share keys and values",
-        **_PLANTED,
-    ),
-)
+_OF_THE_PAPER: Json = _PLANTED | {"paper_model": "llava-1.5-13b"}
+_CONSTRUCTIONS = {
+    "base": "LLaVA whose weights are written to the paper's flow: 40 layers",
+    "mini": "the same construction in 12 layers, for tests",
+    "grouped-query": "the same in 32 layers whose heads share keys and values",
+}
 _OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
@@ -96,20 +76,23 @@ def registered_models() -> dict[str, RegistryEntry]:
     Raises:
         CheckpointError: A package registers something that is no entry.
     """
-    models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
+    models = {entry.name: entry for entry in (*_planted(), *RELEASED)}
     for entry in added(MODELS, RegistryEntry):
         # No package changes what a name of this one means.
         models.setdefault(entry.name, entry)
     return models
 
 
-def _variants() -> Iterable[RegistryEntry]:
-    for name, description in _VARIANTS.items():
+def _planted() -> Iterator[RegistryEntry]:
+    for name, description in _CONSTRUCTIONS.items():
+        # The paper's numbers are of 40 layers.
+        settings = _OF_THE_PAPER if name == "base" else _PLANTED
+        yield RegistryEntry(name=f"planted/{name}", description=description, **settings)
+    for name, change in _VARIANTS.items():
         yield RegistryEntry(
             name=f"planted/{name}",
-            description=f"planted/base, but {description}",
-            paper_model=_PAPER_MODEL,
-            **_PLANTED | _OWN_SCENES.get(name, {}),
+            description=f"planted/base, but {change}",
+            **_OF_THE_PAPER | _OWN_SCENES.get(name, {}),
         )
 
 

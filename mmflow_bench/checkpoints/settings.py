@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, PatchRule, with_patch_rule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import CheckpointError
 from mmflow_bench.options import Place, comma_separated, setting
+
+PatchRule = Literal["overlap", "painted"]
+"""Which patches show an object: see `CheckpointSpec.patches`."""
 
 
 def parse_model_args(text: str) -> dict[str, str]:
@@ -64,7 +67,7 @@ class CheckpointSettings:
         "overlap",
         "related patches are those that overlap a box (default), or those that the paper's "
         "program finds red after painting it",
-        choices=PATCH_RULES,
+        choices=get_args(PatchRule),
         places=Place.LOADING,
     )
     device: str = setting(
@@ -107,6 +110,21 @@ def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
         input_choice=settings.input,
     )
     return with_patch_rule(spec, settings.patches)
+
+
+def with_patch_rule(spec: CheckpointSpec, rule: PatchRule) -> CheckpointSpec:
+    """The same checkpoint, related patches found by `rule`.
+
+    Raises:
+        CheckpointError: The published rule is asked for without the published pixels.
+    """
+    if rule == "painted" and spec.input != "paper":
+        raise CheckpointError(
+            f"--patches=painted with the paper's input, got --input={spec.input} (checkpoint "
+            f"{spec.name}); the rule looks at the pixels that the paper's program makes, so use "
+            "--input=paper, or --patches=overlap"
+        )
+    return replace(spec, patches=rule)
 
 
 def resolve_device(device: str) -> str:
