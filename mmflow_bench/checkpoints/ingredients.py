@@ -84,11 +84,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
 
 
 def config_of(source: Source) -> Json | None:
-    """The content of its `config.json`, if it has one.
-
-    Raises:
-        CheckpointError: That is no JSON object.
-    """
+    """The content of its `config.json`, if it has one; a CheckpointError if that is no object."""
     path = source.file("config.json")
     return None if path is None else read_json(path)
 

@@ -62,12 +62,10 @@ class LoadedCheckpoint:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.parts.device
 
     @property
     def decoder_layers(self) -> int:
-        """Depth of the decoder."""
         return len(self.parts.decoder_layers)
 
 

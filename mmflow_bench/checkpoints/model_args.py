@@ -27,11 +27,7 @@ _LIMIT = r"(cpu|\d+):\d+(\.\d+)?([KMG]i?B)"
 
 
 def checked_args(args: Mapping[str, str]) -> dict[str, str]:
-    """The same, if every key and every value is one.
-
-    Raises:
-        CheckpointError: One is not, or two do not go together.
-    """
+    """The same, or a CheckpointError for what is not known or does not go together."""
     for key, value in args.items():
         if key not in MODEL_ARGS:
             raise CheckpointError(

@@ -66,11 +66,7 @@ def native_config(
 
 
 def text_config(original: Json) -> PretrainedConfig:
-    """The language model's part, with all its settings.
-
-    Raises:
-        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
-    """
+    """The language model's part, with all settings; a CheckpointError if there is no such type."""
     own = {
         key: value
         for key, value in original.items()

@@ -30,11 +30,7 @@ _SIGLIP_MEAN = [0.5, 0.5, 0.5]
 def original_tokenizer(
     folders: Sequence[Path], text: PretrainedConfig, *, trust_remote_code: bool
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer of the first folder that has one, with a token for images.
-
-    Raises:
-        CheckpointError: None has one.
-    """
+    """The tokenizer of the first folder that has one, with a token for images."""
     folder = next((f for f in folders if any((f / name).is_file() for name in _TOKENIZERS)), None)
     if folder is None:
         raise CheckpointError(

@@ -57,7 +57,6 @@ class Parts:
 
     @property
     def has_image(self) -> bool:
-        """Whether the model takes images."""
         return self.image_token_id is not None
 
 
@@ -75,11 +74,7 @@ class Instrumentable(Protocol):
 
 
 def parts_of(model: PreTrainedModel) -> Parts:
-    """The parts of `model`.
-
-    Raises:
-        CheckpointError: A part is missing; the message says which.
-    """
+    """The parts of `model`; a CheckpointError names the one that it lacks."""
     family = family_of(model.config)
     decoder = model.get_decoder()
     kind = type(decoder).__name__

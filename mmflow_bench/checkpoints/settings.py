@@ -17,11 +17,7 @@ PatchRule = Literal["overlap", "painted"]
 
 
 def parse_model_args(text: str) -> dict[str, str]:
-    """The `key=value,key=value` pairs of --model-args.
-
-    Raises:
-        ValueError: A pair has no `=` or an empty key.
-    """
+    """The `key=value,key=value` pairs of --model-args; a ValueError for a part that is none."""
     pairs: dict[str, str] = {}
     for part in comma_separated(text):
         key, equals, value = part.partition("=")
@@ -91,7 +87,6 @@ class CheckpointSettings:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The checkpoints that are meant, at least one."""
         return self.models or (DEFAULT_MODEL,)
 
 
@@ -113,11 +108,7 @@ def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
 
 
 def with_patch_rule(spec: CheckpointSpec, rule: PatchRule) -> CheckpointSpec:
-    """The same checkpoint, related patches found by `rule`.
-
-    Raises:
-        CheckpointError: The published rule is asked for without the published pixels.
-    """
+    """The same checkpoint under a rule; a CheckpointError if its pixels do not allow it."""
     if rule == "painted" and spec.input != "paper":
         raise CheckpointError(
             f"--patches=painted with the paper's input, got --input={spec.input} (checkpoint "

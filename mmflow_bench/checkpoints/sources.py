@@ -140,11 +140,7 @@ def _places(name: str, beside: Source) -> Sequence[Path]:
 
 
 def read_json(path: Path) -> Json:
-    """The object in a JSON file.
-
-    Raises:
-        CheckpointError: It cannot be read or holds something else.
-    """
+    """The object in a JSON file, or a CheckpointError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -56,7 +56,6 @@ class ZipImage:
             raise OSError(f"{type(error).__name__}: {error}") from error
 
     def __str__(self) -> str:
-        """The place, for messages."""
         return f"{self.archive}:{self.member}"
 
 
@@ -70,11 +69,7 @@ class Archive(ImageSource):
 
     @classmethod
     def open(cls, path: Path) -> Archive:
-        """The index of a zip file.
-
-        Raises:
-            QuestionError: It is none, or cannot be read (`no-images`).
-        """
+        """The index of a zip file, or a QuestionError (`no-images`)."""
         try:
             members = _opened(path).infolist()
         except (OSError, *_READING_ERRORS) as error:
@@ -115,12 +110,10 @@ class Archive(ImageSource):
         return None
 
     def at(self, path: str) -> ZipImage | None:
-        """The member at exactly this path."""
         members = self.names.get(PurePosixPath(path).name, ())
         return next((ZipImage(self.path, path) for m in members if m.filename == path), None)
 
     def __str__(self) -> str:
-        """The place, for messages."""
         return str(self.path)
 
 

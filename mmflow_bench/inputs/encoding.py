@@ -18,7 +18,6 @@ from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
-from mmflow_bench.inputs.fitting import refuse_misfit
 from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.painting import painted_patches
@@ -26,7 +25,7 @@ from mmflow_bench.inputs.paper_input import paper_input
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.prompts import special_token
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.inputs.tokenized import TokenizedPrompt
+from mmflow_bench.inputs.tokenized import TokenizedPrompt, refuse_misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mmflow_bench.errors import QuestionError
@@ -93,14 +92,4 @@ def _refused(sample: Sample, reason: str, expected: str, got: str) -> QuestionEr
         f"{expected}, got {got} (sample {sample.question_id}, task {sample.task}); correct the "
         "row or leave it out",
         reason=reason,
-    )
-
-
-def missing_columns(expected: Sequence[str], found: Sequence[str], where: str) -> QuestionError:
-    """The error for a whole file that lacks columns."""
-    lacking = [name for name in expected if name not in found]
-    return QuestionError(
-        f"the columns {', '.join(expected)}, got {', '.join(found) or 'none'} ({where}: without "
-        f"{', '.join(lacking)}); use the layout of the published question sets, or JSON lines",
-        reason="missing-column",
     )

@@ -115,7 +115,6 @@ def _completed(prompt: Prompt, processor: Processor, image: Image.Image) -> Prom
 
 
 def _expanded(output: BatchFeature, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
-    """The text after image expansion."""
     assert prompt.placeholder is not None
     start, end = prompt.placeholder
     replacements = output.get("text_replacement_offsets")

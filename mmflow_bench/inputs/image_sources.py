@@ -28,12 +28,10 @@ class Folder(ImageSource):
         return None
 
     def at(self, path: str) -> Path | None:
-        """The file at a path relative to the folder."""
         file = self.path / path
         return file if _is_file(file) else None
 
     def __str__(self) -> str:
-        """The place, for messages."""
         return str(self.path)
 
 

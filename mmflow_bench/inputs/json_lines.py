@@ -33,11 +33,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def json_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        QuestionError: The file is no UTF-8 text (`unreadable-file`).
-    """
+    """The text of a file, or a QuestionError (`unreadable-file`)."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -48,11 +44,7 @@ def json_text(path: Path) -> str:
 
 
 def parsed_file(path: Path) -> object:
-    """The one JSON value of a file.
-
-    Raises:
-        QuestionError: The file holds none (`unreadable-file`).
-    """
+    """The one JSON value of a file, or a QuestionError (`unreadable-file`)."""
     try:
         return json.loads(json_text(path))
     except (json.JSONDecodeError, RecursionError) as error:

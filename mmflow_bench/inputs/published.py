@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.fields import missing_columns
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, UNKNOWN_TASK, Box, Sample, Task
 
 Row = Mapping[str, str | None]
@@ -80,11 +79,7 @@ def _unreadable(path: Path, got: str) -> QuestionError:
 
 
 def require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Refuse a table without the columns that its tasks need.
-
-    Raises:
-        QuestionError: Some are missing (`missing-column`).
-    """
+    """Refuse a table without the columns that its tasks need, by a QuestionError."""
     expected = list(_BASE)
     if _task_of_name(path) is None:
         expected += _TYPES
@@ -94,8 +89,14 @@ def require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
     if tasks & set(SIX_TASKS):
         prefix = "central object" if "central object name" in columns else "object1"
         expected += [f"{prefix} {field}" for field in ("name", "x", "y", "w", "h")]
-    if not set(expected) <= set(columns):
-        raise missing_columns(expected, columns, str(path))
+    lacking = [name for name in expected if name not in columns]
+    if lacking:
+        raise QuestionError(
+            f"the columns {', '.join(expected)}, got {', '.join(columns) or 'none'} ({path}: "
+            f"without {', '.join(lacking)}); use the layout of the published question sets, or "
+            "JSON lines",
+            reason="missing-column",
+        )
 
 
 def csv_task(row: Row, path: Path) -> str:

@@ -21,14 +21,12 @@ AGREEING = 3
 
 
 def is_okvqa(document: object) -> TypeGuard[Json]:
-    """Whether a JSON document is OKVQA's questions or its annotations."""
     return isinstance(document, dict) and any(
         isinstance(document.get(part), list) for part in ("questions", "annotations")
     )
 
 
 def is_annotated(value: object) -> bool:
-    """Whether a value is a question of A-OKVQA."""
     return isinstance(value, dict) and "direct_answers" in value
 
 

@@ -37,21 +37,15 @@ def _records() -> Iterator[Family]:
 
 @cache
 def added_families() -> tuple[Family, ...]:
-    """Those of other packages.
-
-    Raises:
-        CheckpointError: A package registers something that is no family.
-    """
+    """Those of other packages; a CheckpointError where one registers something else."""
     return tuple(added(GROUP, Family))
 
 
 def families() -> tuple[Family, ...]:
-    """All of them; those that ship with the package first."""
     return (*own_families(), *added_families())
 
 
 def family_of(config: PretrainedConfig) -> Family:
-    """The family of a model, by its model type."""
     # Models built in tests and by other programs may have configurations without a type.
     return next(of_type(families(), getattr(config, "model_type", None)), _BY_STRUCTURE)
 

@@ -60,12 +60,10 @@ class _Tiles:
 
     @property
     def rows(self) -> int:
-        """Rows of patches that are left."""
         return self.vertical.processed // self.side * self.per_tile - 2 * self.cut_rows
 
     @property
     def columns(self) -> int:
-        """Patches per row that are left."""
         return self.horizontal.processed // self.side * self.per_tile - 2 * self.cut_columns
 
 

@@ -31,7 +31,6 @@ Record = TypeVar("Record", bound=_Typed)
 
 
 def of_type(records: Iterable[Record], model_type: object) -> Iterator[Record]:
-    """The records of a model type."""
     return (record for record in records if model_type in record.model_types)
 
 
@@ -117,16 +116,11 @@ def known_conversation(config: Json, name: str) -> str:
 
 
 def conversations() -> Mapping[str, Conversation]:
-    """Every template by its name."""
     return {d.conversation: d.template for d in (*DECODERS, *added_decoders())}
 
 
 def conversation(name: str) -> Conversation:
-    """The template of that name.
-
-    Raises:
-        CheckpointError: There is none.
-    """
+    """The template of that name, or a CheckpointError."""
     known = conversations()
     if name in known:
         return known[name]
