@@ -57,9 +57,7 @@ def load_original(
     original = read_json(folder / "config.json")
     text = text_config(original)
     tokenizer = original_tokenizer(
-        [folder, parts.weights.folder()],
-        text,
-        trust_remote_code=spec.trust_remote_code,
+        [folder, parts.weights.folder()], text, trust_remote_code=spec.trust_remote_code
     )
     tower = None if parts.tower is None else parts.tower.folder()
     image_token_id = tokenizer.get_vocab()[IMAGE_TOKEN]

@@ -59,10 +59,7 @@ def tower_settings(vision: PretrainedConfig, tower: Path | None) -> Json:
     Those of the published towers where there is no folder, or no `preprocessor_config.json` in it.
     """
     side = vision.image_size
-    settings: Json = {
-        "size": {"shortest_edge": side},
-        "crop_size": {"height": side, "width": side},
-    }
+    settings: Json = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     if isinstance(vision, SiglipVisionConfig):
         settings |= {"image_mean": _SIGLIP_MEAN, "image_std": _SIGLIP_MEAN}
     path = None if tower is None else tower / "preprocessor_config.json"

@@ -38,8 +38,7 @@ def json_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(
-            f"JSON in UTF-8, got {error} ({path}); save it again",
-            reason="unreadable-file",
+            f"JSON in UTF-8, got {error} ({path}); save it again", reason="unreadable-file"
         ) from error
 
 

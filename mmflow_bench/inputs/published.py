@@ -38,10 +38,7 @@ TEXTS = (
     "captions",
 )
 SIZES = ("image_w", "image_h")
-NUMBERS = (
-    *SIZES,
-    *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"),
-)
+NUMBERS = (*SIZES, *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"))
 """Columns in pixels. With `TEXTS`, the columns that are kept when files of several tasks are
 written as one; the others follow from these, or are the same in every row."""
 _LONGEST_FIELD = 2**31 - 1
@@ -73,8 +70,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _unreadable(path: Path, got: str) -> QuestionError:
     return QuestionError(
-        f"a CSV file in UTF-8, got {got} ({path}); save it again as UTF-8",
-        reason="unreadable-file",
+        f"a CSV file in UTF-8, got {got} ({path}); save it again as UTF-8", reason="unreadable-file"
     )
 
 
@@ -133,8 +129,7 @@ def csv_sample(row: Row, path: Path) -> Sample:
     question_id = _value(row, "question_id")
     if question_id is None or _value(row, "img_id") is None:
         raise QuestionError(
-            f"a question_id and an img_id, got none ({path}); correct the row",
-            reason="missing-id",
+            f"a question_id and an img_id, got none ({path}); correct the row", reason="missing-id"
         )
     if None in row or None in row.values():
         raise QuestionError(

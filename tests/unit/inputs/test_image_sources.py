@@ -14,10 +14,9 @@ from mmflow_bench.errors import ImageError, QuestionError
 from mmflow_bench.inputs import archives, hub_images
 from mmflow_bench.inputs.archives import Archive, ZipImage
 from mmflow_bench.inputs.hub_images import HubImages
-from mmflow_bench.inputs.identity import sample_fingerprint
 from mmflow_bench.inputs.image_sources import Folder, image_source
 from mmflow_bench.inputs.images import open_image
-from mmflow_bench.inputs.samples import ImageFile, Sample
+from mmflow_bench.inputs.samples import ImageFile, Sample, sample_fingerprint
 
 
 def a_sample(image: ImageFile | None, image_id: str = "42") -> Sample:
