@@ -48,11 +48,7 @@ _CONTAINED_TOWER = "model.vision_tower."
 def load_original(
     spec: CheckpointSpec, parts: Ingredients
 ) -> tuple[PreTrainedModel, Processor, Json]:
-    """Model, processor and transformers' report of what was loaded.
-
-    Raises:
-        CheckpointError: A part is missing or has no counterpart in transformers.
-    """
+    """Model, processor and transformers' report of what was loaded."""
     folder = parts.main.folder()
     original = read_json(folder / "config.json")
     text = text_config(original)

@@ -77,11 +77,7 @@ def text_config(original: Json) -> PretrainedConfig:
 
 
 def vision_config(content: Json, name: str) -> PretrainedConfig:
-    """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP.
-
-    Raises:
-        CheckpointError: It is neither; the message has the tower's `name`.
-    """
+    """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP."""
     part = dict(content.get("vision_config") or content)
     kind = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
     if kind not in _TOWERS:

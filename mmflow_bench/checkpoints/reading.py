@@ -50,11 +50,7 @@ _IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
 
 
 def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
-    """Model and processor of a folder or hub checkpoint.
-
-    Raises:
-        CheckpointError: A part is missing, damaged or of another model.
-    """
+    """Model and processor of a folder or hub checkpoint, or a CheckpointError."""
     parts = ingredients_of(spec)
     if parts.adapter is not None and is_placed(spec):
         raise CheckpointError(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
@@ -18,7 +19,7 @@ from mmflow_bench.checkpoints.families.recognising import is_original, known_con
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
 from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
-from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.spec import CheckpointSpec, Described
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
@@ -103,7 +104,7 @@ def resolve_checkpoint(
     device: str = "cpu",
     offline: bool = False,
     trust_remote_code: bool = False,
-    input_choice: str | None = None,
+    input_choice: Literal["paper", "hub"] | None = None,
 ) -> CheckpointSpec:
     """The checkpoint that a registered name, a folder, a GGUF file or a hub id stands for.
 
@@ -126,30 +127,25 @@ def resolve_checkpoint(
     found, source = _registered(name_or_path, models)
     # What is not registered is an entry that says nothing.
     entry = found or RegistryEntry(name=name_or_path, description="")
-    template = args.get("conversation", entry.conversation)
-    common: Json = {
-        **args,
-        "name": name_or_path,
-        "model_args": identifying(args),
-        "device": device,
-        "offline": offline,
-        "trust_remote_code": trust_remote_code,
-        "exceptions": entry.exceptions,
-        "paper_model": entry.paper_model,
-        "questions": entry.questions,
-        "images": entry.images,
-        "conversation": template,
-        "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
-    }
-    if entry.builder is not None:
-        if common["input"] == "paper" and template is None:
-            raise CheckpointError(
-                f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
-                "(--input=paper); leave out --input"
-            )
-        return CheckpointSpec(**common, source=source, kind="built", builder=entry.builder)
-    spec = CheckpointSpec(**common | _located(source, args, models))
-    if found is None or template is None:
+    described: Json = {field.name: getattr(entry, field.name) for field in fields(Described)}
+    is_built = entry.builder is not None
+    located = {"source": source, "kind": "built"} if is_built else _located(source, args, models)
+    spec = CheckpointSpec(
+        # An argument wins over what is registered, and the file that was named over both.
+        **described | args | located,
+        name=name_or_path,
+        model_args=identifying(args),
+        device=device,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        input=input_choice or ("hub" if entry.conversation is None else "paper"),
+    )
+    if is_built and spec.input == "paper" and spec.conversation is None:
+        raise CheckpointError(
+            f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
+            "(--input=paper); leave out --input"
+        )
+    if not is_built and (found is None or spec.conversation is None):
         return replace(spec, **_input_of_unregistered(spec, input_choice))
     return spec
 

@@ -7,13 +7,15 @@ either may be typed as well. What the paper says of each of them is declared whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mmflow_bench.checkpoints.spec import Described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryEntry:
-    """A name that `--model` knows."""
+class RegistryEntry(Described):
+    """A name that `--model` knows; its conversation makes the paper's input the default."""
 
     name: str
     description: str
@@ -23,19 +25,6 @@ class RegistryEntry:
     """Hub id of the same weights in the original LLaVA format."""
     aliases: tuple[str, ...] = ()
     """Other names for it; its hub ids, with and without their owner, are names anyway."""
-    builder: str | None = None
-    """`package.module:function`, called with the name, that gives (model, processor)."""
-    questions: str | None = None
-    """`package.module:function` that gives the checkpoint's own samples, or the name of a question
-    set that ships with the package."""
-    images: str | None = None
-    """Where the images of that question set are, as `--images` takes it."""
-    exceptions: Mapping[str, str] = field(default_factory=dict)
-    """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
-    paper_model: str | None = None
-    """The model of the paper whose published numbers apply."""
-    conversation: str | None = None
-    """Conversation template of the paper's input, which is then the default."""
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Every name with the source that it stands for, the entry's own first."""

@@ -32,13 +32,7 @@ _NOT_MODEL_INPUTS = {
 def hub_input(
     sample: Sample, checkpoint: LoadedCheckpoint, image: Image.Image | None
 ) -> TokenizedPrompt:
-    """The sample's prompt and pixels by the checkpoint's own processor.
-
-    Raises:
-        ImageError: The processor refuses the image.
-        QuestionError: The question is empty or holds the image token.
-        CheckpointError: Template, tokenizer or processor do not let positions be found.
-    """
+    """The sample's prompt and pixels by the checkpoint's own processor; see `encode` for errors."""
     prompt = render_prompt(sample, checkpoint, has_image=image is not None)
     tokenizer = checkpoint.tokenizer
     # Llama-3 templates write the start token themselves; the tokenizer must not add another.

@@ -26,10 +26,13 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            wanted = [name for name in schema.names if _is_read(name, schema)]
-            # Of the Sample record, the reader of rows checks all other fields one by one.
-            is_own = not is_published(schema.names)
-            checked = [name for name in wanted if name in _OWN_IDS or not is_own]
+            wanted = list(schema.names)
+            if is_published(schema.names):
+                # Published tables may carry columns of any type that nothing here reads.
+                wanted = checked = [name for name in wanted if name in TEXTS or name in NUMBERS]
+            else:
+                # The reader of rows checks the other fields of the Sample record one by one.
+                checked = [name for name in wanted if name in _OWN_IDS]
             _check_types(path, schema, checked)
             rows = file.read(columns=wanted).to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -50,11 +53,6 @@ def is_published(columns: Sequence[str]) -> bool:
 def texts(row: Json) -> dict[str, str | None]:
     """A row of published columns as a CSV file would hold it."""
     return {name: str(value) for name, value in row.items()}
-
-
-def _is_read(name: str, schema: pa.Schema) -> bool:
-    # Published tables may carry columns of any type that nothing here reads.
-    return not is_published(schema.names) or name in TEXTS or name in NUMBERS
 
 
 def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:

@@ -40,12 +40,7 @@ class TokenizedPrompt:
 
 
 def refuse_misfit(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt) -> None:
-    """Refuse token ids or pixels that are not of this model.
-
-    Raises:
-        CheckpointError: An id lies beyond the vocabulary, or the image has another size than the
-            vision tower takes.
-    """
+    """Refuse token ids or pixels that are not of this model, by a CheckpointError."""
     _refuse_unknown_tokens(checkpoint, tokens)
     _refuse_other_size(checkpoint, tokens)
 

@@ -66,11 +66,7 @@ def original_types() -> dict[str, str]:
 
 
 def native_decoder(config: Json) -> str:
-    """The model type that transformers gives the decoder of a checkpoint in the original format.
-
-    Raises:
-        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
-    """
+    """The type that transformers gives an original checkpoint's decoder, or a CheckpointError."""
     known, model_type = original_types(), str(config.get("model_type"))
     if model_type not in known:
         raise CheckpointError(
@@ -98,11 +94,7 @@ def conversation_of(config: Json, name: str) -> str | None:
 
 
 def known_conversation(config: Json, name: str) -> str:
-    """The same, for a user who has asked for the paper's input.
-
-    Raises:
-        CheckpointError: It cannot be told.
-    """
+    """The same for a user who asks for the paper's input: a CheckpointError, not None."""
     found = conversation_of(config, name)
     if found is None:
         text, names = config.get("text_config") or config, "|".join(conversations())
