@@ -21,7 +21,7 @@ from mmflow_bench.checkpoints.ingredients import (
     ingredients_of,
     weight_files,
 )
-from mmflow_bench.checkpoints.sources import CONFIGURATION, Source
+from mmflow_bench.checkpoints.sources import CONFIGURATION
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
@@ -41,7 +41,7 @@ def fingerprint(spec: CheckpointSpec) -> str:
     parts = _sources(spec) if spec.kind == "built" else list(_ingredients(spec))
     if spec.template is not None:
         path = Path(spec.template)
-        parts.append(f"template:{file_hash(path) if path.is_file() else path}")
+        parts.append(f"template:{file_hash(path) if path.is_file() else spec.template}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -49,16 +49,12 @@ def _ingredients(spec: CheckpointSpec) -> Iterable[str]:
     """Lines for the checkpoint itself, then for every other part that it is put together from."""
     for role, source in ingredients_of(spec).all():
         prefix = "" if role == "main" else f"{role}:"
-        for part in _source_parts(source, spec.gguf_file):
-            yield prefix + part
-
-
-def _source_parts(source: Source, gguf_file: str | None) -> list[str]:
-    if source.is_hub:
-        has_config = source.file("config.json") is not None
-        described = gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
-        return [f"hub:{source.name}@{source.commit(described)}:{gguf_file}"]
-    return _folder_parts(Path(source.name), gguf_file)
+        if source.is_hub:
+            has_config = source.file("config.json") is not None
+            described = spec.gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
+            yield f"{prefix}hub:{source.name}@{source.commit(described)}:{spec.gguf_file}"
+        else:
+            yield from (prefix + part for part in _folder_parts(Path(source.name), spec.gguf_file))
 
 
 def _folder_parts(folder: Path, gguf_file: str | None) -> list[str]:

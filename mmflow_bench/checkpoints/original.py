@@ -22,13 +22,10 @@ from mmflow_bench.checkpoints.original_config import (
     native_config,
     pinpoints_by_height,
     text_config,
+    tower_settings,
     vision_config,
 )
-from mmflow_bench.checkpoints.original_processing import (
-    IMAGE_TOKEN,
-    original_tokenizer,
-    tower_settings,
-)
+from mmflow_bench.checkpoints.original_tokenizer import IMAGE_TOKEN, original_tokenizer
 from mmflow_bench.checkpoints.original_weights import (
     native_name,
     native_weights,

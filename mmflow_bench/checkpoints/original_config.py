@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipVisionConfig
 
@@ -16,6 +17,7 @@ from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.known import families
 from mmflow_bench.checkpoints.families.recognising import native_decoder
 from mmflow_bench.checkpoints.families.record import Converted, OriginalImages
+from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.errors import CheckpointError
 
 _OF_LLAVA = re.compile(
@@ -27,6 +29,7 @@ _TOWERS: Mapping[str, Callable[..., PretrainedConfig]] = {
     "clip": CLIPVisionConfig,
     "siglip": SiglipVisionConfig,
 }
+_SIGLIP_MEAN = [0.5, 0.5, 0.5]
 _OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
 
@@ -186,3 +189,20 @@ def pinpoints_by_height(pinpoints: list[list[int]]) -> list[list[int]]:
     """
     turned = [[high, wide] for wide, high in pinpoints]
     return pinpoints if sorted(turned) == sorted(pinpoints) else turned
+
+
+def tower_settings(vision: PretrainedConfig, tower: Path | None) -> Json:
+    """Size, normalisation and resampling filter of the tower's own image processor.
+
+    Those of the published towers where there is no folder, or no `preprocessor_config.json` in it.
+    """
+    side = vision.image_size
+    settings: Json = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    if isinstance(vision, SiglipVisionConfig):
+        settings |= {"image_mean": _SIGLIP_MEAN, "image_std": _SIGLIP_MEAN}
+    path = None if tower is None else tower / "preprocessor_config.json"
+    if path is None or not path.is_file():
+        return settings
+    own = read_json(path)
+    kept = ("image_mean", "image_std", "rescale_factor", "resample", "do_normalize", "do_rescale")
+    return settings | {key: own[key] for key in kept if own.get(key) is not None}

@@ -90,7 +90,10 @@ def encode(
         offsets=tuple(tokens.offsets),
         question_span=tokens.question,
         caption_span=tokens.caption,
-        model_inputs=_in_precision(checkpoint, tokens.model_inputs),
+        model_inputs={
+            name: value.to(checkpoint.model.dtype) if value.is_floating_point() else value
+            for name, value in tokens.model_inputs.items()
+        },
         layout=layout,
         boxes=boxes,
         prompt=tokens.prompt,
@@ -121,16 +124,6 @@ def _refuse_control_tokens(
     for token_id, (start, end) in zip(tokens.ids, tokens.offsets, strict=True):
         if token_id in control and any(start < last and end > first for first, last in spans):
             raise special_token(sample, tokens.text[start:end])
-
-
-def _in_precision(
-    checkpoint: LoadedCheckpoint, model_inputs: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    dtype = checkpoint.model.dtype
-    return {
-        name: value.to(dtype) if value.is_floating_point() else value
-        for name, value in model_inputs.items()
-    }
 
 
 def _layout(

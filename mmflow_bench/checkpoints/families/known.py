@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,15 +23,11 @@ _BY_STRUCTURE = Family(name="by structure", model_types=(), layout=single_grid)
 @cache
 def own_families() -> tuple[Family, ...]:
     """Those of this folder: every file that defines a record is one."""
-    return tuple(_records())
-
-
-def _records() -> Iterator[Family]:
     # Found, not listed, so that a family is a file and nothing else; this file defines none.
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
-        if module.name != __name__:
-            defined = vars(import_module(module.name)).values()
-            yield from (value for value in defined if isinstance(value, Family))
+    files = pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}.")
+    modules = [import_module(file.name) for file in files if file.name != __name__]
+    defined = (value for module in modules for value in vars(module).values())
+    return tuple(value for value in defined if isinstance(value, Family))
 
 
 @cache

@@ -28,7 +28,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
 from mmflow_bench.checkpoints.families.llava import processor_settings
-from mmflow_bench.checkpoints.families.record import Converted, Family, OriginalImages
+from mmflow_bench.checkpoints.families.record import Converted, Family
 
 _DOWNSCALED_ABOVE = 1.1
 """OneVision shrinks features of grids whose side exceeds its maximum by this factor."""
@@ -218,10 +218,6 @@ def read_pinpoints_as_published(model: PreTrainedModel, processor: Processor) ->
     model.config.image_grid_pinpoints = [[width, height] for height, width in listed]
 
 
-def _settings(images: OriginalImages) -> Json:
-    return {"image_grid_pinpoints": images.pinpoints}
-
-
 def _processor(
     tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, tower: Json
 ) -> LlavaNextProcessor:
@@ -243,7 +239,7 @@ LLAVA_NEXT = Family(
         aspect_ratios="anyres",
         config=LlavaNextConfig,
         model=LlavaNextForConditionalGeneration,
-        settings=_settings,
+        settings=lambda images: {"image_grid_pinpoints": images.pinpoints},
         processor=_processor,
     ),
 )
