@@ -8,13 +8,12 @@ Worked out without torch, because the fingerprint covers every part.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original
-from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.sources import Source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
@@ -25,7 +24,34 @@ TRAINED_BESIDE = "non_lora_trainables.bin"
 """What the LLaVA trainers train in full next to a LoRA adapter."""
 PROJECTOR = "mm_projector.bin"
 
+# The defaults of the two classes are small models; these are the published large ones.
+_CLIP_LARGE: Json = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "projection_dim": 768,
+}
+_SIGLIP_SO400M: Json = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+}
+KNOWN_TOWERS: Mapping[str, Json] = {
+    "openai/clip-vit-large-patch14": _CLIP_LARGE | {"image_size": 224},
+    "openai/clip-vit-large-patch14-336": _CLIP_LARGE | {"image_size": 336},
+    "google/siglip-so400m-patch14-384": _SIGLIP_SO400M | {"image_size": 384},
+}
+"""Vision towers that need not be looked for when a checkpoint contains their weights: what their
+`config.json` holds, which the original programs fetch."""
+
 _HEADER = 64 << 20
+"""Bytes, more than the names of any checkpoint take."""
 _TOWER = b"vision_tower.vision_model."
 
 

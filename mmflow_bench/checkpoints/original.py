@@ -16,8 +16,12 @@ from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
 from mmflow_bench.checkpoints.aliases import Json, Processor
-from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
-from mmflow_bench.checkpoints.ingredients import PROJECTOR, TRAINED_BESIDE, Ingredients
+from mmflow_bench.checkpoints.ingredients import (
+    KNOWN_TOWERS,
+    PROJECTOR,
+    TRAINED_BESIDE,
+    Ingredients,
+)
 from mmflow_bench.checkpoints.original_config import (
     native_config,
     pinpoints_by_height,

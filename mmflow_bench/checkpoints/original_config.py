@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipVisionConfig
+from transformers import AutoConfig, PretrainedConfig, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.known import families
@@ -25,10 +24,6 @@ _OF_LLAVA = re.compile(
     r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
 )
 """Keys that are not of the language model."""
-_TOWERS: Mapping[str, Callable[..., PretrainedConfig]] = {
-    "clip": CLIPVisionConfig,
-    "siglip": SiglipVisionConfig,
-}
 _SIGLIP_MEAN = [0.5, 0.5, 0.5]
 _OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
@@ -48,9 +43,9 @@ def native_config(
     """
     text = text_config(original)
     _refuse_unsupported(original)
-    kind, pinpoints = _images(original, vision)
+    aspect_ratio = str(original.get("image_aspect_ratio") or "square")
+    kind, pinpoints = _images(original, vision, aspect_ratio)
     layer, strategy = _features(original, vision)
-    aspect_ratio = _aspect_ratio(original)
     images = OriginalImages(
         aspect_ratio=aspect_ratio, pinpoints=pinpoints, vision=vision, image_token_id=image_token_id
     )
@@ -83,13 +78,14 @@ def vision_config(content: Json, name: str) -> PretrainedConfig:
     """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP."""
     part = dict(content.get("vision_config") or content)
     kind = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
-    if kind not in _TOWERS:
+    if kind not in ("clip", "siglip"):
         raise CheckpointError(
             f"a CLIP or SigLIP vision tower, got {content.get('model_type')!r} ({name}); convert "
             "the checkpoint to transformers' format"
         )
     own = {key: value for key, value in part.items() if key not in _OF_THE_FILE}
-    return _TOWERS[kind](**own)
+    config: PretrainedConfig = AutoConfig.for_model(f"{kind}_vision_model", **own)
+    return config
 
 
 def _refuse_unsupported(original: Json) -> None:
@@ -135,13 +131,10 @@ def _features(original: Json, vision: PretrainedConfig) -> tuple[int, str]:
     return layer, strategies[feature]
 
 
-def _aspect_ratio(original: Json) -> str:
-    return str(original.get("image_aspect_ratio") or "square")
-
-
-def _images(original: Json, vision: PretrainedConfig) -> tuple[Converted, list[list[int]] | None]:
+def _images(
+    original: Json, vision: PretrainedConfig, aspect_ratio: str
+) -> tuple[Converted, list[list[int]] | None]:
     """What a checkpoint that fits photos so becomes, and its grids of tiles if it cuts them."""
-    aspect_ratio = _aspect_ratio(original)
     merging = str(original.get("mm_patch_merge_type") or "flat")
     is_tiled = aspect_ratio.startswith("anyres")
     kinds = [family.converted for family in families() if family.converted is not None]

@@ -165,17 +165,12 @@ def _unembedding(
 
     # A text configuration may name a cap that the model wrapped around it never applies
     # (Gemma 2 under LLaVA), so the model's own logits decide.
-    device = execution_device(model.get_input_embeddings())
-    return capped if _caps_logits(model, final_norm, plain, cap, device) else plain
+    return capped if _caps_logits(model, final_norm, plain, cap) else plain
 
 
 @torch.no_grad()
 def _caps_logits(
-    model: PreTrainedModel,
-    final_norm: nn.Module,
-    plain: Unembedding,
-    cap: float,
-    device: torch.device,
+    model: PreTrainedModel, final_norm: nn.Module, plain: Unembedding, cap: float
 ) -> bool:
     """Whether the model's logits stay below `cap` when the head is driven far beyond it."""
 
@@ -184,7 +179,7 @@ def _caps_logits(
 
     hook = final_norm.register_forward_hook(drive)
     try:
-        tokens = torch.tensor([[1, 2]], device=device)
+        tokens = torch.tensor([[1, 2]], device=execution_device(model.get_input_embeddings()))
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
     finally:
         hook.remove()

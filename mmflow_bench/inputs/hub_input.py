@@ -43,7 +43,11 @@ def hub_input(
         output = _processed(sample, checkpoint, prompt, image, adds_special)
         prompt = _completed(prompt, checkpoint.processor, image)
         text = _expanded(output, checkpoint, prompt)
-        model_inputs = _model_inputs(output)
+        model_inputs = {
+            name: value
+            for name, value in output.items()
+            if name not in _NOT_MODEL_INPUTS and isinstance(value, Tensor)
+        }
     ids, offsets = _ids_and_offsets(tokenizer, text, adds_special)
     if image is not None and ids != output["input_ids"][0].tolist():
         raise CheckpointError(
@@ -118,14 +122,6 @@ def _expanded(output: BatchFeature, checkpoint: LoadedCheckpoint, prompt: Prompt
         count = int((output["input_ids"] == checkpoint.parts.image_token_id).sum())
         replacement = prompt.text[start:end] * count
     return prompt.text[:start] + replacement + prompt.text[end:]
-
-
-def _model_inputs(output: BatchFeature) -> dict[str, Tensor]:
-    return {
-        name: value
-        for name, value in output.items()
-        if name not in _NOT_MODEL_INPUTS and isinstance(value, Tensor)
-    }
 
 
 def _refuse_end_token(checkpoint: LoadedCheckpoint, ids: list[int], offsets: list[Span]) -> None:

@@ -25,7 +25,7 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.forms import CAPTION_LINE, IMAGE_PLACEHOLDER, PAPER_INSTRUCTION
 from mmflow_bench.inputs.phrases import Span
-from mmflow_bench.inputs.prompts import refuse_unusable
+from mmflow_bench.inputs.prompts import usable_texts
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.inputs.tokenized import TokenizedPrompt
 
@@ -61,9 +61,7 @@ def paper_input(
     """
     assert checkpoint.conversation is not None
     template = conversation(checkpoint.conversation)
-    question = sample.question.strip()
-    caption = None if image is not None else (sample.caption or "").strip() or None
-    refuse_unusable(sample, question, caption, IMAGE_PLACEHOLDER)
+    question, caption = usable_texts(sample, IMAGE_PLACEHOLDER, has_image=image is not None)
     described = CAPTION_LINE.format(caption=caption) if caption else ""
     message = described + question + PAPER_INSTRUCTION
     sides, model_inputs, image_tokens, processor = [template.before + message], {}, 0, None
@@ -97,8 +95,9 @@ def _tokens(
     """The sides of the image, each tokenized on its own, and the image positions between them."""
     tokenizer = checkpoint.tokenizer
     ids, offsets, start = [], [], 0
-    if tokenizer.bos_token_id is not None and (template.begins or _adds_start(tokenizer)):
-        ids, offsets = [tokenizer.bos_token_id], [(0, 0)]
+    begin = tokenizer.bos_token_id
+    if begin is not None and (template.begins or tokenizer("a")["input_ids"][:1] == [begin]):
+        ids, offsets = [begin], [(0, 0)]
     for index, side in enumerate(sides):
         if index:
             ids += [checkpoint.parts.image_token_id] * image_tokens
@@ -110,11 +109,6 @@ def _tokens(
         offsets += [(start + first, start + last) for first, last in side_offsets]
         start += len(side)
     return ids, offsets
-
-
-def _adds_start(tokenizer: PreTrainedTokenizerBase) -> bool:
-    first: list[int] = tokenizer("a")["input_ids"][:1]
-    return first == [tokenizer.bos_token_id]
 
 
 def _of_one_side(tokenizer: PreTrainedTokenizerBase, text: str, *, spaces: bool) -> Pieces:

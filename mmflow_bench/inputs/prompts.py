@@ -47,10 +47,8 @@ def render_prompt(sample: Sample, checkpoint: LoadedCheckpoint, *, has_image: bo
         QuestionError: The question is empty, or it or the captions contain the image token.
         CheckpointError: The template does not render the text once and unchanged.
     """
-    question = sample.question.strip()
-    caption = None if has_image else (sample.caption or "").strip() or None
     token = _image_token(checkpoint)
-    refuse_unusable(sample, question, caption, token)
+    question, caption = usable_texts(sample, token, has_image=has_image)
     placeholder = token if has_image else None
     is_continued = checkpoint.chat_template is None and not checkpoint.parts.has_image
     caption_form = CAPTION_FORM if is_continued else CAPTION_LINE
@@ -126,10 +124,16 @@ def _image_token(checkpoint: LoadedCheckpoint) -> str | None:
     return token
 
 
-def refuse_unusable(
-    sample: Sample, question: str, caption: str | None, image_token: str | None
-) -> None:
-    """Refuse an empty question, and a text that holds the image token, by a QuestionError."""
+def usable_texts(
+    sample: Sample, image_token: str | None, *, has_image: bool
+) -> tuple[str, str | None]:
+    """The question, and the captions that stand in for the image.
+
+    Raises:
+        QuestionError: The question is empty, or one of them holds the image token.
+    """
+    question = sample.question.strip()
+    caption = None if has_image else (sample.caption or "").strip() or None
     if not question:
         raise QuestionError(
             f"a question, got an empty one (sample {sample.question_id}); correct the row",
@@ -137,6 +141,7 @@ def refuse_unusable(
         )
     if image_token is not None and image_token in question + (caption or ""):
         raise special_token(sample, image_token)
+    return question, caption
 
 
 def special_token(sample: Sample, token: str) -> QuestionError:

@@ -40,10 +40,7 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
             f"a Parquet file, got {type(error).__name__}: {error} ({path}); write it again",
             reason="unreadable-file",
         ) from error
-    filled = [
-        {name: _plain(cell) for name, cell in row.items() if not _is_empty(cell)} for row in rows
-    ]
-    return list(schema.names), filled
+    return list(schema.names), [_filled(row) for row in rows]
 
 
 def is_published(columns: Sequence[str]) -> bool:
@@ -76,10 +73,12 @@ def _kinds(name: str) -> list[Callable[[pa.DataType], bool]]:
     return [*text, kinds.is_integer] if name.endswith("id") else text
 
 
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _plain(value: object) -> object:
-    """Whole numbers as such: a column with empty cells is often stored as floating point."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _filled(row: Json) -> Json:
+    cells: Json = {}
+    for name, value in row.items():
+        if isinstance(value, float):
+            # A column of whole numbers with empty cells is often stored as floating point.
+            value = None if math.isnan(value) else int(value) if value.is_integer() else value
+        if value is not None:
+            cells[name] = value
+    return cells
