@@ -73,6 +73,7 @@ def merge_adapter(
 def _settings(folder: Path) -> Json:
     settings = read_json(folder / ADAPTER_CONFIG)
     kind = str(settings.get("peft_type", "LORA")).upper()
+    # Each of these makes the change another one than scale * B A.
     unsupported = [
         key
         for key in ("use_dora", "alora_invocation_tokens", "layer_replication", "megatron_config")

@@ -25,6 +25,7 @@ from mmflow_bench.checkpoints.sources import CONFIGURATION
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
+# What trainers leave beside a model.
 _NOT_READ_BY_A_MODEL = {"trainer_state.json", "all_results.json", "train_results.json"}
 
 
@@ -117,6 +118,7 @@ def _package_files(module: str) -> Iterable[Path]:
             "registers this model"
         )
     origin = Path(found.origin)
+    # A builder may import any of its neighbours.
     return origin.parent.rglob("*.py") if "." in module else [origin]
 
 

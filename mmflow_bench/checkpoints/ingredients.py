@@ -90,6 +90,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
         name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
     )
     config = config_of(main)
+    # peft saves no configuration of the model: that of the base describes it.
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
         base = _base_of_adapter(main, spec)
         inner = replace(

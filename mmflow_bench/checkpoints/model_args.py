@@ -35,6 +35,7 @@ def checked_args(args: Mapping[str, str]) -> dict[str, str]:
                 f"{closest(key, MODEL_ARGS)}; write key=value"
             )
         choices = CHOICES.get(key, (value,))
+        # Other packages are imported only for a template that none here has.
         if value not in choices and key == "conversation":
             choices = tuple(conversations())
         if value not in choices:

@@ -112,6 +112,7 @@ def _loaded(
         spec,
         config=config,
         state_dict=weights,
+        # There is no file that transformers could read `auto` from.
         dtype=dtype if spec.dtype == "auto" else getattr(torch, spec.dtype),
     )
     left_over = sorted(map(str, report.get("unexpected_keys", ())))

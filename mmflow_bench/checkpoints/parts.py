@@ -109,6 +109,7 @@ def parts_of(model: PreTrainedModel) -> Parts:
 def execution_device(module: nn.Module) -> torch.device:
     """Where a module computes, which for offloaded weights is not where they are kept."""
     for part in module.modules():
+        # accelerate's hook knows where a module will compute; its weights may be elsewhere.
         hook = getattr(part, "_hf_hook", None)
         for single in getattr(hook, "hooks", (hook,)):
             device = getattr(single, "execution_device", None)

@@ -54,5 +54,6 @@ def _quantization(spec: CheckpointSpec) -> BitsAndBytesConfig:
         )
     if spec.quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
+    # Four bits are unpacked to compute; the default would be single precision.
     compute = torch.bfloat16 if spec.dtype == "auto" else getattr(torch, spec.dtype)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=compute)

@@ -156,6 +156,7 @@ def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[Registr
         return models[name], models[name].source or name
     known = {
         alias.lower(): (entry, source)
+        # Reversed, so that the first of two entries with one alias wins.
         for entry in reversed(list(models.values()))
         for alias, source in entry.names()
     }
@@ -191,6 +192,7 @@ def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEn
     if os.path.exists(path):
         return _folder(path, args.get("gguf_file"))
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "~"))
+    # `planted/typo` is a mistake, not the hub id of somebody called planted.
     families = {known.split("/")[0] for known in models if "/" in known}
     if is_hub_id and name.split("/")[0] not in families:
         return {"source": name, "kind": "hub"}

@@ -77,6 +77,7 @@ def encode(
     refuse_misfit(checkpoint, tokens)
     _refuse_control_tokens(sample, checkpoint, tokens)
     layout = _layout(checkpoint, tokens, image) if image is not None else None
+    # Another photo does not show the objects where they were.
     boxes = () if image is None or is_replaced else _boxes(sample, image)
     painted = None
     if checkpoint.spec.patches == "painted" and image is not None and layout is not None:

@@ -50,6 +50,7 @@ def file_rows(path: Path) -> Iterator[Row]:
         return published_rows(csv_rows(path), path)
     if suffix == ".parquet":
         return _table(path)
+    # Some write JSON lines under the suffix of JSON.
     document = _document(path) if suffix == ".json" else None
     if document is None:
         return _own(json_rows(path), path)

@@ -83,6 +83,7 @@ def _processed(
     adds_special: bool,
 ) -> BatchFeature:
     options: Json = {"add_special_tokens": adds_special, "return_tensors": "pt"}
+    # Tiles may come with row and column marks: such processors say what they wrote.
     if hasattr(checkpoint.processor, "get_text_with_replacements"):
         options["return_text_replacement_offsets"] = True
     try:

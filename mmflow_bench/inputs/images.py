@@ -53,6 +53,7 @@ def open_image(sample: Sample) -> Image.Image:
         )
     if isinstance(image, Image.Image):
         return _rgb(image)
+    # A path is left to Pillow, which reads no more of it than it needs.
     if isinstance(image, Path):
         if not image.is_file():
             raise missing_image(sample.question_id, sample.image_id, str(image))

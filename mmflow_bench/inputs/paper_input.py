@@ -151,6 +151,7 @@ def _image_processor(checkpoint: LoadedCheckpoint) -> ImageProcessor:
             f"{type(checkpoint.model).__name__} (checkpoint {checkpoint.spec.name}); correct "
             "config.json, or use --input=hub"
         )
+    # Of LLaVA-1.5 whatever the family: it alone pads with the mean colour.
     if not pinpoints:
         return LlavaImageProcessorPil(**settings, do_pad=ratio == "pad")
     return checkpoint.parts.family.tiles(**settings, image_grid_pinpoints=pinpoints)

@@ -55,6 +55,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
+            # Strict: a quote out of place would swallow rows without a word.
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or ()
             rows = [(reader.line_num, row) for row in reader]
@@ -131,6 +132,7 @@ def csv_sample(row: Row, path: Path) -> Sample:
         raise QuestionError(
             f"a question_id and an img_id, got none ({path}); correct the row", reason="missing-id"
         )
+    # That is where the reader puts fields beyond the header, and what it fills gaps with.
     if None in row or None in row.values():
         raise QuestionError(
             f"as many fields as the header has, got more or fewer (sample {question_id}, {path}); "

@@ -88,6 +88,7 @@ def conversation_of(config: Json, name: str) -> str | None:
     found = next((decoder for decoder in decoders if words in decoder.vocabulary), None)
     if found is None:
         return None
+    # Who owns a checkpoint, or where it lies, says nothing of its decoder.
     last = name.rstrip("/").rpartition("/")[2].lower()
     named = (other for word, other in found.unless_named.items() if word in last)
     return next(named, found.conversation)
