@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
 
 from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
@@ -19,7 +18,7 @@ from mmflow_bench.checkpoints.families.recognising import is_original, known_con
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
 from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
-from mmflow_bench.checkpoints.spec import CheckpointSpec, Described
+from mmflow_bench.checkpoints.spec import CheckpointSpec, Described, InputChoice
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
@@ -104,7 +103,7 @@ def resolve_checkpoint(
     device: str = "cpu",
     offline: bool = False,
     trust_remote_code: bool = False,
-    input_choice: Literal["paper", "hub"] | None = None,
+    input_choice: InputChoice | None = None,
 ) -> CheckpointSpec:
     """The checkpoint that a registered name, a folder, a GGUF file or a hub id stands for.
 

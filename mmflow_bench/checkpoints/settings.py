@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
-from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.options import Place, comma_separated, setting
-
-PatchRule = Literal["overlap", "painted"]
-"""Which patches show an object: see `CheckpointSpec.patches`."""
 
 
 def parse_model_args(text: str) -> dict[str, str]:
@@ -51,11 +48,11 @@ class CheckpointSettings:
         parse=parse_model_args,
         places=Place.LOADING,
     )
-    input: Literal["paper", "hub"] | None = setting(
+    input: InputChoice | None = setting(
         None,
         "prepare samples as the paper's program does, or as the checkpoint's own processor "
         "does (default: paper for the checkpoints of the paper and the original format)",
-        choices=("paper", "hub"),
+        choices=get_args(InputChoice),
         places=Place.LOADING,
         unset="auto",
     )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+InputChoice = Literal["paper", "hub"]
+PatchRule = Literal["overlap", "painted"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
@@ -43,10 +46,10 @@ class CheckpointSpec(Described):
     device: str = "cpu"
     gguf_file: str | None = None
     """Name of the GGUF file that holds the weights, where they are not in safetensors."""
-    input: Literal["paper", "hub"] = "hub"
+    input: InputChoice = "hub"
     """How samples become model input: as the paper's program does it, or as the checkpoint's own
     processor does."""
-    patches: Literal["overlap", "painted"] = "overlap"
+    patches: PatchRule = "overlap"
     """Which patches show an object: those that overlap its box, or those that the paper's program
     finds red after painting it."""
     template: str | None = None
