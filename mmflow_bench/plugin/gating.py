@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision
-from mmflow_bench.errors import StoreError
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import MechanismRow
@@ -21,20 +20,15 @@ def conclude(run: Run, session: pytest.Session) -> None:
     A run that has failed already, or could not take place, keeps its own exit code.
     """
     run.gate = gate_of(run, has_failed=session.exitstatus == pytest.ExitCode.TESTS_FAILED)
-    if run.gate is not None and not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
+    if run.gate is None:
+        return
+    if not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if run.gate is not None:
-        _keep(run, run.gate)
-
-
-def _keep(run: Run, gate: GateDecision) -> None:
-    """Keep the decision beside the results, for `mmflow report`."""
-    for folder in (run.folder(slug) for slug in run.settings.slugs):
-        if has_results(folder):
-            try:
-                write_text(folder / GATE, gate.as_json(run.settings.gate))
-            except StoreError as error:
-                run.notice(f"the gate's decision was not kept: {error}")
+    # Kept beside the results, for `mmflow report`.
+    folders = [folder for folder in map(run.folder, run.settings.slugs) if has_results(folder)]
+    for folder in folders:
+        with run.noticing("the gate's decision was not kept"):
+            write_text(folder / GATE, run.gate.as_json(run.settings.gate))
 
 
 def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
@@ -96,10 +90,9 @@ def _against_stored(run: Run) -> list[str]:
 
 def _by_themselves(run: Run) -> list[str]:
     """Why the mechanisms do not let the run pass, beyond tests that fail."""
-    if run.settings.gate == "strict":
-        refused = [row for row in run.rows if row.verdict in _NOTHING]
-        if refused:
-            return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
+    refused = [row for row in run.rows if row.verdict in _NOTHING]
+    if run.settings.gate == "strict" and refused:
+        return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
     # Controls hold on a checkpoint that answers nothing: they are about the instrument.
     rows = [row for row in run.rows if row.tier != "control"] or run.rows
     decided = [row for row in rows if row.verdict not in _NOTHING | {"not-applicable"}]

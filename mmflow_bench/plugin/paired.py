@@ -12,10 +12,8 @@ from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.keeping import keep, write_facts
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.opening import open_measurements, progress_bar
-from mmflow_bench.plugin.plan import Plan
-from mmflow_bench.plugin.run import Run
-from mmflow_bench.plugin.subjects import PairedBaseline
+from mmflow_bench.plugin.opening import opened_planned
+from mmflow_bench.plugin.run import PairedBaseline, Run
 
 FOLDER = "baseline"
 """Beside a run's own tables: those of a baseline that was measured for it."""
@@ -26,15 +24,9 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     paired = run.paired
     if paired is None or paired.spec is None or not tuned.counts:
         return
-    name, bar = fact_name(slug), progress_bar(run)
+    name = fact_name(slug)
     try:
-        base = PlannedMeasurements(
-            open_measurements(run, paired.spec, bar),
-            model=name,
-            plan=Plan(),
-            window=run.settings.measurement.window,
-            bar=bar,
-        )
+        base = opened_planned(run, paired.spec, {})
         _measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
     except MMFlowError as error:
@@ -44,13 +36,12 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
 def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
     """Ask a baseline for all that was asked of the checkpoint, task by task."""
     for task in [task for task in tuned.counts if task in base.tasks]:
-        if base.decoder_layers != tuned.decoder_layers:
-            base.accuracy(task)
-            continue  # which is why it will not be comparable
-        wants = [want for known, want in tuned.tables if known == task and want.is_compared]
-        base.ensure(task, wants)
-        for want in wants:
-            base.table(task, want)
+        # One of another depth will not be comparable, and says so by its facts alone.
+        if base.decoder_layers == tuned.decoder_layers:
+            wants = [want for known, want in tuned.tables if known == task and want.is_compared]
+            base.ensure(task, wants)
+            for want in wants:
+                base.table(task, want)
         base.accuracy(task)
 
 
@@ -59,10 +50,9 @@ def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None
 
     A baseline that cannot be compared gives a comparison that says why.
     """
-    paired = run.paired
+    paired, settings = run.paired, run.settings
     if paired is None:
         return None
-    settings = run.settings
     try:
         return _compared(run, paired, slug, folder)
     except MMFlowError as error:
@@ -93,13 +83,8 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Base
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare_runs(
-        base,
-        tuned,
-        tolerance=settings.tolerance,
-        alpha=settings.alpha,
-        own=tuple(run.own_gate),
-    )
+    own = tuple(run.own_gate)
+    return compare_runs(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha, own=own)
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:

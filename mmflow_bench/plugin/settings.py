@@ -23,7 +23,7 @@ from mmflow_bench.options import (
     setting,
     settings_of,
 )
-from mmflow_bench.plugin.slugs import model_slugs
+from mmflow_bench.plugin.models import model_slugs
 
 REPORTS = ("html", "md", "github", "junit")
 
