@@ -96,7 +96,9 @@ class Option(Generic[Value]):
         """
         if self.locate is not None:
             return self.locate(text, folder)
-        return self.parse(text) if self.parse is not None else text
+        if self.parse is None:
+            return self.number(text) if self.number is not None else text
+        return self.parse(text)
 
 
 _OPTION, _RECORD = "option", "record"

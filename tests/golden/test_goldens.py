@@ -181,6 +181,7 @@ def test_it_is_late(flow):
 
 @pytest.mark.mechanism("own-id")
 def test_accuracy_of_few(flow):
+    'Nine questions in ten are answered.'
     assert flow.accuracy("ChooseAttr") >= 0.9
 """
 

@@ -27,7 +27,7 @@ PLACES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    depth: int | None = setting(None, "how deep", number=int, parse=int, unset="auto")
+    depth: int | None = setting(None, "how deep", number=int, unset="auto")
     hidden: bool = setting(False, "unsaid", places=Place.PYTEST)
 
 
