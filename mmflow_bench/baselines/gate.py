@@ -16,8 +16,6 @@ from mmflow_bench.baselines.paired_records import (
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
-POLICIES = ("strict", "mechanisms", "regression", "none")
-"""What may make a run fail: everything, mechanisms that fail, changes, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

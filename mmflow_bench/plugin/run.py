@@ -112,11 +112,9 @@ class Run:
         Raises:
             pytest.UsageError: A checkpoint is not known or not there.
         """
-        chosen = self.settings.checkpoint
+        chosen, slugs = self.settings.checkpoint, self.settings.slugs
         try:
-            return {
-                slug: resolve_spec(model, chosen) for slug, model in self.settings.slugs.items()
-            }
+            return {slug: resolve_spec(model, chosen) for slug, model in slugs.items()}
         except MMFlowError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -130,12 +128,12 @@ class Run:
         Raises:
             pytest.UsageError: There is no such baseline, and there has to be.
         """
-        settings = self.settings
-        if settings.baseline is None:
+        settings, name = self.settings, self.settings.baseline
+        if name is None:
             return None
         try:
             source = find_source(
-                settings.baseline,
+                name,
                 roots=self.baseline_roots,
                 start=self.config.invocation_params.dir,
                 offline=settings.checkpoint.offline,
@@ -144,12 +142,10 @@ class Run:
             spec = resolve_spec(source.name, settings.checkpoint) if is_measured else None
         except MMFlowError as error:
             if settings.is_missing_explicit and settings.baseline_missing != "fail":
-                self.notice(
-                    f"baseline: {settings.baseline} is not there yet; not compared ({error})"
-                )
+                self.notice(f"baseline: {name} is not there yet; not compared ({error})")
                 return None
             raise pytest.UsageError(
-                f"--baseline={settings.baseline}: {error}. --baseline-missing=new lets a run pass "
+                f"--baseline={name}: {error}. --baseline-missing=new lets a run pass "
                 "that has none yet"
             ) from error
         return PairedBaseline(source=source, spec=spec)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.gate import POLICIES
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
@@ -117,7 +116,7 @@ class Settings:
         "what may fail the run: mechanisms that fail, changes against the baseline, both and "
         "everything undecided (strict), or nothing (default regression with --baseline, else "
         "mechanisms)",
-        choices=POLICIES,
+        choices=("strict", "mechanisms", "regression", "none"),
     )
     reports: tuple[str, ...] = setting(
         (),
