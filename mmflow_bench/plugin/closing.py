@@ -71,8 +71,8 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
             yellow=True,
         )
     if run.gate is not None:
-        said = printable(f"gate ({run.settings.gate}): {run.gate.line}")
-        terminal.write_line(said, bold=True, **{"green" if run.gate.passed else "red": True})
+        line = printable(f"gate ({run.settings.gate}): {run.gate.line}")
+        terminal.write_line(line, bold=True, **{"green" if run.gate.passed else "red": True})
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:

@@ -130,14 +130,12 @@ def expect(run: Run, items: Iterable[pytest.Item]) -> None:
     By the checkpoint's record, by what the test declares of the paper's, or by the baseline.
     """
     for item in items:
-        slug = model_of(item)
-        if slug is None:
-            continue
-        expected, source = _expected(run, item, run.specs[slug])
-        if expected:
+        if slug := model_of(item):
+            verdict, source = _expected(run, item, run.specs[slug])
             name = declaration_of(item).id
             reason = f"{source} says that {name} does not hold for {slug}"
-            item.stash[EXPECTED] = Expectation(expected, reason)
+            if verdict:
+                item.stash[EXPECTED] = Expectation(verdict, reason)
 
 
 def _expected(run: Run, item: pytest.Item, spec: CheckpointSpec) -> tuple[str | None, str]:

@@ -137,9 +137,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     if config.getoption("dist", "no") != "load":
         return None
     # Only runs under xdist pay for xdist's schedulers.
-    from mmflow_bench.plugin.scheduling import chosen_by_collection
+    from mmflow_bench.plugin.scheduling import ChosenByCollection
 
-    return chosen_by_collection(config, log)
+    return ChosenByCollection(config, log)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

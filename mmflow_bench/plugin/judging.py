@@ -22,6 +22,8 @@ from mmflow_bench.runs.rows import MechanismRow, fields_in
 
 RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""
+REPORT_ROW = "mmflow_row"
+"""Attribute of a test report; xdist carries it to the controller."""
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""
 
@@ -65,18 +67,14 @@ def finish(
     row = item.stash.get(ROW, None)
     if call.when != "call" or row is None:
         return
-    settings = run.settings
-    policy = Policy(
-        gate=settings.gate,
-        inconclusive=settings.inconclusive,
-        is_updating=settings.update_baselines,
-    )
+    gate, inconclusive = run.settings.gate, run.settings.inconclusive
+    policy = Policy(gate=gate, inconclusive=inconclusive, is_updating=run.settings.update_baselines)
     outcome = outcome_of(_ending(item, row, error, report), policy)
     _apply(outcome, item, report)
     row = replace(row, outcome=outcome.word, seconds=round(call.duration, 4))
     if report.failed and row.curve:
         report.sections.append(("mmflow curve by layer", sparkline(row.curve, 60)))
-    report.mmflow_row = row.as_dict()  # type: ignore[attr-defined]
+    setattr(report, REPORT_ROW, row.as_dict())
     # JUnit reads the item's properties at teardown, others read this report's.
     added = properties(row, run.identity.run_id)
     item.user_properties.extend(added)
@@ -105,15 +103,14 @@ def _ending(
 def _apply(outcome: Outcome, item: pytest.Item, report: pytest.TestReport) -> None:
     """Make pytest's report say the outcome: the only place that changes one."""
     report.outcome = outcome.report
+    vars(report).pop("wasxfail", None)
     if outcome.xfail is not None:
         report.wasxfail = outcome.xfail
-    elif hasattr(report, "wasxfail"):
-        del report.wasxfail
-    if outcome.text is not None and outcome.report == "skipped":
+    if outcome.text is not None:
         path, line, _ = item.location
-        report.longrepr = (str(path), (line or 0) + 1, outcome.text)
-    elif outcome.text is not None:
-        report.longrepr = outcome.text
+        # pytest shows where a test was skipped, from a triple alone.
+        place = (str(path), (line or 0) + 1, outcome.text)
+        report.longrepr = place if outcome.report == "skipped" else outcome.text
 
 
 def _brief(error: BaseException | None) -> str | None:

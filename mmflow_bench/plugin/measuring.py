@@ -91,7 +91,10 @@ class PassedOn:
 
 
 class PlannedMeasurements(PassedOn):
-    """One checkpoint's measurements; the first use of a task measures all that the plan needs."""
+    """One checkpoint's measurements; the first use of a task measures all that the plan needs.
+
+    `is_alone` says that no other process measures for the run.
+    """
 
     def __init__(
         self,
@@ -102,15 +105,6 @@ class PlannedMeasurements(PassedOn):
         bar: MeasuringBar,
         is_alone: bool = False,
     ) -> None:
-        """Wrap what `Measurements.open` or a plugin gave.
-
-        Args:
-            measurements: Of the checkpoint.
-            plan: What the tests of the run will ask for, task by task.
-            window: Width of a window; scaled with the depth when None.
-            bar: Shows what is measured.
-            is_alone: Whether no other process measures for this run.
-        """
         super().__init__(measurements)
         self.opened = measurements
         self._plan = plan

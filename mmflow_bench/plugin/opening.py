@@ -1,4 +1,4 @@
-"""Measurements of the run's checkpoints, opened when a test needs them, and the flow on them."""
+"""Measurements of the run's checkpoints, opened when a test needs them."""
 
 from __future__ import annotations
 
@@ -11,30 +11,10 @@ import pytest
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
-from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.plugin.judging import RECORDER
-from mmflow_bench.plugin.measuring import (
-    MINIMUM_ACCURACY,
-    GuardedMeasurements,
-    Planned,
-    PlannedMeasurements,
-)
+from mmflow_bench.plugin.measuring import GuardedMeasurements, Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import choose_accelerator
-from mmflow_bench.plugin.run import Run, declaration_of
+from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.progress import MeasuringBar
-
-
-def flow_of(run: Run, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
-    """The flow of one test, whose comparisons are recorded while it runs."""
-    minimum = declaration_of(node).minimum_accuracy
-    guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
-    recorder = node.stash[RECORDER] = Recorder()
-    token = current_recorder.set(recorder)
-    yield Flow(guarded, alpha=run.settings.alpha, others=OtherMeasurements(run, planned))
-    current_recorder.reset(token)
-    # Tests live as long as the run, and every estimate keeps thousands of replicates.
-    del node.stash[RECORDER]
 
 
 class OtherMeasurements(Mapping[str, GuardedMeasurements]):

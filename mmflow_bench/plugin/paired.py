@@ -18,17 +18,21 @@ from mmflow_bench.plugin.run import PairedBaseline, Run
 FOLDER = "baseline"
 """Beside a run's own tables: those of a baseline that was measured for it."""
 
+FACTS = "baseline:{}"
+"""The name under which facts of a measured baseline are kept; no slug has a colon."""
+
 
 def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     """Measure a baseline checkpoint on what this process has measured of `slug`."""
     paired = run.paired
     if paired is None or paired.spec is None or not tuned.counts:
         return
-    name = fact_name(slug)
+    name = FACTS.format(slug)
     try:
         base = opened_planned(run, paired.spec, {})
         _measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
+        base.opened.close()
     except MMFlowError as error:
         run.learn({name: {"error": str(error)}})
 
@@ -50,7 +54,7 @@ def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None
 
     A baseline that cannot be compared gives a comparison that says why.
     """
-    paired, settings = run.paired, run.settings
+    paired = run.paired
     if paired is None:
         return None
     try:
@@ -61,16 +65,11 @@ def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None
             base=paired.source.name,
             name=slug,
             kind="paired",
-            alpha=settings.alpha,
-            tolerance=dict(settings.tolerance),
+            alpha=run.settings.alpha,
+            tolerance=dict(run.settings.tolerance),
             rows=(),
             refused=tuple(reasons),
         )
-
-
-def fact_name(slug: str) -> str:
-    """The name under which facts of a measured baseline are kept; no slug has a colon."""
-    return f"baseline:{slug}"
 
 
 def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> BaselineComparison:
@@ -89,7 +88,7 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Base
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:
     """The values of a baseline that this run has measured, written beside its own first."""
-    facts = run.facts.get(fact_name(slug), {})
+    facts = run.facts.get(FACTS.format(slug), {})
     if not facts.get("checkpoint"):
         raise BaselineError(str(facts.get("error") or "no task of the baseline was measured"))
     write_facts(run, folder / FOLDER, [], facts)

@@ -37,13 +37,11 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
         gate=run.gate,
         run_id=run.identity.run_id,
     )
-    if name == "junit":
-        write_text(folder / "junit.xml", junit(summary))
-        run.notice(f"report: {folder / 'junit.xml'}")
-        return
-    if name == "md" or not (folder / "summary.md").exists():
-        write_text(folder / "summary.md", markdown(summary))
-        run.notice(f"report: {folder / 'summary.md'}")
+    file = folder / ("junit.xml" if name == "junit" else "summary.md")
+    # Annotations come with the summary, which --report=md may have written already.
+    if name != "github" or not file.exists():
+        write_text(file, junit(summary) if name == "junit" else markdown(summary))
+        run.notice(f"report: {file}")
     if name == "github":
         for line in annotate(summary):
             run.notice(line)

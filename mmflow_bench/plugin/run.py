@@ -156,7 +156,6 @@ class Run:
         return (self.settings.baselines or self.config.rootpath / "baselines", packaged_root())
 
     def folder(self, slug: str) -> Path:
-        """The run folder of one checkpoint."""
         root = self.settings.output or self.own_folder / "runs"
         return root / f"{self.identity.started}-{slug}-{self.identity.run_id[:8]}"
 
@@ -199,11 +198,6 @@ RUN = pytest.StashKey[Run]()
 
 
 def new_run(config: pytest.Config) -> Run:
-    """The run of this session.
-
-    Raises:
-        pytest.UsageError: A setting cannot be understood.
-    """
     run = Run(config, settings_from(config), identity_of(config), worker_of(config))
     config.stash[RUN] = run
     return run

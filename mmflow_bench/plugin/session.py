@@ -13,17 +13,22 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.plugin.closing import summarize, write_runs
 from mmflow_bench.plugin.collecting import declare, deselect, expect, own_gate, plan
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
-from mmflow_bench.plugin.judging import finish, judge
+from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
-from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.measuring import (
+    MINIMUM_ACCURACY,
+    GuardedMeasurements,
+    PlannedMeasurements,
+)
 from mmflow_bench.plugin.models import model_of
-from mmflow_bench.plugin.opening import flow_of, opened, refresh_stores
+from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline
 from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
@@ -34,8 +39,6 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 WORKER_OUTPUT = "mmflow_facts"
-REPORT_ROW = "mmflow_row"
-"""Attribute of a test report; xdist carries it to the controller."""
 
 
 class FlowSession:
@@ -98,7 +101,16 @@ class FlowSession:
         measure_baseline(self.run, slug, planned)
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
-        return flow_of(self.run, node, planned)
+        """The flow of one test, whose comparisons are recorded while it runs."""
+        minimum = declaration_of(node).minimum_accuracy
+        guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
+        recorder = node.stash[RECORDER] = Recorder()
+        token = current_recorder.set(recorder)
+        others = OtherMeasurements(self.run, planned)
+        yield Flow(guarded, alpha=self.run.settings.alpha, others=others)
+        current_recorder.reset(token)
+        # Tests live as long as the run, and every estimate keeps thousands of replicates.
+        del node.stash[RECORDER]
 
     def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
         return snapshot_for(node)
@@ -123,7 +135,6 @@ class FlowSession:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give the report of a mechanism its outcome, its row and its JUnit properties."""
         report = yield
         if model_of(item) is not None:
             finish(self.run, item, call, report)
@@ -147,9 +158,8 @@ class FlowSession:
         if row is not None:
             self.run.rows.append(MechanismRow.from_dict(row))
         elif report.failed and (model := getattr(report, "mmflow_model", None)):
-            self.run.crashes.append(
-                {"model": model, "test": report.nodeid, "message": _message(report)}
-            )
+            crash = {"model": model, "test": report.nodeid, "message": _message(report)}
+            self.run.crashes.append(crash)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:

@@ -150,17 +150,14 @@ class Settings:
 
     @property
     def is_model_explicit(self) -> bool:
-        """Whether option, environment or ini file named a model."""
         return bool(self.checkpoint.models)
 
     @property
     def is_missing_explicit(self) -> bool:
-        """Whether the user has said what a missing baseline is."""
         return "mmflow_baseline_missing" in self.said
 
     @property
     def is_gate_explicit(self) -> bool:
-        """Whether the user has said what may fail the run."""
         return "mmflow_gate" in self.said
 
     def described(self) -> dict[str, object]:
