@@ -116,8 +116,8 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
 def _unopened(run: Run, slug: str) -> Facts:
     """Facts of a checkpoint that could not be opened: only what its spec says."""
     spec = run.specs[slug]
-    about = {"name": spec.name, "source": str(spec.source), "revision": spec.revision}
-    return {"checkpoint": {**about}, "tasks": {}}
+    source, revision = str(spec.source), spec.revision
+    return {"checkpoint": {"name": spec.name, "source": source, "revision": revision}, "tasks": {}}
 
 
 def _baseline_lines(run: Run) -> list[str]:

@@ -39,8 +39,7 @@ def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
         has_failed: Whether a test has failed by itself.
     """
     settings = run.settings
-    is_updating = settings.update_baselines
-    if settings.gate == "none" or is_updating or not (run.rows or run.crashes):
+    if settings.gate == "none" or settings.update_baselines or not (run.rows or run.crashes):
         return None
     why = []
     if settings.gate in {"strict", "regression"}:
@@ -60,12 +59,11 @@ def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
 def _against_paired(run: Run) -> list[str]:
     """Why the comparisons sample by sample do not let the run pass."""
     is_strict = run.settings.gate == "strict"
+    fails_undecided = is_strict or run.settings.inconclusive == "fail"
     why = []
     for slug, comparison in run.comparisons.items():
         verdict = gate_decision(
-            comparison,
-            fail_undecided=is_strict or run.settings.inconclusive == "fail",
-            fail_not_comparable=is_strict,
+            comparison, fail_undecided=fails_undecided, fail_not_comparable=is_strict
         )
         prefix = f"{slug}: " if len(run.comparisons) > 1 else ""
         why += [f"{prefix}{reason}" for reason in verdict.why]

@@ -19,10 +19,10 @@ from mmflow_bench.baselines.golden_entries import (
 from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
 from mmflow_bench.baselines.golden_files import find_file, read_entries
 from mmflow_bench.inputs.question_sets import questions_fingerprint
-from mmflow_bench.plugin.models import ALL_TASKS, mechanism_of, model_of, task_of
+from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.settings import Settings
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow
 
 # Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)
@@ -98,7 +98,7 @@ def conditions(settings: Settings, task: str) -> str:
         questions = f"{measured.questions.name}:{_content_hash(measured.questions)[:8]}"
     seed = "" if measured.seed is None else f" seed={measured.seed}"
     # Which tasks are selected moves nothing but the statements across tasks.
-    among = f" tasks={','.join(measured.tasks)}" if task == ALL_TASKS and measured.tasks else ""
+    among = f" tasks={','.join(measured.tasks)}" if task == ALL and measured.tasks else ""
     follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
     return (
         f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
@@ -120,7 +120,7 @@ def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
 def expected_verdict(item: pytest.Item, run: Run) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
     stored = stored_entry(item, run)
-    asked = conditions(run.settings, task_of(item) or ALL_TASKS)
+    asked = conditions(run.settings, task_of(item) or ALL)
     if stored is None or stored.get("conditions") != asked:
         return None
     return str(stored.get("verdict", "")) or None

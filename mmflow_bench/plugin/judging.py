@@ -14,11 +14,11 @@ from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, verdict_of
 from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
-from mmflow_bench.plugin.models import ALL_TASKS, MODEL_FIXTURE, model_of, task_of
+from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
 from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.run import Run, declaration_of
 from mmflow_bench.plugin.second_opinions import qualified
-from mmflow_bench.runs.rows import MechanismRow, fields_in
+from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 
 RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""
@@ -137,7 +137,7 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
         model=model,
         test=str(item.nodeid),
         id=declared.id,
-        task=task_of(item) or ALL_TASKS,
+        task=task_of(item) or ALL,
         verdict=str(verdict),
         outcome="passed",
         expected=expectation.verdict if expectation else "holds",

@@ -11,11 +11,10 @@ from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
 from mmflow_bench.runs.environment import environment
 from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow
 from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
 from mmflow_bench.runs.writing import write_run
 
@@ -44,7 +43,7 @@ def write_facts(
     # pydantic is slow to import, and workers write no results.
     from mmflow_bench.runs.results import results_of
 
-    one, all_tasks = (conditions(run.settings, task) for task in ("one", ALL_TASKS))
+    one, all_tasks = (conditions(run.settings, task) for task in ("one", ALL))
     results = results_of(
         rows,
         facts=facts,

@@ -249,6 +249,7 @@ class GuardedMeasurements(PassedOn):
         if task not in self._measurements.tasks:
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
+        # First, so that answers and all that is planned come from one pass over the samples.
         self._measurements.begin(task)
         count = self._measurements.accuracy(task)
         if not count.scored:

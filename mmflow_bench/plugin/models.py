@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-ALL_TASKS = "all"
-"""What stands for the task of a statement across tasks."""
 MODEL_FIXTURE = "mmflow_measurements"
 """The session fixture that is parametrised with the slug of each checkpoint."""
 LONGEST_SLUG = 100

@@ -60,6 +60,7 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
 def refresh_stores(run: Run) -> None:
     """Empty the store of every checkpoint, once for all workers."""
     for spec in run.specs.values():
+        # Opening with --refresh empties; nothing is loaded.
         Measurements.open(spec, run.settings.measurement)
 
 

@@ -188,6 +188,7 @@ class Run:
 def merged(known: Facts, new: Facts) -> Facts:
     """What two processes have learned of one checkpoint; each has looked at tasks of its own."""
     both: Facts = {**known}
+    # What is empty comes from a process that has not looked, and hides nothing.
     both.update({name: value for name, value in new.items() if value or name not in known})  # type: ignore[typeddict-item]
     both["tasks"] = known.get("tasks", {}) | new.get("tasks", {})
     both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))

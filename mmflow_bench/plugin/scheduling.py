@@ -14,8 +14,8 @@ import pytest
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.settings import settings_from
+from mmflow_bench.runs.rows import ALL
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -88,4 +88,4 @@ def measurement_key(nodeid: str, slugs: frozenset[str]) -> str | None:
     # Parameters of other fixtures may come before the slug and the task.
     others = [part for part in parts if part != slug]
     known = [part for part in others if part in SIX_TASKS]
-    return f"{slug}/{next(iter(known or others), ALL_TASKS)}"
+    return f"{slug}/{next(iter(known or others), ALL)}"

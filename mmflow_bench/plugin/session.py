@@ -169,6 +169,7 @@ class FlowSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
+        # A worker that has crashed has sent nothing.
         sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
         if sent:
             learned = json.loads(sent)

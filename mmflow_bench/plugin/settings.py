@@ -207,6 +207,7 @@ def _value(config: pytest.Config, option: Option[object]) -> object | None:
     if isinstance(said, bool):
         return said
     if isinstance(said, Sequence) and not isinstance(said, str):
+        # A checkpoint that is named twice is one.
         return tuple(dict.fromkeys(said))
     if not said and not (option.is_empty_said and said is not None):
         said = option.unsaid
