@@ -15,8 +15,6 @@ from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ta
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
-POLICIES = ("strict", "mechanisms", "regression", "none")
-"""What may make a run fail: everything, mechanisms that fail, changes, or nothing."""
 
 
 DEFAULTS: Mapping[str, float] = MappingProxyType(

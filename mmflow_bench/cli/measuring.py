@@ -26,7 +26,7 @@ from mmflow_bench.measurements.wants import resolved
 from mmflow_bench.mechanisms.declared import declared_in, shipped
 from mmflow_bench.mechanisms.watching import watched
 from mmflow_bench.options import Place, comma_separated
-from mmflow_bench.plugin.plan import Planned, asked_of_tasks
+from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.reports.escaping import printable
 
 if TYPE_CHECKING:
