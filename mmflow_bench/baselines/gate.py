@@ -1,31 +1,15 @@
-"""What a gate asks of a comparison, how much may move, and what that means for the exit code.
-
-One decision, printed and returned alike.
-"""
+"""What a comparison means for the exit code: one decision, printed and returned alike."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, tasks_by_mechanism
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
-
-
-DEFAULTS: Mapping[str, float] = MappingProxyType(
-    {"fraction": 0.10, "probability": 0.10, "depth": 0.10, "accuracy": 0.05}
-)
-"""Unit -> margin: ten points of an effect, a tenth of the depth, five points of accuracy."""
-
-_NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "fraction"}
-TWIN_FACTOR = 2.0
-"""Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
-probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +72,3 @@ def kept_gate(folder: Path) -> GateDecision | None:
 def named(comparison: BaselineComparison, verdict: str) -> str:
     found = tasks_by_mechanism(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())
-
-
-def parse_tolerance(text: str | None) -> dict[str, float]:
-    """Margins by unit.
-
-    >>> parse_tolerance("5%")["fraction"], parse_tolerance("effect=0.05,depth=0.2")["depth"]
-    (0.05, 0.2)
-
-    Args:
-        text: One number for effects and probabilities, or NAME=VALUE pairs; the defaults when None.
-
-    Raises:
-        ValueError: A name is unknown, or a value is no margin in (0, 1).
-    """
-    margins = dict(DEFAULTS)
-    for part in filter(None, (text or "").replace(" ", "").split(",")):
-        name, equals, value = part.rpartition("=")
-        units = [_NAMES.get(name)] if equals else ["fraction", "probability"]
-        for unit in units:
-            if unit is None:
-                raise ValueError(
-                    f"--tolerance takes a margin such as 0.1 or 10%, or {', '.join(_NAMES)} with "
-                    f"one (effect=0.1,depth=0.05), got {part!r}"
-                )
-            margins[unit] = _margin(value)
-    return margins
-
-
-def _margin(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < 1:
-        raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
-    return value

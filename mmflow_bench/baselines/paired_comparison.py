@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmflow_bench.baselines.gate import TWIN_FACTOR
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
 from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
+from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm

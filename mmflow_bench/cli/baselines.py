@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from mmflow_bench.baselines.blessing import bless as make_baseline
-from mmflow_bench.baselines.gate import gate_decision, parse_tolerance
+from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.baselines.tolerances import parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.cli.options import Parsed
 from mmflow_bench.errors import BaselineError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.gate import DEFAULTS, parse_tolerance
+from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
 from mmflow_bench.options import (

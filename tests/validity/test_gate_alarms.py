@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mmflow_bench.baselines.gate import DEFAULTS, gate_decision
+from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
+from mmflow_bench.baselines.tolerances import DEFAULTS
 
 pytestmark = pytest.mark.slow
 

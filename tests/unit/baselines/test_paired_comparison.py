@@ -9,11 +9,12 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from mmflow_bench.baselines.gate import DEFAULTS, gate_decision, parse_tolerance
+from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.gate_set import GateRow, gate_rows, gate_set
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.paired_records import read_comparison
+from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF
 from mmflow_bench.mechanisms.declared import shipped
 from mmflow_bench.mechanisms.declaring import Declaration

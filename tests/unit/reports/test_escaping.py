@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import pytest
 from rich.cells import cell_len
 
-from mmflow_bench.baselines.gate import DEFAULTS, GateDecision
+from mmflow_bench.baselines.gate import GateDecision
 from mmflow_bench.baselines.paired_records import BaselineComparison, ComparedRow, TaskPairs
+from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.reports import github
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import command_value, markdown, plain, printable

@@ -13,8 +13,9 @@ import pytest
 from run_folders import LAYERS, NASTY, write_made_up_run
 
 from mmflow_bench.baselines.blessing import bless
-from mmflow_bench.baselines.gate import DEFAULTS, GATE
+from mmflow_bench.baselines.gate import GATE
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, ComparedRow, TaskPairs
+from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.html import page as html_page
 from mmflow_bench.reports.html.page import write_report

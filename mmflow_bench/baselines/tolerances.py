@@ -1,0 +1,55 @@
+"""How much may move before it counts as a change: the option --tolerance.
+
+Every pytest run of an environment reads options, so this imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+DEFAULTS: Mapping[str, float] = MappingProxyType(
+    {"fraction": 0.10, "probability": 0.10, "depth": 0.10, "accuracy": 0.05}
+)
+"""Unit -> margin: ten points of an effect, a tenth of the depth, five points of accuracy."""
+
+_NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "fraction"}
+TWIN_FACTOR = 2.0
+"""Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
+probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
+
+
+def parse_tolerance(text: str | None) -> dict[str, float]:
+    """Margins by unit.
+
+    >>> parse_tolerance("5%")["fraction"], parse_tolerance("effect=0.05,depth=0.2")["depth"]
+    (0.05, 0.2)
+
+    Args:
+        text: One number for effects and probabilities, or NAME=VALUE pairs; the defaults when None.
+
+    Raises:
+        ValueError: A name is unknown, or a value is no margin in (0, 1).
+    """
+    margins = dict(DEFAULTS)
+    for part in filter(None, (text or "").replace(" ", "").split(",")):
+        name, equals, value = part.rpartition("=")
+        units = [_NAMES.get(name)] if equals else ["fraction", "probability"]
+        for unit in units:
+            if unit is None:
+                raise ValueError(
+                    f"--tolerance takes a margin such as 0.1 or 10%, or {', '.join(_NAMES)} with "
+                    f"one (effect=0.1,depth=0.05), got {part!r}"
+                )
+            margins[unit] = _margin(value)
+    return margins
+
+
+def _margin(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
+    return value
