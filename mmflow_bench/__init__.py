@@ -13,7 +13,7 @@ _HOME = {
     "Box": "inputs.samples",
     "CHOOSE_TASKS": "inputs.samples",
     "CONSISTENT": "mechanisms.bands",
-    "Gate": "mechanisms.gates",
+    "Gate": "mechanisms.declaring",
     "LATER_HALF": "mechanisms.bands",
     "MID": "mechanisms.bands",
     "NEGLIGIBLE": "mechanisms.bands",

@@ -14,8 +14,7 @@ from typing import Any
 
 from mmflow_bench.mechanisms.bands import Band
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Declaration
-from mmflow_bench.mechanisms.gates import Gate
+from mmflow_bench.mechanisms.declaring import Declaration, Gate
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,12 @@ class Shared:
     """Whether any of that is in the prefix, as with sliding windows."""
     replaced_values: Float[Tensor, "kv_head other_key dim"] | None
     """Values of the counterfactual sample."""
+    method: Method
+    """What cutting means."""
+    scaling: float
+    """Factor on scores."""
+    softcap: float | None
+    """Bound that scores are squeezed into, where the family has one."""
 
 
 def attend(
@@ -157,11 +163,8 @@ def attend(
     *,
     shared: Shared,
     cuts: Mapping[int, Cut],
-    method: Method,
-    scaling: float,
-    softcap: float | None,
 ) -> Float[Tensor, "row query head dim"]:
-    """What every query reads, each row without its own cut edges.
+    """What every query of the suffix reads, each row without its own cut edges.
 
     Args:
         query: Suffix queries of all rows.
@@ -169,9 +172,6 @@ def attend(
         value: Suffix values of each row.
         shared: Prefix and mask, the same for all rows.
         cuts: Row -> edges it is without; rows not named are whole.
-        method: What cutting means.
-        scaling: Factor on scores.
-        softcap: Bound that scores are squeezed into, where the family has one.
     """
     rows, heads, queries, _ = query.shape
     per_row = max(1, heads * queries * (shared.keys.shape[1] + queries))
@@ -179,27 +179,16 @@ def attend(
     step = max(1, at_once // per_row)
     read = []
     for start in range(0, rows, step):
-        stop = min(rows, start + step)
-        block = _Block(
-            shared, query[start:stop], key[start:stop], value[start:stop], scaling, softcap
-        )
-        here = {row - start: cut for row, cut in cuts.items() if start <= row < stop}
-        read.append(block.read(here, method))
+        part = slice(start, start + step)
+        here = {row - start: cut for row, cut in cuts.items() if start <= row < start + step}
+        read.append(_Block(shared, query[part], key[part], value[part]).read(here))
     return torch.cat(read)
 
 
 class _Block:
     """Some rows of `attend`; scores of prefix and suffix are kept apart, so nothing is joined."""
 
-    def __init__(
-        self,
-        shared: Shared,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scaling: float,
-        softcap: float | None,
-    ) -> None:
+    def __init__(self, shared: Shared, query: Tensor, key: Tensor, value: Tensor) -> None:
         """Compute the scores, the model's own mask included."""
         rows, heads, queries, dim = query.shape
         kv_heads = key.shape[1]
@@ -209,16 +198,17 @@ class _Block:
         # One GEMM per key-value head over the queries of all rows: the prefix is read once.
         grouped = query.reshape(rows, kv_heads, -1, queries, dim).transpose(0, 1)
         length = shared.keys.shape[1]
-        common = _scores(grouped.flatten(1, 3), shared.keys, scaling, softcap)
+        common = _scores(grouped.flatten(1, 3), shared.keys, shared)
         self.prefix = common.view(*self.shape, length)
-        own = _scores(query.reshape(rows * kv_heads, -1, dim), key.flatten(0, 1), scaling, softcap)
+        own = _scores(query.reshape(rows * kv_heads, -1, dim), key.flatten(0, 1), shared)
         self.suffix = own.view(rows, kv_heads, -1, queries, queries).transpose(0, 1)
         self.suffix.masked_fill_(shared.hidden[:, length:], -torch.inf)
         if shared.hides_prefix:
             self.prefix.masked_fill_(shared.hidden[:, :length], -torch.inf)
 
-    def read(self, cuts: Mapping[int, Cut], method: Method) -> Float[Tensor, "row query head dim"]:
+    def read(self, cuts: Mapping[int, Cut]) -> Float[Tensor, "row query head dim"]:
         """Softmax and values; scores become weights in place."""
+        method = self.shared.method
         if method is Method.MASKED:
             self._fill(cuts, -torch.inf)
         total = self._softmax()
@@ -268,11 +258,11 @@ class _Block:
 def _scores(
     query: Float[Tensor, "batch query dim"],
     key: Float[Tensor, "batch key dim"],
-    scaling: float,
-    softcap: float | None,
+    shared: Shared,
 ) -> Float[Tensor, "batch query key"]:
     """Scaled scores in float32 or wider; the scaling rides on the GEMM."""
     nothing = query.new_zeros(1, 1, 1)
-    scores = torch.baddbmm(nothing, query, key.transpose(1, 2), beta=0, alpha=scaling)
+    scores = torch.baddbmm(nothing, query, key.transpose(1, 2), beta=0, alpha=shared.scaling)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    return scores if softcap is None else scores.div_(softcap).tanh_().mul_(softcap)
+    cap = shared.softcap
+    return scores if cap is None else scores.div_(cap).tanh_().mul_(cap)

@@ -25,8 +25,7 @@ from mmflow_bench.interventions.attention import (
     attention_function,
     check_arguments,
 )
-from mmflow_bench.interventions.clean import last_logits
-from mmflow_bench.interventions.hooks import layer_hooks
+from mmflow_bench.interventions.clean import last_logits, layer_hooks
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.planning import Planner, Row
 from mmflow_bench.interventions.recording import CleanPass
@@ -177,28 +176,20 @@ class _SuffixPass:
         check_arguments(module, query, key, arguments)
         # Row 0 of the batch is the clean one.
         numbered = enumerate(zip(self.rows, self._cuts_on(query.device), strict=True), 1)
-        read = attend(
-            query,
-            key,
-            value,
-            shared=self._shared(query.device),
-            cuts={i: cut for i, (row, cut) in numbered if self.layer in row.knockout.layers},
-            method=self.method,
-            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
-            softcap=softcap,
-        )
-        return read, None
-
-    def _shared(self, device: torch.device) -> Shared:
-        hidden, hides_prefix = self._hidden_on(device)
+        cuts = {i: cut for i, (row, cut) in numbered if self.layer in row.knockout.layers}
+        hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
-        return Shared(
+        shared = Shared(
             keys=self.clean.keys[self.layer][:, : self.start],
             values=self.clean.values[self.layer][:, : self.start],
             hidden=hidden,
             hides_prefix=hides_prefix,
             replaced_values=donor.values[self.layer] if donor else None,
+            method=self.method,
+            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+            softcap=softcap,
         )
+        return attend(query, key, value, shared=shared, cuts=cuts), None
 
     def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
         """What the layer's own mask hides from the suffix; whether any of that is in the prefix."""

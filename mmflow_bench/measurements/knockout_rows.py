@@ -11,8 +11,8 @@ from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import Answer, probabilities
-from mmflow_bench.measurements.at_work import SampleAtWork, merge
 from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
 
 

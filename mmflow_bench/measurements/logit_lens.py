@@ -19,8 +19,8 @@ from mmflow_bench.errors import AnswerError, SampleError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import Answer, case_variants, probabilities
-from mmflow_bench.measurements.at_work import SampleAtWork
 from mmflow_bench.measurements.lens import LENS, OUTPUT, REFERENCE_PROBE, Lens
+from mmflow_bench.measurements.sample_rows import SampleAtWork
 from mmflow_bench.measurements.wants import Rows
 
 

@@ -17,10 +17,9 @@ from mmflow_bench.errors import ResourceError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.measurements.ahead import encoded_ahead
-from mmflow_bench.measurements.at_work import model_inputs, unscored_rows
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
-from mmflow_bench.measurements.sample_rows import sample_rows
+from mmflow_bench.measurements.sample_rows import model_inputs, sample_rows, unscored_rows
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 

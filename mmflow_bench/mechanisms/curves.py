@@ -7,8 +7,9 @@ is the layer that is hit (docs/decisions/002).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -85,43 +86,34 @@ class Curve:
     def peak_depth(self) -> Estimate:
         """Depth of the layer that is hit where the drop is deepest."""
         columns = self._columns(self.band)
+        first, floor = columns[0], self._least_drop
         return self._place(
             "depth of the peak",
-            lambda weights: (
-                columns[0]
-                + read.plateau_midpoint(
-                    self.means.curves(weights)[:, columns], floor=self._least_drop
-                )
-            ),
+            lambda curves: first + read.plateau_midpoint(curves[:, columns], floor=floor),
         )
 
     @cached_property
     def centre(self) -> Estimate:
         """Mean depth, weighted by the drop."""
-        place = self._place(
-            "centre",
-            lambda weights: read.drop_weighted_centre(
-                self.means.curves(weights), floor=self._least_drop
-            ),
-        )
-        return replace(place, kind=Kind.CENTRE)
+        centre = partial(read.drop_weighted_centre, floor=self._least_drop)
+        return replace(self._place("centre", centre), kind=Kind.CENTRE)
 
     @cached_property
     def first_depth(self) -> Estimate:
         """Depth of the first layer that a window holds while the drop is at least half its peak."""
+        floor, reach = self._least_drop, self.width // 2
         return self._place(
             "first layer",
-            lambda weights: np.maximum(0, self._support(weights)[0] - self.width // 2),
+            lambda curves: np.maximum(0, read.support(curves, floor=floor)[0] - reach),
         )
 
     @cached_property
     def last_depth(self) -> Estimate:
         """Depth of the last layer that a window holds while the drop is at least half its peak."""
+        floor, reach, last = self._least_drop, self.width // 2, self.layers - 1
         return self._place(
             "last layer",
-            lambda weights: np.minimum(
-                self.layers - 1, self._support(weights)[1] + self.width // 2
-            ),
+            lambda curves: np.minimum(last, read.support(curves, floor=floor)[1] + reach),
         )
 
     @cached_property
@@ -219,11 +211,6 @@ class Curve:
             )
         return columns
 
-    def _support(
-        self, weights: Float[ndarray, "draw image"]
-    ) -> tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]]:
-        return read.support(self.means.curves(weights), floor=self._least_drop)
-
     def _only(self, images: set[str]) -> Curve:
         kept = [i for i, image in enumerate(self.image_ids) if image in images]
         return replace(
@@ -241,8 +228,10 @@ class Curve:
             floor=self.noise_floor,
         )
 
-    def _place(self, what: str, statistic: Statistic) -> Estimate:
-        estimate = self._estimate(what, lambda weights: statistic(weights) / self.layers)
+    def _place(self, what: str, layer: Callable[[read.Curves], read.Numbers]) -> Estimate:
+        estimate = self._estimate(
+            what, lambda weights: layer(self.means.curves(weights)) / self.layers
+        )
         return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)
 
 

@@ -18,13 +18,15 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.gates import Gate
+from mmflow_bench.interventions.knockout import Edge
+from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
 
 Tier = Literal["holds", "replicates", "control"]
+Reading = Literal["accuracy", "peak", "centre", "lens max", "lens final"]
 MARKER = "mechanism"
 ALL = "all"
 """The task of a statement across tasks."""
@@ -39,6 +41,42 @@ class Mark(Protocol):
     def args(self) -> tuple[object, ...]: ...
     @property
     def kwargs(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A number that is compared on every task, as a marker declares it.
+
+    >>> Gate("peak", "image -> question").edge
+    'image->question'
+    """
+
+    reading: Reading
+    of: str = ""
+    """The edge, or the probe of the logit lens; nothing for an accuracy."""
+    band: Band = EVERYWHERE
+
+    def __post_init__(self) -> None:
+        # Otherwise it would only be found out after everything has been measured.
+        if self.reading not in get_args(Reading):
+            known = ", ".join(get_args(Reading))
+            raise MechanismError(f"a reading of the gate ({known}), got {self.reading!r}")
+        if bool(self.of) == (self.reading == "accuracy"):
+            raise MechanismError(
+                "an edge or a probe for every reading but the accuracy, got "
+                f"{self.of!r} for {self.reading!r}"
+            )
+        _ = self.edge
+
+    @property
+    def probe(self) -> str:
+        """The probe of the logit lens; empty where an edge is read."""
+        return self.of if self.reading.startswith("lens") else ""
+
+    @property
+    def edge(self) -> str:
+        """The edge as stores spell it; empty where none is read."""
+        return str(Edge.parse(self.of)) if self.of and not self.probe else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.numbers import formatted, sparkline
 from mmflow_bench.mechanisms.regions import Evidence, Region, decide, two_instruments
-from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction, interval
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
 

@@ -10,7 +10,7 @@ import pytest
 from mmflow_bench.baselines.golden import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
 from mmflow_bench.mechanisms.comparisons import Recorder
-from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.mechanisms.numbers import sparkline
 from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, verdict_of
 from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared

@@ -6,19 +6,23 @@ is ever an empty set, because a knockout without sources would pass for "no effe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from mmflow_bench.checkpoints.families.layout import ImageLayout
+from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.phrases import Span
-from mmflow_bench.positions.image_grid import patches_overlapping
+from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.roles import Role
 from mmflow_bench.positions.spans import find_object, find_phrase, token_positions
 
 Positions = tuple[int, ...]
+
+_ROUNDING = 1e-6
+"""Patches that an edge touches by less count as touched by no area: floating-point noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +186,27 @@ class _Resolver:
         caption = self.encoded.caption_span
         taken = set(self._covering(caption)) if caption else set()
         return set(range(end)) - set(self.image_positions) - taken
+
+
+def patches_overlapping(boxes: Iterable[Box], layout: ImageLayout) -> set[int]:
+    """Patches of every grid that share an area with at least one box, after resize and crop.
+
+    They are counted from the first image position. A box that is cropped away overlaps none. The
+    published program paints the box red, resizes and asks which patches hold a pure red pixel, so
+    thin boxes and border patches depend on how the resampling kernel rounds; overlap of rectangles
+    does not.
+    """
+    return {
+        grid.token(row, column)
+        for box in boxes
+        for grid in layout.grids
+        for row in _cells(box.y, box.height, grid.vertical, grid.patch_size)
+        for column in _cells(box.x, box.width, grid.horizontal, grid.patch_size)
+    }
+
+
+def _cells(start: float, extent: float, axis: Axis, patch_size: int) -> range:
+    count = axis.processed // patch_size
+    first = (start * axis.scale + axis.offset) / patch_size
+    last = ((start + extent) * axis.scale + axis.offset) / patch_size
+    return range(max(0, math.floor(first + _ROUNDING)), min(count, math.ceil(last - _ROUNDING)))

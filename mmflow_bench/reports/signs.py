@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mmflow_bench.baselines.paired_records import Change
-from mmflow_bench.mechanisms.sparkline import BLOCKS
+from mmflow_bench.mechanisms.numbers import BLOCKS
 
 
 class Sign(NamedTuple):

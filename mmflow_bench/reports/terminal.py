@@ -14,9 +14,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from mmflow_bench.mechanisms.numbers import bounds, formatted
+from mmflow_bench.mechanisms.numbers import bounds, formatted, sparkline
 from mmflow_bench.mechanisms.paper import section_title
-from mmflow_bench.mechanisms.sparkline import sparkline
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.signs import FAILED_STYLE, SIGNS, UNKNOWN

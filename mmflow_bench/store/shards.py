@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,7 +29,6 @@ from filelock import FileLock
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing, replace_file, replacing
 from mmflow_bench.store.held import Held, file_state
-from mmflow_bench.store.rows import read_rows, samples_in, sorted_unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Store:
         nothing = shard.schema.empty_table()
 
         def rows(files: Sequence[Path]) -> pa.Table:
-            return sorted_unique(pa.concat_tables([nothing, *map(read_rows, files)]), shard.keys)
+            return _sorted_unique(pa.concat_tables([nothing, *map(_read_rows, files)]), shard.keys)
 
         table = self._look(shard, "rows", rows, lambda found: found.nbytes)
         if samples is None:
@@ -125,7 +125,7 @@ class Store:
 
     def finished(self, shard: Shard) -> frozenset[str]:
         """Content hashes of the samples that a shard already holds."""
-        return self._look(shard, "samples", samples_in, lambda found: _NAME_BYTES * len(found))
+        return self._look(shard, "samples", _samples_in, lambda found: _NAME_BYTES * len(found))
 
     def compact(self, shards: Iterable[Shard]) -> None:
         """Merge the journal of some shards into one sorted file each; safe to be killed anywhere.
@@ -180,6 +180,35 @@ class Store:
         folder, begin = self.folder / "journal", f"{shard.name}@"
         names = [name for name in os.listdir(folder) if name.startswith(begin)]
         return [folder / name for name in sorted(names) if name.endswith(".parquet")]
+
+
+def _read_rows(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """All rows of one file, or some columns of them."""
+    # Opened once: `pq.read_table` of a path opens it again for the rows, and another process may
+    # have put a longer or shorter file in its place by then.
+    with path.open("rb") as file:
+        return pq.ParquetFile(file).read(columns)
+
+
+def _samples_in(files: Sequence[Path]) -> frozenset[str]:
+    """Content hashes of the samples that have rows in `files`."""
+    columns = (_read_rows(path, ["sample"])["sample"] for path in files)
+    return frozenset(name for column in columns for name in column.unique().to_pylist())
+
+
+def _sorted_unique(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """One row per key, in key order: a row journalled twice (two workers) is kept once."""
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
+    table = table.take(order).combine_chunks()
+    is_first = np.ones(len(table), dtype=bool)
+    is_first[1:] = np.any([_is_new(table[name]) for name in keys], axis=0)
+    return table.filter(pa.array(is_first)).combine_chunks()
+
+
+def _is_new(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each value but the first differs from the one before it."""
+    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+    return np.asarray(codes[1:] != codes[:-1])
 
 
 _storing = partial(

@@ -14,10 +14,10 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, layer_window
-from mmflow_bench.measurements.at_work import model_inputs
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.records import Followed
+from mmflow_bench.measurements.sample_rows import model_inputs
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows

@@ -17,8 +17,7 @@ from mmflow_bench.baselines.paired_records import read_comparison
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF
 from mmflow_bench.mechanisms.declared import shipped
-from mmflow_bench.mechanisms.declaring import Declaration
-from mmflow_bench.mechanisms.gates import Gate
+from mmflow_bench.mechanisms.declaring import Declaration, Gate
 from mmflow_bench.mechanisms.watching import watched
 
 

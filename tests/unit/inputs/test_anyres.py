@@ -23,7 +23,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.families.llava_next import anyres_layout, tiled_tokens
 from mmflow_bench.inputs.samples import Box
-from mmflow_bench.positions.image_grid import patches_overlapping
+from mmflow_bench.positions.resolve import patches_overlapping
 
 NEXT = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 ONEVISION = [[384 * i, 384 * j] for i in range(1, 7) for j in range(1, 7)]

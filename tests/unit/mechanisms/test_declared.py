@@ -10,9 +10,8 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import require_applicable
+from mmflow_bench.mechanisms.declaring import Gate, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.gates import Gate
 from mmflow_bench.mechanisms.paper import (
     NEXT_LLAMA3_8B,
     PAPER_MODELS,

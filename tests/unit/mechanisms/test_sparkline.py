@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.mechanisms.sparkline import sparkline
+from mmflow_bench.mechanisms.numbers import sparkline
 
 VALUES = st.lists(st.floats(-1, 1), max_size=60)
 

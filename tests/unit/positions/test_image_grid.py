@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid
 from mmflow_bench.inputs.samples import Box
-from mmflow_bench.positions.image_grid import patches_overlapping
+from mmflow_bench.positions.resolve import patches_overlapping
 
 
 def grid(

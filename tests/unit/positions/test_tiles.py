@@ -22,8 +22,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, assemble_checkpoint
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.positions.image_grid import patches_overlapping
-from mmflow_bench.positions.resolve import resolve_roles
+from mmflow_bench.positions.resolve import patches_overlapping, resolve_roles
 from mmflow_bench.positions.roles import Role
 
 SIDE, PATCH = 336, 14

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from run_folders import write_made_up_run
 
-from mmflow_bench.mechanisms.sparkline import BLOCKS
+from mmflow_bench.mechanisms.numbers import BLOCKS
 from mmflow_bench.reports.signs import SIGNS, encodable, replace_in
 
 SYMBOLS = {verdict: sign.terminal for verdict, sign in SIGNS.items()}

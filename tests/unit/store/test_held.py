@@ -24,8 +24,10 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     store, other = (Store(tmp_path, {"checkpoint": "a"}) for _ in range(2))
     store.append({SHARD: rows("a")}, sample="a")
     looks: list[Path] = []
-    plain = shards.read_rows
-    monkeypatch.setattr(shards, "read_rows", lambda path: looks.append(path) or plain(path))
+    plain = shards._read_rows
+    monkeypatch.setattr(
+        shards, "_read_rows", lambda path, *columns: looks.append(path) or plain(path, *columns)
+    )
     first = store.read(SHARD)
     assert store.read(SHARD) is first
     assert len(looks) == 1
