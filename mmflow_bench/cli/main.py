@@ -10,8 +10,7 @@ from importlib import import_module
 import click
 
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.signs import replace_in
+from mmflow_bench.reports.escaping import printable, replace_in
 
 USAGE_ERROR = 2
 COMMANDS = {

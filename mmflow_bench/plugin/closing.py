@@ -16,8 +16,7 @@ from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Facts, Run
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.signs import encodable
+from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import keep_out_of_git, write_text
 from mmflow_bench.runs.rows import MechanismRow
