@@ -53,11 +53,8 @@ def attention_function(
 ) -> Iterator[None]:
     """The decoder attends through `function` while this is open; afterwards as before.
 
-    Args:
-        decoder: The text model; a vision tower beside it keeps its own attention.
-        function: Called as transformers calls attention functions.
-        with_masks: Have the model build its 4-D additive mask, also for a sequence without
-            padding; otherwise `function` gets None.
+    A vision tower beside the decoder keeps its own attention. With `with_masks` the model builds
+    its 4-D additive mask, also for a sequence without padding; otherwise `function` gets None.
     """
     name = f"mmflow_bench_{next(_numbers)}"
     AttentionInterface.register(name, function)
@@ -166,12 +163,7 @@ def attend(
 ) -> Float[Tensor, "row query head dim"]:
     """What every query of the suffix reads, each row without its own cut edges.
 
-    Args:
-        query: Suffix queries of all rows.
-        key: Suffix keys of each row; those of the prefix are in `shared`.
-        value: Suffix values of each row.
-        shared: Prefix and mask, the same for all rows.
-        cuts: Row -> edges it is without; rows not named are whole.
+    Keys and values of the prefix are in `shared`. Rows that `cuts` does not name are whole.
     """
     rows, heads, queries, _ = query.shape
     per_row = max(1, heads * queries * (shared.keys.shape[1] + queries))

@@ -30,10 +30,8 @@ def clean_passes(
 ) -> list[CleanPass]:
     """The clean pass of every sample; several go through the model together, padded on the left.
 
-    Args:
-        checkpoint: The loaded checkpoint.
-        batch: What `model(**inputs)` takes, one sample each, batch axis 1; images must agree in
-            shape. A single sample may bring `inputs_embeds` instead of `input_ids`.
+    Each of `batch` is what `model(**inputs)` takes for one sample, batch axis 1; images must agree
+    in shape. A single sample may bring `inputs_embeds` instead of `input_ids`.
 
     Raises:
         KnockoutError: A layer cannot be recorded, or the inputs carry padding of their own.

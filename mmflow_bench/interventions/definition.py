@@ -34,12 +34,8 @@ def definition_logits(
 ) -> Float[Tensor, "vocab"]:
     """Logits of the last position under one knockout.
 
-    Args:
-        checkpoint: The loaded checkpoint.
-        inputs: What `model(**inputs)` takes, batch axis 1, without padding.
-        knockout: What to cut.
-        method: What cutting means.
-        counterfactual: Inputs of the sample that values come from, for that method.
+    `inputs` is what `model(**inputs)` takes, batch axis 1, without padding; `counterfactual` is the
+    same of the sample that values come from, for that method.
 
     Raises:
         KnockoutError: The knockout leaves a query without keys, or its inputs do not fit.

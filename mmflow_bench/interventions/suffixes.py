@@ -56,14 +56,9 @@ def knockout_logits(
     the clean logits exactly. One with targets and no sources goes through the suffix pass like
     any other: its distance from the clean logits is the noise of the instrument.
 
-    Args:
-        checkpoint: The loaded checkpoint.
-        clean: The sample's clean pass.
-        knockouts: What to cut; equal ones are computed once.
-        method: What cutting means.
-        counterfactual: The clean pass that values come from, for the counterfactual method.
-        max_rows: Knockouts that go through the decoder together.
-        max_positions: The same, counted in positions: long suffixes go in fewer rows.
+    Equal knockouts are computed once. No more than `max_rows` of them go through the decoder
+    together, and fewer where suffixes are long: `max_positions` in all. For the counterfactual
+    method, values come from the clean pass `counterfactual`.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -116,11 +111,6 @@ class _SuffixPass:
     _cuts: dict[torch.device, list[Cut]] = field(default_factory=dict)
 
     def logits(self) -> Float[Tensor, "knockout vocab"]:
-        """Logits of the last position of every row.
-
-        Raises:
-            KnockoutError: The clean row does not reproduce the clean pass.
-        """
         parts = self.checkpoint.parts
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],

@@ -52,14 +52,10 @@ def answered_correctly(
     seed: int,
     source: ImageSource | None = None,
 ) -> Answered:
-    """At most `limit` samples of one task that the checkpoint answers correctly, drawn at random.
+    """At most `limit` samples of one task that the checkpoint answers correctly.
 
-    Args:
-        measurements: Of the checkpoint; its store keeps the answers.
-        samples: The candidates, of one task.
-        limit: Samples wanted.
-        seed: Of the order in which candidates are asked.
-        source: Fetches their images.
+    They are asked in the random order of `seed`; the store of the measurements keeps the answers,
+    and `source` fetches the images.
     """
     order = _shuffled(samples, seed)
     kept: set[int] = set()

@@ -11,12 +11,7 @@ STORE_SCHEMA = 2
 
 
 def store_identity(spec: CheckpointSpec, fingerprint: str) -> dict[str, object]:
-    """The key of the store.
-
-    Args:
-        spec: The checkpoint, and how it is loaded and asked.
-        fingerprint: Of its weights and processor.
-    """
+    """The key of the store, with the fingerprint of weights and processor."""
     version = importlib.metadata.version
     return {
         "schema": STORE_SCHEMA,

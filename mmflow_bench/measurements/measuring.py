@@ -22,6 +22,8 @@ from mmflow_bench.measurements.memory import Throttle, give_back, noticing
 from mmflow_bench.measurements.sample_rows import model_inputs, sample_rows, unscored_rows
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
+_Encoded = tuple[Job, EncodedSample]
+
 
 class Measured(NamedTuple):
     """The rows of one finished sample, by shard."""
@@ -55,36 +57,24 @@ def measure(
     with closing(prepared):
         waiting = zip(jobs, prepared, strict=True)
         while batch := list(islice(waiting, throttle.samples)):
-            yield from _measure_batch(checkpoint, batch, throttle, goes_on)
-
-
-def _measure_batch(
-    checkpoint: LoadedCheckpoint,
-    batch: Sequence[tuple[Job, EncodedSample | SampleError]],
-    throttle: Throttle,
-    goes_on: Callable[[], bool],
-) -> Iterator[Measured]:
-    encoded: list[tuple[Job, EncodedSample]] = []
-    for job, sample in batch:
-        if isinstance(sample, SampleError):
-            yield Measured(key=job.key, rows=unscored_rows(job.key, ANSWER_SCOPE, sample))
-        else:
-            encoded.append((job, sample))
-    for group in _same_shapes(encoded):
-        yield from _measure_group(checkpoint, group, throttle, goes_on)
+            encoded: list[_Encoded] = []
+            for job, sample in batch:
+                if isinstance(sample, SampleError):
+                    yield _unanswered(job, sample)
+                else:
+                    encoded.append((job, sample))
+            for group in _same_shapes(encoded):
+                yield from _measure_group(group, throttle, goes_on)
 
 
 def _measure_group(
-    checkpoint: LoadedCheckpoint,
-    group: Sequence[tuple[Job, EncodedSample]],
-    throttle: Throttle,
-    goes_on: Callable[[], bool],
+    group: Sequence[_Encoded], throttle: Throttle, goes_on: Callable[[], bool]
 ) -> Iterator[Measured]:
     """One batch through the model; halves of what is left of it when memory runs out."""
     shortages: list[str] = []
     done = 0
     with noticing(shortages):
-        passes = clean_passes(checkpoint, [model_inputs(sample) for _, sample in group])
+        passes = clean_passes(throttle.checkpoint, [model_inputs(sample) for _, sample in group])
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
             rows = sample_rows(throttle, job, sample, clean, is_asked=goes_on())
@@ -95,15 +85,17 @@ def _measure_group(
     passes = []  # What they hold is given back with the rest.
     give_back()
     if len(group) == 1:
-        job, sample = group[0]
-        error = _too_large(sample, shortages)
-        yield Measured(key=job.key, rows=unscored_rows(job.key, ANSWER_SCOPE, error))
+        yield _unanswered(group[0][0], _too_large(group[0][1], shortages))
         return
     throttle.fewer_samples(len(group))
     left = group[done:]
     while left:
         several, left = left[: throttle.samples], left[throttle.samples :]
-        yield from _measure_group(checkpoint, several, throttle, goes_on)
+        yield from _measure_group(several, throttle, goes_on)
+
+
+def _unanswered(job: Job, error: SampleError) -> Measured:
+    return Measured(key=job.key, rows=unscored_rows(job.key, ANSWER_SCOPE, error))
 
 
 def _too_large(encoded: EncodedSample, shortages: Sequence[str]) -> ResourceError:
@@ -115,11 +107,9 @@ def _too_large(encoded: EncodedSample, shortages: Sequence[str]) -> ResourceErro
     )
 
 
-def _same_shapes(
-    encoded: Sequence[tuple[Job, EncodedSample]],
-) -> list[list[tuple[Job, EncodedSample]]]:
+def _same_shapes(encoded: Sequence[_Encoded]) -> list[list[_Encoded]]:
     """Groups whose images can be stacked; text lengths may differ, the engine pads them."""
-    groups: dict[tuple[object, ...], list[tuple[Job, EncodedSample]]] = {}
+    groups: dict[tuple[object, ...], list[_Encoded]] = {}
     for job, sample in encoded:
         # The first axis counts images, tiles or patches: samples may differ there.
         inputs = sample.model_inputs.items()

@@ -64,12 +64,8 @@ def select(
 ) -> dict[str, tuple[Sample, ...]]:
     """Samples by task, in file order, cut to `limit`.
 
-    Args:
-        samples: All readable samples of the question file.
-        tasks: Tasks to keep; all when None.
-        limit: Part of each task; everything when None.
-        seed: Shuffles each task before the cut when given, so that a limited run is a random
-            subset; file order otherwise.
+    None stands for all tasks and for everything of each. A seed shuffles each task before the cut,
+    so that a limited run is a random subset.
     """
     by_task: dict[str, list[Sample]] = {}
     for sample in samples:

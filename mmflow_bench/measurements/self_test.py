@@ -52,14 +52,9 @@ class _Subject:
 
 
 def self_test(checkpoint: LoadedCheckpoint, samples: Sequence[Sample]) -> list[dict[str, object]]:
-    """The outcome of every check on the first two samples that can be encoded.
+    """`name`, `passed` and `detail` of every check, on the first two samples that can be encoded.
 
-    Args:
-        checkpoint: The loaded checkpoint.
-        samples: The samples that are about to be measured, in order.
-
-    Returns:
-        `name`, `passed` and `detail` of each: what was found and, if it failed, the likely cause.
+    The detail is what was found and, if it failed, the likely cause.
     """
     subjects = _subjects(checkpoint, samples)
     return [_outcome(name, checkpoint, subjects) for name in _CHECKS if subjects]

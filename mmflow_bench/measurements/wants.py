@@ -110,20 +110,13 @@ class Want(ABC, Generic[Table]):
     def key(self, sample: str, donor: str | None) -> str:  # noqa: ARG002
         """The key of a sample's rows: more than its content hash where they depend on more.
 
-        Args:
-            sample: Content hash of the sample.
-            donor: Content hash of the sample whose image the counterfactual method takes.
+        `donor` is the content hash of the sample whose image the counterfactual method takes.
         """
         return sample
 
     @abstractmethod
     def table(self, kept: Kept, rows: pa.Table) -> Table:
-        """What mechanisms read.
-
-        Args:
-            kept: The samples of a task that have rows.
-            rows: Theirs, of the shard.
-        """
+        """What mechanisms read, of the samples of a task that have rows and of these rows."""
 
     @abstractmethod
     def example(self, task: str, layers: int) -> Table:

@@ -40,10 +40,6 @@ class Band:
 
         >>> B1.centres(40, 9), B2.centres(32, 7), MID.centres(12, 3)
         ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10, 11, 12, 13), (5, 6, 7, 8, 9))
-
-        Args:
-            layers: Depth of the decoder.
-            width: Width of the window, in layers.
         """
         reach = min(layers, width // 2 + 1)
         if self.first_layer == "only":

@@ -102,11 +102,8 @@ def repeated(
 ) -> Declaration:
     """What a test without a docstring repeats: what ships, or the words of a test before it.
 
-    Args:
-        name: Its id.
-        tasks: What it is parametrised with; what ships may say something else of other tasks.
-        before: What tests before it have declared.
-        is_shipped: Whether the test itself is one that ships.
+    What ships may say something else of other tasks than `tasks`; a test that itself `is_shipped`
+    repeats only those before it.
 
     Raises:
         MechanismError: There is no such mechanism.

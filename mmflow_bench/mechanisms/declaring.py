@@ -138,7 +138,7 @@ def declaration(
 
     Args:
         marks: The closest first.
-        function: Its name, which is its id where no marker names one.
+        function: The test's name, which is its id where no marker names one.
         doc: Its docstring.
         tasks: What it is parametrised with.
         repeated: Finds what a test without a docstring repeats.

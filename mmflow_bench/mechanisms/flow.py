@@ -36,15 +36,10 @@ class Flow:
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
     ) -> None:
-        """Look at the measurements of one checkpoint.
-
-        Args:
-            measurements: Of the checkpoint.
-            alpha: Error rate of every interval.
-            others: Measurements of other checkpoints by the paper's name for them.
-        """
         self._measurements = measurements
+        # Error rate of every interval.
         self._alpha = alpha
+        # By the paper's name for the checkpoints.
         self._others = others or {}
         # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
         self._method: str = Method.MASKED

@@ -18,10 +18,8 @@ def formatted(value: float | None, unit: str, *, is_aligned: bool = False) -> st
     >>> formatted(-0.3, "fraction", is_aligned=True), formatted(None, "depth")
     ('-30.0%', '')
 
-    Args:
-        value: The number.
-        unit: Of the number, which decides about percent and digits.
-        is_aligned: Always with the same number of decimals, for the columns of a table.
+    The unit decides about percent and digits. With `is_aligned` the number of decimals is always
+    the same, for the columns of a table.
     """
     if value is None:
         return ""

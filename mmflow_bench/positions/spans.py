@@ -41,14 +41,10 @@ def token_positions(offsets: Sequence[Span], start: int, end: int) -> tuple[int,
 
 
 def find_phrase(question: str, phrase: str, *, sample: str, besides: Iterable[str] = ()) -> Span:
-    """The characters of a phrase that a question holds once, as whole words.
+    """The characters of a phrase that a question holds once, as whole words in any case.
 
-    Args:
-        question: The question.
-        phrase: Case does not matter.
-        sample: Id of the sample, for the message.
-        besides: What else the question names: `toilet` is not meant in `toilet paper` where both
-            are named.
+    `besides` is what else the question names: `toilet` is not meant in `toilet paper` where both
+    are named.
 
     Raises:
         PositionError: It is not there (`phrase-not-in-question`), or more than once

@@ -57,11 +57,8 @@ def cross_fitted_prominence(
 ) -> Numbers:
     """Height of the valley between two drops over the shallower of them, cross-fitted.
 
-    Args:
-        first: Curves of one half of the images.
-        second: Curves of the other half.
-        early: Layers that the first drop is looked for in.
-        late: Layers that the second drop is looked for in, all after `early`.
+    The first drop is looked for in the layers `early`, the second in `late`, all after them; the
+    two sets of curves are of the two halves of the images.
     """
     there = _prominence(second, *_two_drops(first, early, late))
     back = _prominence(first, *_two_drops(second, early, late))

@@ -79,13 +79,8 @@ def confidence_below(
     """One-sided confidence that the parameter is below `threshold`, between 0 and 1.
 
     It is at least 1 - alpha / 2 exactly where the upper bound of the two-sided 1 - alpha interval
-    is below the threshold, and at most alpha / 2 where the lower bound is above it.
-
-    Args:
-        threshold: The value in question.
-        replicates: Bootstrap replicates of the estimate.
-        correction: As for the interval.
-        floor: The replicates are known no more exactly than this.
+    is below the threshold, and at most alpha / 2 where the lower bound is above it. The replicates
+    are known no more exactly than `floor`.
     """
     count = int((replicates < threshold).sum())
     if 0 < count < len(replicates):

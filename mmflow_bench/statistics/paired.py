@@ -37,11 +37,8 @@ def margin_test(
     `p_inside` is the larger of two one-sided p-values (equivalence); `p_beyond` is the smaller of
     two, doubled, since either side would count as a change.
 
-    Args:
-        replicates: Of the difference; at least one.
-        correction: As for its interval.
-        margin: Largest difference that counts as none; in the difference's unit.
-        floor: The replicates are known no more exactly than this.
+    The margin is the largest difference that counts as none, in the difference's unit; replicates,
+    of which there is at least one, are known no more exactly than `floor`.
     """
     above_low = 1 - confidence_below(-margin, replicates, correction, floor=floor)
     below_high = confidence_below(margin, replicates, correction, floor=floor)

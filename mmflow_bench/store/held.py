@@ -43,13 +43,9 @@ class Held:
         read: Callable[[], Value],
         size: Callable[[Value], int],
     ) -> Value:
-        """The value of `name` in this state of its files, read only if it is not held.
+        """The value of `name`, always of one type, read only if it is not held.
 
-        Args:
-            name: What is held; always of one type.
-            state: Of the files, taken before they are read.
-            read: Reads the value.
-            size: How many bytes it takes.
+        The state of its files must be taken before they are read; `size` tells bytes.
         """
         known = self._held.get(name)
         if known is not None and known[0] == state:
