@@ -85,7 +85,6 @@ class Option(Generic[Value]):
 
     @property
     def off_flag(self) -> str:
-        """What switches a flag off that is on by itself."""
         return f"--no-{self.flag.removeprefix('--')}"
 
     def value_of(self, text: str, folder: Path) -> object:
@@ -130,7 +129,6 @@ def nested(record: type[Record]) -> Record:
 
 
 def options_of(record: type[DataclassInstance]) -> Iterator[Option[object]]:
-    """Every option of a record and of the records in it."""
     for item in fields(record):
         if inner := item.metadata.get(_RECORD):
             yield from options_of(inner)

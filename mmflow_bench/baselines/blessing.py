@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmflow_bench.baselines.golden_entries import Entries, entry_of
-from mmflow_bench.baselines.golden_files import baseline_file, change_entries
+from mmflow_bench.baselines.golden import Entries, baseline_file, change_entries, entry_of
 from mmflow_bench.baselines.sources import VALUES
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.files import refusing, replace_file, replacing
@@ -88,11 +87,12 @@ def _write_verdicts(
         asked = conditions.get("all" if row.task == ALL else "task", "")
         modules.setdefault(module, {})[name] = entry_of(row, conditions=asked)
     for module, entries in modules.items():
-        change_entries(baseline_file(root, slug, module), partial(_merged, entries))
+        file = baseline_file(root, slug, module)
+        change_entries(file, partial(_with, entries))
 
 
-def _merged(new: Entries, known: Entries) -> Entries:
-    return {**known, **new}
+def _with(new: Entries, known: Entries) -> Entries:
+    return known | new
 
 
 def _place(test: str, slug: str) -> tuple[str, str]:

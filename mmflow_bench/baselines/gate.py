@@ -6,18 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNDECIDED,
-    BaselineComparison,
-    tasks_by_mechanism,
-)
+from mmflow_bench.baselines.paired_records import BaselineComparison, Change, tasks_by_mechanism
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
-POLICIES = ("strict", "mechanisms", "regression", "none")
-"""What may make a run fail: everything, mechanisms that fail, changes, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +21,9 @@ class GateDecision:
 
     @property
     def line(self) -> str:
-        """The verdict in one line."""
         return "passed" if self.passed else f"failed: {'; '.join(self.why)}"
 
     def as_json(self, policy: str) -> str:
-        """The text of gate.json."""
         said = {"gate": policy, "passed": self.passed, "why": self.why}
         return json.dumps(said, indent=1) + "\n"
 
@@ -53,13 +43,13 @@ def gate_decision(
         return GateDecision(False, (f"not comparable: {'; '.join(comparison.refused)}",))
     why = []
     if comparison.changed:
-        why.append(f"changed: {named(comparison, CHANGED)}")
+        why.append(f"changed: {named(comparison, Change.CHANGED)}")
     elif comparison.is_empty:
         why.append(f"nothing was decided ({comparison.counted or 'nothing to compare'})")
-    if fail_undecided and comparison.of(UNDECIDED):
-        why.append(f"undecided: {named(comparison, UNDECIDED)}")
-    if fail_not_comparable and comparison.of(NOT_COMPARABLE):
-        why.append(f"not comparable: {named(comparison, NOT_COMPARABLE)}")
+    if fail_undecided and comparison.of(Change.UNDECIDED):
+        why.append(f"undecided: {named(comparison, Change.UNDECIDED)}")
+    if fail_not_comparable and comparison.of(Change.NOT_COMPARABLE):
+        why.append(f"not comparable: {named(comparison, Change.NOT_COMPARABLE)}")
     return GateDecision(not why, tuple(why))
 
 
@@ -80,6 +70,5 @@ def kept_gate(folder: Path) -> GateDecision | None:
 
 
 def named(comparison: BaselineComparison, verdict: str) -> str:
-    """Mechanisms with a verdict, each with its tasks."""
     found = tasks_by_mechanism(comparison.of(verdict))
     return ", ".join(f"{name} ({', '.join(tasks)})" for name, tasks in found.items())

@@ -8,29 +8,25 @@ off the curves that the mechanism of its name reads (docs/decisions/016).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
+from mmflow_bench.mechanisms.bands import Band
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Declaration, Reading
+from mmflow_bench.mechanisms.declaring import Declaration, Gate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRow:
+@dataclass(frozen=True, slots=True)
+class GateRow(Gate):
     """One number that is compared on every task."""
 
-    id: str
+    id: str = field(kw_only=True)
     """The mechanism that it belongs to."""
-    reading: Reading
-    edge: str = ""
-    band: Band = EVERYWHERE
-    probe: str = ""
 
     @property
     def unit(self) -> str:
-        """Of the number: decides its tolerance."""
+        """Decides the tolerance."""
         if self.reading == "accuracy":
             return "accuracy"
         if self.reading == "centre":
@@ -43,7 +39,6 @@ class GateRow:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GateRow:
-        """The row that `as_dict` gave."""
         return cls(**{**values, "band": Band(**values["band"])})
 
 
@@ -54,15 +49,8 @@ def gate_set() -> tuple[GateRow, ...]:
 
 
 def gate_rows(declarations: Iterable[Declaration]) -> tuple[GateRow, ...]:
-    """A row for each mechanism that declares one."""
     return tuple(
-        GateRow(
-            id=one.id,
-            reading=one.gate.reading,
-            edge=one.gate.edge,
-            band=one.gate.band,
-            probe=one.gate.probe,
-        )
+        GateRow(one.gate.reading, one.gate.of, one.gate.band, id=one.id)
         for one in declarations
         if one.gate is not None
     )

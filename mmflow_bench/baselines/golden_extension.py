@@ -18,10 +18,11 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
-from mmflow_bench.baselines.golden_entries import are_comparable, differences
-from mmflow_bench.baselines.golden_files import (
+from mmflow_bench.baselines.golden import (
+    are_comparable,
     baseline_file,
     change_entries,
+    differences,
     find_file,
     read_entries,
 )
@@ -46,7 +47,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     """Whether only some tests of a module were collected, so that orphans cannot be told."""
 
     def serialize(self, data: SerializableData, **_: object) -> str:
-        """The value as canonical JSON."""
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, default=_plain)
 
     def matches(self, *, serialized_data: SerializedData, snapshot_data: SerializedData) -> bool:
@@ -63,7 +63,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     def diff_lines(
         self, serialized_data: SerializedData, snapshot_data: SerializedData
     ) -> Iterator[str]:
-        """What differs, in words."""
         if snapshot_data:
             yield from differences(json.loads(serialized_data), json.loads(snapshot_data))
 
@@ -75,14 +74,12 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
-        """The test's name without its checkpoint."""
         name = super().get_snapshot_name(test_location=test_location, index=index)
         slug = cls.model_of(test_location.testname)
         return name.replace(f"[{slug}]", "", 1).replace(f"[{slug}-", "[", 1) if slug else name
 
     @classmethod
     def get_location(cls, *, test_location: PyTestLocation, **_: object) -> str:
-        """The file of the test's checkpoint and module."""
         slug = cls.model_of(test_location.testname)
         if slug is None:
             return str(baseline_file(NOWHERE, "none", test_location.basename))
@@ -91,7 +88,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
 
     @classmethod
     def dirname(cls, *, test_location: PyTestLocation) -> str:
-        """The folder of the test's checkpoint."""
         return str(Path(cls.get_location(test_location=test_location)).parent)
 
     @classmethod
@@ -117,7 +113,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
         return discovered
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
-        """Every entry of a file."""
         collection = SnapshotCollection(location=snapshot_location)
         for name in read_entries(Path(snapshot_location)):
             collection.add(Snapshot(name=name))
@@ -126,7 +121,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     def read_snapshot_data_from_location(
         self, *, snapshot_location: str, snapshot_name: str, **_: object
     ) -> str | None:
-        """One entry as canonical JSON."""
         entries = read_entries(Path(snapshot_location))
         return self.serialize(entries[snapshot_name]) if snapshot_name in entries else None
 
@@ -134,12 +128,10 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, **_: object
     ) -> None:
-        """Merge the entries into their file; others in it stay."""
         new = {snapshot.name: json.loads(str(snapshot.data)) for snapshot in snapshot_collection}
         change_entries(Path(snapshot_collection.location), lambda entries: entries | new)
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Remove orphans."""
         change_entries(
             Path(snapshot_location),
             lambda entries: {k: v for k, v in entries.items() if k not in snapshot_names},
@@ -147,7 +139,6 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
 
 
 def _plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a baseline holds JSON values, got {type(value).__name__}")

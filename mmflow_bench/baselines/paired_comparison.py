@@ -12,18 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
-from mmflow_bench.baselines.paired_experiment import require_comparable, unrecorded
-from mmflow_bench.baselines.paired_readings import Reading, curves_of, has_values, read
-from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNCHANGED,
-    UNDECIDED,
-    BaselineComparison,
-    ComparedRow,
-)
-from mmflow_bench.baselines.paired_samples import Pairs, pairs_of
-from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
+from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
+from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
@@ -49,20 +40,15 @@ def compare_runs(
     alpha: float,
     own: Sequence[GateRow] = (),
 ) -> BaselineComparison:
-    """The paired comparison of two runs over the gate set.
+    """The paired comparison of two runs over the gate set, and the rows of one's own mechanisms.
 
-    Args:
-        base: What is compared with.
-        tuned: What may have changed.
-        tolerance: Margin by unit: `fraction`, `probability`, `depth`, `accuracy`.
-        alpha: Family-wise error rate of "changed", and error rate of each "unchanged".
-        own: Rows of the gate set that mechanisms of one's own have declared.
+    `alpha` is the family-wise error rate of "changed", and the error rate of each "unchanged".
 
     Raises:
         NotComparable: The two runs were different experiments.
     """
     require_comparable(base, tuned)
-    names = sorted({task for run in (base, tuned) for task in _tasks(run)})
+    names = sorted({*base.answers, *tuned.answers, *(t for t, _ in [*base.sweeps, *tuned.sweeps])})
     pairs = {task: pairs_of(base, tuned, task) for task in names}
     judged = [
         found
@@ -84,10 +70,6 @@ def compare_runs(
     )
 
 
-def _tasks(run: RunValues) -> set[str]:
-    return {*run.answers, *(task for task, _ in run.sweeps)}
-
-
 def _judge(
     base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs, margin: float, alpha: float
 ) -> _Judged | None:
@@ -99,7 +81,7 @@ def _judge(
     blank = ComparedRow(
         id=row.id,
         task=task,
-        verdict=NOT_COMPARABLE,
+        verdict=Change.NOT_COMPARABLE,
         reading=row.reading,
         unit=row.unit,
         margin=margin,
@@ -163,7 +145,6 @@ def _alone(
     common: Reading,
     alpha: float,
 ) -> float | None:
-    """How samples that only this run answers differ from the common ones, in this run."""
     found = read(run, row, task, questions, alpha=alpha)
     return _plain(found.own.value - common.own.value) if found else None
 
@@ -188,7 +169,7 @@ def _difference(
         images=len(getattr(moved.source, "images", ())),
     )
     if test is None:
-        return _Judged(row=replace(row, verdict=UNDECIDED, reason="too few images"))
+        return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason="too few images"))
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
     return _Judged(row=row, test=test, is_confirmed=is_confirmed)
 
@@ -233,13 +214,13 @@ def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
 def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> ComparedRow:
     row = replace(one.row, p_changed=p_changed, p_unchanged=test.p_inside)
     if test.p_inside <= alpha:
-        return replace(row, verdict=UNCHANGED)
+        return replace(row, verdict=Change.UNCHANGED)
     if p_changed > alpha:
-        return replace(row, verdict=UNDECIDED, reason="the interval reaches the tolerance")
+        return replace(row, verdict=Change.UNDECIDED, reason="the interval reaches the tolerance")
     if not one.is_confirmed:
         other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
-        return replace(row, verdict=UNDECIDED, reason=f"{other} agree (saturation)")
-    return replace(row, verdict=CHANGED)
+        return replace(row, verdict=Change.UNDECIDED, reason=f"{other} agree (saturation)")
+    return replace(row, verdict=Change.CHANGED)
 
 
 def _plain(value: float) -> float | None:

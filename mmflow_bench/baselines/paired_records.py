@@ -9,18 +9,22 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 
 from mmflow_bench.runs.rows import MechanismResult, grouped
 
-UNCHANGED, CHANGED, UNDECIDED, NOT_COMPARABLE = (
-    "unchanged",
-    "changed",
-    "undecided",
-    "not-comparable",
-)
-VERDICTS = (CHANGED, UNDECIDED, NOT_COMPARABLE, UNCHANGED)
-"""From what a reader must see first."""
+
+class Change(StrEnum):
+    """What a comparison says of a row, from what a reader must see first."""
+
+    CHANGED = "changed"
+    UNDECIDED = "undecided"
+    NOT_COMPARABLE = "not-comparable"
+    UNCHANGED = "unchanged"
+
+
+VERDICTS = tuple(map(str, Change))
 SCHEMA_VERSION = 1
 FILE = "comparison.json"
 
@@ -101,32 +105,26 @@ class BaselineComparison:
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def of(self, verdict: str) -> tuple[ComparedRow, ...]:
-        """The rows with a verdict."""
         return tuple(row for row in self.rows if row.verdict == verdict)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows have each verdict."""
         found = Counter(row.verdict for row in self.rows)
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
     @property
     def counted(self) -> str:
-        """The same in words; empty without rows."""
         return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all was decided."""
-        return not (self.of(CHANGED) or self.of(UNCHANGED))
+        return not (self.of(Change.CHANGED) or self.of(Change.UNCHANGED))
 
     @property
     def changed(self) -> dict[str, list[str]]:
-        """Mechanism -> tasks on which it has changed."""
-        return tasks_by_mechanism(self.of(CHANGED))
+        return tasks_by_mechanism(self.of(Change.CHANGED))
 
     def as_json(self) -> str:
-        """The text of comparison.json."""
         return json.dumps(asdict(self) | {"summary": self.counts}, indent=1, allow_nan=False) + "\n"
 
 
@@ -161,6 +159,5 @@ def kept_comparison(folder: Path) -> BaselineComparison | None:
 
 
 def tasks_by_mechanism(rows: Iterable[ComparedRow | MechanismResult]) -> dict[str, list[str]]:
-    """Mechanism -> tasks, each once, in the order of the rows."""
     by_id = grouped(rows, lambda row: row.id)
     return {name: list(dict.fromkeys(row.task for row in found)) for name, found in by_id.items()}

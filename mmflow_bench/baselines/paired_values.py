@@ -1,6 +1,6 @@
-"""A run as a comparison sees it: which experiment it was, and every sample's numbers.
+"""A run as a comparison sees it: its experiment, its samples' numbers, and what the gate reads.
 
-Read from a run folder, or from what `mmflow bless` has kept of one.
+From a run folder, or from what `mmflow bless` has kept of one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.errors import BaselineError
+from mmflow_bench.mechanisms.curves import Curve
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.rows import grouped
 from mmflow_bench.runs.tables import AnswerRow, LensRow, SweepRow
+from mmflow_bench.statistics.paired import log_odds_change
+from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic
 
 Key = tuple[str, str]
 
@@ -67,9 +73,17 @@ class RunValues:
 
     @property
     def window(self) -> int | None:
-        """Width of the knocked-out windows in layers, where it is recorded."""
         width = self.experiment.get("window")
         return width if isinstance(width, int) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A number, and the same by the instrument that must agree before a change is called one."""
+
+    own: Estimate
+    twin: Estimate | None
+    """In log-odds, or by the other lens; None where there is no other instrument."""
 
 
 def read_values(folder: Path) -> RunValues:
@@ -102,24 +116,119 @@ def values_of(record: RunRecord) -> RunValues:
         noise_floor=results.noise_floor or 0.0,
         verdicts={(row.id, row.task): row.verdict for row in record.rows},
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
-        sweeps={key: _swept(rows) for key, rows in sweeps.items()},
-        lenses={key: _lens(rows) for key, rows in lenses.items()},
+        sweeps={
+            key: _curves(
+                rows,
+                [row["relative_change"] for row in rows],
+                [row["base_probability"] for row in rows],
+            )
+            for key, rows in sweeps.items()
+        },
+        lenses={
+            key: _curves(rows, [row["probability"] for row in rows]) for key, rows in lenses.items()
+        },
     )
 
 
-def _swept(rows: Sequence[SweepRow]) -> SampleCurves:
+def _curves(
+    rows: Sequence[SweepRow] | Sequence[LensRow],
+    values: Sequence[list[float]],
+    base_probability: Sequence[float] | None = None,
+) -> SampleCurves:
     return SampleCurves(
         question_ids=tuple(row["question_id"] for row in rows),
         image_ids=tuple(row["image_id"] for row in rows),
-        base_probability=np.array([row["base_probability"] for row in rows]),
-        values=np.array([row["relative_change"] for row in rows], dtype=float),
+        base_probability=None if base_probability is None else np.array(base_probability),
+        values=np.array(values, dtype=float),
     )
 
 
-def _lens(rows: Sequence[LensRow]) -> SampleCurves:
-    return SampleCurves(
-        question_ids=tuple(row["question_id"] for row in rows),
-        image_ids=tuple(row["image_id"] for row in rows),
-        base_probability=None,
-        values=np.array([row["probability"] for row in rows], dtype=float),
+def has_values(run: RunValues, row: GateRow, task: str) -> bool:
+    if row.reading == "accuracy":
+        return bool(run.answers.get(task))
+    return curves_of(run, row, task) is not None
+
+
+def read(
+    run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
+) -> Reading | None:
+    if row.reading == "accuracy":
+        return _accuracy(run, task, questions, alpha)
+    curves = curves_of(run, row, task)
+    kept = _chosen(curves, questions) if curves is not None else []
+    if curves is None or not kept:
+        return None
+    if row.probe:
+        return _lens(run, row, task, curves, kept, alpha)
+    return _knockout(run, row, task, curves, kept, alpha)
+
+
+def _knockout(
+    run: RunValues, row: GateRow, task: str, curves: SampleCurves, kept: list[int], alpha: float
+) -> Reading:
+    assert curves.base_probability is not None
+    change = curves.values[kept]
+    odds = log_odds_change(curves.base_probability[kept], change)
+    both = [
+        Curve(
+            name=f"{row.edge} on {task}",
+            values=values,
+            image_ids=tuple(curves.image_ids[i] for i in kept),
+            width=run.window or 1,
+            alpha=alpha,
+            noise_floor=run.noise_floor,
+            band=row.band,
+        )
+        for values in (change, odds)
+    ]
+    own, twin = [curve.peak if row.reading == "peak" else curve.centre for curve in both]
+    return Reading(own=own, twin=twin)
+
+
+def _lens(
+    run: RunValues, row: GateRow, task: str, curves: SampleCurves, kept: list[int], alpha: float
+) -> Reading:
+    other = run.lenses.get((task, row.probe, "raw"))
+    questions = frozenset(curves.question_ids[i] for i in kept)
+    # The other lens has the same samples, perhaps in another order.
+    both = [(curves, kept)] + ([(other, _chosen(other, questions))] if other else [])
+    readings = [
+        LensCurve(
+            name=f"{row.probe} on {task}",
+            values=lens.values[rows],
+            question_ids=tuple(lens.question_ids[i] for i in rows),
+            image_ids=tuple(lens.image_ids[i] for i in rows),
+            alpha=alpha,
+            noise_floor=run.noise_floor,
+        )
+        for lens, rows in both
+        if rows
+    ]
+    numbers = [lens.max if row.reading == "lens max" else lens.final for lens in readings]
+    return Reading(own=numbers[0], twin=numbers[1] if len(numbers) > 1 else None)
+
+
+def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float) -> Reading | None:
+    answers = run.answers.get(task, {})
+    kept = sorted(questions & answers.keys())
+    if not kept:
+        return None
+    correct = np.array([[float(answers[question]["is_correct"])] for question in kept])
+    means = ImageMeans(correct, [answers[question]["image_id"] for question in kept])
+    source = ImageStatistic(means.images, lambda weights: means.curves(weights)[:, 0])
+    own = Estimate(
+        source=source, name=f"accuracy on {task}", unit="fraction", n=len(kept), alpha=alpha
     )
+    return Reading(own=own, twin=None)
+
+
+def curves_of(run: RunValues, row: GateRow, task: str) -> SampleCurves | None:
+    if row.probe:
+        return run.lenses.get((task, row.probe, "normed"))
+    return run.sweeps.get((task, row.edge))
+
+
+def _chosen(curves: SampleCurves, questions: frozenset[str]) -> list[int]:
+    """Rows of some questions, in the order of their ids, so that two runs line up."""
+    place = {question: i for i, question in enumerate(curves.question_ids)}
+    return [place[question] for question in sorted(questions & place.keys())]

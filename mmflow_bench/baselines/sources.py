@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mmflow_bench.baselines.golden_files import packaged_root, read_entries
+from mmflow_bench.baselines.golden import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
@@ -32,7 +32,7 @@ class Source:
     """Of a run: results.json and tables of samples."""
     is_blessed: bool = False
     """Whether the folder was made by `mmflow bless`, not by a run."""
-    verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
+    verdicts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(mechanism, task) -> verdict, where there are no values of samples."""
     origin: str = ""
     """What a reader must know of where the verdicts come from."""
@@ -89,22 +89,19 @@ def paper_source(text: str) -> Source:
     if model not in PAPER_MODELS:
         known = ", ".join(sorted(f"{PAPER}{name}" for name in PAPER_MODELS))
         raise BaselineError(f"a checkpoint of the paper ({known}), got {text!r}")
-    verdicts: dict[tuple[str, str], str] = {}
-    for mechanism in mechanisms(shipped()):
-        # By test, since what the paper says of a mechanism may depend on the task.
-        said = {
-            task: verdict
-            for test in shipped()
-            if test.declaration.id == mechanism.id
-            and (verdict := test.declaration.expected_of(model))
-            for task in test.declaration.tasks
-        }
-        verdicts |= {(mechanism.id, task): said[task] for task in mechanism.tasks if task in said}
+    # By test, since what the paper says of a mechanism may depend on the task.
+    said = {
+        (one.id, task): verdict
+        for one in (test.declaration for test in shipped())
+        if (verdict := one.expected_of(model))
+        for task in one.tasks
+    }
+    asked = ((one.id, task) for one in mechanisms(shipped()) for task in one.tasks)
+    verdicts = {key: said[key] for key in asked if key in said}
     return Source(kind="verdicts", name=text, verdicts=verdicts, origin=ORIGIN)
 
 
 def paper_baselines() -> list[Source]:
-    """The paper's words on each of its checkpoints."""
     return [paper_source(f"{PAPER}{name}") for name in sorted(PAPER_MODELS)]
 
 
@@ -122,7 +119,6 @@ def _in_folder(folder: Path, text: str) -> Source:
 
 
 def _stored_verdicts(folder: Path) -> dict[tuple[str, str], str]:
-    """Verdicts of a baseline that has golden verdicts only, by mechanism and task."""
     found: dict[tuple[str, str], str] = {}
     for path in sorted(folder.glob("*.json")):
         for entry in read_entries(path).values():

@@ -1,4 +1,7 @@
-"""How much may move before it counts as a change: the option --tolerance."""
+"""How much may move before it counts as a change: the option --tolerance.
+
+Every pytest run of an environment reads options, so this imports nothing of the project.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ DEFAULTS: Mapping[str, float] = MappingProxyType(
 )
 """Unit -> margin: ten points of an effect, a tenth of the depth, five points of accuracy."""
 
-_NAMES = {"effect": "fraction", "probability": "probability", "depth": "depth"} | {
-    "accuracy": "accuracy"
-}
+_NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "fraction"}
 TWIN_FACTOR = 2.0
 """Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
 probability from 0.2 to 0.9, so that a real change is one in log-odds too."""

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmflow_bench.baselines.paired_experiment import NotComparable
-from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    NOT_COMPARABLE,
-    UNCHANGED,
-    UNDECIDED,
-    BaselineComparison,
-    ComparedRow,
-)
+from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
 from mmflow_bench.baselines.paired_values import Key, RunValues
 
 _SHOWN = frozenset({"holds", "fails"})
@@ -28,12 +21,7 @@ def compare_verdicts(
 ) -> BaselineComparison:
     """What a run says of every mechanism that a baseline has a verdict on.
 
-    Args:
-        base: Name of the baseline.
-        expected: (mechanism, task) -> verdict; the task `all` stands for every task of the run.
-        run: The run.
-        alpha: Error rate of the run's verdicts, for the record.
-        source: Where the baseline's verdicts come from.
+    In `expected`, verdicts by mechanism and task, `all` stands for every task of the run.
 
     Raises:
         NotComparable: The run has not followed the checkpoint's own answers, which verdicts are on.
@@ -65,11 +53,11 @@ def _tasks(verdicts: Mapping[Key, str], name: str, asked: str) -> list[str]:
 
 
 def _row(name: str, task: str, was: str, now: str) -> ComparedRow:
-    verdict, reason = UNDECIDED, f"{was} before, {now} now"
+    verdict, reason = Change.UNDECIDED, f"{was} before, {now} now"
     if now == "precondition-failed":
-        verdict = NOT_COMPARABLE
+        verdict = Change.NOT_COMPARABLE
     elif was in _SHOWN and now in _SHOWN:
-        verdict, reason = (UNCHANGED, "") if was == now else (CHANGED, reason)
+        verdict, reason = (Change.UNCHANGED, "") if was == now else (Change.CHANGED, reason)
     elif was == now:
         reason = f"{now} in both"
     return ComparedRow(

@@ -19,8 +19,6 @@ from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.state_dicts import read_tensors
 from mmflow_bench.errors import CheckpointError
 
-NameOf = Callable[[str], str | None]
-
 _PREFIX = "base_model.model."
 _PART = re.compile(r"\.(lora_[AB])(?:\.default)?\.weight$")
 _WHOLE = re.compile(r"\.(?:modules_to_save(?:\.default)?|base_layer|original_module)(?=\.)")
@@ -33,7 +31,9 @@ _RENAMES = (
 )
 
 
-def merge_adapter(model: nn.Module, folder: Path, name_of: NameOf | None = None) -> None:
+def merge_adapter(
+    model: nn.Module, folder: Path, name_of: Callable[[str], str | None] | None = None
+) -> None:
     """Add what an adapter has learned to the weights of a model.
 
     Args:
@@ -73,6 +73,7 @@ def merge_adapter(model: nn.Module, folder: Path, name_of: NameOf | None = None)
 def _settings(folder: Path) -> Json:
     settings = read_json(folder / ADAPTER_CONFIG)
     kind = str(settings.get("peft_type", "LORA")).upper()
+    # Each of these makes the change another one than scale * B A.
     unsupported = [
         key
         for key in ("use_dora", "alora_invocation_tokens", "layer_replication", "megatron_config")
@@ -118,21 +119,16 @@ def _refuse(folder: Path, fault: str, names: list[str]) -> None:
 def _delta(module: str, pair: Mapping[str, Tensor], settings: Json) -> Tensor:
     """The change of one weight, scale * B A, laid out as the weight is."""
     rank = len(pair["lora_A"])
-    alpha = _of_module(module, settings.get("alpha_pattern"), settings.get("lora_alpha", rank))
+    # As peft does: by the end of the module's name.
+    own: Mapping[str, float] = settings.get("alpha_pattern") or {}
+    found = (value for name, value in own.items() if re.match(rf"(.*\.)?({name})$", module))
+    alpha = next(found, settings.get("lora_alpha", rank))
     scale = alpha / (rank**0.5 if settings.get("use_rslora") else rank)
     try:
         product = pair["lora_B"].float() @ pair["lora_A"].float()
     except RuntimeError as error:
         raise _misshapen(module, pair["lora_B"].shape, pair["lora_A"].shape) from error
     return scale * (product.T if settings.get("fan_in_fan_out") else product)
-
-
-def _of_module(module: str, patterns: Mapping[str, float] | None, default: float) -> float:
-    """The value for a module, by the end of its name as peft has it."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
 
 
 def _fitting(weight: Tensor, tensor: Tensor, name: str) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mmflow_bench.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 MODELS = "mmflow_bench.models"
 FAMILIES = "mmflow_bench.families"
@@ -35,3 +37,10 @@ def added(group: str, kind: type[T]) -> Iterator[T]:
 def any_added(group: str) -> bool:
     """Whether a package registers anything, without importing it."""
     return bool(entry_points(group=group))
+
+
+def entry_points(*, group: str) -> EntryPoints:
+    # Imported here: it costs as much as the rest of this stage that needs no transformers.
+    from importlib import metadata
+
+    return metadata.entry_points(group=group)

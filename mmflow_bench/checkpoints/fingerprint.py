@@ -21,10 +21,11 @@ from mmflow_bench.checkpoints.ingredients import (
     ingredients_of,
     weight_files,
 )
-from mmflow_bench.checkpoints.sources import CONFIGURATION, Source
+from mmflow_bench.checkpoints.sources import CONFIGURATION
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
+# What trainers leave beside a model.
 _NOT_READ_BY_A_MODEL = {"trainer_state.json", "all_results.json", "train_results.json"}
 
 
@@ -38,10 +39,10 @@ def fingerprint(spec: CheckpointSpec) -> str:
         CheckpointError: A file cannot be read, the builder's source is not there, or the hub does
             not know the revision.
     """
-    is_built = spec.kind == "built"
-    parts = [*_sources(spec), *_versions()] if is_built else list(_ingredients(spec))
+    parts = _sources(spec) if spec.kind == "built" else list(_ingredients(spec))
     if spec.template is not None:
-        parts.append(_template_part(spec.template))
+        path = Path(spec.template)
+        parts.append(f"template:{file_hash(path) if path.is_file() else spec.template}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -49,16 +50,12 @@ def _ingredients(spec: CheckpointSpec) -> Iterable[str]:
     """Lines for the checkpoint itself, then for every other part that it is put together from."""
     for role, source in ingredients_of(spec).all():
         prefix = "" if role == "main" else f"{role}:"
-        for part in _source_parts(source, spec.gguf_file):
-            yield prefix + part
-
-
-def _source_parts(source: Source, gguf_file: str | None) -> list[str]:
-    if source.is_hub:
-        has_config = source.file("config.json") is not None
-        described = gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
-        return [f"hub:{source.name}@{source.commit(described)}:{gguf_file}"]
-    return _folder_parts(Path(source.name), gguf_file)
+        if source.is_hub:
+            has_config = source.file("config.json") is not None
+            described = spec.gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
+            yield f"{prefix}hub:{source.name}@{source.commit(described)}:{spec.gguf_file}"
+        else:
+            yield from (prefix + part for part in _folder_parts(Path(source.name), spec.gguf_file))
 
 
 def _folder_parts(folder: Path, gguf_file: str | None) -> list[str]:
@@ -99,12 +96,14 @@ def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 (par
 
 
 def _sources(spec: CheckpointSpec) -> list[str]:
-    """One line per source file of the packages that build the model and its samples."""
+    """One line per source file of the packages that build the model and its samples, and more."""
     modules = [target.partition(":")[0] for target in (spec.builder, spec.questions) if target]
     files = {path for module in modules for path in _package_files(module)}
     return [
         f"source:{spec.source}",
         *(f"{path.parent.name}/{path.name}:{file_hash(path)}" for path in sorted(files)),
+        # A built model has no weights on disk: these draw and compute them.
+        *(f"{name}=={_version(name)}" for name in ("torch", "transformers", "mmflow-bench")),
     ]
 
 
@@ -119,13 +118,8 @@ def _package_files(module: str) -> Iterable[Path]:
             "registers this model"
         )
     origin = Path(found.origin)
+    # A builder may import any of its neighbours.
     return origin.parent.rglob("*.py") if "." in module else [origin]
-
-
-def _versions() -> list[str]:
-    # A built model has no weights on disk: these draw and compute them.
-    names = ("torch", "transformers", "mmflow-bench")
-    return [f"{name}=={_version(name)}" for name in names]
 
 
 def _version(name: str) -> str:
@@ -133,8 +127,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _template_part(template: str) -> str:
-    path = Path(template)
-    return f"template:{file_hash(path) if path.is_file() else template}"

@@ -23,6 +23,5 @@ def spare_threads(device: str, hidden_size: int) -> None:
 
 
 def hardware() -> dict[str, object]:
-    """Processor threads and accelerators, as torch sees them."""
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {"threads": torch.get_num_threads(), "accelerators": names}

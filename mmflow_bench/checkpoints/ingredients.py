@@ -8,13 +8,12 @@ Worked out without torch, because the fingerprint covers every part.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original
-from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
 from mmflow_bench.checkpoints.sources import Source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
@@ -25,7 +24,34 @@ TRAINED_BESIDE = "non_lora_trainables.bin"
 """What the LLaVA trainers train in full next to a LoRA adapter."""
 PROJECTOR = "mm_projector.bin"
 
+# The defaults of the two classes are small models; these are the published large ones.
+_CLIP_LARGE: Json = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "projection_dim": 768,
+}
+_SIGLIP_SO400M: Json = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+}
+KNOWN_TOWERS: Mapping[str, Json] = {
+    "openai/clip-vit-large-patch14": _CLIP_LARGE | {"image_size": 224},
+    "openai/clip-vit-large-patch14-336": _CLIP_LARGE | {"image_size": 336},
+    "google/siglip-so400m-patch14-384": _SIGLIP_SO400M | {"image_size": 384},
+}
+"""Vision towers that need not be looked for when a checkpoint contains their weights: what their
+`config.json` holds, which the original programs fetch."""
+
 _HEADER = 64 << 20
+"""Bytes, more than the names of any checkpoint take."""
 _TOWER = b"vision_tower.vision_model."
 
 
@@ -64,10 +90,18 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
         name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
     )
     config = config_of(main)
+    # peft saves no configuration of the model: that of the base describes it.
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
         base = _base_of_adapter(main, spec)
-        inner = ingredients_of(replace(spec, **_as_spec(base), adapter=None, base=None))
-        return replace(inner, adapter=main)
+        inner = replace(
+            spec,
+            source=base.name,
+            kind="hub" if base.is_hub else "folder",
+            revision=base.revision,
+            adapter=None,
+            base=None,
+        )
+        return replace(ingredients_of(inner), adapter=main)
     if config is not None and is_original(config):
         return _original(main, config, spec)
     if spec.vision_tower is not None:
@@ -77,11 +111,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
 
 
 def config_of(source: Source) -> Json | None:
-    """The content of its `config.json`, if it has one.
-
-    Raises:
-        CheckpointError: That is no JSON object.
-    """
+    """The content of its `config.json`, if it has one; a CheckpointError if that is no object."""
     path = source.file("config.json")
     return None if path is None else read_json(path)
 
@@ -139,11 +169,6 @@ def _base_of_adapter(adapter: Source, spec: CheckpointSpec) -> Source:
     return source_of(str(named), beside=adapter, what="base")
 
 
-def _as_spec(source: Source) -> Json:
-    kind = "hub" if source.is_hub else "folder"
-    return {"source": source.name, "kind": kind, "revision": source.revision}
-
-
 def _pointless(key: str, expected: str, spec: CheckpointSpec) -> CheckpointError:
     return CheckpointError(
         f"{expected} for {key}, got another kind of checkpoint ({spec.name}); leave out "
@@ -152,7 +177,7 @@ def _pointless(key: str, expected: str, spec: CheckpointSpec) -> CheckpointError
 
 
 def _has_weights(source: Source) -> bool:
-    return any(True for _ in weight_files(source.folder()))
+    return bool(weight_files(source.folder()))
 
 
 def weight_files(folder: Path) -> list[Path]:

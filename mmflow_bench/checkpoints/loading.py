@@ -62,12 +62,10 @@ class LoadedCheckpoint:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.parts.device
 
     @property
     def decoder_layers(self) -> int:
-        """Depth of the decoder."""
         return len(self.parts.decoder_layers)
 
 
@@ -183,18 +181,14 @@ def _chat_template(
     if spec.template == PLAIN_TEMPLATE:
         return None
     if spec.template is not None:
-        return _template_file(Path(spec.template))
+        try:
+            return Path(spec.template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                f"`template=plain` or the path of a jinja chat template, got {spec.template!r} "
+                f"({error}); correct --model-args"
+            ) from error
     own = getattr(processor, "chat_template", None) or tokenizer.chat_template
     if isinstance(own, dict):
         own = own.get("default")
     return None if own is None else str(own)
-
-
-def _template_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"`template=plain` or the path of a jinja chat template, got {str(path)!r} "
-            f"({error}); correct --model-args"
-        ) from error

@@ -27,11 +27,7 @@ _LIMIT = r"(cpu|\d+):\d+(\.\d+)?([KMG]i?B)"
 
 
 def checked_args(args: Mapping[str, str]) -> dict[str, str]:
-    """The same, if every key and every value is one.
-
-    Raises:
-        CheckpointError: One is not, or two do not go together.
-    """
+    """The same, or a CheckpointError for what is not known or does not go together."""
     for key, value in args.items():
         if key not in MODEL_ARGS:
             raise CheckpointError(
@@ -39,6 +35,7 @@ def checked_args(args: Mapping[str, str]) -> dict[str, str]:
                 f"{closest(key, MODEL_ARGS)}; write key=value"
             )
         choices = CHOICES.get(key, (value,))
+        # Other packages are imported only for a template that none here has.
         if value not in choices and key == "conversation":
             choices = tuple(conversations())
         if value not in choices:

@@ -16,19 +16,20 @@ from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
 from mmflow_bench.checkpoints.aliases import Json, Processor
-from mmflow_bench.checkpoints.families.towers import KNOWN_TOWERS
-from mmflow_bench.checkpoints.ingredients import PROJECTOR, TRAINED_BESIDE, Ingredients
+from mmflow_bench.checkpoints.ingredients import (
+    KNOWN_TOWERS,
+    PROJECTOR,
+    TRAINED_BESIDE,
+    Ingredients,
+)
 from mmflow_bench.checkpoints.original_config import (
     native_config,
     pinpoints_by_height,
     text_config,
+    tower_settings,
     vision_config,
 )
-from mmflow_bench.checkpoints.original_processing import (
-    IMAGE_TOKEN,
-    original_tokenizer,
-    tower_settings,
-)
+from mmflow_bench.checkpoints.original_tokenizer import IMAGE_TOKEN, original_tokenizer
 from mmflow_bench.checkpoints.original_weights import (
     native_name,
     native_weights,
@@ -48,18 +49,12 @@ _CONTAINED_TOWER = "model.vision_tower."
 def load_original(
     spec: CheckpointSpec, parts: Ingredients
 ) -> tuple[PreTrainedModel, Processor, Json]:
-    """Model, processor and transformers' report of what was loaded.
-
-    Raises:
-        CheckpointError: A part is missing or has no counterpart in transformers.
-    """
+    """Model, processor and transformers' report of what was loaded."""
     folder = parts.main.folder()
     original = read_json(folder / "config.json")
     text = text_config(original)
     tokenizer = original_tokenizer(
-        [folder, parts.weights.folder()],
-        text,
-        trust_remote_code=spec.trust_remote_code,
+        [folder, parts.weights.folder()], text, trust_remote_code=spec.trust_remote_code
     )
     tower = None if parts.tower is None else parts.tower.folder()
     image_token_id = tokenizer.get_vocab()[IMAGE_TOKEN]
@@ -117,6 +112,7 @@ def _loaded(
         spec,
         config=config,
         state_dict=weights,
+        # There is no file that transformers could read `auto` from.
         dtype=dtype if spec.dtype == "auto" else getattr(torch, spec.dtype),
     )
     left_over = sorted(map(str, report.get("unexpected_keys", ())))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig, SiglipVisionConfig
+from transformers import AutoConfig, PretrainedConfig, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.known import families
 from mmflow_bench.checkpoints.families.recognising import native_decoder
 from mmflow_bench.checkpoints.families.record import Converted, OriginalImages
+from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.errors import CheckpointError
 
 _OF_LLAVA = re.compile(
@@ -23,10 +24,7 @@ _OF_LLAVA = re.compile(
     r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
 )
 """Keys that are not of the language model."""
-_TOWERS: Mapping[str, Callable[..., PretrainedConfig]] = {
-    "clip": CLIPVisionConfig,
-    "siglip": SiglipVisionConfig,
-}
+_SIGLIP_MEAN = [0.5, 0.5, 0.5]
 _OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
 
@@ -45,9 +43,9 @@ def native_config(
     """
     text = text_config(original)
     _refuse_unsupported(original)
-    kind, pinpoints = _images(original, vision)
+    aspect_ratio = str(original.get("image_aspect_ratio") or "square")
+    kind, pinpoints = _images(original, vision, aspect_ratio)
     layer, strategy = _features(original, vision)
-    aspect_ratio = _aspect_ratio(original)
     images = OriginalImages(
         aspect_ratio=aspect_ratio, pinpoints=pinpoints, vision=vision, image_token_id=image_token_id
     )
@@ -66,11 +64,7 @@ def native_config(
 
 
 def text_config(original: Json) -> PretrainedConfig:
-    """The language model's part, with all its settings.
-
-    Raises:
-        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
-    """
+    """The language model's part, with all settings; a CheckpointError if there is no such type."""
     own = {
         key: value
         for key, value in original.items()
@@ -81,20 +75,17 @@ def text_config(original: Json) -> PretrainedConfig:
 
 
 def vision_config(content: Json, name: str) -> PretrainedConfig:
-    """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP.
-
-    Raises:
-        CheckpointError: It is neither; the message has the tower's `name`.
-    """
+    """The configuration of a tower, from that of a vision model or of a whole CLIP or SigLIP."""
     part = dict(content.get("vision_config") or content)
     kind = str(part.pop("model_type", content.get("model_type"))).partition("_")[0]
-    if kind not in _TOWERS:
+    if kind not in ("clip", "siglip"):
         raise CheckpointError(
             f"a CLIP or SigLIP vision tower, got {content.get('model_type')!r} ({name}); convert "
             "the checkpoint to transformers' format"
         )
     own = {key: value for key, value in part.items() if key not in _OF_THE_FILE}
-    return _TOWERS[kind](**own)
+    config: PretrainedConfig = AutoConfig.for_model(f"{kind}_vision_model", **own)
+    return config
 
 
 def _refuse_unsupported(original: Json) -> None:
@@ -140,13 +131,10 @@ def _features(original: Json, vision: PretrainedConfig) -> tuple[int, str]:
     return layer, strategies[feature]
 
 
-def _aspect_ratio(original: Json) -> str:
-    return str(original.get("image_aspect_ratio") or "square")
-
-
-def _images(original: Json, vision: PretrainedConfig) -> tuple[Converted, list[list[int]] | None]:
+def _images(
+    original: Json, vision: PretrainedConfig, aspect_ratio: str
+) -> tuple[Converted, list[list[int]] | None]:
     """What a checkpoint that fits photos so becomes, and its grids of tiles if it cuts them."""
-    aspect_ratio = _aspect_ratio(original)
     merging = str(original.get("mm_patch_merge_type") or "flat")
     is_tiled = aspect_ratio.startswith("anyres")
     kinds = [family.converted for family in families() if family.converted is not None]
@@ -194,3 +182,20 @@ def pinpoints_by_height(pinpoints: list[list[int]]) -> list[list[int]]:
     """
     turned = [[high, wide] for wide, high in pinpoints]
     return pinpoints if sorted(turned) == sorted(pinpoints) else turned
+
+
+def tower_settings(vision: PretrainedConfig, tower: Path | None) -> Json:
+    """Size, normalisation and resampling filter of the tower's own image processor.
+
+    Those of the published towers where there is no folder, or no `preprocessor_config.json` in it.
+    """
+    side = vision.image_size
+    settings: Json = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    if isinstance(vision, SiglipVisionConfig):
+        settings |= {"image_mean": _SIGLIP_MEAN, "image_std": _SIGLIP_MEAN}
+    path = None if tower is None else tower / "preprocessor_config.json"
+    if path is None or not path.is_file():
+        return settings
+    own = read_json(path)
+    kept = ("image_mean", "image_std", "rescale_factor", "resample", "do_normalize", "do_rescale")
+    return settings | {key: own[key] for key in kept if own.get(key) is not None}

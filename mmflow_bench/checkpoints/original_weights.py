@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -63,19 +63,15 @@ def native_weights(original: Mapping[str, Tensor], *, has_newline: bool) -> dict
             unknown.append(name)
         else:
             native[renamed] = tensor
-    _refuse_unknown(unknown)
+    if unknown:
+        examples = ", ".join(sorted(unknown)[:3])
+        raise CheckpointError(
+            f"weights of a LLaVA only, got {len(unknown)} others, such as {examples};"
+            " a part of this checkpoint is not one that transformers' LLaVA models have"
+        )
     if LINEAR_PROJECTOR in original:
         _complete_linear(native)
     return native
-
-
-def _refuse_unknown(names: Iterable[str]) -> None:
-    unknown = sorted(names)
-    if unknown:
-        raise CheckpointError(
-            f"weights of a LLaVA only, got {len(unknown)} others, such as {', '.join(unknown[:3])};"
-            " a part of this checkpoint is not one that transformers' LLaVA models have"
-        )
 
 
 def _complete_linear(native: dict[str, Tensor]) -> None:

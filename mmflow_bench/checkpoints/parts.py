@@ -57,7 +57,6 @@ class Parts:
 
     @property
     def has_image(self) -> bool:
-        """Whether the model takes images."""
         return self.image_token_id is not None
 
 
@@ -75,11 +74,7 @@ class Instrumentable(Protocol):
 
 
 def parts_of(model: PreTrainedModel) -> Parts:
-    """The parts of `model`.
-
-    Raises:
-        CheckpointError: A part is missing; the message says which.
-    """
+    """The parts of `model`; a CheckpointError names the one that it lacks."""
     family = family_of(model.config)
     decoder = model.get_decoder()
     kind = type(decoder).__name__
@@ -114,6 +109,7 @@ def parts_of(model: PreTrainedModel) -> Parts:
 def execution_device(module: nn.Module) -> torch.device:
     """Where a module computes, which for offloaded weights is not where they are kept."""
     for part in module.modules():
+        # accelerate's hook knows where a module will compute; its weights may be elsewhere.
         hook = getattr(part, "_hf_hook", None)
         for single in getattr(hook, "hooks", (hook,)):
             device = getattr(single, "execution_device", None)
@@ -170,17 +166,12 @@ def _unembedding(
 
     # A text configuration may name a cap that the model wrapped around it never applies
     # (Gemma 2 under LLaVA), so the model's own logits decide.
-    device = execution_device(model.get_input_embeddings())
-    return capped if _caps_logits(model, final_norm, plain, cap, device) else plain
+    return capped if _caps_logits(model, final_norm, plain, cap) else plain
 
 
 @torch.no_grad()
 def _caps_logits(
-    model: PreTrainedModel,
-    final_norm: nn.Module,
-    plain: Unembedding,
-    cap: float,
-    device: torch.device,
+    model: PreTrainedModel, final_norm: nn.Module, plain: Unembedding, cap: float
 ) -> bool:
     """Whether the model's logits stay below `cap` when the head is driven far beyond it."""
 
@@ -189,7 +180,7 @@ def _caps_logits(
 
     hook = final_norm.register_forward_hook(drive)
     try:
-        tokens = torch.tensor([[1, 2]], device=device)
+        tokens = torch.tensor([[1, 2]], device=execution_device(model.get_input_embeddings()))
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
     finally:
         hook.remove()

@@ -15,39 +15,28 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 
-def placement(spec: CheckpointSpec) -> Json:
-    """Arguments for `from_pretrained`: attention, device map and quantisation.
-
-    Raises:
-        CheckpointError: A package that they need is missing.
-    """
-    arguments: Json = {}
-    if spec.attention is not None:
-        arguments["attn_implementation"] = spec.attention
-    if spec.quantization is not None:
-        arguments["quantization_config"] = _quantization(spec)
-        # bitsandbytes quantises on the way to the device.
-        arguments["device_map"] = {"": spec.device}
-    if spec.device_map is not None:
-        arguments["device_map"] = spec.device_map
-    if spec.max_memory is not None:
-        arguments["max_memory"] = memory_limits(spec.max_memory)
-    if spec.offload_folder is not None:
-        arguments["offload_folder"] = spec.offload_folder
-    return arguments
-
-
 def load_placed(
     read: Callable[..., Any], source: str | None, spec: CheckpointSpec, **arguments: object
 ) -> tuple[PreTrainedModel, Json]:
-    """What a `from_pretrained` reads, put where the spec wants it, and its report on weights."""
+    """What a `from_pretrained` reads, put where the spec wants it, and its report on weights.
+
+    Raises:
+        CheckpointError: A package that the placement needs is missing.
+    """
+    wanted: Json = {
+        "attn_implementation": spec.attention,
+        "device_map": spec.device_map,
+        "max_memory": memory_limits(spec.max_memory) if spec.max_memory else None,
+        "offload_folder": spec.offload_folder,
+    }
+    if spec.quantization is not None:
+        wanted["quantization_config"] = _quantization(spec)
+        # bitsandbytes quantises on the way to the device.
+        wanted["device_map"] = spec.device_map or {"": spec.device}
+    arguments |= {name: value for name, value in wanted.items() if value is not None}
+    # Wrong shapes are refused by name, from the report.
     model, report = read(
-        source,
-        # Wrong shapes are refused by name, from the report.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        **placement(spec),
-        **arguments,
+        source, ignore_mismatched_sizes=True, output_loading_info=True, **arguments
     )
     return model, report
 
@@ -65,5 +54,6 @@ def _quantization(spec: CheckpointSpec) -> BitsAndBytesConfig:
         )
     if spec.quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
+    # Four bits are unpacked to compute; the default would be single precision.
     compute = torch.bfloat16 if spec.dtype == "auto" else getattr(torch, spec.dtype)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=compute)

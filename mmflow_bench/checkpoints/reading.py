@@ -50,11 +50,7 @@ _IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
 
 
 def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
-    """Model and processor of a folder or hub checkpoint.
-
-    Raises:
-        CheckpointError: A part is missing, damaged or of another model.
-    """
+    """Model and processor of a folder or hub checkpoint, or a CheckpointError."""
     parts = ingredients_of(spec)
     if parts.adapter is not None and is_placed(spec):
         raise CheckpointError(
@@ -73,7 +69,12 @@ def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
     except _LOADING_ERRORS as error:
         if isinstance(error, MMFlowError):
             raise
-        raise _unreadable(spec, error) from error
+        message = " ".join(str(error).split())
+        raise CheckpointError(
+            f"a checkpoint that transformers can load, got {type(error).__name__}: "
+            f"{message[:400]} (checkpoint {spec.name}); check that the folder is complete and of a "
+            "model that the installed transformers knows"
+        ) from error
     _refuse_incomplete(spec, report)
     return model, processor
 
@@ -122,15 +123,6 @@ def _dtype(spec: CheckpointSpec) -> torch.dtype | str:
         return torch.float32 if spec.gguf_file is not None else "auto"
     dtype: torch.dtype = getattr(torch, spec.dtype)
     return dtype
-
-
-def _unreadable(spec: CheckpointSpec, error: Exception) -> CheckpointError:
-    message = " ".join(str(error).split())
-    return CheckpointError(
-        f"a checkpoint that transformers can load, got {type(error).__name__}: {message[:400]} "
-        f"(checkpoint {spec.name}); check that the folder is complete and of a "
-        "model that the installed transformers knows"
-    )
 
 
 def _refuse_incomplete(spec: CheckpointSpec, report: Json) -> None:

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
-from mmflow_bench.checkpoints.entry import RegistryEntry
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
-from mmflow_bench.checkpoints.ingredients import (
-    ADAPTER_CONFIG,
-    config_of,
-    ingredients_of,
-)
+from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
-from mmflow_bench.checkpoints.released import RELEASED
-from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
+from mmflow_bench.checkpoints.spec import CheckpointSpec, Described, InputChoice
 from mmflow_bench.errors import CheckpointError
 
 DEFAULT_MODEL = "planted/base"
@@ -32,27 +27,12 @@ _PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",
 }
-
-
-_PAPER_MODEL = "llava-1.5-13b"
-_OWN = (
-    RegistryEntry(
-        name="planted/base",
-        description="LLaVA whose weights are written to the paper's flow: 40 layers",
-        paper_model=_PAPER_MODEL,
-        **_PLANTED,
-    ),
-    RegistryEntry(
-        name="planted/mini",
-        description="the same construction in 12 layers, for tests",
-        **_PLANTED,
-    ),
-    RegistryEntry(
-        name="planted/grouped-query",
-        description="the same in 32 layers whose heads share keys and values",
-        **_PLANTED,
-    ),
-)
+_OF_THE_PAPER: Json = _PLANTED | {"paper_model": "llava-1.5-13b"}
+_CONSTRUCTIONS = {
+    "base": "LLaVA whose weights are written to the paper's flow: 40 layers",
+    "mini": "the same construction in 12 layers, for tests",
+    "grouped-query": "the same in 32 layers whose heads share keys and values",
+}
 _OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
@@ -96,20 +76,23 @@ def registered_models() -> dict[str, RegistryEntry]:
     Raises:
         CheckpointError: A package registers something that is no entry.
     """
-    models = {entry.name: entry for entry in (*_OWN, *_variants(), *RELEASED)}
+    models = {entry.name: entry for entry in (*_planted(), *RELEASED)}
     for entry in added(MODELS, RegistryEntry):
         # No package changes what a name of this one means.
         models.setdefault(entry.name, entry)
     return models
 
 
-def _variants() -> Iterable[RegistryEntry]:
-    for name, description in _VARIANTS.items():
+def _planted() -> Iterator[RegistryEntry]:
+    for name, description in _CONSTRUCTIONS.items():
+        # The paper's numbers are of 40 layers.
+        settings = _OF_THE_PAPER if name == "base" else _PLANTED
+        yield RegistryEntry(name=f"planted/{name}", description=description, **settings)
+    for name, change in _VARIANTS.items():
         yield RegistryEntry(
             name=f"planted/{name}",
-            description=f"planted/base, but {description}",
-            paper_model=_PAPER_MODEL,
-            **_PLANTED | _OWN_SCENES.get(name, {}),
+            description=f"planted/base, but {change}",
+            **_OF_THE_PAPER | _OWN_SCENES.get(name, {}),
         )
 
 
@@ -120,7 +103,7 @@ def resolve_checkpoint(
     device: str = "cpu",
     offline: bool = False,
     trust_remote_code: bool = False,
-    input_choice: str | None = None,
+    input_choice: InputChoice | None = None,
 ) -> CheckpointSpec:
     """The checkpoint that a registered name, a folder, a GGUF file or a hub id stands for.
 
@@ -143,30 +126,25 @@ def resolve_checkpoint(
     found, source = _registered(name_or_path, models)
     # What is not registered is an entry that says nothing.
     entry = found or RegistryEntry(name=name_or_path, description="")
-    template = args.get("conversation", entry.conversation)
-    common: Json = {
-        **args,
-        "name": name_or_path,
-        "model_args": identifying(args),
-        "device": device,
-        "offline": offline,
-        "trust_remote_code": trust_remote_code,
-        "exceptions": entry.exceptions,
-        "paper_model": entry.paper_model,
-        "questions": entry.questions,
-        "images": entry.images,
-        "conversation": template,
-        "input": input_choice or ("paper" if entry.conversation is not None else "hub"),
-    }
-    if entry.builder is not None:
-        if common["input"] == "paper" and template is None:
-            raise CheckpointError(
-                f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
-                "(--input=paper); leave out --input"
-            )
-        return CheckpointSpec(**common, source=source, kind="built", builder=entry.builder)
-    spec = CheckpointSpec(**common | _located(source, args, models))
-    if found is None or template is None:
+    described: Json = {field.name: getattr(entry, field.name) for field in fields(Described)}
+    is_built = entry.builder is not None
+    located = {"source": source, "kind": "built"} if is_built else _located(source, args, models)
+    spec = CheckpointSpec(
+        # An argument wins over what is registered, and the file that was named over both.
+        **described | args | located,
+        name=name_or_path,
+        model_args=identifying(args),
+        device=device,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        input=input_choice or ("hub" if entry.conversation is None else "paper"),
+    )
+    if is_built and spec.input == "paper" and spec.conversation is None:
+        raise CheckpointError(
+            f"a checkpoint with a conversation template, got {name_or_path!r}, which has none "
+            "(--input=paper); leave out --input"
+        )
+    if not is_built and (found is None or spec.conversation is None):
         return replace(spec, **_input_of_unregistered(spec, input_choice))
     return spec
 
@@ -177,6 +155,7 @@ def _registered(name: str, models: Mapping[str, RegistryEntry]) -> tuple[Registr
         return models[name], models[name].source or name
     known = {
         alias.lower(): (entry, source)
+        # Reversed, so that the first of two entries with one alias wins.
         for entry in reversed(list(models.values()))
         for alias, source in entry.names()
     }
@@ -212,6 +191,7 @@ def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEn
     if os.path.exists(path):
         return _folder(path, args.get("gguf_file"))
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "~"))
+    # `planted/typo` is a mistake, not the hub id of somebody called planted.
     families = {known.split("/")[0] for known in models if "/" in known}
     if is_hub_id and name.split("/")[0] not in families:
         return {"source": name, "kind": "hub"}

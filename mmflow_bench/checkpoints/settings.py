@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
-from mmflow_bench.checkpoints.patch_rule import PATCH_RULES, PatchRule, with_patch_rule
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
-from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
+from mmflow_bench.errors import CheckpointError
 from mmflow_bench.options import Place, comma_separated, setting
 
 
 def parse_model_args(text: str) -> dict[str, str]:
-    """The `key=value,key=value` pairs of --model-args.
-
-    Raises:
-        ValueError: A pair has no `=` or an empty key.
-    """
+    """The `key=value,key=value` pairs of --model-args; a ValueError for a part that is none."""
     pairs: dict[str, str] = {}
     for part in comma_separated(text):
         key, equals, value = part.partition("=")
@@ -52,11 +48,11 @@ class CheckpointSettings:
         parse=parse_model_args,
         places=Place.LOADING,
     )
-    input: Literal["paper", "hub"] | None = setting(
+    input: InputChoice | None = setting(
         None,
         "prepare samples as the paper's program does, or as the checkpoint's own processor "
         "does (default: paper for the checkpoints of the paper and the original format)",
-        choices=("paper", "hub"),
+        choices=get_args(InputChoice),
         places=Place.LOADING,
         unset="auto",
     )
@@ -64,7 +60,7 @@ class CheckpointSettings:
         "overlap",
         "related patches are those that overlap a box (default), or those that the paper's "
         "program finds red after painting it",
-        choices=PATCH_RULES,
+        choices=get_args(PatchRule),
         places=Place.LOADING,
     )
     device: str = setting(
@@ -88,7 +84,6 @@ class CheckpointSettings:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The checkpoints that are meant, at least one."""
         return self.models or (DEFAULT_MODEL,)
 
 
@@ -107,6 +102,17 @@ def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
         input_choice=settings.input,
     )
     return with_patch_rule(spec, settings.patches)
+
+
+def with_patch_rule(spec: CheckpointSpec, rule: PatchRule) -> CheckpointSpec:
+    """The same checkpoint under a rule; a CheckpointError if its pixels do not allow it."""
+    if rule == "painted" and spec.input != "paper":
+        raise CheckpointError(
+            f"--patches=painted with the paper's input, got --input={spec.input} (checkpoint "
+            f"{spec.name}); the rule looks at the pixels that the paper's program makes, so use "
+            "--input=paper, or --patches=overlap"
+        )
+    return replace(spec, patches=rule)
 
 
 def resolve_device(device: str) -> str:

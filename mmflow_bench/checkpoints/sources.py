@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +96,7 @@ class Source:
         )
 
 
-def source_of(
-    name: str,
-    *,
-    beside: Source,
-    what: str,
-    revision: str | None = None,
-) -> Source:
+def source_of(name: str, *, beside: Source, what: str) -> Source:
     """What a configuration or an argument names: a folder, else a hub id.
 
     A folder may be given from the root, from the current folder, from inside the checkpoint that
@@ -113,17 +106,21 @@ def source_of(
         name: Path or hub id.
         beside: The checkpoint that names it.
         what: For the message: `vision tower` or the like.
-        revision: Of a hub id.
 
     Raises:
         CheckpointError: It is neither.
     """
-    for path in _places(name, beside):
-        if path.is_dir():
-            return Source(name=str(path.resolve()))
+    given = Path(os.path.expanduser(name))
+    places = [given]
+    if not given.is_absolute() and not beside.is_hub:
+        folder = Path(beside.name)
+        places = [folder / given, folder.parent / given, folder.parent / given.name, given]
+    found = next((path for path in places if path.is_dir()), None)
+    if found is not None:
+        return Source(name=str(found.resolve()))
     parts = name.split("/")
     if len(parts) == 2 and all(parts) and name[0] not in "./~":
-        return Source(name=name, is_hub=True, revision=revision, offline=beside.offline)
+        return Source(name=name, is_hub=True, offline=beside.offline)
     raise CheckpointError(
         f"a folder or a hub id of the {what}, got {name!r}, which is not there (checkpoint "
         f"{beside.name}); correct the path, or name another: --model-args="
@@ -131,20 +128,8 @@ def source_of(
     )
 
 
-def _places(name: str, beside: Source) -> Sequence[Path]:
-    given = Path(os.path.expanduser(name))
-    if given.is_absolute() or beside.is_hub:
-        return [given]
-    folder = Path(beside.name)
-    return [folder / given, folder.parent / given, folder.parent / given.name, given]
-
-
 def read_json(path: Path) -> Json:
-    """The object in a JSON file.
-
-    Raises:
-        CheckpointError: It cannot be read or holds something else.
-    """
+    """The object in a JSON file, or a CheckpointError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -6,9 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+InputChoice = Literal["paper", "hub"]
+PatchRule = Literal["overlap", "painted"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointSpec:
+class Described:
+    """What is known of a registered checkpoint beyond its files; defaults of any other."""
+
+    builder: str | None = None
+    """`package.module:function`, called with the source, that gives (model, processor)."""
+    conversation: str | None = None
+    """Name of the conversation template of the paper's input, such as `vicuna_v1`; None leaves it
+    to what the checkpoint is."""
+    questions: str | None = None
+    """`package.module:function` that gives the checkpoint's own samples, or the name of a question
+    set that ships with the package; None for neither."""
+    images: str | None = None
+    """Where the images of that question set are, as `--images` takes it."""
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
+    paper_model: str | None = None
+    """The model of the paper whose published numbers apply, such as `llava-1.5-13b`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSpec(Described):
     """One checkpoint, as resolved from what the user typed."""
 
     name: str
@@ -16,8 +39,6 @@ class CheckpointSpec:
     source: str
     """A folder, a hub id, or the name that the builder is called with."""
     kind: Literal["folder", "hub", "built"]
-    builder: str | None = None
-    """`package.module:function` that gives (model, processor); only of built ones."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: str = "auto"
@@ -25,13 +46,10 @@ class CheckpointSpec:
     device: str = "cpu"
     gguf_file: str | None = None
     """Name of the GGUF file that holds the weights, where they are not in safetensors."""
-    input: Literal["paper", "hub"] = "hub"
+    input: InputChoice = "hub"
     """How samples become model input: as the paper's program does it, or as the checkpoint's own
     processor does."""
-    conversation: str | None = None
-    """Name of the conversation template of the paper's input, such as `vicuna_v1`; None leaves it
-    to what the checkpoint is."""
-    patches: Literal["overlap", "painted"] = "overlap"
+    patches: PatchRule = "overlap"
     """Which patches show an object: those that overlap its box, or those that the paper's program
     finds red after painting it."""
     template: str | None = None
@@ -59,12 +77,3 @@ class CheckpointSpec:
     model_args: Mapping[str, str] = field(default_factory=dict)
     """The settings above that may move a number, as the user typed them, for the identity of
     measurements; files that they name count by their content."""
-    exceptions: Mapping[str, str] = field(default_factory=dict)
-    """Mechanism id, or `id[Task]`, -> the verdict that is expected instead of `holds`."""
-    paper_model: str | None = None
-    """The model of the paper whose published numbers apply, such as `llava-1.5-13b`."""
-    questions: str | None = None
-    """`package.module:function` that gives the checkpoint's own samples, or the name of a question
-    set that ships with the package; None for neither."""
-    images: str | None = None
-    """Where the images of that question set are, as `--images` takes it."""

@@ -38,6 +38,7 @@ def state_dict_of(folder: Path) -> dict[str, Tensor]:
             "folder is complete"
         )
     index = _index(folder, files)
+    # Copies that no index speaks of are left alone.
     expected = set(index.values()) if index else _numbered(files)
     absent = sorted(name for name in expected if not (folder / name).is_file())
     if absent:

@@ -22,9 +22,9 @@ from mmflow_bench.measurements.answering import answered_correctly, drawn, sampl
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import default_cache, matches
 from mmflow_bench.options import Place
+from mmflow_bench.runs.rows import grouped
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-Samples = Mapping[str, Sequence[Sample]]
 
 
 class TaskReport(TypedDict, total=False):
@@ -82,15 +82,17 @@ def build_set(
     found = read_candidates(gqa_questions, scene_graphs, whole_groups=groups)
     report: Report = {task: {"left_out": dict(why)} for task, why in found.left_out.items()}
     source = _source(asked)
-    chosen = {
-        task: samples
-        for task, samples in _usable(found.rows, source, report).items()
-        if matches(task, asked.measurement.tasks)
-    }
-    if no_filter:
-        kept = _drawn(chosen, report, limit=per_task, seed=seed)
-    else:
-        kept = _answered(asked, chosen, source, report, limit=per_task, seed=seed)
+    # Answers need no knockout, so there is nothing to prove about them.
+    settings = replace(asked.measurement, self_test=False)
+    model = None if no_filter else Measurements(asked.spec, sample_set([]), settings)
+    kept: list[Sample] = []
+    for task, samples in _usable(found.rows, source, report).items():
+        if matches(task, asked.measurement.tasks):
+            part, about, left_out = _chosen(samples, model, source, limit=per_task, seed=seed)
+            more = {reason: number for reason, number in left_out.items() if number}
+            known = report.get(task, {}).get("left_out", {})
+            report[task] = {**about, "left_out": known | more}
+            kept += part
     _write(output, found.rows, kept)
     _tell(report, output)
 
@@ -108,56 +110,35 @@ def _usable(
 ) -> dict[str, list[Sample]]:
     """Samples by task; a row that could not be measured later is left out now."""
     samples, unscored = published_samples(rows, source)
-    by_task: dict[str, list[Sample]] = {}
-    for sample in samples:
-        by_task.setdefault(sample.task, []).append(sample)
     reasons = Counter((bad.task, bad.reason) for bad in unscored)
     for (task, reason), number in reasons.items():
         report.setdefault(task, {}).setdefault("left_out", {})[reason] = number
-    return dict(sorted(by_task.items()))
+    return dict(sorted(grouped(samples, lambda one: one.task).items()))
 
 
-def _drawn(by_task: Samples, report: Report, *, limit: int, seed: int) -> list[Sample]:
-    kept: list[Sample] = []
-    for task, samples in by_task.items():
-        part = drawn(samples, limit=limit, seed=seed)
-        about: TaskReport = {"candidates": len(samples), "kept": len(part)}
-        _report(report, task, about, {"not-needed": len(samples) - len(part)})
-        kept += part
-    return kept
-
-
-def _answered(
-    asked: Asked,
-    by_task: Samples,
+def _chosen(
+    samples: Sequence[Sample],
+    model: Measurements | None,
     source: ImageSource | None,
-    report: Report,
     *,
     limit: int,
     seed: int,
-) -> list[Sample]:
-    # Answers need no knockout, so there is nothing to prove about them.
-    settings = replace(asked.measurement, self_test=False)
-    measurements = Measurements(asked.spec, sample_set([]), settings)
-    kept: list[Sample] = []
-    for task, samples in by_task.items():
-        answered = answered_correctly(measurements, samples, limit=limit, seed=seed, source=source)
-        right = answered.asked - answered.wrong
-        about: TaskReport = {
-            "candidates": len(samples),
-            "asked": answered.asked,
-            "accuracy": right / answered.asked if answered.asked else None,
-            "kept": len(answered.kept),
-        }
-        others = {"answered-incorrectly": answered.wrong, "not-needed": answered.not_needed}
-        _report(report, task, about, answered.unscored | others)
-        kept += answered.kept
-    return kept
-
-
-def _report(report: Report, task: str, about: TaskReport, left_out: Mapping[str, int]) -> None:
-    more = {reason: number for reason, number in left_out.items() if number}
-    report[task] = {**about, "left_out": report.get(task, {}).get("left_out", {}) | more}
+) -> tuple[Sequence[Sample], TaskReport, Mapping[str, int]]:
+    """Samples of one task for the set, what to say of them, and why others are not among them."""
+    if model is None:
+        part = drawn(samples, limit=limit, seed=seed)
+        said: TaskReport = {"candidates": len(samples), "kept": len(part)}
+        return part, said, {"not-needed": len(samples) - len(part)}
+    answered = answered_correctly(model, samples, limit=limit, seed=seed, source=source)
+    right = answered.asked - answered.wrong
+    about: TaskReport = {
+        "candidates": len(samples),
+        "asked": answered.asked,
+        "accuracy": right / answered.asked if answered.asked else None,
+        "kept": len(answered.kept),
+    }
+    others = {"answered-incorrectly": answered.wrong, "not-needed": answered.not_needed}
+    return answered.kept, about, answered.unscored | others
 
 
 def _write(output: Path, rows: Sequence[Row], kept: Sequence[Sample]) -> None:

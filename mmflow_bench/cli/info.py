@@ -9,7 +9,7 @@ import click
 from mmflow_bench.checkpoints.hardware import hardware
 from mmflow_bench.checkpoints.settings import resolve_device
 from mmflow_bench.measurements.settings import default_cache
-from mmflow_bench.runs.environment import environment
+from mmflow_bench.runs.results import environment
 
 
 @click.command()

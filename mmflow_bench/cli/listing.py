@@ -1,19 +1,17 @@
-"""`mmflow ls`: what there is, at once; nothing here may import torch or numpy."""
+"""`mmflow ls`: what there is, at once; nothing here may import torch or numpy.
+
+Each listing imports for itself what it lists, so that none waits for another's.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 
 import click
 
-from mmflow_bench.baselines.golden_files import packaged_root, read_entries
-from mmflow_bench.baselines.sources import VALUES, paper_baselines
-from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
-from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
-from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
 from mmflow_bench.reports.columns import Column, printed, table
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.runs.folder import RESULTS, results_json
@@ -21,7 +19,6 @@ from mmflow_bench.runs.folder import RESULTS, results_json
 Row = dict[str, object]
 _ANY_WIDTH = 1_000_000
 """A listing is for grep and cut as well: no cell is cut, however wide the terminal."""
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 @click.group()
@@ -29,21 +26,20 @@ def ls() -> None:
     """List models, tasks, mechanisms, runs or baselines."""
 
 
-def _listing(name: str, rows: Callable[..., Sequence[Row]], text: str, *more: Decorator) -> None:
-    def command(is_json: bool, **options: object) -> None:
-        found = rows(**options)
+def _listed(rows: Callable[..., Sequence[Row]]) -> Callable[..., None]:
+    """A command that prints rows, as text or as JSON."""
+
+    @wraps(rows)
+    def command(is_json: bool, **given: object) -> None:
+        found = rows(**given)
         click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
 
-    command.__doc__ = text
-    offered: Callable[..., None] = command
-    as_json: Decorator = click.option("--json", "is_json", is_flag=True, help="As JSON.")
-    for option in (as_json, *more):
-        offered = option(offered)
-    ls.command(name)(offered)
+    as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
+    offered: Callable[..., None] = as_json(command)
+    return offered
 
 
 def aligned(rows: Sequence[Row]) -> str:
-    """Rows as columns of text under their names."""
     if not rows:
         return "none"
     names = list(rows[0])
@@ -52,22 +48,38 @@ def aligned(rows: Sequence[Row]) -> str:
     return printed([found], width=_ANY_WIDTH).rstrip("\n")
 
 
-def model_rows() -> list[Row]:
-    """Registered checkpoints."""
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name}" for name, number in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@ls.command()
+@_listed
+def models() -> list[Row]:
+    """Checkpoints that --model knows by name."""
+    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+
     return [
         {
             "name": name,
             "default": "*" if name == DEFAULT_MODEL else "",
-            "source": str(getattr(entry, "source", "") or name),
-            "description": str(getattr(entry, "description", "") or ""),
+            "source": entry.source or name,
+            "description": entry.description,
         }
         for name, entry in sorted(registered_models().items())
     ]
 
 
-def task_rows() -> list[Row]:
-    """The question forms, how many mechanisms look at each, and rows of the shipped sets."""
-    known = mechanisms(shipped())
+@ls.command()
+@_listed
+def tasks() -> list[Row]:
+    """Question forms."""
+    from mmflow_bench.inputs.question_sets import SHIPPED_COUNTS
+    from mmflow_bench.inputs.samples import SIX_TASKS
+    from mmflow_bench.mechanisms import declared
+
+    known = declared.mechanisms(declared.shipped())
     return [
         {
             "name": task,
@@ -78,8 +90,15 @@ def task_rows() -> list[Row]:
     ]
 
 
-def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
-    """What the tests in some files declare; those that ship without any."""
+@ls.command(
+    help="Mechanisms that SUITES declare, files of tests or folders of them; "
+    "those that ship without."
+)
+@click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@_listed
+def mechanisms(suites: Sequence[Path]) -> list[Row]:
+    from mmflow_bench.mechanisms import declared
+
     return [
         {
             "id": mechanism.id,
@@ -88,40 +107,25 @@ def mechanism_rows(suites: Sequence[Path] = ()) -> list[Row]:
             "tasks": list(mechanism.tasks),
             "statement": mechanism.statement,
         }
-        for mechanism in mechanisms(declared_in(suites) if suites else shipped())
+        for mechanism in declared.mechanisms(
+            declared.declared_in(suites) if suites else declared.shipped()
+        )
     ]
 
 
-def run_rows(output: Path) -> list[Row]:
-    """Finished runs, oldest first; a folder whose results cannot be read is listed as such."""
+@ls.command()
+@click.option(
+    "--mmflow-output",
+    "output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".mmflow") / "runs",
+    help="Folder that run folders are in.",
+)
+@_listed
+def runs(output: Path) -> list[Row]:
+    """Run folders."""
+    # Their names begin with the time, so the oldest comes first.
     return [_run_row(path.parent) for path in sorted(output.glob(f"*/{RESULTS}"))]
-
-
-def baseline_rows() -> list[Row]:
-    """Stored baselines of the current folder and of the package, and the paper's words."""
-    rows: dict[str, Row] = {}
-    for root in (Path("baselines"), packaged_root()):
-        for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-            files = sorted(folder.glob("*.json"))
-            entries = [entry for path in files for entry in read_entries(path).values()]
-            verdicts = [entry.get("verdict") for entry in entries if isinstance(entry, dict)]
-            row = {
-                "model": folder.name,
-                "mechanisms": len(entries),
-                "holds": verdicts.count("holds"),
-                "paired": (folder / VALUES).is_dir(),
-                "folder": str(folder),
-            }
-            rows.setdefault(folder.name, row)
-    for source in paper_baselines():
-        rows[source.name] = {
-            "model": source.name,
-            "mechanisms": len(source.verdicts),
-            "holds": [*source.verdicts.values()].count("holds"),
-            "paired": False,
-            "folder": source.origin,
-        }
-    return [row for row in rows.values() if row["mechanisms"]]
 
 
 def _run_row(folder: Path) -> Row:
@@ -134,29 +138,36 @@ def _run_row(folder: Path) -> Row:
             "summary": results["summary"],
         }
     except (ValueError, KeyError, TypeError):
+        # One that is damaged must not hide the others.
         return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
 
 
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{number} {name}" for name, number in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+@ls.command()
+@_listed
+def baselines() -> list[Row]:
+    """Stored baselines."""
+    from mmflow_bench.baselines.golden import packaged_root, read_entries
+    from mmflow_bench.baselines.sources import VALUES, paper_baselines
+
+    rows: dict[str, Row] = {}
+    for root in (Path("baselines"), packaged_root()):
+        for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+            entries = [one for path in folder.glob("*.json") for one in read_entries(path).values()]
+            verdicts = [one.get("verdict") if isinstance(one, dict) else None for one in entries]
+            row = _baseline_row(folder.name, verdicts, str(folder), (folder / VALUES).is_dir())
+            # A baseline of one's own comes before that of the package, as in a run.
+            rows.setdefault(folder.name, row)
+    for source in paper_baselines():
+        verdicts = [*source.verdicts.values()]
+        rows[source.name] = _baseline_row(source.name, verdicts, source.origin, is_paired=False)
+    return [row for row in rows.values() if row["mechanisms"]]
 
 
-_OUTPUT = click.option(
-    "--mmflow-output",
-    "output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".mmflow") / "runs",
-    help="Folder that run folders are in.",
-)
-_listing("models", model_rows, "Checkpoints that --model knows by name.")
-_listing("tasks", task_rows, "Question forms.")
-_listing(
-    "mechanisms",
-    mechanism_rows,
-    "Mechanisms that SUITES declare, files of tests or folders of them; those that ship without.",
-    click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path)),
-)
-_listing("runs", run_rows, "Run folders.", _OUTPUT)
-_listing("baselines", baseline_rows, "Stored baselines.")
+def _baseline_row(name: str, verdicts: Sequence[object], origin: str, is_paired: bool) -> Row:
+    return {
+        "model": name,
+        "mechanisms": len(verdicts),
+        "holds": list(verdicts).count("holds"),
+        "paired": is_paired,
+        "folder": origin,
+    }

@@ -10,8 +10,7 @@ from importlib import import_module
 import click
 
 from mmflow_bench.errors import MMFlowError
-from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.signs import replace_in
+from mmflow_bench.reports.escaping import printable, replace_in
 
 USAGE_ERROR = 2
 COMMANDS = {
@@ -33,7 +32,12 @@ COMMANDS = {
     "build-set": "Make a question set of GQA's questions and scene graphs.",
 }
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""
-_HOME = {"ls": "listing", "sweep": "tables", "lens": "tables"}
+_HOME = {
+    "ls": "listing",
+    **dict.fromkeys(("measure", "sweep", "lens", "positions"), "measuring"),
+    **dict.fromkeys(("bless", "compare"), "baselines"),
+    "leaderboard": "report",
+}
 """Modules that are not named after their command."""
 
 
@@ -51,7 +55,6 @@ class LazyGroup(click.Group):
         return name, imported(name) if name in COMMANDS else command, rest
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except MMFlowError as error:
@@ -68,7 +71,6 @@ class LazyGroup(click.Group):
 
 
 def imported(name: str) -> click.Command:
-    """The command of that name."""
     attribute = name.replace("-", "_")
     module = import_module(f"mmflow_bench.cli.{_HOME.get(name, attribute)}")
     command: click.Command = getattr(module, attribute)

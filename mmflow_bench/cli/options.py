@@ -1,9 +1,10 @@
-"""The options that several commands share, with the meaning they have in pytest."""
+"""What commands that measure share: options with the meaning they have in pytest, and counts."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,17 +13,33 @@ import click
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.cli.parsed import Parsed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
+from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.progress import MeasuringBar
 
-OUTPUT = click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="FILE.parquet or FILE.csv; CSV on standard output when left out.",
-)
+SHOWN_MESSAGES = 3
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg]
+    """A type of click's for values whose own parser says what is wrong with them."""
+
+    name = "text"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +69,7 @@ class Asked:
         return Measurements.open(spec, self.measurement, progress=bar)
 
 
-def asking(place: Place) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def asking(place: Place) -> Decorator:
     """Give a command every option that says it is offered there, as an argument `asked`."""
     offered = {o.key: o for o in options_of(Asked) if place in o.places}
 
@@ -71,7 +88,7 @@ def asking(place: Place) -> Callable[[Callable[..., None]], Callable[..., None]]
     return decorate
 
 
-def _click_option(option: Option[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _click_option(option: Option[object]) -> Decorator:
     flag = option.command_flag or option.flag
     if option.is_flag:
         both = f"{flag}/{option.off_flag}" if option.off else flag
@@ -95,3 +112,40 @@ def _value(option: Option[object], said: object | None) -> object | None:
         return (said,) if said else None
     is_text = option.choices and said is not None
     return option.value_of(str(said), Path()) if is_text else said
+
+
+def echo_counts(
+    measurements: Measurements, *, asked: Collection[str] = (), to_error: bool = False
+) -> None:
+    """Say of each task how many samples were right, and why others could not be measured.
+
+    Args:
+        measurements: After measuring.
+        asked: Edges (or `lens`) to speak of; those that some samples have when empty.
+        to_error: Write to standard error.
+    """
+    for line in _lines(measurements, asked):
+        click.echo(printable(line), err=to_error)
+
+
+def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
+    for task in measurements.tasks:
+        count = measurements.accuracy(task)
+        unscored = f"; unscored: {in_words(count.unscored)}" if count.unscored else ""
+        yield f"{task}: {count.correct} of {count.scored} answered correctly{unscored}"
+        kept = count.correct if measurements.follow == "answer" else count.scored
+        for edge, reasons in measurements.refusals(task).items():
+            # What no sample has is no loss, unless the user has asked for it by name.
+            if edge.partition(" ")[0] in asked or not (asked or sum(reasons.values()) >= kept):
+                yield f"{task}: {edge} unscored: {in_words(reasons)}"
+    lost = Counter(
+        (bad.task, bad.reason)
+        for bad in measurements.samples.unreadable
+        if bad.task not in measurements.tasks
+    )
+    yield from (f"{task}: unscored: {reason} {n}" for (task, reason), n in sorted(lost.items()))
+    yield from (f"  {message}" for message in measurements.messages(limit=SHOWN_MESSAGES))
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))

@@ -1,9 +1,7 @@
-"""`mmflow report`: the tables of runs again, from their folders."""
+"""`mmflow report` and `mmflow leaderboard`: runs shown again, one by one or side by side."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +11,12 @@ import click
 from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.plugin.reporting import write_html
+from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.markdown import MOST_BYTES, markdown
+from mmflow_bench.reports.github import MOST_BYTES, markdown
+from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
+from mmflow_bench.reports.leaderboard.writing import write_leaderboard
 from mmflow_bench.reports.summary import read_summary
 from mmflow_bench.reports.terminal import render
 
@@ -56,9 +57,35 @@ def report(
         # Whoever reads the file takes it for UTF-8, whatever this system writes into files.
         click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
     else:
-        columns = width or shutil.get_terminal_size((100, 24)).columns
+        columns = width or terminal_width()
         for run in runs:
             _print(run, columns)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("site"),
+    show_default=True,
+    help="Folder of the site.",
+)
+@click.option("--latest", is_flag=True, help="Of several runs of a checkpoint take the newest.")
+@click.option(
+    "--hub-benchmark",
+    metavar="OWNER/NAME",
+    default=HUB_BENCHMARK,
+    help="Data set that the .eval_results files are for.",
+)
+def leaderboard(runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmark: str) -> None:
+    """Checkpoints against mechanisms, from run folders, as pages that need no server.
+
+    Beside the pages lie index.json, and each checkpoint's results in the format of Every Eval Ever
+    and as .eval_results of the Hugging Face hub. Nothing is uploaded.
+    """
+    page = write_leaderboard(runs, output, latest=latest, benchmark=hub_benchmark)
+    click.echo(f"leaderboard: {page}")
 
 
 def _drawn_behind(baseline: str) -> Path:
@@ -79,7 +106,7 @@ def _markdown(runs: Sequence[Path]) -> str:
 
 def _print(run: Path, columns: int) -> None:
     summary, facts = read_summary(run)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = has_colours(sys.stdout)
     click.echo(render(summary.rows, facts=facts, width=columns, colour=colour), color=colour)
     if summary.comparison is not None:
         text = render_comparison(summary.comparison, width=columns, colour=colour)

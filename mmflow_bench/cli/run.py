@@ -39,12 +39,7 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
 
 def pytest_arguments(arguments: Sequence[str], folder: Path) -> list[str]:
-    """What pytest is given.
-
-    Args:
-        arguments: What the user has typed after `mmflow run`.
-        folder: Where they typed it.
-    """
+    """What pytest is given for what a user has typed after `mmflow run` in a folder."""
     joined = joined_values(arguments)
     if any(_is_test_path(argument, folder) for argument in joined):
         return joined
@@ -101,7 +96,6 @@ def suites_folder(folder: Path) -> Path:
 
 
 def ini_file(folder: Path) -> Path | None:
-    """The file in `folder` that pytest would read its settings from."""
     pyproject = folder / "pyproject.toml"
     if (folder / "pytest.ini").is_file():
         return folder / "pytest.ini"

@@ -18,7 +18,6 @@ from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
-from mmflow_bench.inputs.fitting import refuse_misfit
 from mmflow_bench.inputs.hub_input import hub_input
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.painting import painted_patches
@@ -26,7 +25,7 @@ from mmflow_bench.inputs.paper_input import paper_input
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.prompts import special_token
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.inputs.tokenized import TokenizedPrompt
+from mmflow_bench.inputs.tokenized import TokenizedPrompt, refuse_misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +77,7 @@ def encode(
     refuse_misfit(checkpoint, tokens)
     _refuse_control_tokens(sample, checkpoint, tokens)
     layout = _layout(checkpoint, tokens, image) if image is not None else None
+    # Another photo does not show the objects where they were.
     boxes = () if image is None or is_replaced else _boxes(sample, image)
     painted = None
     if checkpoint.spec.patches == "painted" and image is not None and layout is not None:
@@ -91,7 +91,10 @@ def encode(
         offsets=tuple(tokens.offsets),
         question_span=tokens.question,
         caption_span=tokens.caption,
-        model_inputs=_in_precision(checkpoint, tokens.model_inputs),
+        model_inputs={
+            name: value.to(checkpoint.model.dtype) if value.is_floating_point() else value
+            for name, value in tokens.model_inputs.items()
+        },
         layout=layout,
         boxes=boxes,
         prompt=tokens.prompt,
@@ -122,16 +125,6 @@ def _refuse_control_tokens(
     for token_id, (start, end) in zip(tokens.ids, tokens.offsets, strict=True):
         if token_id in control and any(start < last and end > first for first, last in spans):
             raise special_token(sample, tokens.text[start:end])
-
-
-def _in_precision(
-    checkpoint: LoadedCheckpoint, model_inputs: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    dtype = checkpoint.model.dtype
-    return {
-        name: value.to(dtype) if value.is_floating_point() else value
-        for name, value in model_inputs.items()
-    }
 
 
 def _layout(

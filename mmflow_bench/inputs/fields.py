@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mmflow_bench.errors import QuestionError
@@ -33,7 +32,10 @@ def checked_sample(sample: Sample) -> Sample:
     is_text_only = sample.image is None and sample.caption is not None
     # Tasks of the user's own need no objects; their roles are unscored one by one.
     if sample.task in SIX_TASKS and not is_text_only:
-        _require_objects(sample)
+        expected = f"the name and box of at least one object ({sample.task} asks about objects)"
+        for part, found in (("name", sample.object_names), ("box", sample.boxes)):
+            if not found:
+                raise _refused(sample, "missing-object", expected, f"no {part}")
     return replace(sample, boxes=boxes_inside(sample, sample.image_width, sample.image_height))
 
 
@@ -50,14 +52,6 @@ def _require_options(sample: Sample) -> None:
                 f"the {name} option {option!r} as a word of the question",
                 repr(sample.question),
             )
-
-
-def _require_objects(sample: Sample) -> None:
-    expected = f"the name and box of at least one object ({sample.task} asks about objects)"
-    if not sample.object_names:
-        raise _refused(sample, "missing-object", expected, "no name")
-    if not sample.boxes:
-        raise _refused(sample, "missing-object", expected, "no box")
 
 
 def boxes_inside(sample: Sample, width: float | None, height: float | None) -> tuple[Box, ...]:
@@ -93,14 +87,4 @@ def _refused(sample: Sample, reason: str, expected: str, got: str) -> QuestionEr
         f"{expected}, got {got} (sample {sample.question_id}, task {sample.task}); correct the "
         "row or leave it out",
         reason=reason,
-    )
-
-
-def missing_columns(expected: Sequence[str], found: Sequence[str], where: str) -> QuestionError:
-    """The error for a whole file that lacks columns."""
-    lacking = [name for name in expected if name not in found]
-    return QuestionError(
-        f"the columns {', '.join(expected)}, got {', '.join(found) or 'none'} ({where}: without "
-        f"{', '.join(lacking)}); use the layout of the published question sets, or JSON lines",
-        reason="missing-column",
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.json_lines import json_rows, json_sample, json_text
+from mmflow_bench.inputs.json_lines import NOT_JSON, json_rows, json_sample, json_text
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.published import csv_rows, csv_sample, csv_task, require_columns
 from mmflow_bench.inputs.question_sets import SUFFIXES
@@ -39,12 +39,7 @@ class Row:
 
 
 def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of one question file.
-
-    Raises:
-        QuestionError: The whole file is unusable: `unknown-format`, `unreadable-file`,
-            `missing-column`, `wrong-type` or `missing-file`.
-    """
+    """The rows of one question file; a QuestionError as `read_questions` has it."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise QuestionError(
@@ -55,6 +50,7 @@ def file_rows(path: Path) -> Iterator[Row]:
         return published_rows(csv_rows(path), path)
     if suffix == ".parquet":
         return _table(path)
+    # Some write JSON lines under the suffix of JSON.
     document = _document(path) if suffix == ".json" else None
     if document is None:
         return _own(json_rows(path), path)
@@ -106,7 +102,7 @@ def _document(path: Path) -> object:
     """The one value that a file holds; None where it holds lines."""
     try:
         return json.loads(json_text(path))
-    except (json.JSONDecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

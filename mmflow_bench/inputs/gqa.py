@@ -100,16 +100,11 @@ def asked(task: str, operations: Sequence[Json], answer: str) -> Asked:
         related = _RELATION.fullmatch(argument) if "rel" in kind else None
         named = related or (_NAMED.fullmatch(argument) if kind == "select" else None)
         if named:
-            objects.append(_object(named))
+            object_id = None if named["id"] == MISSING else named["id"]
+            objects.append((named["name"].strip(), object_id))
         if kind.startswith("choose"):
             options = _options(related["relation"] if related else argument, answer)
-    if task in _CENTRAL:
-        return Asked(objects=tuple(objects[:1]), options=options)
-    return Asked(objects=tuple(objects[:2]), options=options)
-
-
-def _object(named: re.Match[str]) -> tuple[str, str | None]:
-    return named["name"].strip(), None if named["id"] == MISSING else named["id"]
+    return Asked(objects=tuple(objects[: 1 if task in _CENTRAL else 2]), options=options)
 
 
 def _options(argument: str, answer: str) -> tuple[str, str] | None:

@@ -78,9 +78,14 @@ class HubImages(ImageSource):
         Raises:
             QuestionError: The data set cannot be reached or read, or has no ids (`no-images`).
         """
-        if not self._missing(image_ids) or self._is_unreachable:
+        is_reachable = not self.offline or Path(self.data_set).exists()
+        if not self._missing(image_ids) or not is_reachable:
             return
-        self._make_folder()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = f"a folder that images can be kept in ({self.folder})"
+            raise self._refused(where, error) from error
         # Several workers want the same images: one fetches, the others find them on disk.
         with FileLock(self.folder / "fetch.lock"):
             for configuration in self.configurations or (None,):
@@ -88,23 +93,12 @@ class HubImages(ImageSource):
                 if missing:
                     self._fetch(configuration, missing)
 
-    @property
-    def _is_unreachable(self) -> bool:
-        return self.offline and not Path(self.data_set).exists()
-
     def _file(self, image_id: str) -> Path:
         return self.folder / f"{image_id}.jpg"
 
     def _missing(self, image_ids: Collection[str]) -> set[str]:
         safe = {image_id for image_id in image_ids if _SAFE_ID.fullmatch(image_id)}
         return {image_id for image_id in safe if not self._file(image_id).is_file()}
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            where = f"a folder that images can be kept in ({self.folder})"
-            raise self._refused(where, error) from error
 
     def _fetch(self, configuration: str | None, missing: set[str]) -> None:
         from datasets.utils import tqdm
@@ -114,7 +108,7 @@ class HubImages(ImageSource):
         try:
             for image_id, content in _streamed(self.data_set, configuration):
                 if image_id in missing:
-                    self._keep(image_id, content)
+                    replace_file(self._file(image_id), content)
                     missing.remove(image_id)
                     bar.update()
                 if not missing:
@@ -124,9 +118,6 @@ class HubImages(ImageSource):
         finally:
             bar.close()
 
-    def _keep(self, image_id: str, content: bytes) -> None:
-        replace_file(self._file(image_id), content)
-
     def _refused(self, expected: str, error: Exception) -> QuestionError:
         return QuestionError(
             f"{expected}, got {type(error).__name__}: {error} (--images=hub, {self.data_set}); "
@@ -135,7 +126,6 @@ class HubImages(ImageSource):
         )
 
     def __str__(self) -> str:
-        """The place, for messages."""
         return f"{self.data_set} ({self.folder})"
 
 
@@ -160,9 +150,7 @@ def _streamed(data_set: str, configuration: str | None) -> Iterator[tuple[str, b
         for row in split.cast_column("image", Image(decode=False)):
             image = row["image"]
             content = image.get("bytes")
-            if content is None:
-                content = Path(image["path"]).read_bytes()
-            yield _id_of(row), content
+            yield _id_of(row), Path(image["path"]).read_bytes() if content is None else content
 
 
 def _id_of(row: Json) -> str:

@@ -32,13 +32,7 @@ _NOT_MODEL_INPUTS = {
 def hub_input(
     sample: Sample, checkpoint: LoadedCheckpoint, image: Image.Image | None
 ) -> TokenizedPrompt:
-    """The sample's prompt and pixels by the checkpoint's own processor.
-
-    Raises:
-        ImageError: The processor refuses the image.
-        QuestionError: The question is empty or holds the image token.
-        CheckpointError: Template, tokenizer or processor do not let positions be found.
-    """
+    """The sample's prompt and pixels by the checkpoint's own processor; see `encode` for errors."""
     prompt = render_prompt(sample, checkpoint, has_image=image is not None)
     tokenizer = checkpoint.tokenizer
     # Llama-3 templates write the start token themselves; the tokenizer must not add another.
@@ -49,7 +43,11 @@ def hub_input(
         output = _processed(sample, checkpoint, prompt, image, adds_special)
         prompt = _completed(prompt, checkpoint.processor, image)
         text = _expanded(output, checkpoint, prompt)
-        model_inputs = _model_inputs(output)
+        model_inputs = {
+            name: value
+            for name, value in output.items()
+            if name not in _NOT_MODEL_INPUTS and isinstance(value, Tensor)
+        }
     ids, offsets = _ids_and_offsets(tokenizer, text, adds_special)
     if image is not None and ids != output["input_ids"][0].tolist():
         raise CheckpointError(
@@ -85,6 +83,7 @@ def _processed(
     adds_special: bool,
 ) -> BatchFeature:
     options: Json = {"add_special_tokens": adds_special, "return_tensors": "pt"}
+    # Tiles may come with row and column marks: such processors say what they wrote.
     if hasattr(checkpoint.processor, "get_text_with_replacements"):
         options["return_text_replacement_offsets"] = True
     try:
@@ -115,7 +114,6 @@ def _completed(prompt: Prompt, processor: Processor, image: Image.Image) -> Prom
 
 
 def _expanded(output: BatchFeature, checkpoint: LoadedCheckpoint, prompt: Prompt) -> str:
-    """The text after image expansion."""
     assert prompt.placeholder is not None
     start, end = prompt.placeholder
     replacements = output.get("text_replacement_offsets")
@@ -125,14 +123,6 @@ def _expanded(output: BatchFeature, checkpoint: LoadedCheckpoint, prompt: Prompt
         count = int((output["input_ids"] == checkpoint.parts.image_token_id).sum())
         replacement = prompt.text[start:end] * count
     return prompt.text[:start] + replacement + prompt.text[end:]
-
-
-def _model_inputs(output: BatchFeature) -> dict[str, Tensor]:
-    return {
-        name: value
-        for name, value in output.items()
-        if name not in _NOT_MODEL_INPUTS and isinstance(value, Tensor)
-    }
 
 
 def _refuse_end_token(checkpoint: LoadedCheckpoint, ids: list[int], offsets: list[Span]) -> None:

@@ -53,6 +53,7 @@ def open_image(sample: Sample) -> Image.Image:
         )
     if isinstance(image, Image.Image):
         return _rgb(image)
+    # A path is left to Pillow, which reads no more of it than it needs.
     if isinstance(image, Path):
         if not image.is_file():
             raise missing_image(sample.question_id, sample.image_id, str(image))
@@ -61,7 +62,6 @@ def open_image(sample: Sample) -> Image.Image:
 
 
 def missing_image(question_id: str, image_id: str, where: str) -> ImageError:
-    """The error for an image that is not where it should be."""
     tried = "/".join(suffix or "no suffix" for suffix in SUFFIXES)
     return ImageError(
         f"the image {image_id}, got no such file (sample {question_id}, {where}); check --images "
@@ -99,11 +99,7 @@ def _decoded(sample: Sample, image: ImageFile, source: Path | io.BytesIO) -> Ima
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB.
-
-    Raises:
-        ValueError: What is black and what is white cannot be told.
-    """
+    """The image in RGB; a ValueError if what is black and what is white cannot be told."""
     if image.mode in _DEPTH_16:
         # Pillow would cut 16-bit values off at 255, which leaves a white image.
         values = np.asarray(image).astype(np.uint32)

@@ -18,6 +18,9 @@ _SIZES = ("image_width", "image_height")
 _LISTS = ("answers", "object_names")
 FIELDS = (*_TEXTS, *_SIZES, *_LISTS, "boxes")
 """Fields of a line, in the order in which they are written."""
+_ONE_OBJECT = "one JSON object per line"
+NOT_JSON = (json.JSONDecodeError, RecursionError)
+"""What Python's reader raises; the second for a text of many brackets."""
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, object]]:
@@ -29,44 +32,31 @@ def json_rows(path: Path) -> Iterator[tuple[int, object]]:
     # Only a line feed ends a line: a text may hold the other characters that end lines elsewhere.
     for number, line in enumerate(json_text(path).split("\n"), start=1):
         if line.strip():
-            yield number, _parsed(line, f"{path}:{number}")
+            try:
+                yield number, json.loads(line)
+            except NOT_JSON as error:
+                yield number, _malformed(_ONE_OBJECT, str(error), f"{path}:{number}")
 
 
 def json_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        QuestionError: The file is no UTF-8 text (`unreadable-file`).
-    """
+    """The text of a file, or a QuestionError (`unreadable-file`)."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(
-            f"JSON in UTF-8, got {error} ({path}); save it again",
-            reason="unreadable-file",
+            f"JSON in UTF-8, got {error} ({path}); save it again", reason="unreadable-file"
         ) from error
 
 
 def parsed_file(path: Path) -> object:
-    """The one JSON value of a file.
-
-    Raises:
-        QuestionError: The file holds none (`unreadable-file`).
-    """
+    """The one JSON value of a file, or a QuestionError (`unreadable-file`)."""
     try:
         return json.loads(json_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise QuestionError(
             f"one JSON value, got {error} ({path}); fetch or write the file again",
             reason="unreadable-file",
         ) from error
-
-
-def _parsed(line: str, where: str) -> object:
-    try:
-        return json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return _malformed("one JSON object per line", f"{error}", where)
 
 
 def json_sample(value: object, where: str) -> Sample:
@@ -79,7 +69,7 @@ def json_sample(value: object, where: str) -> Sample:
     if isinstance(value, QuestionError):
         raise value
     if not isinstance(value, dict):
-        raise _malformed("one JSON object per line", type(value).__name__, where)
+        raise _malformed(_ONE_OBJECT, type(value).__name__, where)
     _check_names(value, where)
     texts = {name: _text(value, name, where) for name in _TEXTS if name != "image"}
     fields: Json = {name: text for name, text in texts.items() if text or name in _REQUIRED}

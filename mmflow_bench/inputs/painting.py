@@ -46,7 +46,6 @@ def painted_patches(
 
 
 def _red_tokens(is_red: Bool[np.ndarray, "view height width"], grid: PatchGrid) -> Iterable[int]:
-    """Image positions of one grid's red patches."""
     high, wide = grid.rows * grid.patch_size, grid.columns * grid.patch_size
     seen = is_red[grid.view, grid.top : grid.top + high, grid.left : grid.left + wide]
     size = grid.patch_size

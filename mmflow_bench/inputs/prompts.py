@@ -47,42 +47,24 @@ def render_prompt(sample: Sample, checkpoint: LoadedCheckpoint, *, has_image: bo
         QuestionError: The question is empty, or it or the captions contain the image token.
         CheckpointError: The template does not render the text once and unchanged.
     """
-    question = sample.question.strip()
-    caption = None if has_image else (sample.caption or "").strip() or None
     token = _image_token(checkpoint)
-    refuse_unusable(sample, question, caption, token)
+    question, caption = usable_texts(sample, token, has_image=has_image)
     placeholder = token if has_image else None
-    said = _said(question, caption, checkpoint)
-    rendered = _rendered(checkpoint, said.text, placeholder)
-    start = rendered.index(said.text)
-    asked, described = start + said.question_start, start + said.caption_start
+    is_continued = checkpoint.chat_template is None and not checkpoint.parts.has_image
+    caption_form = CAPTION_FORM if is_continued else CAPTION_LINE
+    question_form = QUESTION_FORM if is_continued else "{question}"
+    before = caption_form.format(caption=caption) if caption else ""
+    said = before + question_form.format(question=question + INSTRUCTION)
+    rendered = _rendered(checkpoint, said, placeholder)
+    start = rendered.index(said)
+    asked = start + len(before) + question_form.index("{")
+    described = start + caption_form.index("{")
     image_start = rendered.index(placeholder) if placeholder else 0
     return Prompt(
         text=rendered,
         question=(asked, asked + len(question)),
         caption=(described, described + len(caption)) if caption else None,
         placeholder=(image_start, image_start + len(placeholder)) if placeholder else None,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What the sample says, as one text; where its parts start is known from how it was put."""
-
-    text: str
-    question_start: int
-    caption_start: int
-
-
-def _said(question: str, caption: str | None, checkpoint: LoadedCheckpoint) -> _Said:
-    is_continued = checkpoint.chat_template is None and not checkpoint.parts.has_image
-    caption_form = CAPTION_FORM if is_continued else CAPTION_LINE
-    question_form = QUESTION_FORM if is_continued else "{question}"
-    before = caption_form.format(caption=caption) if caption else ""
-    return _Said(
-        text=before + question_form.format(question=question + INSTRUCTION),
-        question_start=len(before) + question_form.index("{"),
-        caption_start=caption_form.index("{"),
     )
 
 
@@ -142,14 +124,16 @@ def _image_token(checkpoint: LoadedCheckpoint) -> str | None:
     return token
 
 
-def refuse_unusable(
-    sample: Sample, question: str, caption: str | None, image_token: str | None
-) -> None:
-    """Refuse an empty question, and a text that holds the image token.
+def usable_texts(
+    sample: Sample, image_token: str | None, *, has_image: bool
+) -> tuple[str, str | None]:
+    """The question, and the captions that stand in for the image.
 
     Raises:
-        QuestionError: It is one of them.
+        QuestionError: The question is empty, or one of them holds the image token.
     """
+    question = sample.question.strip()
+    caption = None if has_image else (sample.caption or "").strip() or None
     if not question:
         raise QuestionError(
             f"a question, got an empty one (sample {sample.question_id}); correct the row",
@@ -157,10 +141,10 @@ def refuse_unusable(
         )
     if image_token is not None and image_token in question + (caption or ""):
         raise special_token(sample, image_token)
+    return question, caption
 
 
 def special_token(sample: Sample, token: str) -> QuestionError:
-    """The error for text that the tokenizer would read as a control token."""
     return QuestionError(
         f"a question and captions without control tokens, got {token!r} in them (sample "
         f"{sample.question_id}); remove it",

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.fields import missing_columns
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, UNKNOWN_TASK, Box, Sample, Task
 
 Row = Mapping[str, str | None]
@@ -39,10 +38,7 @@ TEXTS = (
     "captions",
 )
 SIZES = ("image_w", "image_h")
-NUMBERS = (
-    *SIZES,
-    *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"),
-)
+NUMBERS = (*SIZES, *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"))
 """Columns in pixels. With `TEXTS`, the columns that are kept when files of several tasks are
 written as one; the others follow from these, or are the same in every row."""
 _LONGEST_FIELD = 2**31 - 1
@@ -59,6 +55,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
+            # Strict: a quote out of place would swallow rows without a word.
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or ()
             rows = [(reader.line_num, row) for row in reader]
@@ -74,17 +71,12 @@ def csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _unreadable(path: Path, got: str) -> QuestionError:
     return QuestionError(
-        f"a CSV file in UTF-8, got {got} ({path}); save it again as UTF-8",
-        reason="unreadable-file",
+        f"a CSV file in UTF-8, got {got} ({path}); save it again as UTF-8", reason="unreadable-file"
     )
 
 
 def require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Refuse a table without the columns that its tasks need.
-
-    Raises:
-        QuestionError: Some are missing (`missing-column`).
-    """
+    """Refuse a table without the columns that its tasks need, by a QuestionError."""
     expected = list(_BASE)
     if _task_of_name(path) is None:
         expected += _TYPES
@@ -94,8 +86,14 @@ def require_columns(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
     if tasks & set(SIX_TASKS):
         prefix = "central object" if "central object name" in columns else "object1"
         expected += [f"{prefix} {field}" for field in ("name", "x", "y", "w", "h")]
-    if not set(expected) <= set(columns):
-        raise missing_columns(expected, columns, str(path))
+    lacking = [name for name in expected if name not in columns]
+    if lacking:
+        raise QuestionError(
+            f"the columns {', '.join(expected)}, got {', '.join(columns) or 'none'} ({path}: "
+            f"without {', '.join(lacking)}); use the layout of the published question sets, or "
+            "JSON lines",
+            reason="missing-column",
+        )
 
 
 def csv_task(row: Row, path: Path) -> str:
@@ -132,9 +130,9 @@ def csv_sample(row: Row, path: Path) -> Sample:
     question_id = _value(row, "question_id")
     if question_id is None or _value(row, "img_id") is None:
         raise QuestionError(
-            f"a question_id and an img_id, got none ({path}); correct the row",
-            reason="missing-id",
+            f"a question_id and an img_id, got none ({path}); correct the row", reason="missing-id"
         )
+    # That is where the reader puts fields beyond the header, and what it fills gaps with.
     if None in row or None in row.values():
         raise QuestionError(
             f"as many fields as the header has, got more or fewer (sample {question_id}, {path}); "

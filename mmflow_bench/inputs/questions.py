@@ -90,6 +90,7 @@ def _usable(row: Row, folder: Path, source: ImageSource | None, seen: set[str]) 
 
 
 def _image(sample: Sample, row: Row, folder: Path, source: ImageSource | None) -> ImageFile | None:
+    # A path is relative to the images or, as its writer may have meant, to the question file.
     if row.image is not None:
         found = (source.at(row.image) if source else None) or Folder(folder).at(row.image)
     elif source is not None:

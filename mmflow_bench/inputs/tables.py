@@ -13,7 +13,7 @@ from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.published import NUMBERS, TEXTS
 
-_OWN_IDS = ("question_id", "image_id")
+_OWN_IDS = {"question_id", "image_id"}
 
 
 def table_rows(path: Path) -> tuple[list[str], list[Json]]:
@@ -26,8 +26,14 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            wanted = [name for name in schema.names if _is_read(name, schema)]
-            _check_types(path, schema, wanted)
+            wanted = list(schema.names)
+            if is_published(schema.names):
+                # Published tables may carry columns of any type that nothing here reads.
+                wanted = checked = [name for name in wanted if name in TEXTS or name in NUMBERS]
+            else:
+                # The reader of rows checks the other fields of the Sample record one by one.
+                checked = [name for name in wanted if name in _OWN_IDS]
+            _check_types(path, schema, checked)
             rows = file.read(columns=wanted).to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise QuestionError(
@@ -38,7 +44,6 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
 
 
 def is_published(columns: Sequence[str]) -> bool:
-    """Whether columns are those of the published sets, not those of the Sample record."""
     return "img_id" in columns or "image_id" not in columns
 
 
@@ -47,15 +52,7 @@ def texts(row: Json) -> dict[str, str | None]:
     return {name: str(value) for name, value in row.items()}
 
 
-def _is_read(name: str, schema: pa.Schema) -> bool:
-    # Published tables may carry columns of any type that nothing here reads.
-    return not is_published(schema.names) or name in TEXTS or name in NUMBERS
-
-
 def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
-    if not is_published(schema.names):
-        # The reader of rows checks the fields of the Sample record one by one.
-        names = [name for name in names if name in _OWN_IDS]
     for name in names:
         kind = schema.field(name).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -77,13 +74,11 @@ def _kinds(name: str) -> list[Callable[[pa.DataType], bool]]:
 
 
 def _filled(row: Json) -> Json:
-    return {name: _plain(value) for name, value in row.items() if not _is_empty(value)}
-
-
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _plain(value: object) -> object:
-    """Whole numbers as such: a column with empty cells is often stored as floating point."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    cells: Json = {}
+    for name, value in row.items():
+        if isinstance(value, float):
+            # A column of whole numbers with empty cells is often stored as floating point.
+            value = None if math.isnan(value) else int(value) if value.is_integer() else value
+        if value is not None:
+            cells[name] = value
+    return cells

@@ -21,20 +21,19 @@ AGREEING = 3
 
 
 def is_okvqa(document: object) -> TypeGuard[Json]:
-    """Whether a JSON document is OKVQA's questions or its annotations."""
     return isinstance(document, dict) and any(
         isinstance(document.get(part), list) for part in ("questions", "annotations")
     )
 
 
 def is_annotated(value: object) -> bool:
-    """Whether a value is a question of A-OKVQA."""
     return isinstance(value, dict) and "direct_answers" in value
 
 
 def okvqa_partner(path: Path) -> Path | None:
     """The file of annotations that belongs to a file of questions, or the other way round."""
     name = path.name
+    # Only the names of the questions begin with the kind of task.
     if "_questions" in name:
         partner = name.removeprefix("OpenEnded_").replace("_questions", "_annotations")
     elif "_annotations" in name:
@@ -98,6 +97,7 @@ def vqa_sample(value: object, task: str, where: str) -> Sample:
     answers = [_answer(answer, where) for answer in given] if isinstance(given, list) else []
     counts = Counter(answer for answer in answers if answer)
     for name in ("question_id", "image_id", "question"):
+        # To Python a bool is a whole number; it is no id.
         if not isinstance(value.get(name), str | int) or isinstance(value[name], bool):
             got = repr(value.get(name))
             raise _refused(where, f"{name} as a text or number, got {got}", "missing-field")
@@ -128,6 +128,7 @@ def vqa_image_names(image_id: object) -> tuple[str, ...]:
 
 
 def _answer(answer: object, where: str) -> str:
+    # OKVQA keeps an answer with its annotator, A-OKVQA the text alone.
     text = answer.get("answer") if isinstance(answer, dict) else answer
     if not isinstance(text, str):
         raise _refused(where, f"answers as texts, got {text!r}", "malformed-row")

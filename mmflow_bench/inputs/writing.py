@@ -42,10 +42,7 @@ def write_published(rows: Sequence[Row], path: Path) -> None:
     Raises:
         StoreError: The file cannot be written.
     """
-    if path.suffix == ".csv":
-        _write(path, _csv(rows))
-    else:
-        _write(path, _parquet(_typed(rows)))
+    _write(path, _csv(rows) if path.suffix == ".csv" else _parquet(_typed(rows)))
 
 
 def write_samples(samples: Sequence[Sample], path: Path) -> None:

@@ -8,9 +8,8 @@ from copy import copy
 from dataclasses import dataclass
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.inputs.identity import sample_fingerprint
 from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample
+from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, sample_fingerprint
 
 PART = 3
 FEWEST_OF_PART = 4

@@ -97,7 +97,7 @@ class Measurements:
 
     def on(self, samples: SampleSet) -> Measurements:
         other = copy(self)
-        other._whole = self
+        other._whole, other._checkpoint = self, None
         other.samples = samples
         other.stored = self._stored(samples)
         return other
@@ -132,6 +132,10 @@ class Measurements:
             )
             self.store.remember(facts)
         return self._checkpoint
+
+    def close(self) -> None:
+        """Let go of the loaded checkpoint: the next one may need its memory."""
+        self._checkpoint = None
 
     @property
     def decoder_layers(self) -> int:

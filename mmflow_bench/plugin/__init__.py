@@ -1,12 +1,15 @@
 """The pytest plugin: hooks, options and fixtures, which pytest finds here by their names.
 
 It is imported by every pytest run of an environment that has the package, so nothing here is heavy;
-what judges and reports is a second plugin, which `loading` registers in runs that ask for it.
+what judges and reports is a second plugin, which `hooks` registers in runs that ask for it.
 """
 
-from mmflow_bench.plugin.fixtures import flow, flow_snapshot, mmflow_measurements
 from mmflow_bench.plugin.hooks import (
+    flow,
+    flow_snapshot,
+    mmflow_measurements,
     pytest_addhooks,
+    pytest_addoption,
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
@@ -14,4 +17,3 @@ from mmflow_bench.plugin.hooks import (
     pytest_xdist_make_scheduler,
     pytest_xdist_node_collection_finished,
 )
-from mmflow_bench.plugin.options import pytest_addoption

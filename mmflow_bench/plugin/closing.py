@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
-from mmflow_bench.errors import StoreError
+from mmflow_bench.baselines.paired_records import FILE
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.mechanisms.verdicts import DECIDED
-from mmflow_bench.plugin.facts import Facts
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.run import Facts, Run
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
-from mmflow_bench.reports.signs import encodable
+from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import keep_out_of_git, write_text
 from mmflow_bench.runs.rows import MechanismRow
@@ -37,17 +33,15 @@ def write_runs(run: Run) -> None:
             continue
         folder = run.folder(slug)
         facts = run.facts.get(slug) or _unopened(run, slug)
-        try:
+        with run.noticing(f"results of {slug} were not kept"):
             write_facts(run, folder, rows, facts, errors)
             if run.settings.output is None:
                 keep_out_of_git(run.own_folder)
-        except StoreError as error:
-            run.notice(f"results of {slug} were not kept: {error}")
-        else:
             run.notice(f"results: {folder / 'results.json'}")
         if comparison := compared_run(run, slug, folder):
             run.comparisons[slug] = comparison
-            _keep_comparison(run, folder, comparison)
+            with run.noticing("the comparison was not kept"):
+                write_text(folder / FILE, comparison.as_json())
 
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
@@ -63,7 +57,8 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_sep("=", "mmflow: against the baseline")
         shown = render_comparison(comparison, width=width, colour=colour)
         terminal.write(encodable(shown, encoding))
-    for line in [*_baseline_lines(run), *_crash_lines(run)]:
+    crashes = dict.fromkeys(f"no verdict: {crash['message']}" for crash in run.crashes)
+    for line in [*_baseline_lines(run), *crashes]:
         terminal.write_line(printable(line))
     for line in run.notices:
         # Annotations are commands, and harmless already.
@@ -75,8 +70,8 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
             yellow=True,
         )
     if run.gate is not None:
-        said = printable(f"gate ({run.settings.gate}): {run.gate.line}")
-        terminal.write_line(said, bold=True, **{"green" if run.gate.passed else "red": True})
+        line = printable(f"gate ({run.settings.gate}): {run.gate.line}")
+        terminal.write_line(line, bold=True, **{"green" if run.gate.passed else "red": True})
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
@@ -117,18 +112,11 @@ def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
     return result
 
 
-def _keep_comparison(run: Run, folder: Path, comparison: BaselineComparison) -> None:
-    try:
-        write_text(folder / FILE, comparison.as_json())
-    except StoreError as error:
-        run.notice(f"the comparison was not kept: {error}")
-
-
 def _unopened(run: Run, slug: str) -> Facts:
     """Facts of a checkpoint that could not be opened: only what its spec says."""
     spec = run.specs[slug]
-    about = {"name": spec.name, "source": str(spec.source), "revision": spec.revision}
-    return Facts(checkpoint={**about}, tasks={})
+    source, revision = str(spec.source), spec.revision
+    return {"checkpoint": {"name": spec.name, "source": source, "revision": revision}, "tasks": {}}
 
 
 def _baseline_lines(run: Run) -> list[str]:
@@ -147,8 +135,3 @@ def _baseline_lines(run: Run) -> list[str]:
                 "compared"
             )
     return lines
-
-
-def _crash_lines(run: Run) -> list[str]:
-    messages = dict.fromkeys(crash["message"] for crash in run.crashes)
-    return [f"no verdict: {message}" for message in messages]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision
-from mmflow_bench.errors import StoreError
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import MechanismRow
@@ -21,20 +20,15 @@ def conclude(run: Run, session: pytest.Session) -> None:
     A run that has failed already, or could not take place, keeps its own exit code.
     """
     run.gate = gate_of(run, has_failed=session.exitstatus == pytest.ExitCode.TESTS_FAILED)
-    if run.gate is not None and not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
+    if run.gate is None:
+        return
+    if not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if run.gate is not None:
-        _keep(run, run.gate)
-
-
-def _keep(run: Run, gate: GateDecision) -> None:
-    """Keep the decision beside the results, for `mmflow report`."""
-    for folder in (run.folder(slug) for slug in run.settings.slugs):
-        if has_results(folder):
-            try:
-                write_text(folder / GATE, gate.as_json(run.settings.gate))
-            except StoreError as error:
-                run.notice(f"the gate's decision was not kept: {error}")
+    # Kept beside the results, for `mmflow report`.
+    folders = [folder for folder in map(run.folder, run.settings.slugs) if has_results(folder)]
+    for folder in folders:
+        with run.noticing("the gate's decision was not kept"):
+            write_text(folder / GATE, run.gate.as_json(run.settings.gate))
 
 
 def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
@@ -45,8 +39,7 @@ def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
         has_failed: Whether a test has failed by itself.
     """
     settings = run.settings
-    is_updating = settings.update_baselines
-    if settings.gate == "none" or is_updating or not (run.rows or run.crashes):
+    if settings.gate == "none" or settings.update_baselines or not (run.rows or run.crashes):
         return None
     why = []
     if settings.gate in {"strict", "regression"}:
@@ -66,12 +59,11 @@ def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
 def _against_paired(run: Run) -> list[str]:
     """Why the comparisons sample by sample do not let the run pass."""
     is_strict = run.settings.gate == "strict"
+    fails_undecided = is_strict or run.settings.inconclusive == "fail"
     why = []
     for slug, comparison in run.comparisons.items():
         verdict = gate_decision(
-            comparison,
-            fail_undecided=is_strict or run.settings.inconclusive == "fail",
-            fail_not_comparable=is_strict,
+            comparison, fail_undecided=fails_undecided, fail_not_comparable=is_strict
         )
         prefix = f"{slug}: " if len(run.comparisons) > 1 else ""
         why += [f"{prefix}{reason}" for reason in verdict.why]
@@ -96,10 +88,9 @@ def _against_stored(run: Run) -> list[str]:
 
 def _by_themselves(run: Run) -> list[str]:
     """Why the mechanisms do not let the run pass, beyond tests that fail."""
-    if run.settings.gate == "strict":
-        refused = [row for row in run.rows if row.verdict in _NOTHING]
-        if refused:
-            return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
+    refused = [row for row in run.rows if row.verdict in _NOTHING]
+    if run.settings.gate == "strict" and refused:
+        return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
     # Controls hold on a checkpoint that answers nothing: they are about the instrument.
     rows = [row for row in run.rows if row.tier != "control"] or run.rows
     decided = [row for row in rows if row.verdict not in _NOTHING | {"not-applicable"}]

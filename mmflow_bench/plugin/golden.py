@@ -10,20 +10,20 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.location import PyTestLocation
 
-from mmflow_bench.baselines.golden_entries import (
+from mmflow_bench.baselines.golden import (
     BaselineDrift,
     are_comparable,
     differences,
     entry_of,
+    find_file,
+    read_entries,
 )
 from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
-from mmflow_bench.baselines.golden_files import find_file, read_entries
 from mmflow_bench.inputs.question_sets import questions_fingerprint
-from mmflow_bench.plugin.models import ALL_TASKS, mechanism_of, model_of, task_of
+from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.plugin.settings import Settings
-from mmflow_bench.plugin.subjects import baseline_roots
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow
 
 # Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)
@@ -42,7 +42,7 @@ def configure_extension(run: Run, items: list[pytest.Item]) -> None:
     """Tell the extension about this run, before anything is deselected."""
     extension = FlowSnapshotExtension
     # First what decides where a test's baseline is, then the places of all tests.
-    extension.roots = baseline_roots(run.settings, run.config)
+    extension.roots = run.baseline_roots
     extension.slugs = frozenset(run.settings.slugs)
     extension.is_updating = run.settings.update_baselines
     extension.is_partial = any("::" in argument for argument in run.config.args)
@@ -50,7 +50,6 @@ def configure_extension(run: Run, items: list[pytest.Item]) -> None:
 
 
 def snapshot_for(item: pytest.Item) -> SnapshotAssertion:
-    """Syrupy's assertion object for the baseline of one test."""
     option = item.config.option
     return SnapshotAssertion(
         update_snapshots=option.update_snapshots,
@@ -73,7 +72,13 @@ def compared(
     stored = stored_entry(item, run)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
-        return replace(row, baseline="new"), _missing(row, settings)
+        row = replace(row, baseline="new")
+        if settings.baseline_missing != "fail":
+            return row, None
+        return row, BaselineDrift(
+            f"a baseline of {row.model} for {row.id} on {row.task}, got none "
+            "(--baseline-missing=fail); write it with --snapshot-update"
+        )
     is_same = bool(snapshot_for(item) == received)
     if not is_same:
         lines = "; ".join(differences(received, stored)) if stored is not None else "not stored"
@@ -94,7 +99,7 @@ def conditions(settings: Settings, task: str) -> str:
         questions = f"{measured.questions.name}:{_content_hash(measured.questions)[:8]}"
     seed = "" if measured.seed is None else f" seed={measured.seed}"
     # Which tasks are selected moves nothing but the statements across tasks.
-    among = f" tasks={','.join(measured.tasks)}" if task == ALL_TASKS and measured.tasks else ""
+    among = f" tasks={','.join(measured.tasks)}" if task == ALL and measured.tasks else ""
     follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
     return (
         f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
@@ -107,7 +112,7 @@ def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
     place = _place(item)
     if place is None:
         return None
-    found = find_file(baseline_roots(run.settings, run.config), place.slug, place.module)
+    found = find_file(run.baseline_roots, place.slug, place.module)
     stored = read_entries(found).get(place.entry) if found else None
     # A user's own flow_snapshot may have stored anything.
     return stored if isinstance(stored, dict) else None
@@ -116,19 +121,10 @@ def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
 def expected_verdict(item: pytest.Item, run: Run) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
     stored = stored_entry(item, run)
-    asked = conditions(run.settings, task_of(item) or ALL_TASKS)
+    asked = conditions(run.settings, task_of(item) or ALL)
     if stored is None or stored.get("conditions") != asked:
         return None
     return str(stored.get("verdict", "")) or None
-
-
-def _missing(row: MechanismRow, settings: Settings) -> BaselineDrift | None:
-    if settings.baseline_missing != "fail":
-        return None
-    return BaselineDrift(
-        f"a baseline of {row.model} for {row.id} on {row.task}, got none "
-        "(--baseline-missing=fail); write it with --snapshot-update"
-    )
 
 
 def _place(item: pytest.Item) -> _Place | None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from mmflow_bench.baselines.golden_entries import BaselineDrift
+from mmflow_bench.baselines.golden import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
+from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.numbers import sparkline
-from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent
-from mmflow_bench.plugin.expecting import EXPECTED
+from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, verdict_of
+from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
-from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of
+from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
 from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
-from mmflow_bench.plugin.rows import ROW, properties, row_of
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.run import Run, declaration_of
 from mmflow_bench.plugin.second_opinions import qualified
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
+
+RECORDER = pytest.StashKey[Recorder]()
+"""The comparisons that a test has made."""
+REPORT_ROW = "mmflow_row"
+"""Attribute of a test report; xdist carries it to the controller."""
+ROW = pytest.StashKey[MechanismRow]()
+"""The row of a test whose call has ended."""
 
 
 def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
@@ -30,7 +38,10 @@ def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
     row = row_of(item, error)
     if row is None:
         return
-    if failed := _failed_checks(item, row):
+    # Where the instrument itself is in doubt, a decided verdict has no ground.
+    checks = item.funcargs[MODEL_FIXTURE].opened.self_test  # type: ignore[attr-defined]
+    failed = [check["name"] for check in checks if not check["passed"]]
+    if failed and row.verdict in DECIDED:
         reason = f"the self-test failed ({', '.join(failed)}): {row.verdict} by itself"
         item.stash[ROW] = replace(row, verdict="instrument-dependent", reason=reason)
         raise InstrumentDependent(reason) from error
@@ -56,12 +67,14 @@ def finish(
     row = item.stash.get(ROW, None)
     if call.when != "call" or row is None:
         return
-    outcome = outcome_of(_ending(item, row, error, report), _policy(run))
+    gate, inconclusive = run.settings.gate, run.settings.inconclusive
+    policy = Policy(gate=gate, inconclusive=inconclusive, is_updating=run.settings.update_baselines)
+    outcome = outcome_of(_ending(item, row, error, report), policy)
     _apply(outcome, item, report)
     row = replace(row, outcome=outcome.word, seconds=round(call.duration, 4))
     if report.failed and row.curve:
         report.sections.append(("mmflow curve by layer", sparkline(row.curve, 60)))
-    report.mmflow_row = row.as_dict()  # type: ignore[attr-defined]
+    setattr(report, REPORT_ROW, row.as_dict())
     # JUnit reads the item's properties at teardown, others read this report's.
     added = properties(row, run.identity.run_id)
     item.user_properties.extend(added)
@@ -87,35 +100,17 @@ def _ending(
     )
 
 
-def _policy(run: Run) -> Policy:
-    settings = run.settings
-    return Policy(
-        gate=settings.gate,
-        inconclusive=settings.inconclusive,
-        is_updating=settings.update_baselines,
-    )
-
-
 def _apply(outcome: Outcome, item: pytest.Item, report: pytest.TestReport) -> None:
     """Make pytest's report say the outcome: the only place that changes one."""
     report.outcome = outcome.report
+    vars(report).pop("wasxfail", None)
     if outcome.xfail is not None:
         report.wasxfail = outcome.xfail
-    elif hasattr(report, "wasxfail"):
-        del report.wasxfail
-    if outcome.text is not None and outcome.report == "skipped":
+    if outcome.text is not None:
         path, line, _ = item.location
-        report.longrepr = (str(path), (line or 0) + 1, outcome.text)
-    elif outcome.text is not None:
-        report.longrepr = outcome.text
-
-
-def _failed_checks(item: pytest.Item, row: MechanismRow) -> list[str]:
-    """Checks of the instrument whose failure leaves a decided verdict without ground."""
-    if row.verdict not in DECIDED:
-        return []
-    planned = item.funcargs[MODEL_FIXTURE]  # type: ignore[attr-defined]
-    return [check["name"] for check in planned.opened.self_test if not check["passed"]]
+        # pytest shows where a test was skipped, from a triple alone.
+        place = (str(path), (line or 0) + 1, outcome.text)
+        report.longrepr = place if outcome.report == "skipped" else outcome.text
 
 
 def _brief(error: BaseException | None) -> str | None:
@@ -125,3 +120,64 @@ def _brief(error: BaseException | None) -> str | None:
     has_cause = isinstance(error, BaselineError) and error.__cause__ is not None
     cause = f"\n\n{error.__cause__}" if has_cause else ""
     return f"{type(error).__name__}: {error}{cause}"
+
+
+def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | None:
+    """The row of a test of `flow` that ended with `error`, outcome still open.
+
+    None for a test of something else, and for an ending that is no verdict (a crash, a skip).
+    """
+    model = model_of(item)
+    verdict = verdict_of(error)
+    if model is None or verdict is None:
+        return None
+    declared = declaration_of(item)
+    expectation = item.stash.get(EXPECTED, None)
+    row = MechanismRow(
+        model=model,
+        test=str(item.nodeid),
+        id=declared.id,
+        task=task_of(item) or ALL,
+        verdict=str(verdict),
+        outcome="passed",
+        expected=expectation.verdict if expectation else "holds",
+        reason="" if error is None or verdict == "fails" else str(error),
+        section=declared.section,
+        statement=declared.statement,
+        tier=declared.tier,
+        citation=declared.citation,
+    )
+    return _with_numbers(row, item.stash.get(RECORDER, None))
+
+
+def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
+    """What JUnit shows beside a test; plain Python values, for xdist cannot carry numpy's."""
+    values = ((f"mmflow.{name}", getattr(row, name)) for name in fields_in("properties"))
+    kept = [(name, value) for name, value in values if value not in (None, "")]
+    return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
+
+
+def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:
+    """The numbers that decided, of the least favourable comparison that the test has made."""
+    deciding = recorder.deciding if recorder is not None else None
+    if deciding is None:
+        return row
+    estimate = deciding.estimate
+    return replace(
+        row,
+        name=estimate.name,
+        estimate=_plain(estimate.value),
+        low=_plain(estimate.low),
+        high=_plain(estimate.high),
+        unit=estimate.unit,
+        n=int(estimate.n),
+        threshold=deciding.threshold,
+        curve=tuple(round(float(value), 6) for value in estimate.curve or ()),
+        qualifier=deciding.qualifier,
+        p_value=_plain(deciding.p_value),
+    )
+
+
+def _plain(value: float | None) -> float | None:
+    """Python's own number, or None for one that JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
-from mmflow_bench.plugin.facts import Facts, facts_of
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.models import ALL_TASKS
-from mmflow_bench.plugin.run import Run
-from mmflow_bench.runs.environment import environment
+from mmflow_bench.plugin.run import Facts, Run, TaskFacts
 from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import ALL, MechanismRow
 from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
-from mmflow_bench.runs.writing import write_run
 
-_CONDITIONS = (("task", "one"), ("all", ALL_TASKS))
+SHOWN_MESSAGES = 3
 
 
 def keep(run: Run, name: str, planned: PlannedMeasurements, folder: Path) -> None:
     """Keep what a checkpoint's measurements say of it, before they are closed."""
     run.learn({name: facts_of(planned)})
-    try:
+    with run.noticing(f"samples of {name} were not kept"):
         _write_samples(planned, folder, run.worker or "main")
-    except StoreError as error:
-        # A full disk must not change the outcome of a test.
-        run.notice(f"samples of {name} were not kept: {error}")
 
 
 def write_facts(
@@ -46,15 +39,15 @@ def write_facts(
         StoreError: The folder cannot be written.
     """
     # pydantic is slow to import, and workers write no results.
-    from mmflow_bench.runs.results import results_of
+    from mmflow_bench.runs.results import environment, results_of, write_run
 
-    said = {name: conditions(run.settings, task) for name, task in _CONDITIONS}
+    one, all_tasks = (conditions(run.settings, task) for task in ("one", ALL))
     results = results_of(
         rows,
         facts=facts,
         run_id=run.identity.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings=run.settings.described() | {"conditions": said},
+        settings=run.settings.described() | {"conditions": {"task": one, "all": all_tasks}},
         environment=environment(),
         errors=errors,
     )
@@ -63,14 +56,62 @@ def write_facts(
 
 def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None:
     """Write what tests have read, sample by sample, as this process's part of the run folder."""
-    described = getattr(planned.opened, "described", None)
-    answered = getattr(planned.opened, "answered", None)
+    opened, tables = planned.opened, [*planned.tables.values(), *planned.part_tables.values()]
+    write_part(folder, SAMPLES, part, sweep_rows([t for t in tables if isinstance(t, SweepTable)]))
+    write_part(folder, LENS, part, lens_rows([t for t in tables if isinstance(t, LensTable)]))
     # The store may know the answers of tasks that this run has not looked at.
-    answers = answered() if answered and planned.counts else []
-    tables = [*planned.tables.values(), *planned.part_tables.values()]
-    sweeps = [table for table in tables if isinstance(table, SweepTable)]
-    lenses = [table for table in tables if isinstance(table, LensTable)]
-    write_part(folder, SAMPLES, part, sweep_rows(sweeps))
+    answers = opened.answered() if planned.counts else []
     write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
-    write_part(folder, LENS, part, lens_rows(lenses))
-    write_part(folder, QUESTIONS, part, described() if described and planned.counts else [])
+    write_part(folder, QUESTIONS, part, opened.described() if planned.counts else [])
+
+
+def facts_of(planned: PlannedMeasurements) -> Facts:
+    """Checkpoint, data and answer counts, as far as the measurements know them."""
+    opened = planned.opened
+    return {
+        "checkpoint": {
+            "name": str(opened.name),
+            "source": str(opened.spec.source),
+            "revision": opened.spec.revision,
+            "fingerprint": opened.fingerprint,
+            **opened.provenance,
+        },
+        "experiment": _experiment(planned) if planned.counts else {},
+        "data": {"fingerprint": opened.samples.fingerprint},
+        "tasks": _tasks(planned),
+        "self_test": list(opened.self_test),
+        "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
+        "messages": opened.messages(limit=SHOWN_MESSAGES),
+    }
+
+
+def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
+    unreadable = planned.opened.samples.unreadable
+    tasks: dict[str, TaskFacts] = {}
+    # A task none of whose samples can be read is not looked at, and must not vanish for that.
+    for task in {bad.task for bad in unreadable} - planned.counts.keys():
+        reasons = Counter(bad.reason for bad in unreadable if bad.task == task)
+        tasks[task] = {"selected": reasons.total(), "correct": 0, "unscored": dict(reasons)}
+    for task, count in planned.counts.items():
+        tasks[task] = {
+            "selected": int(count.selected),
+            "correct": int(count.correct),
+            "unscored": {reason: int(n) for reason, n in count.unscored.items()},
+            "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
+        }
+    return tasks
+
+
+def _experiment(planned: PlannedMeasurements) -> dict[str, object]:
+    opened = planned.opened
+    provenance = opened.provenance
+    return {
+        "prompt": str(provenance.get("reference_prompt") or ""),
+        "pixels": str(provenance.get("reference_pixels") or ""),
+        "input": str(opened.spec.input),
+        "conversation": opened.spec.conversation,
+        "patches": str(opened.spec.patches),
+        "follow": str(opened.follow),
+        "window": int(planned.width),
+        "decoder_layers": int(planned.decoder_layers),
+    }

@@ -7,8 +7,9 @@ a task that the checkpoint does not master has no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TypeVar
 
 from mmflow_bench.measurements.records import AnswerCount
@@ -16,7 +17,7 @@ from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
-from mmflow_bench.plugin.plan import Plan
+from mmflow_bench.mechanisms.watching import Reads
 from mmflow_bench.reports.progress import MeasuringBar
 
 Table = TypeVar("Table")
@@ -24,6 +25,31 @@ Tables = dict[tuple[str, Want[object]], object]
 """(task, want) -> what it tells."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the selected tests read of one task of one checkpoint."""
+
+    wants: tuple[Want[object], ...] = ()
+    second_opinions: tuple[Want[object], ...] = ()
+    """The same by other methods, of the tests whose verdicts are asked again."""
+
+
+def asked_of_tasks(tests: Iterable[tuple[Reads, bool]]) -> dict[str, Planned]:
+    """What some tests together ask of each task.
+
+    Args:
+        tests: What each reads, and whether its verdict is asked again by other methods.
+    """
+    wants: dict[str, dict[Want[object], None]] = {}
+    again: dict[str, dict[Want[object], None]] = {}
+    for reads, is_asked_again in tests:
+        for task, read in reads.wants.items():
+            wants.setdefault(task, {}).update(dict.fromkeys(read))
+        for task, read in reads.second_opinions.items() if is_asked_again else ():
+            again.setdefault(task, {}).update(dict.fromkeys(read))
+    return {task: Planned(tuple(read), tuple(again.get(task, ()))) for task, read in wants.items()}
 
 
 class PassedOn:
@@ -38,70 +64,55 @@ class PassedOn:
 
     @property
     def paper_model(self) -> str | None:
-        """The paper's name of the checkpoint, when it is one of the paper's."""
         return self._below.paper_model
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that have samples."""
         return self._below.tasks
 
     @property
     def decoder_layers(self) -> int:
-        """Depth of the decoder."""
         return self._below.decoder_layers
 
     @property
     def width(self) -> int:
-        """Width of the windows that scale with the depth, in layers."""
         return self._below.width
 
     @property
     def noise_floor(self) -> float:
-        """Largest relative change that a knockout of no edge made."""
         return self._below.noise_floor
 
+    # To know how many answers were correct is to know of no mechanism: there is nothing to guard.
     def accuracy(self, task: str) -> AnswerCount:
-        """How many samples were answered correctly: no mechanism, so nothing to guard."""
         return self._below.accuracy(task)
 
     def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
-        """What was wanted -> reason -> samples that it could not be measured on."""
         return self._below.refusals(task)
 
 
 class PlannedMeasurements(PassedOn):
-    """One checkpoint's measurements; the first use of a task measures all that the plan needs."""
+    """One checkpoint's measurements; the first use of a task measures all that the plan needs.
+
+    `is_alone` says that no other process measures for the run.
+    """
 
     def __init__(
         self,
         measurements: Measurements,
         *,
-        model: str,
-        plan: Plan,
+        plan: Mapping[str, Planned],
         window: int | None,
         bar: MeasuringBar,
         is_alone: bool = False,
     ) -> None:
-        """Wrap what `Measurements.open` or a plugin gave.
-
-        Args:
-            measurements: Of the checkpoint.
-            model: Its slug.
-            plan: What the tests of the run will ask for.
-            window: Width of a window; scaled with the depth when None.
-            bar: Shows what is measured.
-            is_alone: Whether no other process measures for this run.
-        """
         super().__init__(measurements)
         self.opened = measurements
-        self._model = model
         self._plan = plan
         self._window = window
         self._bar = bar
         self._is_alone = is_alone
         self._begun: set[str] = set()
-        self._planned: set[str] = set()
+        self._complete: set[str] = set()
         self._second: SecondOpinions | None = None
         self.counts: dict[str, AnswerCount] = {}
         """Answers of every task that was looked at."""
@@ -114,13 +125,12 @@ class PlannedMeasurements(PassedOn):
         return self._window or self.opened.width
 
     def accuracy(self, task: str) -> AnswerCount:
-        """How many samples of a task were answered correctly."""
         if task not in self.counts:
             # Among several processes the one that counts answers need not be the one with the
             # tests of the task.
             if self._is_alone:
                 self.begin(task)
-            with self._drawing():
+            with closing(self._bar):
                 self.counts[task] = self.opened.accuracy(task)
         return self.counts[task]
 
@@ -131,16 +141,16 @@ class PlannedMeasurements(PassedOn):
         """
         if task not in self._begun:
             self._begun.add(task)
-            planned = self._plan.of(self._model, task).wants
-            with self._drawing():
-                self.opened.ensure(task, self.resolved(planned), minimum_accuracy=MINIMUM_ACCURACY)
+            with closing(self._bar):
+                wants = self.resolved(self.planned(task).wants)
+                self.opened.ensure(task, wants, minimum_accuracy=MINIMUM_ACCURACY)
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing: everything planned for the task, then what is asked for."""
-        with self._drawing():
-            if task not in self._planned:
-                self._planned.add(task)
-                self.opened.ensure(task, self.resolved(self._plan.of(self._model, task).wants))
+        with closing(self._bar):
+            if task not in self._complete:
+                self._complete.add(task)
+                self.opened.ensure(task, self.resolved(self.planned(task).wants))
             self.opened.ensure(task, self.resolved(wants))
 
     def table(self, task: str, want: Want[Table]) -> Table:
@@ -154,7 +164,7 @@ class PlannedMeasurements(PassedOn):
     def part(self) -> SecondOpinions:
         """Part of the same samples, for the other methods of knocking out."""
         if self._second is None:
-            self._second = SecondOpinions(self)
+            self._second = SecondOpinions(self, self._bar)
         return self._second
 
     @property
@@ -162,21 +172,12 @@ class PlannedMeasurements(PassedOn):
         """What second opinions have read."""
         return self._second.tables if self._second is not None else {}
 
-    def ensure_second_opinions(self, part: Measurements, task: str) -> None:
-        """Measure everything that the other methods are planned to be asked about a task."""
-        with self._drawing():
-            part.ensure(task, self.resolved(self._plan.of(self._model, task).second_opinions))
+    def planned(self, task: str) -> Planned:
+        return self._plan.get(task, Planned())
 
     def resolved(self, wants: Collection[Want[object]]) -> tuple[Want[object], ...]:
         """Wants with the width of this run; nothing is asked of the checkpoint without any."""
         return resolved(wants, self.width) if wants else ()
-
-    @contextmanager
-    def _drawing(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._bar.close()
 
 
 class SecondOpinions(PassedOn):
@@ -185,44 +186,45 @@ class SecondOpinions(PassedOn):
     Whatever else a mechanism reads is that of the whole, which has been read already.
     """
 
-    def __init__(self, planned: PlannedMeasurements) -> None:
-        super().__init__(planned)
-        self._whole = planned
-        self._opened = planned.opened.part()
+    def __init__(self, whole: PlannedMeasurements, bar: MeasuringBar) -> None:
+        super().__init__(whole)
+        self._whole = whole
+        self._opened = whole.opened.part()
+        self._bar = bar
         self._ready: set[str] = set()
         self.tables: Tables = {}
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
-        """Measure what is missing."""
-        self._begin(task)
-        self._opened.ensure(task, self._whole.resolved(wants))
+        if task not in self._ready:
+            self._ready.add(task)
+            with closing(self._bar):
+                planned = self._whole.planned(task).second_opinions
+                self._opened.ensure(task, self._whole.resolved(planned))
+        if wants:
+            self._opened.ensure(task, self._whole.resolved(wants))
 
     def table(self, task: str, want: Want[Table]) -> Table:
         """What a want tells of part of the samples."""
         if not want.is_second_opinion:
             return self._whole.table(task, want)
         if (task, want) not in self.tables:
-            self._begin(task)
+            self.ensure(task)
             self.tables[task, want] = self._opened.table(task, want.at(self.width))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 
     def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
-        """What was wanted -> reason -> samples that it could not be measured on."""
         return self._opened.refusals(task)
 
     def part(self) -> SecondOpinions:
-        """Itself."""
         return self
-
-    def _begin(self, task: str) -> None:
-        if task not in self._ready:
-            self._ready.add(task)
-            self._whole.ensure_second_opinions(self._opened, task)
 
 
 class GuardedMeasurements(PassedOn):
-    """The same measurements for one test, which refuse a task below the precondition."""
+    """The same measurements for one test, which refuse a task below the precondition.
+
+    `ensure` and `table` raise `PreconditionFailed` where the checkpoint does not master the task.
+    """
 
     def __init__(
         self, measurements: PlannedMeasurements, minimum_accuracy: float = MINIMUM_ACCURACY
@@ -232,20 +234,10 @@ class GuardedMeasurements(PassedOn):
         self._minimum_accuracy = minimum_accuracy
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
-        """Measure what is missing.
-
-        Raises:
-            PreconditionFailed: The checkpoint does not master the task.
-        """
         self._require(task)
         self._measurements.ensure(task, wants)
 
     def table(self, task: str, want: Want[Table]) -> Table:
-        """What a want tells of a task.
-
-        Raises:
-            PreconditionFailed: The checkpoint does not master the task.
-        """
         self._require(task)
         return self._measurements.table(task, want)
 
@@ -257,6 +249,7 @@ class GuardedMeasurements(PassedOn):
         if task not in self._measurements.tasks:
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
+        # First, so that answers and all that is planned come from one pass over the samples.
         self._measurements.begin(task)
         count = self._measurements.accuracy(task)
         if not count.scored:

@@ -1,4 +1,4 @@
-"""Measurements of the run's checkpoints, opened when a test needs them, and the flow on them."""
+"""Measurements of the run's checkpoints, opened when a test needs them."""
 
 from __future__ import annotations
 
@@ -11,30 +11,10 @@ import pytest
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
-from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.plugin.measuring import (
-    MINIMUM_ACCURACY,
-    GuardedMeasurements,
-    PlannedMeasurements,
-)
+from mmflow_bench.plugin.measuring import GuardedMeasurements, Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import choose_accelerator
-from mmflow_bench.plugin.rows import RECORDER
-from mmflow_bench.plugin.run import Run, declaration_of
+from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.progress import MeasuringBar
-
-
-def flow_of(run: Run, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
-    """The flow of one test, whose comparisons are recorded while it runs."""
-    minimum = declaration_of(node).minimum_accuracy
-    guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
-    recorder = node.stash[RECORDER] = Recorder()
-    token = current_recorder.set(recorder)
-    others = OtherMeasurements(run, planned)
-    yield Flow(guarded, alpha=run.settings.alpha, others=others)
-    current_recorder.reset(token)
-    # Tests live as long as the run, and every estimate keeps thousands of replicates.
-    del node.stash[RECORDER]
 
 
 class OtherMeasurements(Mapping[str, GuardedMeasurements]):
@@ -65,55 +45,42 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
     if slug in run.broken:
         pytest.fail(run.broken[slug], pytrace=False)
     choose_accelerator(run.worker, run.settings.checkpoint.device)
-    bar = progress_bar(run)
     try:
-        measurements = open_measurements(run, run.specs[slug], bar)
+        plan = run.plan.get(slug, {})
+        found = run.opened[slug] = opened_planned(run, run.specs[slug], plan)
+        return found
     except MMFlowError as error:
         run.broken[slug] = f"{slug}: {error}"
-    else:
-        run.opened[slug] = PlannedMeasurements(
-            measurements,
-            model=slug,
-            plan=run.plan,
-            window=run.settings.measurement.window,
-            bar=bar,
-            is_alone=run.worker is None,
-        )
-        return run.opened[slug]
     if run.worker is None and len(run.specs) == 1:
         # Every test would end the same way: say it once.
         pytest.exit(run.broken[slug], returncode=pytest.ExitCode.USAGE_ERROR)
     pytest.fail(run.broken[slug], pytrace=False)
 
 
-def close(run: Run, slug: str) -> None:
-    """Forget a checkpoint: the next one may need its memory."""
-    planned = run.opened.pop(slug, None)
-    if callable(release := getattr(planned and planned.opened, "close", None)):
-        release()
-
-
 def refresh_stores(run: Run) -> None:
     """Empty the store of every checkpoint, once for all workers."""
     for spec in run.specs.values():
+        # Opening with --refresh empties; nothing is loaded.
         Measurements.open(spec, run.settings.measurement)
 
 
-def open_measurements(run: Run, spec: CheckpointSpec, bar: MeasuringBar) -> Measurements:
-    """The measurements of a checkpoint on the samples of this run.
+def opened_planned(
+    run: Run, spec: CheckpointSpec, plan: Mapping[str, Planned]
+) -> PlannedMeasurements:
+    """The measurements of a checkpoint on the samples of this run, by a plugin or our own.
 
     Raises:
         MMFlowError: Checkpoint, questions or store cannot be opened.
     """
-    given: Measurements | None = run.config.hook.pytest_mmflow_open_measurements(
+    settings, bar, is_alone = run.settings.measurement, progress_bar(run), run.worker is None
+    found: Measurements | None = run.config.hook.pytest_mmflow_open_measurements(
         spec=spec, settings=run.settings
     )
-    if given is not None:
-        return given
-    settings = run.settings.measurement
-    # The controller has emptied the store already; a worker would empty it under the others.
-    settings = replace(settings, refresh=settings.refresh and run.worker is None)
-    return Measurements.open(spec, settings, progress=bar)
+    if found is None:
+        # The controller has emptied the store already; a worker would empty it under the others.
+        own = replace(settings, refresh=settings.refresh and is_alone)
+        found = Measurements.open(spec, own, progress=bar)
+    return PlannedMeasurements(found, plan=plan, window=settings.window, bar=bar, is_alone=is_alone)
 
 
 def progress_bar(run: Run) -> MeasuringBar:

@@ -72,7 +72,6 @@ class Outcome:
 
 
 def outcome_of(ending: Ending, policy: Policy) -> Outcome:
-    """The outcome of a mechanism's test."""
     # A baseline that is there and differs decides, whatever the new verdict is.
     if ending.verdict in UNDECIDED | NO_VERDICT_NEEDED and ending.baseline != "drift":
         return _without_decision(ending, policy)

@@ -12,13 +12,14 @@ from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError, MMFlowError
 from mmflow_bench.plugin.keeping import keep, write_facts
 from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.opening import open_measurements, progress_bar
-from mmflow_bench.plugin.plan import Plan
-from mmflow_bench.plugin.run import Run
-from mmflow_bench.plugin.subjects import PairedBaseline
+from mmflow_bench.plugin.opening import opened_planned
+from mmflow_bench.plugin.run import PairedBaseline, Run
 
 FOLDER = "baseline"
 """Beside a run's own tables: those of a baseline that was measured for it."""
+
+FACTS = "baseline:{}"
+"""The name under which facts of a measured baseline are kept; no slug has a colon."""
 
 
 def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
@@ -26,17 +27,12 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     paired = run.paired
     if paired is None or paired.spec is None or not tuned.counts:
         return
-    name, bar = fact_name(slug), progress_bar(run)
+    name = FACTS.format(slug)
     try:
-        base = PlannedMeasurements(
-            open_measurements(run, paired.spec, bar),
-            model=name,
-            plan=Plan(),
-            window=run.settings.measurement.window,
-            bar=bar,
-        )
+        base = opened_planned(run, paired.spec, {})
         _measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
+        base.opened.close()
     except MMFlowError as error:
         run.learn({name: {"error": str(error)}})
 
@@ -44,13 +40,12 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
 def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
     """Ask a baseline for all that was asked of the checkpoint, task by task."""
     for task in [task for task in tuned.counts if task in base.tasks]:
-        if base.decoder_layers != tuned.decoder_layers:
-            base.accuracy(task)
-            continue  # which is why it will not be comparable
-        wants = [want for known, want in tuned.tables if known == task and want.is_compared]
-        base.ensure(task, wants)
-        for want in wants:
-            base.table(task, want)
+        # One of another depth will not be comparable, and says so by its facts alone.
+        if base.decoder_layers == tuned.decoder_layers:
+            wants = [want for known, want in tuned.tables if known == task and want.is_compared]
+            base.ensure(task, wants)
+            for want in wants:
+                base.table(task, want)
         base.accuracy(task)
 
 
@@ -62,7 +57,6 @@ def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None
     paired = run.paired
     if paired is None:
         return None
-    settings = run.settings
     try:
         return _compared(run, paired, slug, folder)
     except MMFlowError as error:
@@ -71,16 +65,11 @@ def compared_run(run: Run, slug: str, folder: Path) -> BaselineComparison | None
             base=paired.source.name,
             name=slug,
             kind="paired",
-            alpha=settings.alpha,
-            tolerance=dict(settings.tolerance),
+            alpha=run.settings.alpha,
+            tolerance=dict(run.settings.tolerance),
             rows=(),
             refused=tuple(reasons),
         )
-
-
-def fact_name(slug: str) -> str:
-    """The name under which facts of a measured baseline are kept; no slug has a colon."""
-    return f"baseline:{slug}"
 
 
 def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> BaselineComparison:
@@ -93,18 +82,13 @@ def _compared(run: Run, paired: PairedBaseline, slug: str, folder: Path) -> Base
     base = read_values(source.folder) if source.folder else _measured_base(run, slug, folder)
     if source.is_blessed:
         refuse_limited(base, tuned)
-    return compare_runs(
-        base,
-        tuned,
-        tolerance=settings.tolerance,
-        alpha=settings.alpha,
-        own=tuple(run.own_gate),
-    )
+    own = tuple(run.own_gate)
+    return compare_runs(base, tuned, tolerance=settings.tolerance, alpha=settings.alpha, own=own)
 
 
 def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:
     """The values of a baseline that this run has measured, written beside its own first."""
-    facts = run.facts.get(fact_name(slug), {})
+    facts = run.facts.get(FACTS.format(slug), {})
     if not facts.get("checkpoint"):
         raise BaselineError(str(facts.get("error") or "no task of the baseline was measured"))
     write_facts(run, folder / FOLDER, [], facts)

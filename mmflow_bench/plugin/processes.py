@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 WORKER_INPUT = "mmflow_run"
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
     """What tells a run from all others; the same in each of its processes."""
 
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    started: str = field(default_factory=_now)
+    started: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
     """UTC, as in the name of the run folder."""
 
 

@@ -8,22 +8,19 @@ from pathlib import Path
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.plugin.paired import FOLDER
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.reports.github import annotate
-from mmflow_bench.reports.html import write_report
+from mmflow_bench.reports.github import annotate, markdown
+from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.junit import junit
-from mmflow_bench.reports.markdown import markdown
 from mmflow_bench.reports.summary import Summary
-from mmflow_bench.runs.folder import RESULTS, write_text
+from mmflow_bench.runs.folder import has_results, write_text
 
 
 def write_reports(run: Run) -> None:
     """Write every report that was asked for; one that cannot be written changes no outcome."""
-    written = [slug for slug in run.settings.slugs if (run.folder(slug) / RESULTS).is_file()]
+    written = [slug for slug in run.settings.slugs if has_results(run.folder(slug))]
     for slug, name in product(written, run.settings.reports):
-        try:
+        with run.noticing(f"--report={name} of {slug} was not written", of=(MMFlowError, OSError)):
             _write(run, slug, run.folder(slug), name)
-        except (MMFlowError, OSError) as error:
-            run.notice(f"--report={name} of {slug} was not written: {error}")
 
 
 def _write(run: Run, slug: str, folder: Path, name: str) -> None:
@@ -39,13 +36,11 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
         gate=run.gate,
         run_id=run.identity.run_id,
     )
-    if name == "junit":
-        write_text(folder / "junit.xml", junit(summary))
-        run.notice(f"report: {folder / 'junit.xml'}")
-        return
-    if name == "md" or not (folder / "summary.md").exists():
-        write_text(folder / "summary.md", markdown(summary))
-        run.notice(f"report: {folder / 'summary.md'}")
+    file = folder / ("junit.xml" if name == "junit" else "summary.md")
+    # Annotations come with the summary, which --report=md may have written already.
+    if name != "github" or not file.exists():
+        write_text(file, junit(summary) if name == "junit" else markdown(summary))
+        run.notice(f"report: {file}")
     if name == "github":
         for line in annotate(summary):
             run.notice(line)
@@ -63,6 +58,6 @@ def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
         StoreError: A folder is no run folder, is damaged, or cannot be written.
     """
     beside = folder / FOLDER
-    if baseline is None and (beside / RESULTS).is_file():
+    if baseline is None and has_results(beside):
         baseline = beside
     return write_report(folder, baseline=baseline)

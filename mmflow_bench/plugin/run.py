@@ -1,32 +1,72 @@
 """The state of one run, kept on pytest's config: settings, checkpoints, plan, rows, facts.
 
-State only: what is done with it is up to the modules above, so that none of them is imported here.
+State only: what is done with it is up to other modules, so that none of them is imported here.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
 from mmflow_bench.baselines.gate import GateDecision
 from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.baselines.golden import packaged_root
 from mmflow_bench.baselines.paired_records import BaselineComparison
+from mmflow_bench.baselines.sources import Source, find_source
+from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import MMFlowError, StoreError
 from mmflow_bench.mechanisms.declaring import Declaration
-from mmflow_bench.plugin.facts import Facts, merged
-from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.models import function_of
-from mmflow_bench.plugin.plan import Plan
+from mmflow_bench.plugin.measuring import Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
-from mmflow_bench.plugin.subjects import PairedBaseline, resolve_baseline, resolve_specs
 from mmflow_bench.runs.rows import MechanismRow
 
 TestKey = tuple[str, str]
 """Node id of the file or class of a test, and the name of its function."""
+
+
+class TaskFacts(TypedDict, total=False):
+    """How many samples of a task there were, and what became of them."""
+
+    selected: int
+    correct: int
+    unscored: dict[str, int]
+    edges_unscored: dict[str, dict[str, int]]
+
+
+class Facts(TypedDict, total=False):
+    """What a run has learned of a checkpoint and its samples, as JSON that workers can send.
+
+    Of one that cannot be opened, only `error` or a name.
+    """
+
+    checkpoint: dict[str, object]
+    experiment: dict[str, object]
+    """What must be equal before the checkpoint may be compared with another one."""
+    data: dict[str, str]
+    tasks: dict[str, TaskFacts]
+    self_test: list[dict[str, object]]
+    noise_floor: float
+    messages: list[str]
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedBaseline:
+    """What checkpoints are compared with, sample by sample."""
+
+    source: Source
+    spec: CheckpointSpec | None = None
+    """Of a checkpoint that has to be measured too."""
 
 
 @dataclass
@@ -38,7 +78,8 @@ class Run:
     identity: RunIdentity
     worker: str | None
     """The id of this xdist worker, or None in a process that reports."""
-    plan: Plan = field(default_factory=Plan)
+    plan: dict[str, dict[str, Planned]] = field(default_factory=dict)
+    """Slug -> task -> what the selected tests read."""
     declared: dict[TestKey, Declaration] = field(default_factory=dict)
     """What the tests of `flow` declare, by where they are."""
     own_gate: dict[GateRow, None] = field(default_factory=dict)
@@ -66,16 +107,55 @@ class Run:
     # Not when the run starts: a test of something else must not fail for a checkpoint that is gone.
     @cached_property
     def specs(self) -> dict[str, CheckpointSpec]:
-        """Slug -> spec of every checkpoint of the run."""
-        return resolve_specs(self.settings)
+        """Slug -> spec of every checkpoint of the run.
+
+        Raises:
+            pytest.UsageError: A checkpoint is not known or not there.
+        """
+        chosen, slugs = self.settings.checkpoint, self.settings.slugs
+        try:
+            return {slug: resolve_spec(model, chosen) for slug, model in slugs.items()}
+        except MMFlowError as error:
+            raise pytest.UsageError(str(error)) from error
 
     @cached_property
     def paired(self) -> PairedBaseline | None:
-        """What `--baseline` names; None without it, and where it may be missing and is."""
-        return resolve_baseline(self.settings, self.config, self.notice)
+        """What `--baseline` names.
+
+        None without the option, and, with a notice, where --baseline-missing says that there may be
+        none yet.
+
+        Raises:
+            pytest.UsageError: There is no such baseline, and there has to be.
+        """
+        settings, name = self.settings, self.settings.baseline
+        if name is None:
+            return None
+        try:
+            source = find_source(
+                name,
+                roots=self.baseline_roots,
+                start=self.config.invocation_params.dir,
+                offline=settings.checkpoint.offline,
+            )
+            is_measured = source.kind == "checkpoint"
+            spec = resolve_spec(source.name, settings.checkpoint) if is_measured else None
+        except MMFlowError as error:
+            if settings.is_missing_explicit and settings.baseline_missing != "fail":
+                self.notice(f"baseline: {name} is not there yet; not compared ({error})")
+                return None
+            raise pytest.UsageError(
+                f"--baseline={name}: {error}. --baseline-missing=new lets a run pass "
+                "that has none yet"
+            ) from error
+        return PairedBaseline(source=source, spec=spec)
+
+    @property
+    def baseline_roots(self) -> tuple[Path, ...]:
+        """Folders that baselines are looked for in; they are written to the first."""
+        return (self.settings.baselines or self.config.rootpath / "baselines", packaged_root())
 
     def folder(self, slug: str) -> Path:
-        """The run folder of one checkpoint."""
         root = self.settings.output or self.own_folder / "runs"
         return root / f"{self.identity.started}-{slug}-{self.identity.run_id[:8]}"
 
@@ -94,31 +174,63 @@ class Run:
         if line not in self.notices:
             self.notices.append(line)
 
+    @contextmanager
+    def noticing(
+        self, what: str, *, of: tuple[type[Exception], ...] = (StoreError,)
+    ) -> Iterator[None]:
+        """Say that something was not written, a full disk say: it must not change an outcome."""
+        try:
+            yield
+        except of as error:
+            self.notice(f"{what}: {error}")
+
+
+def merged(known: Facts, new: Facts) -> Facts:
+    """What two processes have learned of one checkpoint; each has looked at tasks of its own."""
+    both: Facts = {**known}
+    # What is empty comes from a process that has not looked, and hides nothing.
+    both.update({name: value for name, value in new.items() if value or name not in known})  # type: ignore[typeddict-item]
+    both["tasks"] = known.get("tasks", {}) | new.get("tasks", {})
+    both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
+    return both
+
 
 RUN = pytest.StashKey[Run]()
 
 
 def new_run(config: pytest.Config) -> Run:
-    """The run of this session.
-
-    Raises:
-        pytest.UsageError: A setting cannot be understood.
-    """
     run = Run(config, settings_from(config), identity_of(config), worker_of(config))
     config.stash[RUN] = run
     return run
 
 
 def run_of(config: pytest.Config) -> Run:
-    """The run of this session."""
     return config.stash[RUN]
 
 
 def key_of(item: pytest.Item) -> TestKey:
     """What a test has in common with its other sets of parameters."""
-    return str(item.parent.nodeid if item.parent else ""), function_of(item)
+    function = getattr(item, "originalname", None) or item.name
+    return str(item.parent.nodeid if item.parent else ""), str(function)
 
 
 def declaration_of(item: pytest.Item) -> Declaration:
     """What a test of `flow` declares; known since it was collected."""
     return run_of(item.config).declared[key_of(item)]
+
+
+def refuse_moved_rootdir(config: pytest.Config) -> None:
+    """Refuse `--model FOLDER` where it makes pytest lose the ini file.
+
+    pytest takes the folder for a test path: the rootdir moves to the common ancestor, the ini file
+    is silently dropped, and the tests run with other settings. `--model=FOLDER` is safe.
+
+    Raises:
+        pytest.UsageError: That has happened.
+    """
+    for name, value in pairwise(config.invocation_params.args):
+        if name == "--model" and config.inipath is None and os.path.exists(str(value)):
+            raise pytest.UsageError(
+                f"a model folder written `--model={value}`, got `--model {value}`; with a space "
+                "pytest takes the folder for a test path and loses the ini file of the project"
+            )

@@ -14,24 +14,20 @@ import pytest
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.models import ALL_TASKS
 from mmflow_bench.plugin.settings import settings_from
+from mmflow_bench.runs.rows import ALL
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
 
-def chosen_by_collection(config: pytest.Config, log: Producer) -> ChosenByCollection:
-    """The scheduler of a run, which may turn out to have tests of `flow`."""
-    grouped = FlowScheduling(config, log)
-    grouped.slugs = frozenset(settings_from(config).slugs)
-    return ChosenByCollection(grouped, LoadScheduling(config, log))
-
-
 def has_flow_tests(config: pytest.Config, nodeids: Sequence[str]) -> bool:
     """Whether workers have collected a test of `flow`; node ids are all that they send."""
-    slugs = frozenset(settings_from(config).slugs)
+    return _has_flow(nodeids, frozenset(settings_from(config).slugs))
+
+
+def _has_flow(nodeids: Sequence[str], slugs: frozenset[str]) -> bool:
     return any(measurement_key(nodeid, slugs) for nodeid in nodeids)
 
 
@@ -51,33 +47,30 @@ class ChosenByCollection:
     Which of the two is right is known only when the workers have collected.
     """
 
-    def __init__(self, grouped: FlowScheduling, plain: LoadScheduling) -> None:
-        self._candidates = (grouped, plain)
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        grouped = FlowScheduling(config, log)
+        grouped.slugs = frozenset(settings_from(config).slugs)
+        self._candidates = (grouped, LoadScheduling(config, log))
         self._chosen: FlowScheduling | LoadScheduling | None = None
 
     def add_node(self, node: WorkerController) -> None:
-        """Tell both, as the choice is still open."""
         for scheduler in self._open():
             scheduler.add_node(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Tell both, or the chosen one, that a worker is gone."""
         crashed = [scheduler.remove_node(node) for scheduler in self._open()]
         return next((item for item in crashed if item), None)
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Choose, then pass the collection on."""
         grouped, plain = self._candidates
         if self._chosen is None:
-            has_flow = any(measurement_key(nodeid, grouped.slugs) for nodeid in collection)
-            self._chosen = grouped if has_flow else plain
+            self._chosen = grouped if _has_flow(collection, grouped.slugs) else plain
         self._chosen.add_node_collection(node, collection)
 
     def _open(self) -> Sequence[FlowScheduling | LoadScheduling]:
         return self._candidates if self._chosen is None else (self._chosen,)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is up to the chosen one."""
         return getattr(self._chosen or self._candidates[0], name)
 
 
@@ -95,4 +88,4 @@ def measurement_key(nodeid: str, slugs: frozenset[str]) -> str | None:
     # Parameters of other fixtures may come before the slug and the task.
     others = [part for part in parts if part != slug]
     known = [part for part in others if part in SIX_TASKS]
-    return f"{slug}/{next(iter(known or others), ALL_TASKS)}"
+    return f"{slug}/{next(iter(known or others), ALL)}"

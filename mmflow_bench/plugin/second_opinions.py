@@ -17,7 +17,7 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
 from mmflow_bench.mechanisms.comparisons import current_recorder
 from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
-from mmflow_bench.plugin.planning import has_second_opinion, reads_of
+from mmflow_bench.plugin.collecting import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
@@ -27,9 +27,14 @@ RENORMALISATION = "renormalisation-artefact"
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
     """The row, with what the other methods say of its verdict added to its qualifier."""
-    opinion = _opinion(item, row) if row.verdict in DECIDED and _has_second_opinion(item) else ""
-    said = ", ".join(part for part in (row.qualifier, opinion) if part)
-    return replace(row, qualifier=said)
+    is_asked = (
+        row.verdict in DECIDED
+        and run_of(item.config).settings.measurement.twins
+        and has_second_opinion(item)
+        and bool(reads_of(item).second_opinions)
+    )
+    opinion = _opinion(item, row) if is_asked else ""
+    return replace(row, qualifier=", ".join(part for part in (row.qualifier, opinion) if part))
 
 
 def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | None) -> str:
@@ -51,14 +56,6 @@ def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | N
         return CONFIRMED
     is_opposite = unnormalised in DECIDED and unnormalised != verdict
     return RENORMALISATION if is_opposite else KNOCKOUT_ONLY
-
-
-def _has_second_opinion(item: pytest.Item) -> bool:
-    return (
-        run_of(item.config).settings.measurement.twins
-        and has_second_opinion(item)
-        and bool(reads_of(item).second_opinions)
-    )
 
 
 def _opinion(item: pytest.Item, row: MechanismRow) -> str:

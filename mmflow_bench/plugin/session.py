@@ -1,4 +1,4 @@
-"""The hooks of a run with tests of `flow`; registered by `loading` once there is something to do.
+"""The hooks of a run with tests of `flow`; registered by `hooks` once there is something to do.
 
 Each hook is a call into the module that has the reasons.
 """
@@ -13,22 +13,25 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
+from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.plugin.closing import summarize, write_runs
-from mmflow_bench.plugin.declaring import declare, own_gate, refuse
-from mmflow_bench.plugin.expecting import expect
+from mmflow_bench.plugin.collecting import declare, deselect, expect, own_gate, plan
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
-from mmflow_bench.plugin.judging import finish, judge
+from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
-from mmflow_bench.plugin.measuring import PlannedMeasurements
+from mmflow_bench.plugin.measuring import (
+    MINIMUM_ACCURACY,
+    GuardedMeasurements,
+    PlannedMeasurements,
+)
 from mmflow_bench.plugin.models import model_of
-from mmflow_bench.plugin.opening import close, flow_of, opened, refresh_stores
+from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline
-from mmflow_bench.plugin.planning import deselect, plan
 from mmflow_bench.plugin.reporting import write_reports
-from mmflow_bench.plugin.run import new_run
-from mmflow_bench.plugin.subjects import refuse_moved_rootdir
+from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.runs.rows import MechanismRow
 
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 WORKER_OUTPUT = "mmflow_facts"
-REPORT_ROW = "mmflow_row"
-"""Attribute of a test report; xdist carries it to the controller."""
 
 
 class FlowSession:
@@ -58,7 +59,6 @@ class FlowSession:
         _ = self.run.paired
 
     def pytest_report_header(self) -> str:
-        """One line that says what is tested."""
         settings = self.run.settings
         measured = settings.measurement
         questions = measured.questions.name if measured.questions else "the checkpoint's own"
@@ -67,7 +67,6 @@ class FlowSession:
         return f"mmflow: {models}; questions: {plain(questions)}; store: {plain(store, 1000)}"
 
     def declare(self, test: pytest.Function) -> None:
-        """Keep what a collected test of `flow` declares."""
         declare(self.run, test)
 
     @pytest.hookimpl(wrapper=True)
@@ -96,15 +95,24 @@ class FlowSession:
         planned = opened(self.run, slug)
         yield planned
         keep(self.run, slug, planned, self.run.folder(slug))
-        close(self.run, slug)
+        # Before the baseline is loaded, which may need its memory.
+        self.run.opened.pop(slug, None)
+        planned.opened.close()
         measure_baseline(self.run, slug, planned)
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
-        """The flow that one test asks."""
-        return flow_of(self.run, node, planned)
+        """The flow of one test, whose comparisons are recorded while it runs."""
+        minimum = declaration_of(node).minimum_accuracy
+        guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
+        recorder = node.stash[RECORDER] = Recorder()
+        token = current_recorder.set(recorder)
+        others = OtherMeasurements(self.run, planned)
+        yield Flow(guarded, alpha=self.run.settings.alpha, others=others)
+        current_recorder.reset(token)
+        # Tests live as long as the run, and every estimate keeps thousands of replicates.
+        del node.stash[RECORDER]
 
     def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
-        """The stored baseline of one test."""
         return snapshot_for(node)
 
     @pytest.hookimpl(wrapper=True)
@@ -113,7 +121,8 @@ class FlowSession:
         if model_of(item) is None:
             return (yield)
         try:
-            refuse(item)
+            if flow := item.funcargs.get("flow"):  # type: ignore[attr-defined]
+                require_applicable(declaration_of(item), flow)
             result = yield
         except Exception as error:  # Of any kind: `judge` knows which endings are verdicts.
             judge(self.run, item, error)
@@ -126,18 +135,16 @@ class FlowSession:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give the report of a mechanism its outcome, its row and its JUnit properties."""
         report = yield
         if model_of(item) is not None:
             finish(self.run, item, call, report)
         return report
 
-    # Before pytest's own, which takes every skipped report for a skipped test.
+    # Undecided is not skipped; before pytest's own, which takes every skipped report for that.
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Count undecided mechanisms apart from skipped tests."""
         row = getattr(report, REPORT_ROW, None)
         if row is None or row["outcome"] != "inconclusive":
             return None
@@ -151,9 +158,8 @@ class FlowSession:
         if row is not None:
             self.run.rows.append(MechanismRow.from_dict(row))
         elif report.failed and (model := getattr(report, "mmflow_model", None)):
-            self.run.crashes.append(
-                {"model": model, "test": report.nodeid, "message": _message(report)}
-            )
+            crash = {"model": model, "test": report.nodeid, "message": _message(report)}
+            self.run.crashes.append(crash)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
@@ -163,7 +169,7 @@ class FlowSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take over what a worker has learned."""
+        # A worker that has crashed has sent nothing.
         sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
         if sent:
             learned = json.loads(sent)
@@ -184,7 +190,6 @@ class FlowSession:
             write_reports(run)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the closing tables."""
         if self.run.worker is None:
             summarize(self.run, terminalreporter)
 

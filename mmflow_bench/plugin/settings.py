@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.gate import POLICIES
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
@@ -23,7 +22,7 @@ from mmflow_bench.options import (
     setting,
     settings_of,
 )
-from mmflow_bench.plugin.slugs import model_slugs
+from mmflow_bench.plugin.models import model_slugs
 
 REPORTS = ("html", "md", "github", "junit")
 
@@ -117,7 +116,7 @@ class Settings:
         "what may fail the run: mechanisms that fail, changes against the baseline, both and "
         "everything undecided (strict), or nothing (default regression with --baseline, else "
         "mechanisms)",
-        choices=POLICIES,
+        choices=("strict", "mechanisms", "regression", "none"),
     )
     reports: tuple[str, ...] = setting(
         (),
@@ -151,17 +150,14 @@ class Settings:
 
     @property
     def is_model_explicit(self) -> bool:
-        """Whether option, environment or ini file named a model."""
         return bool(self.checkpoint.models)
 
     @property
     def is_missing_explicit(self) -> bool:
-        """Whether the user has said what a missing baseline is."""
         return "mmflow_baseline_missing" in self.said
 
     @property
     def is_gate_explicit(self) -> bool:
-        """Whether the user has said what may fail the run."""
         return "mmflow_gate" in self.said
 
     def described(self) -> dict[str, object]:
@@ -211,6 +207,7 @@ def _value(config: pytest.Config, option: Option[object]) -> object | None:
     if isinstance(said, bool):
         return said
     if isinstance(said, Sequence) and not isinstance(said, str):
+        # A checkpoint that is named twice is one.
         return tuple(dict.fromkeys(said))
     if not said and not (option.is_empty_said and said is not None):
         said = option.unsaid

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -18,6 +20,15 @@ class Column(NamedTuple):
     width: int = 0
     """What it takes at least, so that the tables of one report stand below each other."""
     is_number: bool = False
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def has_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def printed(parts: Iterable[RenderableType], *, width: int, colour: bool = False) -> str:
@@ -52,12 +63,8 @@ def table(
 ) -> Table:
     """Rows in columns; what does not fit into the terminal ends in an ellipsis.
 
-    Args:
-        columns: From left to right.
-        rows: A cell for each of the columns, or for the first of them.
-        width: Columns of the terminal.
-        gap: Spaces between two columns.
-        indent: Spaces before the first.
+    A row may have cells for the first columns only. `gap` is the space between two columns,
+    `indent` that before the first.
     """
     # Text, never strings: rich would take what users write in brackets for its own markup.
     lines = [[Text(" " * indent).append(first), *map(_text, rest)] for first, *rest in rows]
@@ -80,7 +87,6 @@ def table(
 
 
 def head(columns: Sequence[Column], *, width: int) -> Table:
-    """The names of the columns, above their table."""
     return table(columns, [[Text(column.head, style="dim") for column in columns]], width=width)
 
 

@@ -7,12 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from mmflow_bench.baselines.paired_records import (
-    UNCHANGED,
-    VERDICTS,
-    BaselineComparison,
-    ComparedRow,
-)
+from mmflow_bench.baselines.paired_records import VERDICTS, BaselineComparison, Change, ComparedRow
 from mmflow_bench.mechanisms.numbers import bounds, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain
@@ -36,7 +31,6 @@ _WIDE = 120
 def render_comparison(
     comparison: BaselineComparison, *, width: int = 80, colour: bool = False
 ) -> str:
-    """The comparison as text, with ANSI colours if wanted."""
     return printed(_parts(comparison, width), width=width, colour=colour)
 
 
@@ -56,7 +50,6 @@ def _parts(comparison: BaselineComparison, width: int) -> Iterator[RenderableTyp
 
 
 def headline(comparison: BaselineComparison) -> str:
-    """Who is compared with whom, and how."""
     margins = comparison.tolerance
     if not margins:
         return f"{plain(comparison.name)} against {plain(comparison.base)}, verdicts only"
@@ -69,7 +62,6 @@ def headline(comparison: BaselineComparison) -> str:
 
 
 def summary_line(comparison: BaselineComparison) -> str:
-    """How many rows have each verdict."""
     return f"{len(comparison.rows)} compared: {comparison.counted or 'nothing'}"
 
 
@@ -83,23 +75,16 @@ def number(value: float | None, unit: str, *, signed: bool = False) -> str:
     return f"+{text}" if signed and text and not text.startswith("-") else text
 
 
-def interval(row: ComparedRow) -> str:
-    """The interval of a row's difference, short enough for a table."""
-    return bounds(row.low, row.high, row.unit)
-
-
 def signed_verdict(row: ComparedRow) -> str:
-    """The verdict with the sign that stands for it."""
     return f"{SIGNS[row.verdict].page} {row.verdict}"
 
 
 def numbers_of(row: ComparedRow) -> tuple[str, ...]:
-    """Before, after, how far it moved, its interval, and the number of samples."""
     return (
         number(row.before, row.unit),
         number(row.after, row.unit),
         number(row.difference, row.unit, signed=True),
-        interval(row),
+        bounds(row.low, row.high, row.unit),
         "" if row.n is None else str(row.n),
     )
 
@@ -108,10 +93,10 @@ def _mechanisms(comparison: BaselineComparison, width: int) -> Iterator[Renderab
     ordered = sorted(comparison.rows, key=lambda row: VERDICTS.index(row.verdict))
     for name, rows in grouped(ordered, lambda row: row.id).items():
         yield Text(plain(name), style="bold cyan").append(f"  {rows[0].reading}", "dim")
-        steady = [row for row in rows if row.verdict == UNCHANGED]
+        steady = [row for row in rows if row.verdict == Change.UNCHANGED]
         is_folded = len(steady) > 1
         for row in rows:
-            if not (is_folded and row.verdict == UNCHANGED):
+            if not (is_folded and row.verdict == Change.UNCHANGED):
                 yield from _row(row, width)
         if is_folded:
             yield _steady(steady, width)
@@ -132,12 +117,12 @@ def _row(row: ComparedRow, width: int) -> Iterator[RenderableType]:
 
 
 def _steady(rows: Sequence[ComparedRow], width: int) -> RenderableType:
-    """One line for the tasks on which nothing has changed, with the one that moved most."""
     most = max(rows, key=lambda row: abs(row.difference or 0.0))
     moved = ""
     if most.difference is not None:
         size = number(most.difference, most.unit, signed=True)
-        moved = f"moved by at most {size} {interval(most)} ({plain(most.task, 20)})"
+        between = bounds(most.low, most.high, most.unit)
+        moved = f"moved by at most {size} {between} ({plain(most.task, 20)})"
     names = _names(rows[0], f"{len(rows)} tasks")
     return table([*_NAMES, _WORDS], [[*names, moved]], width=width)
 
@@ -147,7 +132,6 @@ def _names(row: ComparedRow, task: str) -> list[str | Text]:
 
 
 def _task_lines(comparison: BaselineComparison) -> list[str]:
-    """How samples pair up, where it is not all of them."""
     return [
         f"{plain(pairs.task)}: {pairs.both} answered by both, {pairs.base_only} by the baseline "
         f"only, {pairs.tuned_only} by the checkpoint only"

@@ -1,13 +1,20 @@
 """Text that somebody else has written, made harmless for the place where it is shown.
 
-Names of checkpoints, tasks and files come from users, and in a pull request from anybody.
+Names of checkpoints, tasks and files come from users, and in a pull request from anybody. And the
+place may not know our own signs: on Windows a file that output is redirected to is cp1252; a log
+may be ASCII. Without stand-ins Python ends with an error there, and pytest writes a table as one
+line of escapes.
 """
 
 from __future__ import annotations
 
+import codecs
 import html
+import io
 import re
 import unicodedata
+
+from mmflow_bench.mechanisms.numbers import BLOCKS
 
 MOST = 200
 """Characters of a user's text that any report shows."""
@@ -22,6 +29,13 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO", "RLI", "AN"})
 _BLANK = frozenset({"Cc", "Zl", "Zp"})
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ISOLATE, _POP = "\u2068", "\u2069"
+_HANDLER = "mmflow-signs"
+"""Name of the error handler, for `errors=`."""
+_STAND_INS = {
+    **{"✓": "+", "✗": "x", "≠": "#", "─": "-", "…": "~", "⊘": "o", "≈": "~", "·": "."},
+    # A curve stays a curve: its height in digits.
+    **{block: str(height) for height, block in enumerate(BLOCKS, start=1)},
+}
 
 
 def plain(text: object, most: int = MOST) -> str:
@@ -72,7 +86,6 @@ def command_value(text: object, most: int = 1000) -> str:
 
 
 def command_property(text: object, most: int = MOST) -> str:
-    """A property of a GitHub workflow command, such as its title."""
     return command_value(text, most).replace(":", "%3A").replace(",", "%2C")
 
 
@@ -81,6 +94,30 @@ def xml_text(text: object, most: int = MOST) -> str:
     return "".join(sign for sign in plain(text, most) if not "\ud800" <= sign <= "\udfff")
 
 
+def encodable(text: str, encoding: str | None) -> str:
+    """A text in signs that an encoding has, as many as before.
+
+    >>> encodable("✓ holds ▁█", "ascii"), encodable("✓ holds", "utf-8")
+    ('+ holds 18', '✓ holds')
+    """
+    known = encoding or "utf-8"
+    return text.encode(known, _HANDLER).decode(known)
+
+
+def replace_in(stream: object) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=_HANDLER)
+
+
 def _is_shown(sign: str) -> bool:
-    """Whether a character is no direction mark, surrogate or noncharacter."""
     return unicodedata.category(sign) not in {"Cs", "Cn"} and sign not in _DIRECTIONS
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(_STAND_INS.get(sign, "?") for sign in signs), error.end
+
+
+codecs.register_error(_HANDLER, _stand_in)

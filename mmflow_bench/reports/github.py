@@ -1,31 +1,164 @@
-"""What GitHub Actions shows of a run: the step summary, and annotations grouped by mechanism."""
+"""A run on GitHub: a comment on a pull request, the summary of a step, and annotations.
+
+In Markdown the verdict comes first, what changed is in the open and everything else is folded;
+every text of a user is escaped.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mmflow_bench.baselines.paired_records import (
-    CHANGED,
-    UNDECIDED,
+    BaselineComparison,
+    Change,
     ComparedRow,
     tasks_by_mechanism,
 )
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.comparison_table import numbers_of
+from mmflow_bench.files import refusing
+from mmflow_bench.mechanisms.numbers import bounds, formatted
+from mmflow_bench.reports.comparison_table import (
+    headline,
+    numbers_of,
+    signed_verdict,
+    summary_line,
+)
 from mmflow_bench.reports.escaping import command_property, command_value
-from mmflow_bench.reports.markdown import markdown
+from mmflow_bench.reports.escaping import markdown as escaped
 from mmflow_bench.reports.summary import Summary
-from mmflow_bench.runs.rows import grouped
+from mmflow_bench.runs.rows import MechanismRow, grouped, verdict_counts
 
+MOST_BYTES = 60_000
+"""A comment on GitHub holds 65,536 characters."""
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-MOST_BYTES = 1024 * 1024
+MOST_STEP_BYTES = 1024 * 1024
 """GitHub throws the whole summary of a step away when it is longer."""
 MOST_ANNOTATIONS = 10
 """Of each kind in a step; more are dropped without a word."""
 _ANNOTATOR = "pytest_github_actions_annotate_failures"
+_CUT = "\n\n*cut here: the whole is in the run folder*\n"
+
+
+def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
+    """The summary of a run; what is folded is left out where it would become too long."""
+    open_parts = [_title(summary), *_open(summary)]
+    folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
+    parts = list(open_parts)
+    for part in folded:
+        # Cut between parts: half a table would be shown as text.
+        if _size([*parts, part]) > most_bytes - len(_CUT):
+            parts.append("*More is in the run folder.*")
+            break
+        parts.append(part)
+    return cut("\n\n".join(parts) + "\n", most_bytes)
+
+
+def cut(text: str, most_bytes: int) -> str:
+    raw = text.encode()
+    if len(raw) <= most_bytes:
+        return text
+    kept = raw[: max(0, most_bytes - len(_CUT.encode()))].decode(errors="ignore")
+    return kept.rpartition("\n")[0] + _CUT
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _title(summary: Summary) -> str:
+    name = escaped(summary.name)
+    if summary.gate is None:
+        return f"## {name}: {_counts(summary.rows)}"
+    mark = "✅ gate passed" if summary.gate.passed else "❌ gate failed"
+    return f"## {mark}: {name}"
+
+
+def _open(summary: Summary) -> Iterable[str]:
+    if summary.gate is not None and not summary.gate.passed:
+        yield "\n".join(f"- {escaped(why, 1000)}" for why in summary.gate.why)
+    comparison = summary.comparison
+    if comparison is None:
+        return
+    yield escaped(headline(comparison), 400)
+    if comparison.source:
+        yield f"Source of the baseline: {escaped(comparison.source, 400)}"
+    if comparison.refused:
+        yield "\n".join(f"- not comparable: {escaped(why, 400)}" for why in comparison.refused)
+        return
+    yield f"**{escaped(summary_line(comparison))}**"
+    if changed := comparison.of(Change.CHANGED):
+        yield _compared(changed)
+
+
+def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
+    if comparison is None or not comparison.rows:
+        return
+    for verdict in (Change.UNDECIDED, Change.NOT_COMPARABLE):
+        if rows := comparison.of(verdict):
+            yield _details(f"{len(rows)} {verdict}", _compared(rows, has_reason=True))
+    yield _details(f"All {len(comparison.rows)} comparisons", _compared(comparison.rows))
+    counts = [
+        (
+            escaped(pairs.task),
+            *map(str, (pairs.both, pairs.base_only, pairs.tuned_only, pairs.neither)),
+            str(pairs.reworded),
+        )
+        for pairs in comparison.tasks
+    ]
+    if counts:
+        head = ("task", "both", "baseline only", "checkpoint only", "neither", "reworded")
+        yield _details("Questions answered correctly", table(head, counts))
+
+
+def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
+    if not rows:
+        return
+    head = ("mechanism", "task", "verdict", "estimate", "interval", "n", "asked")
+    cells = [
+        (
+            escaped(row.id),
+            escaped(row.task),
+            escaped(f"{row.verdict} ({row.outcome})"),
+            formatted(row.estimate, row.unit, is_aligned=True),
+            escaped(bounds(row.low, row.high, row.unit)),
+            "" if row.n is None else str(row.n),
+            escaped(row.threshold),
+        )
+        for row in rows
+    ]
+    yield _details(f"{len(rows)} mechanisms: {_counts(rows)}", table(head, cells))
+
+
+def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:
+    head = ["mechanism", "task", "read", "before", "after", "difference", "interval", "n", ""]
+    if has_reason:
+        head[-1] = "why"
+    return table(head, (_cells(row, has_reason=has_reason) for row in rows))
+
+
+def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
+    before, after, *rest = map(escaped, numbers_of(row))
+    # Where only verdicts are known, they stand in the place of the numbers.
+    numbers = (before or escaped(row.was), after or escaped(row.now), *rest)
+    last = escaped(row.reason) if has_reason else signed_verdict(row)
+    return (escaped(row.id), escaped(row.task), escaped(row.reading), *numbers, last)
+
+
+def _details(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _counts(rows: Sequence[MechanismRow]) -> str:
+    counts = verdict_counts(rows)
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no mechanisms"
+
+
+def _size(parts: Sequence[str]) -> int:
+    return len("\n\n".join(parts).encode())
 
 
 def annotate(summary: Summary) -> list[str]:
@@ -40,18 +173,12 @@ def annotate(summary: Summary) -> list[str]:
 
 
 def _append(path: Path, summary: Summary) -> None:
-    try:
-        written = path.stat().st_size if path.exists() else 0
-        room = MOST_BYTES - written - 1
-        # Too little for a headline; other steps may have filled the summary.
-        if room <= 1000:
-            return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(markdown(summary, most_bytes=room))
-    except OSError as error:
-        raise StoreError(
-            f"a step summary that can be written, got {error.strerror or error} ({path})"
-        ) from error
+    with refusing(StoreError, "a step summary that can be written", path):
+        room = MOST_STEP_BYTES - (path.stat().st_size if path.exists() else 0) - 1
+        # Other steps may have filled the summary; less than this does not hold a headline.
+        if room > 1000:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(markdown(summary, most_bytes=room))
 
 
 def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
@@ -59,7 +186,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.gate is not None and not summary.gate.passed:
         yield "mmflow gate failed", f"{summary.name}: {'; '.join(summary.gate.why)}"
     if summary.comparison is not None:
-        rows = summary.comparison.of(CHANGED)
+        rows = summary.comparison.of(Change.CHANGED)
         for name, members in grouped(rows, lambda row: row.id).items():
             yield f"{name} changed", "; ".join(map(_moved, members))
     # The plugin of pytest-dev has annotated failed tests already.
@@ -70,7 +197,7 @@ def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _warnings(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.comparison is not None:
-        for name, tasks in tasks_by_mechanism(summary.comparison.of(UNDECIDED)).items():
+        for name, tasks in tasks_by_mechanism(summary.comparison.of(Change.UNDECIDED)).items():
             yield f"{name} undecided", f"{', '.join(tasks)}: more samples may decide"
 
 

@@ -6,18 +6,20 @@ comparison, and is written after the gate has decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from mmflow_bench.baselines.paired_records import CHANGED, NOT_COMPARABLE, UNDECIDED, ComparedRow
+from mmflow_bench.baselines.gate import GateDecision
+from mmflow_bench.baselines.paired_records import Change, ComparedRow
 from mmflow_bench.reports.comparison_table import numbers_of
-from mmflow_bench.reports.escaping import xml_text
+from mmflow_bench.reports.escaping import MOST, xml_text
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, fields_in
 
 _SKIPPED = frozenset({"inconclusive", "skipped", "xfailed"})
+_ENDS = ("failure", "skipped")
 
 
 def junit(summary: Summary) -> str:
@@ -32,7 +34,7 @@ def junit(summary: Summary) -> str:
         cases += [_refused(reason) for reason in summary.comparison.refused]
         suites.append(("mmflow.baseline", cases))
     if summary.gate is not None:
-        suites.append(("mmflow.gate", [_gate(summary)]))
+        suites.append(("mmflow.gate", [_gate(summary.gate)]))
     for name, cases in suites:
         root.append(_suite(name, summary, cases))
     ElementTree.indent(root)
@@ -40,14 +42,17 @@ def junit(summary: Summary) -> str:
 
 
 def _suite(name: str, summary: Summary, cases: list[Element]) -> Element:
-    failures = sum(case.find("failure") is not None for case in cases)
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    suite = Element("testsuite", name=name, tests=str(len(cases)), failures=str(failures))
-    # A test that broke has no verdict, so no row; pytest's own file has it.
-    suite.set("errors", "0")
-    suite.set("skipped", str(skipped))
-    properties = {"mmflow.run_id": summary.run_id, "mmflow.checkpoint": summary.name}
-    _add_properties(suite, properties.items())
+    counts = {kind: sum(case.find(kind) is not None for case in cases) for kind in _ENDS}
+    suite = Element(
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(counts["failure"]),
+        # A test that broke has no verdict, so no row; pytest's own file has it.
+        errors="0",
+        skipped=str(counts["skipped"]),
+    )
+    _add_properties(suite, {"run_id": summary.run_id, "checkpoint": summary.name})
     suite.extend(cases)
     return suite
 
@@ -55,49 +60,46 @@ def _suite(name: str, summary: Summary, cases: list[Element]) -> Element:
 def _mechanism(row: MechanismRow) -> Element:
     case = _case("mmflow.mechanisms", row.id, row.task)
     case.set("time", f"{row.seconds:.3f}")
-    values = ((f"mmflow.{name}", getattr(row, name)) for name in fields_in("junit"))
-    _add_properties(case, values)
-    said = f"{row.verdict}: {row.reason or row.threshold}"
-    if row.has_failed:
-        SubElement(case, "failure", message=xml_text(said), type=row.outcome)
-    elif row.outcome in _SKIPPED:
-        SubElement(case, "skipped", message=xml_text(said))
-    return case
+    _add_properties(case, {name: getattr(row, name) for name in fields_in("junit")})
+    end = "failure" if row.has_failed else "skipped" if row.outcome in _SKIPPED else ""
+    return _ended(case, end, f"{row.verdict}: {row.reason or row.threshold}", row.outcome)
 
 
 def _compared(row: ComparedRow) -> Element:
     case = _case("mmflow.baseline", row.id, row.task)
-    values = ((f"mmflow.{name}", value) for name, value in asdict(row).items())
-    _add_properties(case, values)
+    _add_properties(case, asdict(row))
     before, after, _, moved, _ = numbers_of(row)
     said = f"{row.verdict}: {row.reason or f'{before} to {after} {moved}'}"
-    if row.verdict == CHANGED:
-        SubElement(case, "failure", message=xml_text(said), type=CHANGED)
-    elif row.verdict in {UNDECIDED, NOT_COMPARABLE}:
-        SubElement(case, "skipped", message=xml_text(said))
-    return case
+    ends: dict[str, str] = {Change.CHANGED: "failure", Change.UNCHANGED: ""}
+    return _ended(case, ends.get(row.verdict, "skipped"), said, Change.CHANGED)
 
 
 def _refused(reason: str) -> Element:
     case = _case("mmflow.baseline", "experiment", "all")
-    SubElement(case, "failure", message=xml_text(reason, 1000), type=NOT_COMPARABLE)
-    return case
+    return _ended(case, "failure", reason, Change.NOT_COMPARABLE, most=1000)
 
 
-def _gate(summary: Summary) -> Element:
-    case = _case("mmflow.gate", "gate", "all")
-    if summary.gate is not None and not summary.gate.passed:
-        SubElement(case, "failure", message=xml_text(summary.gate.line, 1000), type="gate")
-    return case
+def _gate(gate: GateDecision) -> Element:
+    end = "" if gate.passed else "failure"
+    return _ended(_case("mmflow.gate", "gate", "all"), end, gate.line, "gate", most=1000)
 
 
 def _case(suite: str, name: str, task: str) -> Element:
     return Element("testcase", classname=suite, name=xml_text(f"{name}[{task}]"))
 
 
-def _add_properties(parent: Element, values: Iterable[tuple[str, object]]) -> None:
-    kept = [(name, value) for name, value in values if value not in (None, "")]
+def _ended(case: Element, end: str, said: str, kind: str, *, most: int = MOST) -> Element:
+    """A case with what JUnit calls its end: a failure, which has a type, or that it was skipped."""
+    if end:
+        child = SubElement(case, end, message=xml_text(said, most))
+        if end == "failure":
+            child.set("type", kind)
+    return case
+
+
+def _add_properties(parent: Element, values: Mapping[str, object]) -> None:
+    kept = {name: value for name, value in values.items() if value not in (None, "")}
     if kept:
         properties = SubElement(parent, "properties")
-        for name, value in kept:
-            SubElement(properties, "property", name=name, value=xml_text(value))
+        for name, value in kept.items():
+            SubElement(properties, "property", name=f"mmflow.{name}", value=xml_text(value))

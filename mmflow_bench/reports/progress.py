@@ -6,9 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mmflow_bench.reports.escaping import plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +41,11 @@ class MeasuringBar:
             self._file = file if file is not None and file.isatty() else None
         self._visibly = visibly
         self._shown = ExitStack()
-        self._progress: Any = None
-        self._bars: dict[str, Any] = {}
+        self._progress: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
         self._pace = _Pace()
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        """Move the bar of `label` to `done` of `total` samples."""
         if line := self._pace.line(label, done, total):
             logger.info(line)
         if self._file is None:
@@ -56,14 +58,13 @@ class MeasuringBar:
         self._progress.update(self._bars[label], completed=done, total=total)
 
     def close(self) -> None:
-        """Remove the bars; a later call starts new ones."""
         if self._progress is not None:
             self._progress.stop()
             self._shown.close()
         self._progress, self._bars = None, {}
 
     @staticmethod
-    def _started(file: TextIO) -> Any:
+    def _started(file: TextIO) -> Progress:
         # rich is slow to import and most runs never draw a bar.
         from rich.console import Console
         from rich.progress import (

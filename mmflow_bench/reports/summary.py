@@ -36,7 +36,6 @@ class Summary:
 
     @property
     def failing(self) -> dict[str, list[str]]:
-        """Mechanism -> tasks on which its test has failed."""
         return tasks_by_mechanism(row for row in self.rows if row.has_failed)
 
 

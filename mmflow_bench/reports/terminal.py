@@ -44,11 +44,7 @@ def render(
 ) -> str:
     """The closing tables of a run as text, with ANSI colours if wanted.
 
-    Args:
-        rows: In the order to be shown.
-        facts: By slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
-        width: Columns of the terminal.
-        colour: Whether to colour.
+    The facts are by slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
     """
     return printed(_parts(rows, facts, width), width=width, colour=colour)
 
@@ -69,7 +65,6 @@ def _parts(
 
 
 def self_test_lines(facts: Facts) -> list[str]:
-    """Checks of the instrument that failed, with the likely cause."""
     return [
         f"self-test failed: {check['name']}: {check['detail']}"
         for check in facts.get("self_test", ())
@@ -84,18 +79,15 @@ def unscored_lines(facts: Facts) -> list[str]:
         if count["unscored"]:
             reasons = ", ".join(f"{why} {n}" for why, n in sorted(count["unscored"].items()))
             lines.append(f"unscored: {task} {reasons} (of {count['selected']})")
-        lines += _edge_lines(task, count, of=_followed(facts, count))
+        of = _followed(facts, count)
+        # What all samples lack makes a mechanism not applicable instead.
+        lines += [
+            f"unscored: {task} {edge} {reason} {number} (of {of})"
+            for edge, reasons in count.get("edges_unscored", {}).items()
+            for reason, number in reasons.items()
+            if number < of
+        ]
     return lines + [f"  {message}" for message in facts.get("messages", ()) if lines]
-
-
-def _edge_lines(task: str, count: Mapping[str, Any], *, of: int) -> list[str]:
-    """Edges that some samples lack; what all of them lack makes a mechanism not applicable."""
-    return [
-        f"unscored: {task} {edge} {reason} {number} (of {of})"
-        for edge, reasons in count.get("edges_unscored", {}).items()
-        for reason, number in reasons.items()
-        if number < of
-    ]
 
 
 def _follows_reference(facts: Facts) -> bool:
@@ -103,7 +95,6 @@ def _follows_reference(facts: Facts) -> bool:
 
 
 def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
-    """Samples of a task through which an answer's probability is followed."""
     # Whoever follows the reference answer follows it on wrong answers as well.
     if _follows_reference(facts):
         return int(count["selected"] - sum(count["unscored"].values()))
@@ -111,7 +102,6 @@ def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
 
 
 def verdict_line(rows: Iterable[MechanismRow]) -> str:
-    """How many mechanisms have each verdict, those known beforehand in brackets."""
     members = list(rows)
     parts = []
     for verdict, count in verdict_counts(members).items():
@@ -160,7 +150,6 @@ def _mechanism_line(name: str, row: MechanismRow) -> Text:
 
 
 def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:
-    """One row instead of many where a mechanism applies to no task."""
     if len(rows) > 1 and all(row.verdict == "not-applicable" for row in rows):
         return [replace(rows[0], task=f"{len(rows)} tasks")]
     return rows

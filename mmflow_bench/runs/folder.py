@@ -45,7 +45,6 @@ def keep_out_of_git(folder: Path) -> None:
 
 
 def has_results(folder: Path) -> bool:
-    """Whether a run has ended in a folder."""
     return (folder / RESULTS).is_file()
 
 

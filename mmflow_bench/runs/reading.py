@@ -36,32 +36,26 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The checkpoint's name, as the user gave it."""
         return self.results.checkpoint.name
 
     @property
     def alpha(self) -> float:
-        """Error rate of the run's intervals."""
         return float(self.results.settings.get("alpha") or 0.05)
 
     @cached_property
     def samples(self) -> list[SweepRow]:
-        """A row per sample, edge, method and window."""
         return read_table(self.folder / SAMPLES)
 
     @cached_property
     def lens(self) -> list[LensRow]:
-        """A row per sample, probe and variant."""
         return read_table(self.folder / LENS)
 
     @cached_property
     def questions(self) -> list[QuestionRow]:
-        """What was asked and answered: a row per sample."""
         return read_table(self.folder / QUESTIONS)
 
     @cached_property
     def answers(self) -> list[AnswerRow]:
-        """What a comparison pairs: a row per sample."""
         return read_table(self.folder / ANSWERS)
 
 

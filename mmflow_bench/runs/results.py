@@ -1,4 +1,4 @@
-"""results.json: what one run found out about one checkpoint, with its published JSON Schema.
+"""A run folder written: results.json, with its published JSON Schema, and the tables beside it.
 
 Imports pydantic, so only what writes or reads a whole run folder imports this module.
 """
@@ -6,12 +6,17 @@ Imports pydantic, so only what writes or reads a whole run folder imports this m
 from __future__ import annotations
 
 import json
+import platform
+import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmflow_bench.files import replace_file
+from mmflow_bench.runs.folder import MECHANISMS, RESULTS, writing
 from mmflow_bench.runs.rows import (
     RESULT_FIELDS,
     VERDICTS,
@@ -20,8 +25,11 @@ from mmflow_bench.runs.rows import (
     OneOf,
     verdict_counts,
 )
+from mmflow_bench.runs.tables import merge_parts, write_table
 
 SCHEMA_VERSION = 1
+PACKAGES = ("mmflow-bench", "torch", "transformers", "numpy", "scipy", "pytest")
+"""What may move a number."""
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 Verdict = Annotated[str, OneOf(VERDICTS)]
@@ -95,7 +103,6 @@ class Results(_Record):
     summary: dict[Verdict, int]
 
     def as_json(self) -> str:
-        """The text of results.json."""
         return self.model_dump_json(indent=1) + "\n"
 
 
@@ -131,6 +138,36 @@ def results_of(
             "summary": verdict_counts(rows),
         }
     )
+
+
+def environment() -> dict[str, object]:
+    """Versions and machine, without importing what the versions are of."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "executable": sys.executable,
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def write_run(folder: Path, results: Results, rows: Sequence[MechanismRow]) -> None:
+    """Write everything that a run leaves behind, and merge the parts of its workers.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    with writing(folder):
+        merge_parts(folder)
+        write_table(folder / MECHANISMS, MECHANISMS, [row.as_dict() for row in rows])
+        # Last: a folder with results is a run that has ended.
+        replace_file(folder / RESULTS, results.as_json())
 
 
 def schema_text() -> str:

@@ -102,7 +102,6 @@ class MechanismRow(MechanismResult):
     """By layer, for the sparkline."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as values that JSON and execnet can carry."""
         return asdict(self) | {"curve": list(self.curve)}
 
     @classmethod
@@ -114,7 +113,6 @@ class MechanismRow(MechanismResult):
 
     @property
     def has_failed(self) -> bool:
-        """Whether its test fails a run."""
         return self.outcome in FAILED
 
     @property
@@ -150,6 +148,5 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
 
 
 def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:
-    """How many rows have each verdict, in the order of `VERDICTS`."""
     counts = Counter(row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}

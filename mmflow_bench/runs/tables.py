@@ -137,7 +137,6 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 
 def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
-    """One row per sample, edge, method and window."""
     for sweep in sweeps:
         change = sweep.relative_change
         for i, question_id in enumerate(sweep.question_ids):
@@ -154,7 +153,6 @@ def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
 
 
 def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
-    """One row per sample, probe and variant."""
     for table in tables:
         for i, question_id in enumerate(table.question_ids):
             yield {
@@ -168,13 +166,7 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
 
 
 def write_part(folder: Path, name: str, part: str, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write one process's rows of a table; nothing without rows.
-
-    Args:
-        folder: The run folder.
-        name: `SAMPLES`, `LENS`, `QUESTIONS` or `ANSWERS`.
-        part: What tells this process from the others of the run.
-        rows: With the columns of the table.
+    """Write one process's rows of the table `name`; `part` tells the process from others.
 
     Raises:
         StoreError: The folder cannot be written.
@@ -199,7 +191,6 @@ def merge_parts(folder: Path) -> None:
 
 
 def write_table(path: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a table of the kind `name`, complete or not at all."""
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]), temporary)
 

@@ -13,10 +13,9 @@ from PIL import Image
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.runs.folder import LENS, QUESTIONS, SAMPLES
-from mmflow_bench.runs.results import results_of
+from mmflow_bench.runs.results import results_of, write_run
 from mmflow_bench.runs.rows import MechanismRow
 from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
-from mmflow_bench.runs.writing import write_run
 
 LAYERS = 6
 IMAGES = ("a", "a", "b", "c")

@@ -19,8 +19,7 @@ from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
-from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
-from mmflow_bench.plugin.plan import Plan, Planned
+from mmflow_bench.plugin.measuring import GuardedMeasurements, Planned, PlannedMeasurements
 from mmflow_bench.reports.progress import MeasuringBar
 from mmflow_bench.scenes.questions import scene_samples
 
@@ -67,8 +66,7 @@ def opened(folder: Path, **options: Any) -> Measurements:
 def planned(measurements: Any, *, is_alone: bool = True) -> PlannedMeasurements:
     return PlannedMeasurements(
         measurements,
-        model="m",
-        plan=Plan({("m", TASK): Planned(WANTED)}),
+        plan={TASK: Planned(WANTED)},
         window=WIDTH,
         bar=MeasuringBar(None),
         is_alone=is_alone,

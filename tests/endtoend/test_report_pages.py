@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from run_folders import NASTY, made_up_row, write_made_up_run
 
-from mmflow_bench.reports.html import write_report
-from mmflow_bench.reports.leaderboard import write_leaderboard
+from mmflow_bench.reports.html.page import write_report
+from mmflow_bench.reports.leaderboard.writing import write_leaderboard
 
 WORDS = " ".join(NASTY).replace("\0", "")
 

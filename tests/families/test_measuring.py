@@ -55,7 +55,7 @@ def _numbers(measured):
     for one in measured:
         assert one.key not in found
         found[one.key] = {
-            (shard, index, name): value
+            (shard.name, index, name): value
             for shard, rows in one.rows.items()
             for index, row in enumerate(rows)
             for name, value in row.items()

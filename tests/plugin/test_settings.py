@@ -13,8 +13,8 @@ from mmflow_bench.measurements.settings import (
     parse_cache,
     parse_window,
 )
+from mmflow_bench.plugin.models import model_slugs, slug
 from mmflow_bench.plugin.scheduling import measurement_key
-from mmflow_bench.plugin.slugs import model_slugs, slug
 
 
 def test_a_slug_has_no_character_that_test_ids_are_split_at():

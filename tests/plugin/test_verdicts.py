@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from mmflow_bench.baselines.golden_files import baseline_file, change_entries
-from mmflow_bench.plugin.expecting import exception_for
+from mmflow_bench.baselines.golden import baseline_file, change_entries
+from mmflow_bench.plugin.collecting import exception_for
 
 
 def test_mechanisms_that_hold_pass_and_are_listed(run, results):
@@ -150,7 +150,7 @@ def test_a_mechanism_known_to_fail_that_is_undecided_stays_undecided(project, be
 
 
 RECORD = """
-from mmflow_bench.plugin.expecting import EXPECTED, Expectation
+from mmflow_bench.plugin.collecting import EXPECTED, Expectation
 
 def pytest_collection_finish(session):
     for item in session.items:

@@ -46,7 +46,6 @@ class Decoder:
 
     @property
     def model_types(self) -> tuple[str, ...]:
-        """Every type that a configuration may give it."""
         return (self.native, *self.other_types, *self.original_types)
 
 

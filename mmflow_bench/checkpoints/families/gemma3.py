@@ -12,7 +12,6 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def pooled_grid(image: ProcessedImage) -> ImageLayout | None:
-    """The grid of averages."""
     side = square_side(getattr(image.config, "mm_tokens_per_image", None))
     pixels = image.model_inputs.get("pixel_values")
     # More than one view are the crops of pan and scan.

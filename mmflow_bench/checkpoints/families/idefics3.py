@@ -9,7 +9,6 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def split_tiles(image: ProcessedImage) -> ImageLayout | None:
-    """Grids of tiles of the canvas, and of the photo."""
     pixels = image.model_inputs.get("pixel_values")
     if pixels is None or pixels.ndim != 5 or len(pixels) != 1:
         return None

@@ -9,7 +9,6 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def canvas_tiles(image: ProcessedImage) -> ImageLayout | None:
-    """Grids of tiles of the canvas, and of the thumbnail."""
     pixels = image.model_inputs.get("pixel_values")
     if pixels is None or pixels.ndim != 4 or not hasattr(image.config, "downsample_ratio"):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,34 +23,24 @@ _BY_STRUCTURE = Family(name="by structure", model_types=(), layout=single_grid)
 @cache
 def own_families() -> tuple[Family, ...]:
     """Those of this folder: every file that defines a record is one."""
-    return tuple(_records())
-
-
-def _records() -> Iterator[Family]:
     # Found, not listed, so that a family is a file and nothing else; this file defines none.
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
-        if module.name != __name__:
-            defined = vars(import_module(module.name)).values()
-            yield from (value for value in defined if isinstance(value, Family))
+    files = pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}.")
+    modules = [import_module(file.name) for file in files if file.name != __name__]
+    defined = (value for module in modules for value in vars(module).values())
+    return tuple(value for value in defined if isinstance(value, Family))
 
 
 @cache
 def added_families() -> tuple[Family, ...]:
-    """Those of other packages.
-
-    Raises:
-        CheckpointError: A package registers something that is no family.
-    """
+    """Those of other packages; a CheckpointError where one registers something else."""
     return tuple(added(GROUP, Family))
 
 
 def families() -> tuple[Family, ...]:
-    """All of them; those that ship with the package first."""
     return (*own_families(), *added_families())
 
 
 def family_of(config: PretrainedConfig) -> Family:
-    """The family of a model, by its model type."""
     # Models built in tests and by other programs may have configurations without a type.
     return next(of_type(families(), getattr(config, "model_type", None)), _BY_STRUCTURE)
 

@@ -59,16 +59,14 @@ class PatchGrid:
 
     @property
     def rows(self) -> int:
-        """Rows of patches."""
         return self.vertical.processed // self.patch_size
 
     @property
     def columns(self) -> int:
-        """Patches per row."""
         return self.horizontal.processed // self.patch_size
 
     def token(self, row: int, column: int) -> int:
-        """The image position of a patch, counted from the first image position."""
+        # A newline may follow every row, and a row of tiles spans several grids.
         per_row = self.columns if self.row_tokens is None else self.row_tokens
         return self.first_token + row * per_row + column
 
@@ -138,7 +136,6 @@ def tiled_grids(
 
 
 def square_side(count: object) -> int | None:
-    """The side of a square of so many positions."""
     if not isinstance(count, int) or count < 1:
         return None
     side = math.isqrt(count)

@@ -21,6 +21,7 @@ from mmflow_bench.checkpoints.families.single_view import single_grid
 
 def processor_settings(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> Json:
     """Settings that the processors of LLaVA-1.5 and LLaVA-NeXT share."""
+    # CLIP has a class position in front of the patches, SigLIP has none.
     has_class = not isinstance(config.vision_config, SiglipVisionConfig)
     return {
         "tokenizer": tokenizer,

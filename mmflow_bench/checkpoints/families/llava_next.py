@@ -28,7 +28,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
 from mmflow_bench.checkpoints.families.llava import processor_settings
-from mmflow_bench.checkpoints.families.record import Converted, Family, OriginalImages
+from mmflow_bench.checkpoints.families.record import Converted, Family
 
 _DOWNSCALED_ABOVE = 1.1
 """OneVision shrinks features of grids whose side exceeds its maximum by this factor."""
@@ -60,12 +60,10 @@ class _Tiles:
 
     @property
     def rows(self) -> int:
-        """Rows of patches that are left."""
         return self.vertical.processed // self.side * self.per_tile - 2 * self.cut_rows
 
     @property
     def columns(self) -> int:
-        """Patches per row that are left."""
         return self.horizontal.processed // self.side * self.per_tile - 2 * self.cut_columns
 
 
@@ -220,10 +218,6 @@ def read_pinpoints_as_published(model: PreTrainedModel, processor: Processor) ->
     model.config.image_grid_pinpoints = [[width, height] for height, width in listed]
 
 
-def _settings(images: OriginalImages) -> Json:
-    return {"image_grid_pinpoints": images.pinpoints}
-
-
 def _processor(
     tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, tower: Json
 ) -> LlavaNextProcessor:
@@ -245,7 +239,7 @@ LLAVA_NEXT = Family(
         aspect_ratios="anyres",
         config=LlavaNextConfig,
         model=LlavaNextForConditionalGeneration,
-        settings=_settings,
+        settings=lambda images: {"image_grid_pinpoints": images.pinpoints},
         processor=_processor,
     ),
 )

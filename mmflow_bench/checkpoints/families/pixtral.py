@@ -7,7 +7,6 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def row_grid(image: ProcessedImage) -> ImageLayout | None:
-    """The grid over as many pixels as the processor says."""
     sizes = image.model_inputs.get("image_sizes")
     pixels = image.model_inputs.get("pixel_values")
     if sizes is None or pixels is None or pixels.ndim != 4 or len(sizes) != 1 or len(pixels) != 1:

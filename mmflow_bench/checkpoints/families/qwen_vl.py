@@ -7,7 +7,6 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def merged_grid(image: ProcessedImage) -> ImageLayout | None:
-    """The grid that the processor says, in merged squares."""
     sizes = image.model_inputs.get("image_grid_thw")
     merge = getattr(image.config.vision_config, "spatial_merge_size", None)
     if sizes is None or len(sizes) != 1 or not isinstance(merge, int):

@@ -31,7 +31,6 @@ Record = TypeVar("Record", bound=_Typed)
 
 
 def of_type(records: Iterable[Record], model_type: object) -> Iterator[Record]:
-    """The records of a model type."""
     return (record for record in records if model_type in record.model_types)
 
 
@@ -67,11 +66,7 @@ def original_types() -> dict[str, str]:
 
 
 def native_decoder(config: Json) -> str:
-    """The model type that transformers gives the decoder of a checkpoint in the original format.
-
-    Raises:
-        CheckpointError: It is of a type that transformers' LLaVA models are not made for here.
-    """
+    """The type that transformers gives an original checkpoint's decoder, or a CheckpointError."""
     known, model_type = original_types(), str(config.get("model_type"))
     if model_type not in known:
         raise CheckpointError(
@@ -81,10 +76,13 @@ def native_decoder(config: Json) -> str:
     return known[model_type]
 
 
-def conversation_of(config: Json, name: str) -> str | None:
-    """The template that a checkpoint was trained with, or None where that cannot be told.
+def known_conversation(config: Json, name: str) -> str:
+    """The template that a checkpoint was trained with.
 
     Both formats of configurations are read; the name is that of the folder or the hub id.
+
+    Raises:
+        CheckpointError: It cannot be told.
     """
     text = config.get("text_config") or config
     # Llama, with the words of Llama 2, is what a converted configuration leaves out.
@@ -92,41 +90,24 @@ def conversation_of(config: Json, name: str) -> str | None:
     words = int(text.get("vocab_size", _LLAMA_2_WORDS))
     found = next((decoder for decoder in decoders if words in decoder.vocabulary), None)
     if found is None:
-        return None
+        raise CheckpointError(
+            f"a checkpoint whose conversation template is known, got {name!r} with a decoder of "
+            f"type {text.get('model_type', 'unknown')!r} and {text.get('vocab_size', 'unknown')} "
+            "tokens (--input=paper); name it: --model-args=conversation="
+            f"{'|'.join(conversations())}, or leave out --input=paper"
+        )
+    # Who owns a checkpoint, or where it lies, says nothing of its decoder.
     last = name.rstrip("/").rpartition("/")[2].lower()
     named = (other for word, other in found.unless_named.items() if word in last)
     return next(named, found.conversation)
 
 
-def known_conversation(config: Json, name: str) -> str:
-    """The same, for a user who has asked for the paper's input.
-
-    Raises:
-        CheckpointError: It cannot be told.
-    """
-    found = conversation_of(config, name)
-    if found is None:
-        text, names = config.get("text_config") or config, "|".join(conversations())
-        raise CheckpointError(
-            f"a checkpoint whose conversation template is known, got {name!r} with a decoder of "
-            f"type {text.get('model_type', 'unknown')!r} and {text.get('vocab_size', 'unknown')} "
-            f"tokens (--input=paper); name it: --model-args=conversation={names},"
-            " or leave out --input=paper"
-        )
-    return found
-
-
 def conversations() -> Mapping[str, Conversation]:
-    """Every template by its name."""
     return {d.conversation: d.template for d in (*DECODERS, *added_decoders())}
 
 
 def conversation(name: str) -> Conversation:
-    """The template of that name.
-
-    Raises:
-        CheckpointError: There is none.
-    """
+    """The template of that name, or a CheckpointError."""
     known = conversations()
     if name in known:
         return known[name]

@@ -21,8 +21,6 @@ from mmflow_bench.checkpoints.families.decoders import Decoder
 from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.sources import Source
 
-Layout = Callable[[ProcessedImage], ImageLayout | None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginalImages:
@@ -57,7 +55,7 @@ class Family:
     name: str
     model_types: tuple[str, ...]
     """`model_type`s of the configurations that are of it."""
-    layout: Layout
+    layout: Callable[[ProcessedImage], ImageLayout | None]
     """What every image position shows; None for a photo that was processed in another way."""
     layers: str = "layers"
     """Where the decoder keeps its layers, as a dotted name."""

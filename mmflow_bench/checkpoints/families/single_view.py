@@ -9,15 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from transformers.image_transforms import (
-    get_resize_output_image_size,
-    get_size_with_aspect_ratio,
-)
-from transformers.image_utils import (
-    ChannelDimension,
-    SizeDict,
-    get_image_size_for_max_height_width,
-)
+from transformers.image_transforms import get_resize_output_image_size, get_size_with_aspect_ratio
+from transformers.image_utils import ChannelDimension, SizeDict, get_image_size_for_max_height_width
 
 from mmflow_bench.checkpoints.aliases import ImageProcessor
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout, PatchGrid, ProcessedImage
@@ -69,17 +62,10 @@ def _axes(image_processor: ImageProcessor, *, width: int, height: int) -> tuple[
 
 def _axis(original: int, before: int, padded: int, resized: int, crop: int | None) -> Axis:
     scale = resized / padded
-    shift, processed = (0, resized) if crop is None else (_crop_shift(resized, crop), crop)
-    return Axis(original=original, scale=scale, offset=before * scale + shift, processed=processed)
-
-
-def _crop_shift(resized: int, crop: int) -> int:
-    """What a centre crop adds to a coordinate; positive where it pads a smaller image."""
-    start = (resized - crop) // 2
-    if start >= 0:
-        return -start
-    padding = -((resized - crop) // 2)
-    return padding - max(0, start + padding)
+    processed = resized if crop is None else crop
+    # Negative where a centre crop pads a smaller image.
+    start = (resized - processed) // 2
+    return Axis(original=original, scale=scale, offset=before * scale - start, processed=processed)
 
 
 def _resized(size: SizeDict, height: int, width: int) -> tuple[int, int] | None:
@@ -92,10 +78,7 @@ def _resized(size: SizeDict, height: int, width: int) -> tuple[int, int] | None:
         # transformers reads nothing but the shape; a broadcast scalar has it without the memory.
         image = np.broadcast_to(np.uint8(0), (3, height, width))
         high, wide = get_resize_output_image_size(
-            image,
-            size=shortest,
-            default_to_square=False,
-            input_data_format=ChannelDimension.FIRST,
+            image, size=shortest, default_to_square=False, input_data_format=ChannelDimension.FIRST
         )
     elif size.get("max_height") and size.get("max_width"):
         high, wide = get_image_size_for_max_height_width(

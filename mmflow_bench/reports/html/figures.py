@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import deviations, sup_t_band
@@ -63,7 +63,6 @@ class Figure:
 
     @property
     def legend(self) -> tuple[Series, ...]:
-        """One series of each name, in the order of styles."""
         named = {series.name: series for panel in self.panels for series in panel.series}
         return tuple(sorted(named.values(), key=lambda one: (one.is_baseline, one.style)))
 
@@ -78,12 +77,7 @@ def drawn(
 ) -> Series:
     """The mean of samples with its simultaneous 1 - alpha band, images being the unit.
 
-    Args:
-        name: For the legend.
-        values: One curve for each sample; those with a value that is not a number are left out.
-        image_ids: The image of each sample.
-        style: Which colour, symbol and dash.
-        alpha: Error rate of the whole band.
+    Samples with a value that is not a number are left out.
     """
     finite = np.isfinite(values).all(axis=1)
     kept = values[finite]
@@ -107,14 +101,8 @@ def overlaid(series: Series, name: str) -> Series:
 
 
 def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
-    """Things by their task: the paper's six in its order, then others by name."""
     found = grouped(items, task)
-    return {name: found[name] for name in sorted(found, key=task_order)}
-
-
-def task_order(task: str) -> tuple[int, str]:
-    """Sorts the paper's six tasks before others."""
-    return (SIX_TASKS.index(task) if task in SIX_TASKS else len(SIX_TASKS), task)
+    return {name: found[name] for name in in_order(found)}
 
 
 def _band(means: ImageMeans, alpha: float) -> tuple[tuple[float, ...], tuple[float, ...]]:

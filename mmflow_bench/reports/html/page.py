@@ -1,4 +1,4 @@
-"""From a run to one HTML file that needs nothing else: no request, no font, no server."""
+"""`report.html`, a run as one file that needs nothing else: no request, no font, no server."""
 
 from __future__ import annotations
 
@@ -9,23 +9,101 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import resources
+from importlib import resources, util
 from itertools import groupby
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mmflow_bench.baselines.paired_records import VERDICTS as COMPARED
+from mmflow_bench.errors import StoreError
+from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
-from mmflow_bench.reports.html.figures import Figure, Panel, task_order
+from mmflow_bench.reports.html.figures import Figure, Panel
+from mmflow_bench.reports.html.paper_figures import figures_of
+from mmflow_bench.reports.html.samples import shown_samples
 from mmflow_bench.reports.html.svg import panel_svg, sparkline, swatch
 from mmflow_bench.reports.signs import SIGNS
+from mmflow_bench.reports.summary import summary_of
+from mmflow_bench.runs.reading import RunRecord, read_run
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
-NAME_LENGTH = 120
-"""Characters of a name in a heading; tables have it in full."""
+REPORT = "report.html"
+
+
+def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
+    """Write the report of a run beside its results, with a baseline's curves drawn behind.
+
+    Raises:
+        StoreError: A folder is no run folder, is damaged, or cannot be written.
+    """
+    record = read_run(folder)
+    page = report_page(record, baseline=read_run(baseline) if baseline else None)
+    path = record.folder / REPORT
+    advice = "copy the folder to where you may write"
+    with refusing(StoreError, "a run folder that can be written", path, advice):
+        replace_file(path, page)
+    return path
+
+
+def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
+    figures = figures_of(record, baseline)
+    panels = [(panel, figure) for figure in figures for panel in figure.panels]
+    plotly = plotly_source()
+    return rendered(
+        "report.html.j2",
+        scripts=[*([plotly] if plotly else []), asset("tables.js"), asset("report.js")],
+        record=record,
+        summary=summary_of(record),
+        sections=glance(record.rows),
+        figures=figures,
+        samples=shown_samples(record),
+        baseline=baseline,
+        is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
+        panel_data=data_json(figure_data(panels)) if plotly else None,
+        facts=_facts(record),
+    )
+
+
+def plotly_source() -> str | None:
+    """The script of plotly where it is installed (`mmflow-bench[report]`)."""
+    if util.find_spec("plotly") is None:
+        return None
+    source = resources.files("plotly") / "package_data" / "plotly.min.js"
+    return source.read_text("utf-8") if source.is_file() else None
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    """What a reader must know to repeat the run: a name and a value each."""
+    results = record.results
+    checkpoint, data = results.checkpoint, results.data
+    facts: dict[str, object] = {
+        "checkpoint": checkpoint.name,
+        "source": checkpoint.source,
+        "revision": checkpoint.revision,
+        "fingerprint": checkpoint.fingerprint,
+        "family": checkpoint.family,
+        "decoder layers": checkpoint.decoder_layers,
+        "dtype": checkpoint.dtype,
+        "samples": data.name,
+        "samples' fingerprint": data.fingerprint,
+        "noise floor": results.noise_floor,
+        "run": results.run_id,
+        "created": results.created,
+        **{name: value for name, value in results.settings.items() if value not in (None, [], {})},
+        **{name: value for name, value in results.environment.items() if name != "executable"},
+    }
+    return [(name, _words(value)) for name, value in facts.items() if value not in (None, "")]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
+    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
 @cache
@@ -38,8 +116,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # A name in a heading is cut to its length exactly; tables have it in full.
+    made.policies["truncate.leeway"] = 0
     number = partial(formatted, is_aligned=True)
-    made.filters |= {"short": short, "number": number, "spark": sparkline}
+    made.filters |= {"number": number, "spark": sparkline}
     made.globals |= {
         "symbols": {verdict: sign.page for verdict, sign in SIGNS.items()},
         "verdicts": VERDICTS,
@@ -79,7 +159,6 @@ def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) ->
 
 
 def asset(name: str) -> str:
-    """The text of a file that came with the templates."""
     return (resources.files("mmflow_bench.reports.html") / "templates" / name).read_text("utf-8")
 
 
@@ -119,32 +198,21 @@ def figure_data(panels: Iterable[tuple[Panel, Figure]]) -> list[dict[str, object
     ]
 
 
-def short(text: object, length: int = NAME_LENGTH) -> str:
-    """A text of at most so many characters; what is cut off leaves a mark.
-
-    >>> short("abcdef", 4)
-    'abc…'
-    """
-    words = str(text)
-    return words if len(words) <= length else words[: length - 1] + "…"
-
-
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A section as a grid of verdicts: a line for each mechanism, a cell for each task."""
 
     section: str
-    tasks: list[str]
+    tasks: tuple[str, ...]
     lines: dict[str, dict[str, tuple[int, MechanismRow]]]
     """Mechanism -> task -> the row, and its number in the table of all."""
     counts: dict[str, int]
 
 
 def glance(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
-    """The sections of a run, at a glance."""
     for section, of_section in groupby(enumerate(rows), lambda pair: pair[1].section):
         members = list(of_section)
-        tasks = sorted({row.task for _, row in members}, key=task_order)
+        tasks = in_order({row.task for _, row in members})
         lines: dict[str, dict[str, tuple[int, MechanismRow]]] = {}
         for number, row in members:
             lines.setdefault(row.id, {}).setdefault(row.task, (number, row))

@@ -23,7 +23,6 @@ PROBABILITY = "probability"
 class _Drawn(NamedTuple):
     """A figure of the paper: which edges it compares."""
 
-    id: str
     title: str
     caption: str
     edges: tuple[str, ...]
@@ -39,33 +38,29 @@ class _Curve(NamedTuple):
     values: list[float]
 
 
-_EDGES = (
-    _Drawn(
-        "into-last",
+_EDGES = {
+    "into-last": _Drawn(
         "What the last position reads (Fig. 3)",
         "Relative change of the answer's probability when an edge into the last position is cut in "
         "a window of layers.",
         ("question->last", "image->last", "last->last"),
     ),
-    _Drawn(
-        "image-to-question",
+    "image-to-question": _Drawn(
         "From the image to the question (Fig. 4)",
         "The same for the edge that carries the image into the question.",
         ("image->question",),
     ),
-    _Drawn(
-        "patches-to-question",
+    "patches-to-question": _Drawn(
         "Related and other patches (Fig. 5)",
         "The same for patches that show what is asked about, and for all others.",
         ("related_patches->question", "other_patches->question"),
     ),
-    _Drawn(
-        "captions",
+    "captions": _Drawn(
         "Captions in the image's place (Fig. 17)",
         "The same where dense captions stand in for the image.",
         ("caption->last",),
     ),
-)
+}
 _PROBES = {
     "noncapitalized": "answer in lower case",
     "capitalized": "answer capitalised",
@@ -103,31 +98,29 @@ def main_width(record: RunRecord) -> int:
 
 
 def shown_edge(edge: str) -> str:
-    """An edge as a reader sees it."""
     return edge.replace("->", " → ")
 
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
-    known = {edge for figure in _EDGES for edge in figure.edges}
+    known = {edge for figure in _EDGES.values() for edge in figure.edges}
     others = sorted(_measured(record, "edge", method=MASKED) - known)
     targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
-    rest = [
-        _Drawn(
-            f"into-{target.replace(' ', '_')}",
+    rest = {
+        f"into-{target.replace(' ', '_')}": _Drawn(
             f"Other edges into {target}",
             f"The same for the other edges into {target} that were measured.",
             tuple(edges),
         )
         for target, edges in targets.items()
-    ]
-    for figure in (*_EDGES, *rest):
+    }
+    for name, figure in [*_EDGES.items(), *rest.items()]:
         yield Figure(
-            id=figure.id,
+            id=name,
             title=figure.title,
             caption=f"{figure.caption} Windows of {main_width(record)} layers.",
             y_label=CHANGE,
             panels=_with_baseline(partial(_edge_panels, figure.edges), record, baseline),
-            is_folded=figure in rest,
+            is_folded=name in rest,
         )
 
 
@@ -160,7 +153,6 @@ def _lens_panels(variant: str, record: RunRecord) -> Panels:
 
 
 def _window_figures(record: RunRecord) -> Iterator[Figure]:
-    """One figure for each edge that was measured in windows of several widths (Figs. 7, 8)."""
     for edge in sorted(_measured(record, "edge", method=MASKED)):
         widths = sorted(map(int, _measured(record, "window", method=MASKED, edge=edge)))
         names = {str(width): f"{width} layers" if width > 1 else "1 layer" for width in widths}
@@ -203,7 +195,6 @@ def _other_curves(record: RunRecord) -> Iterator[Figure]:
 
 
 def _folded(id: str, title: str, caption: str, panels: Panels) -> Figure:
-    """A figure for those who ask for it."""
     drawn_panels = _panels(panels)
     return Figure(
         id=id, title=title, caption=caption, y_label=CHANGE, panels=drawn_panels, is_folded=True
@@ -220,7 +211,6 @@ def _is_drawn(row: MechanismRow) -> bool:
 
 
 def _panels(panels: Panels) -> tuple[Panel, ...]:
-    """A panel for each task that has a curve."""
     known = {task: tuple(one for one in found if one.values) for task, found in panels.items()}
     return tuple(Panel(title=task, series=series) for task, series in known.items() if series)
 
@@ -233,25 +223,19 @@ def _with_baseline(
     if baseline is None:
         return own
     theirs = curves(baseline)
-    return tuple(
-        replace(
-            panel,
-            series=(
-                *(
-                    overlaid(one, f"{one.name}, {baseline.name}")
-                    for one in theirs.get(panel.title, ())
-                    # Layers of decoders of different depth are different layers.
-                    if len(one.values) == len(panel.series[0].values)
-                ),
-                *panel.series,
-            ),
-        )
-        for panel in own
-    )
+    both = []
+    for panel in own:
+        behind = [
+            overlaid(one, f"{one.name}, {baseline.name}")
+            for one in theirs.get(panel.title, ())
+            # Layers of decoders of different depth are different layers.
+            if len(one.values) == len(panel.series[0].values)
+        ]
+        both.append(replace(panel, series=(*behind, *panel.series)))
+    return tuple(both)
 
 
 def _sweeps(record: RunRecord, by: str, **wanted: object) -> list[_Curve]:
-    """The sweeps with the wanted values in some columns, told apart by another column."""
     curves = []
     for row in record.samples:
         named: Mapping[str, object] = row

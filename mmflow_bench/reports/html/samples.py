@@ -1,24 +1,43 @@
-"""The samples that a report shows: what was asked, answered and seen, and their own curves."""
+"""The samples that a report shows: what was asked, answered and seen, and their own curves.
+
+A run folder holds no images: they may be private, and large. A report made where they still are
+shows small pictures, read again from where the run found them; elsewhere it goes without.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
 
 from markupsafe import Markup
+from PIL import Image
 
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.errors import MMFlowError
+from mmflow_bench.inputs.image_sources import image_source
+from mmflow_bench.inputs.images import open_image
+from mmflow_bench.inputs.question_sets import GQA, SHIPPED
+from mmflow_bench.inputs.questions import read_questions
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.measurements.asking import asked_questions
+from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, shown_edge
-from mmflow_bench.reports.html.thumbnails import thumbnails
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import grouped
+from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.runs.tables import Patches, QuestionRow, SweepRow
 
 PER_TASK = 14
 """Samples shown of each task, spread evenly over its file."""
 MOST_EDGES = 8
-Item = TypeVar("Item")
+SIDE = 320
+"""Pixels of the longer side of a picture."""
+MOST_BYTES = 6_000_000
+"""Of all pictures of one page together."""
+_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +131,65 @@ def _own_figure(row: QuestionRow, sweeps: Sequence[SweepRow]) -> Figure | None:
         return None
     panel = Panel(title=f"sample {row['question_id']}", series=series)
     return Figure(id="", title="", caption="", y_label=CHANGE, panels=(panel,))
+
+
+def thumbnails(record: RunRecord, rows: Iterable[QuestionRow]) -> dict[str, str]:
+    """Image id -> data URI, for samples that are still found and still ask the same.
+
+    They use up the space in the order of `rows`.
+    """
+    samples = _samples(record)
+    pictures: dict[str, str] = {}
+    left = MOST_BYTES
+    for row in rows:
+        sample, image_id = samples.get((row["task"], row["question_id"])), row["image_id"]
+        # A file may have changed since: another question of the same id has another image.
+        known = sample and (sample.question, sample.image_id)
+        if sample is None or image_id in pictures or known != (row["question"], image_id):
+            continue
+        uri = _data_uri(sample)
+        if uri is not None and len(uri) <= left:
+            pictures[image_id] = uri
+            left -= len(uri)
+    return pictures
+
+
+def _samples(record: RunRecord) -> dict[tuple[str, str], Sample]:
+    """The samples of the run's questions by task and id; none where they are not found."""
+    # A report is made wherever the folder is; that the images are elsewhere is no error.
+    try:
+        samples = _read(record)
+    except (MMFlowError, OSError):
+        return {}
+    return {(sample.task, sample.question_id): sample for sample in samples}
+
+
+def _read(record: RunRecord) -> tuple[Sample, ...]:
+    settings = record.results.settings
+    questions, images = settings.get("questions"), settings.get("images")
+    if not questions and not images:
+        return asked_questions(resolve_checkpoint(record.name, offline=True)).samples
+    source = image_source(images, cache=default_cache(), offline=True) if images else None
+    return read_questions(Path(questions) if questions else SHIPPED[GQA], images=source).samples
+
+
+def _data_uri(sample: Sample) -> str | None:
+    if sample.image is None:
+        return None
+    try:
+        image = open_image(sample)
+    except MMFlowError:
+        return None
+    image.thumbnail((SIDE, SIDE))
+    kind, content = _smallest(image)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _smallest(image: Image.Image) -> tuple[str, bytes]:
+    """Drawings are smaller as PNG, photos as JPEG."""
+    encoded = {}
+    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": _QUALITY})):
+        buffer = io.BytesIO()
+        image.save(buffer, kind.upper(), **options)
+        encoded[kind] = buffer.getvalue()
+    return min(encoded.items(), key=lambda pair: (len(pair[1]), pair[0]))

@@ -53,7 +53,6 @@ class _Axes:
 
 
 def panel_svg(panel: Panel, figure: Figure) -> Markup:
-    """One panel as an SVG element with a title and a description for screen readers."""
     axes = _axes(panel, figure)
     behind = [_band(series, axes) for series in panel.series]
     lines = [_line(series, axes) for series in panel.series]
@@ -64,7 +63,6 @@ def panel_svg(panel: Panel, figure: Figure) -> Markup:
 
 
 def swatch(series: Series) -> Markup:
-    """The piece of line and the symbol that a legend shows."""
     return Markup(
         '<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true">'
         '<line class="line {}" x1="1" y1="6" x2="33" y2="6" stroke-dasharray="{}"/>{}</svg>'

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import PurePath
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html.figures import task_order
+from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow, grouped
 
@@ -47,17 +47,14 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The worst over the tasks."""
         return min((row.verdict for row in self.rows), key=WORST_FIRST.index)
 
     @property
     def holding(self) -> int:
-        """Tasks that it holds on."""
         return sum(row.verdict == "holds" for row in self.rows)
 
     @property
     def applicable(self) -> int:
-        """Tasks that it can be asked about."""
         return sum(row.verdict != "not-applicable" for row in self.rows)
 
     @property
@@ -68,12 +65,10 @@ class Cell:
 
     @property
     def unit(self) -> str:
-        """Of the effect."""
         return next((row.unit for row in self.rows if row.estimate is not None), "")
 
     @property
     def told(self) -> str:
-        """The verdicts by task, for a reader who points at the cell."""
         return ", ".join(f"{row.task}: {row.verdict}" for row in self.rows)
 
 
@@ -87,23 +82,19 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The checkpoint's name, for the public."""
         return public(self.record.name)
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
-        """Mechanism -> cell."""
         by_id = grouped(self.record.rows, lambda row: row.id)
         return {name: Cell(rows=tuple(rows)) for name, rows in by_id.items()}
 
     @cached_property
     def single(self) -> dict[tuple[str, str], MechanismRow]:
-        """(mechanism, task) -> row."""
         return {(row.id, row.task): row for row in self.record.rows}
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Verdict -> number of rows, every verdict."""
         return {v: sum(row.verdict == v for row in self.record.rows) for v in VERDICTS}
 
     @property
@@ -114,7 +105,6 @@ class Entry:
 
     @property
     def selected(self) -> int:
-        """Samples of the run."""
         return sum(task.selected for task in self.record.results.data.tasks.values())
 
     @property
@@ -126,7 +116,6 @@ class Entry:
 
     @property
     def conditions(self) -> str:
-        """What must be equal for two checkpoints to be compared number by number."""
         results = self.record.results
         settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
         if results.experiment.get("follow") == "reference":
@@ -155,11 +144,10 @@ class Board:
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """(mechanism, task) in the order of the reports."""
         return tuple(
             (row.id, task)
             for row in self.mechanisms
-            for task in sorted({one.task for one in self._rows[row.id]}, key=task_order)
+            for task in in_order({one.task for one in self._rows[row.id]})
         )
 
     @cached_property
@@ -169,22 +157,18 @@ class Board:
         )
 
     def differs(self, mechanism: str) -> bool:
-        """Whether the checkpoints do not all have the same verdicts on a mechanism."""
         told = {entry.cells[mechanism].told for entry in self.entries if mechanism in entry.cells}
         return len(told) > 1
 
     @property
     def are_comparable(self) -> bool:
-        """Whether all were measured on the same samples in the same way."""
         return len({entry.conditions for entry in self.entries}) < 2
 
 
 def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     """A board in the order of the checkpoints' names, whatever the order of the runs.
 
-    Args:
-        records: One run for each checkpoint.
-        latest: Of several runs of a checkpoint take the newest, instead of refusing.
+    `latest` takes the newest of several runs of a checkpoint, instead of refusing.
 
     Raises:
         StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
@@ -193,30 +177,25 @@ def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     ordered = sorted(records, key=lambda one: (one.name, one.results.created, one.results.run_id))
     if not ordered:
         raise StoreError("at least one run folder, got none; give those of .mmflow/runs")
-    _refuse_same_run(ordered)
-    kept = list({record.name: record for record in ordered}.values()) if latest else ordered
-    for one, other in pairwise(kept):
-        if one.name == other.name:
+    for one, other in pairwise(ordered):
+        if one.name != other.name:
+            continue
+        if one.results.run_id == other.results.run_id:
+            raise StoreError(
+                f"every run once, got run {one.results.run_id} of {one.name} twice ({one.folder} "
+                f"and {other.folder}); leave one out"
+            )
+        if not latest:
             raise StoreError(
                 f"one run for each checkpoint, got two of {one.name} ({one.folder} and "
                 f"{other.folder}); leave one out, or take the newest with --latest"
             )
+    # The last of a name is its newest.
+    kept = {record.name: record for record in ordered}.values()
     return Board(entries=tuple(_entries(kept)))
 
 
-def _refuse_same_run(records: Sequence[RunRecord]) -> None:
-    seen: dict[tuple[str, str], RunRecord] = {}
-    for record in records:
-        key = (record.results.run_id, record.name)
-        if key in seen:
-            raise StoreError(
-                f"every run once, got run {key[0]} of {record.name} twice ({seen[key].folder} and "
-                f"{record.folder}); leave one out"
-            )
-        seen[key] = record
-
-
-def _entries(records: Sequence[RunRecord]) -> Iterator[Entry]:
+def _entries(records: Iterable[RunRecord]) -> Iterator[Entry]:
     taken: set[str] = set()
     for record in records:
         slug = _slug(public(record.name))

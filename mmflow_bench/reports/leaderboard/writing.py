@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmflow_bench.errors import StoreError
@@ -17,7 +17,7 @@ from mmflow_bench.reports.leaderboard.exports import (
     every_eval_ever,
 )
 from mmflow_bench.runs.reading import read_run
-from mmflow_bench.runs.rows import MechanismRow, fields_in
+from mmflow_bench.runs.rows import fields_in
 
 SCHEMA_VERSION = 1
 INDEX_JSON, KIND = "index.json", "mmflow-leaderboard"
@@ -54,10 +54,9 @@ def write_leaderboard(
 
 
 def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
-    """Every file of the site: relative path -> content."""
     files = {
-        "index.html": _page("leaderboard.html.j2", board, root=""),
-        "compare.html": _page("compare.html.j2", board, root="", scripts=("compare.js",)),
+        "index.html": _page("leaderboard.html.j2", board),
+        "compare.html": _page("compare.html.j2", board, "compare.js"),
     }
     for entry in board.entries:
         files[_page_of(entry)] = _checkpoint_page(board, entry)
@@ -68,23 +67,18 @@ def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
 
 
 def index(board: Board, files: Sequence[str]) -> dict[str, object]:
-    """The board for programs."""
     about = ("id", "section", "statement", "citation", "tier")
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "files": sorted(files),
-        "mechanisms": [_fields(row, about) for row in board.mechanisms],
+        "mechanisms": [{name: getattr(row, name) for name in about} for row in board.mechanisms],
         "checkpoints": [_described(entry) for entry in board.entries],
     }
 
 
-def _fields(row: MechanismRow, names: Iterable[str]) -> dict[str, object]:
-    return {name: getattr(row, name) for name in names}
-
-
 def _described(entry: Entry) -> dict[str, object]:
-    results = entry.record.results
+    results, kept = entry.record.results, fields_in("index")
     return {
         "slug": entry.slug,
         **results.checkpoint.model_dump(),
@@ -100,7 +94,7 @@ def _described(entry: Entry) -> dict[str, object]:
         "summary": entry.counts,
         "page": _page_of(entry),
         "exports": _exports_of(entry),
-        "mechanisms": [_fields(row, fields_in("index")) for row in entry.record.rows],
+        "mechanisms": [{name: getattr(row, name) for name in kept} for row in entry.record.rows],
     }
 
 
@@ -115,9 +109,9 @@ def _exports_of(entry: Entry) -> dict[str, str]:
     }
 
 
-def _page(template: str, board: Board, *, root: str, scripts: Sequence[str] = ()) -> str:
-    sources = [asset("tables.js"), *map(asset, scripts)]
-    return rendered(template, scripts=sources, board=board, root=root, page_of=_page_of)
+def _page(template: str, board: Board, *more: str) -> str:
+    scripts = [asset(name) for name in ("tables.js", *more)]
+    return rendered(template, scripts=scripts, board=board, root="", page_of=_page_of)
 
 
 def _checkpoint_page(board: Board, entry: Entry) -> str:
@@ -146,21 +140,17 @@ def _clear(output: Path) -> None:
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    for name in _earlier_files(output):
-        path = output / name
-        # The index may be somebody else's: it must not name files outside of the site.
-        if path.is_file() and path.resolve().is_relative_to(output.resolve()):
-            path.unlink()
-
-
-def _earlier_files(output: Path) -> list[str]:
     try:
         known = json.loads((output / INDEX_JSON).read_text(encoding="utf-8"))
         if known["kind"] != KIND:
             raise KeyError("kind")
-        return [str(name) for name in known["files"]]
+        earlier = [output / str(name) for name in known["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"a new or empty folder, or that of an earlier leaderboard, got one that holds other "
             f"things ({output}); choose another --output"
         ) from error
+    for path in earlier:
+        # The index may be somebody else's: it must not name files outside of the site.
+        if path.is_file() and path.resolve().is_relative_to(output.resolve()):
+            path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.baselines.golden_entries import are_comparable, default_tolerance, differences
+from mmflow_bench.baselines.golden import are_comparable, default_tolerance, differences
 
 ENTRY = {"verdict": "holds", "estimate": -0.4, "n": 40, "tolerance": 0.02, "conditions": "all"}
 

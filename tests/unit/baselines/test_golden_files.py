@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmflow_bench.baselines.golden_files import (
+from mmflow_bench.baselines.golden import (
     baseline_file,
     change_entries,
     find_file,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.golden_files import baseline_file, change_entries
+from mmflow_bench.baselines.golden import baseline_file, change_entries
 from mmflow_bench.baselines.sources import find_source, paper_baselines
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError

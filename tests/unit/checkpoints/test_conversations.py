@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS, DECODERS
-from mmflow_bench.checkpoints.families.recognising import conversation_of, known_conversation
+from mmflow_bench.checkpoints.families.recognising import known_conversation
 from mmflow_bench.errors import CheckpointError
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "checkpoints.md"
@@ -34,8 +34,6 @@ def test_the_documentation_names_every_template() -> None:
         ({"model_type": "llava_mistral", "vocab_size": 32000}, "x", "mistral_instruct"),
         ({"model_type": "llava_llama", "vocab_size": 32000}, "o/llava-mistral", "mistral_instruct"),
         ({"model_type": "llava_qwen", "vocab_size": 152064}, "x", "qwen_1_5"),
-        ({"model_type": "llava_llama", "vocab_size": 100352}, "x", None),
-        ({"model_type": "llava_mpt", "vocab_size": 50277}, "x", None),
         # Converted: 64 rows more, and Llama is what the text part need not say.
         ({"model_type": "llava", "text_config": {"vocab_size": 32064}}, "x", "vicuna_v1"),
         (
@@ -54,14 +52,27 @@ def test_the_documentation_names_every_template() -> None:
             "x",
             "qwen_1_5",
         ),
-        ({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}}, "x", None),
     ],
     ids=str,
 )
 def test_what_a_checkpoint_is_says_how_it_was_spoken_to(
-    config: dict[str, Any], name: str, expected: str | None
+    config: dict[str, Any], name: str, expected: str
 ) -> None:
-    assert conversation_of(config, name) == expected
+    assert known_conversation(config, name) == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "llava_llama", "vocab_size": 100352},
+        {"model_type": "llava_mpt", "vocab_size": 50277},
+        {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
+    ],
+    ids=str,
+)
+def test_other_decoders_are_not_taken_for_one_that_is_known(config: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="conversation template is known"):
+        known_conversation(config, "x")
 
 
 def test_what_cannot_be_told_must_be_named() -> None:

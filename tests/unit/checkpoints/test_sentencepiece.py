@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from original_llava import sentencepiece_like_tokenizer
 
-from mmflow_bench.checkpoints.sentencepiece import sentencepiece_tokenizer
+from mmflow_bench.checkpoints.original_tokenizer import sentencepiece_tokenizer
 from mmflow_bench.errors import CheckpointError
 
 TEXTS = [

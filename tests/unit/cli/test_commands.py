@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.tables import _write
+from mmflow_bench.cli.measuring import _write
 from mmflow_bench.errors import StoreError
 
 

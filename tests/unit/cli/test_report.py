@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from run_folders import made_up_row, write_made_up_run
 
 from mmflow_bench.cli.main import main
-from mmflow_bench.reports.markdown import MOST_BYTES
+from mmflow_bench.reports.github import MOST_BYTES
 
 
 @pytest.fixture

@@ -11,13 +11,11 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.errors import ImageError, QuestionError
-from mmflow_bench.inputs import archives, hub_images
-from mmflow_bench.inputs.archives import Archive, ZipImage
+from mmflow_bench.inputs import hub_images, image_sources
 from mmflow_bench.inputs.hub_images import HubImages
-from mmflow_bench.inputs.identity import sample_fingerprint
-from mmflow_bench.inputs.image_sources import Folder, image_source
+from mmflow_bench.inputs.image_sources import Archive, Folder, ZipImage, image_source
 from mmflow_bench.inputs.images import open_image
-from mmflow_bench.inputs.samples import ImageFile, Sample
+from mmflow_bench.inputs.samples import ImageFile, Sample, sample_fingerprint
 
 
 def a_sample(image: ImageFile | None, image_id: str = "42") -> Sample:
@@ -126,7 +124,7 @@ def test_a_member_that_would_unpack_to_more_than_a_photo_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Archive.open(zipped(tmp_path, **{"42.jpg": bytes(10**6)})).find("42")
-    monkeypatch.setattr(archives, "LARGEST_MEMBER", 10**5)
+    monkeypatch.setattr(image_sources, "LARGEST_MEMBER", 10**5)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(ImageError, match="1000000 bytes") as caught:
         open_image(a_sample(found))

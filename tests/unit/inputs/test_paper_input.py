@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, assemble_checkpoint
-from mmflow_bench.checkpoints.patch_rule import with_patch_rule
+from mmflow_bench.checkpoints.settings import with_patch_rule
 from mmflow_bench.errors import CheckpointError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.forms import prompt_identity

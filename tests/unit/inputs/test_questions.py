@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.identity import sample_fingerprint
 from mmflow_bench.inputs.questions import read_questions
-from mmflow_bench.inputs.samples import Box, Sample
+from mmflow_bench.inputs.samples import Box, Sample, sample_fingerprint
 
 ATTRIBUTE = {
     "question_id": "00171031",

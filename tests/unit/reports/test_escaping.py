@@ -16,10 +16,9 @@ from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.reports import github
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import command_value, markdown, plain, printable
-from mmflow_bench.reports.github import MOST_ANNOTATIONS, annotate
+from mmflow_bench.reports.github import MOST_ANNOTATIONS, MOST_BYTES, annotate, cut
+from mmflow_bench.reports.github import markdown as summary_of
 from mmflow_bench.reports.junit import junit
-from mmflow_bench.reports.markdown import MOST_BYTES, cut
-from mmflow_bench.reports.markdown import markdown as summary_of
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.rows import MechanismRow
@@ -216,7 +215,7 @@ def test_the_step_summary_is_appended_to_and_never_too_long(tmp_path, monkeypatc
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     annotate(summary("m"))
     assert path.read_text().startswith("what another step said\n## ❌ gate failed")
-    monkeypatch.setattr(github, "MOST_BYTES", 5000)
+    monkeypatch.setattr(github, "MOST_STEP_BYTES", 5000)
     for _ in range(5):
         annotate(summary("m", rows=50))
     assert os.path.getsize(path) <= 5000

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from run_folders import write_made_up_run
 
 from mmflow_bench.mechanisms.numbers import BLOCKS
-from mmflow_bench.reports.signs import SIGNS, encodable, replace_in
+from mmflow_bench.reports.escaping import encodable, replace_in
+from mmflow_bench.reports.signs import SIGNS
 
 SYMBOLS = {verdict: sign.terminal for verdict, sign in SIGNS.items()}
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]

@@ -9,9 +9,8 @@ import pytest
 from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.runs.folder import SAMPLES
-from mmflow_bench.runs.results import results_of
+from mmflow_bench.runs.results import results_of, write_run
 from mmflow_bench.runs.tables import sweep_rows, write_part
-from mmflow_bench.runs.writing import write_run
 
 FACTS = {"checkpoint": {"name": "m", "source": "m"}, "tasks": {}}
 RESULTS = results_of([], facts=FACTS, run_id="r", created="now", settings={}, environment={})

@@ -17,7 +17,8 @@ from mmflow_bench.baselines.gate import GATE
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, ComparedRow, TaskPairs
 from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import write_report, writing
+from mmflow_bench.reports.html import page as html_page
+from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.runs.reading import read_run
 
@@ -45,7 +46,7 @@ COMPARISON = BaselineComparison(
 
 @pytest.fixture(autouse=True)
 def without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "plotly_source", lambda: None)
+    monkeypatch.setattr(html_page, "plotly_source", lambda: None)
 
 
 @pytest.fixture

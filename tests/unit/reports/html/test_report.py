@@ -13,8 +13,8 @@ import pytest
 from run_folders import NASTY, ROWS, made_up_row, write_made_up_run
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import write_report, writing
-from mmflow_bench.reports.html.page import data_json, ready_for_html
+from mmflow_bench.reports.html import page as html_page
+from mmflow_bench.reports.html.page import data_json, ready_for_html, write_report
 
 LOADING = {"src", "href", "action", "data", "srcset", "poster", "formaction"}
 
@@ -41,7 +41,7 @@ class Elements(html.parser.HTMLParser):
 
 @pytest.fixture
 def without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "plotly_source", lambda: None)
+    monkeypatch.setattr(html_page, "plotly_source", lambda: None)
 
 
 def page_of(folder: Path, **values: object) -> str:

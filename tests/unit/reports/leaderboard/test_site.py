@@ -14,7 +14,7 @@ from run_folders import NASTY, made_up_row, write_made_up_run
 
 from mmflow_bench.cli.main import main
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.leaderboard import write_leaderboard
+from mmflow_bench.reports.leaderboard.writing import write_leaderboard
 
 
 def tree(folder: Path) -> dict[str, bytes]:

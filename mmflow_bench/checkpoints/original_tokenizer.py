@@ -1,13 +1,13 @@
-"""Fast tokenizers from a bare `tokenizer.model`, which the first checkpoints come with.
+"""Tokenizers of checkpoints of the original LLaVA format.
 
-The file is a protocol buffer; three of its fields are read: the pieces with their scores, the kind
-of model, and how text is normalised. The result has the ids of the SentencePiece library and
-offsets, and neither that library nor protobuf is needed.
+The first ones come with a bare `tokenizer.model`, a protocol buffer of which three fields are read:
+the pieces with their scores, the kind of model, and how text is normalised. The result is a fast
+tokenizer with the ids of the SentencePiece library, and neither that nor protobuf is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from struct import error as StructError
@@ -15,7 +15,14 @@ from struct import unpack
 from typing import Any
 
 from tokenizers import normalizers
-from transformers import AddedToken, LlamaTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AddedToken,
+    AutoTokenizer,
+    LlamaTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.tokenization_utils_base import generate_merges
 
 from mmflow_bench.checkpoints.aliases import Json
@@ -23,6 +30,8 @@ from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.errors import CheckpointError
 
 VOCABULARY = "tokenizer.model"
+IMAGE_TOKEN = "<image>"
+_TOKENIZERS = ("tokenizer.json", VOCABULARY, "vocab.json")
 
 _BPE = 2
 _CONTROL = 3
@@ -41,6 +50,32 @@ class _Model:
     """Whether a space is put before every text."""
     is_plain: bool
     """Whether text is taken as it is."""
+
+
+def original_tokenizer(
+    folders: Sequence[Path], text: PretrainedConfig, *, trust_remote_code: bool
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of the first folder that has one, with a token for images."""
+    folder = next((f for f in folders if any((f / name).is_file() for name in _TOKENIZERS)), None)
+    if folder is None:
+        raise CheckpointError(
+            f"a tokenizer in one of {', '.join(_TOKENIZERS)}, got none "
+            f"({', '.join(map(str, folders))}); copy it from the language model"
+        )
+    tokenizer: PreTrainedTokenizerBase
+    if (folder / "tokenizer.json").is_file():
+        # As the file says: the class that the configuration names would build another one from the
+        # words in it.
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    elif (folder / VOCABULARY).is_file():
+        tokenizer = sentencepiece_tokenizer(folder)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=text, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    # The original programs put a number that is no token where the image goes.
+    tokenizer.add_tokens([AddedToken(IMAGE_TOKEN, normalized=False, special=True)])
+    return tokenizer
 
 
 def sentencepiece_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

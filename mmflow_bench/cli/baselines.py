@@ -1,15 +1,13 @@
-"""`mmflow compare`: two runs, paired on the same samples, with an exit code for CI."""
+"""`mmflow bless` and `mmflow compare`: runs as baselines, and runs against them."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import click
 
+from mmflow_bench.baselines.blessing import bless as make_baseline
 from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
@@ -18,12 +16,37 @@ from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.baselines.tolerances import parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
-from mmflow_bench.cli.parsed import Parsed
+from mmflow_bench.cli.options import Parsed
 from mmflow_bench.errors import BaselineError
+from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
+"""Exit codes of `mmflow compare`; 2 is click's own."""
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--baselines",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("baselines"),
+    show_default=True,
+    help="Folder of baselines.",
+)
+@click.option("--name", help="Of the baseline; that of the checkpoint when left out.")
+@click.option("--allow-limited", is_flag=True, help="Also a run with --limit, which stays stamped.")
+def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
+    """Write baselines/NAME from a run folder: verdicts as JSON, values of samples as Parquet.
+
+    Commit it, or upload it as a data set: `--baseline=NAME`, `--baseline=FOLDER` and
+    `--baseline=hub:OWNER/NAME` compare later runs with it.
+    """
+    folder = make_baseline(run, root, name=name, allow_limited=allow_limited)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    click.echo(f"baseline: {folder} ({size / 1024:.0f} KiB)")
 
 
 @click.command()
@@ -61,14 +84,14 @@ def compare(
         found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
     except NotComparable as error:
         said = printable(f"mmflow: {error}")
-        click.secho(said, fg="red", err=True, color=_colour(sys.stderr))
+        click.secho(said, fg="red", err=True, color=has_colours(sys.stderr))
         ctx.exit(NOT_COMPARABLE)
     if is_json:
         click.echo(found.as_json(), nl=False)
     else:
-        width = shutil.get_terminal_size((100, 24)).columns
-        colour = _colour(sys.stdout)
-        click.echo(render_comparison(found, width=width, colour=colour), nl=False, color=colour)
+        colour = has_colours(sys.stdout)
+        text = render_comparison(found, width=terminal_width(), colour=colour)
+        click.echo(text, nl=False, color=colour)
     code, line = _conclusion(found, fail_on)
     click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
     ctx.exit(code)
@@ -101,10 +124,5 @@ def _conclusion(found: BaselineComparison, fail_on: str) -> tuple[int, str]:
         return 0, "passed"
     if found.changed:
         return REGRESSION, verdict.line
-    return (INCONCLUSIVE if found.rows and fail_on == "inconclusive" else NOT_COMPARABLE), (
-        verdict.line
-    )
-
-
-def _colour(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    is_open = found.rows and fail_on == "inconclusive"
+    return INCONCLUSIVE if is_open else NOT_COMPARABLE, verdict.line

@@ -1,0 +1,186 @@
+"""What a checkpoint gives without a verdict: `mmflow measure`, `sweep`, `lens` and `positions`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from mmflow_bench.cli.options import SHOWN_MESSAGES, Asked, Parsed, asking, echo_counts, in_words
+from mmflow_bench.errors import SampleError, StoreError
+from mmflow_bench.files import refusing, replacing
+from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.knockout import Edge
+from mmflow_bench.measurements.settings import matches
+from mmflow_bench.measurements.tables import lens_rows, sweep_rows
+from mmflow_bench.measurements.wants import resolved
+from mmflow_bench.mechanisms.declared import declared_in, shipped
+from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.options import Place, comma_separated
+from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
+from mmflow_bench.reports.escaping import printable
+
+if TYPE_CHECKING:
+    from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+
+DEFAULT_EDGES = (
+    "question->last,image->last,last->last,image->question,"
+    "related_patches->question,other_patches->question"
+)
+_OUTPUT = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="FILE.parquet or FILE.csv; CSV on standard output when left out.",
+)
+
+
+@click.command()
+@click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@asking(Place.MEASURE)
+def measure(suites: tuple[Path, ...], asked: Asked) -> None:
+    """Measure what the mechanisms read and keep it in the store.
+
+    The mechanisms of SUITES, files of tests or folders of them; those that ship without any. A
+    later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
+    """
+    settings = asked.measurement
+    chosen = [
+        test
+        for test in (declared_in(suites) if suites else shipped())
+        if matches(test.declaration.id, settings.mechanisms)
+    ]
+    measurements = asked.open()
+    tasks = asked_of_tasks(
+        (reads, test.declaration.tier == "holds")
+        for test in chosen
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
+    )
+    width = settings.window or measurements.width
+    for task in measurements.tasks:
+        planned = tasks.get(task, Planned())
+        measurements.ensure(task, resolved(planned.wants, width))
+        if settings.twins:
+            measurements.part().ensure(task, resolved(planned.second_opinions, width))
+    echo_counts(measurements)
+
+
+@click.command()
+@asking(Place.SWEEP)
+@click.option(
+    "--edges", type=Parsed(comma_separated), default=DEFAULT_EDGES, help="source->target,..."
+)
+@click.option(
+    "--method",
+    type=click.Choice(["masked", "unnormalised", "counterfactual"]),
+    default="masked",
+    show_default=True,
+)
+@_OUTPUT
+def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None) -> None:
+    """One row per sample, edge and window centre.
+
+    `relative_change` is a fraction of the clean probability of the model's own first answer token.
+    With --follow=reference both are the reference answer's, in either case, and the change is cut
+    at 1.
+    """
+    _check_output(output)
+    names = [str(Edge.parse(edge)) for edge in edges]
+    measurements = asked.open()
+    width = asked.measurement.window
+    _write(sweep_rows(measurements, edges=names, method=method, width=width), output)
+    echo_counts(measurements, asked=names, to_error=True)
+
+
+@click.command()
+@asking(Place.LENS)
+@_OUTPUT
+def lens(asked: Asked, output: Path | None) -> None:
+    """One row per sample, layer, probe and variant; layer 0 is the embedding."""
+    _check_output(output)
+    measurements = asked.open()
+    _write(lens_rows(measurements), output)
+    echo_counts(measurements, asked=["lens"], to_error=True)
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a wrong file name before an hour of measuring, not after it."""
+    if output is not None and output.suffix not in {".parquet", ".csv"}:
+        raise click.BadParameter(f"FILE.parquet or FILE.csv, got {output}", param_hint="--output")
+
+
+def _write(table: pa.Table, output: Path | None) -> None:
+    if output is None:
+        csv.write_csv(table, sys.stdout.buffer)
+        return
+    advice = "what was measured is in the store, so the same command with another --output is quick"
+    write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
+    saved = refusing(StoreError, "a file that can be written", output, advice)
+    with saved, replacing(output) as temporary:
+        write(table, temporary)
+    click.echo(f"{table.num_rows} rows: {output}", err=True)
+
+
+@click.command()
+@asking(Place.POSITIONS)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="FILE.jsonl")
+def positions(asked: Asked, output: Path | None) -> None:
+    """One JSON line per sample: its prompt, token ids, and the positions of every role.
+
+    A sample that cannot be encoded is counted on standard error and has no line.
+    """
+    # Nothing is knocked out here, so there is nothing to prove.
+    measurements = replace(asked, measurement=replace(asked.measurement, self_test=False)).open()
+    unscored: Counter[str] = Counter()
+    for row in measurements.samples.unreadable:
+        _tell(unscored, row.reason, row.message)
+    samples = (s for task in measurements.tasks for s in measurements.samples.of(task))
+    lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples, unscored))
+    if output is None:
+        for line in lines:
+            click.echo(line)
+    else:
+        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if unscored:
+        click.echo(printable(f"unscored: {in_words(unscored)}"), err=True)
+
+
+def _tell(unscored: Counter[str], reason: str, message: str) -> None:
+    """Count a sample without a line, and say it in full if few of its reason came before."""
+    unscored[reason] += 1
+    if unscored[reason] <= SHOWN_MESSAGES:
+        click.echo(printable(f"unscored ({reason}): {message}"), err=True)
+
+
+def _rows(
+    checkpoint: LoadedCheckpoint, samples: Iterator[Sample], unscored: Counter[str]
+) -> Iterator[dict[str, object]]:
+    # Imported here: a wrong option is said without the seconds that torch takes.
+    from mmflow_bench.inputs.encoding import encode
+    from mmflow_bench.positions.resolve import resolve_roles
+
+    for sample in samples:
+        try:
+            encoded = encode(sample, checkpoint)
+        except SampleError as error:
+            _tell(unscored, error.reason, str(error))
+            continue
+        roles = resolve_roles(encoded, checkpoint).positions
+        yield {
+            "question_id": sample.question_id,
+            "image_id": sample.image_id,
+            "task": sample.task,
+            "sequence_length": len(encoded.input_ids),
+            "prompt": encoded.prompt,
+            "input_ids": encoded.input_ids.tolist(),
+            "roles": {str(role): list(where) for role, where in roles.items()},
+        }

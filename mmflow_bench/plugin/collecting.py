@@ -1,0 +1,156 @@
+"""Collected tests, before the first of them runs: declared, selected, planned, expected.
+
+All edges of one sample share one clean pass and most of the decoder's work, so measuring
+everything that a task needs at once is several times cheaper than test by test. And mechanisms that
+a checkpoint is known not to have are expected failures, strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from mmflow_bench.baselines.gate_set import GateRow, gate_rows
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import MechanismError
+from mmflow_bench.measurements.settings import matches
+from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
+from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
+from mmflow_bench.mechanisms.watching import Reads, watch
+from mmflow_bench.plugin.golden import expected_verdict
+from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
+from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
+from mmflow_bench.plugin.run import Run, declaration_of, key_of, run_of
+from mmflow_bench.plugin.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known of a mechanism before its test has run."""
+
+    verdict: str
+    reason: str
+    """Who says so."""
+
+
+READS = pytest.StashKey[Reads]()
+"""What a test reads: watched once, asked for again by second opinions."""
+EXPECTED = pytest.StashKey[Expectation]()
+
+
+def declare(run: Run, test: pytest.Function) -> None:
+    """Keep what a collected test of `flow` declares.
+
+    Raises:
+        pytest.Collector.CollectError: Its marker says something that is not known, or something
+            else than another test of the same id.
+    """
+    key = key_of(test)
+    before = [one for known, one in run.declared.items() if known != key]
+    try:
+        found = declaration(
+            list(test.iter_markers()),
+            function=key[1],
+            doc=test.function.__doc__,
+            tasks=tasks_of(test.iter_markers()),
+            repeated=partial(repeated, before=before),
+        )
+        for other in before:
+            if other.id == found.id:
+                refuse_conflict(other, found)
+    except MechanismError as error:
+        raise pytest.Collector.CollectError(f"{test.nodeid}: {error}") from error
+    run.declared[key] = found
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
+    """Keep the tests that --mechanisms and --tasks ask for; leaves other tests alone."""
+    dropped = [item for item in items if not _is_selected(item, settings)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        gone = set(map(id, dropped))
+        items[:] = [item for item in items if id(item) not in gone]
+
+
+def _is_selected(item: pytest.Item, settings: Settings) -> bool:
+    if MODEL_FIXTURE not in getattr(item, "fixturenames", ()):
+        return True
+    task = task_of(item)
+    return matches(declaration_of(item).id, settings.measurement.mechanisms) and (
+        task is None or matches(task, settings.measurement.tasks)
+    )
+
+
+def own_gate(items: Iterable[pytest.Item]) -> dict[GateRow, None]:
+    """The rows that mechanisms of one's own add to the gate set."""
+    known = {test.declaration.id for test in shipped()}
+    declared = {one.id: one for item in items if model_of(item) for one in [declaration_of(item)]}
+    return dict.fromkeys(gate_rows(one for name, one in declared.items() if name not in known))
+
+
+def plan(items: Iterable[pytest.Item]) -> dict[str, dict[str, Planned]]:
+    """Slug -> task -> what the selected tests read: each runs once on a flow that only watches."""
+    tests: dict[str, list[tuple[Reads, bool]]] = {}
+    for item in items:
+        model = model_of(item)
+        # What is refused before it runs reads nothing.
+        if model and declaration_of(item).is_about(run_of(item.config).specs[model].paper_model):
+            tests.setdefault(model, []).append((reads_of(item), has_second_opinion(item)))
+    return {model: asked_of_tasks(of_model) for model, of_model in tests.items()}
+
+
+def reads_of(item: pytest.Item) -> Reads:
+    """What a test reads; nothing known of one that needs other fixtures than `flow`."""
+    if READS not in item.stash:
+        item.stash[READS] = _watched(item)
+    return item.stash[READS]
+
+
+def _watched(item: pytest.Item) -> Reads:
+    given = dict(item.callspec.params)  # type: ignore[attr-defined]
+    given.pop(MODEL_FIXTURE, None)
+    names = set(item._fixtureinfo.argnames)  # type: ignore[attr-defined]
+    if names != {"flow", *given}:
+        return Reads()
+    function = item.obj  # type: ignore[attr-defined]
+    return watch(lambda flow: function(flow=flow, **given))
+
+
+def has_second_opinion(item: pytest.Item) -> bool:
+    """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
+    return declaration_of(item).tier == "holds"
+
+
+def expect(run: Run, items: Iterable[pytest.Item]) -> None:
+    """Note what is known of the mechanism of each test.
+
+    By the checkpoint's record, by what the test declares of the paper's, or by the baseline.
+    """
+    for item in items:
+        if slug := model_of(item):
+            verdict, source = _expected(run, item, run.specs[slug])
+            name = declaration_of(item).id
+            reason = f"{source} says that {name} does not hold for {slug}"
+            if verdict:
+                item.stash[EXPECTED] = Expectation(verdict, reason)
+
+
+def _expected(run: Run, item: pytest.Item, spec: CheckpointSpec) -> tuple[str | None, str]:
+    """The verdict that is expected of a test, and who says so."""
+    declared = declaration_of(item)
+    if found := exception_for(spec.exceptions, declared.id, task_of(item)):
+        return found, "its record"
+    if spec.paper_model in declared.fails_for:
+        return "fails", "the paper"
+    # An update is there to replace what the baseline says.
+    if mechanism_of(item) is None or run.settings.update_baselines:
+        return None, ""
+    return expected_verdict(item, run), "its baseline"
+
+
+def exception_for(exceptions: Mapping[str, str], name: str, task: str | None) -> str | None:
+    """The expected verdict of a mechanism, for its task or for all tasks."""
+    return exceptions.get(f"{name}[{task}]") or exceptions.get(name)
