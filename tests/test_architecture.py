@@ -5,6 +5,7 @@ and those inside functions count: what has to be understood together is not two 
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -134,3 +135,11 @@ def test_every_imported_module_of_the_package_exists() -> None:
             if name.startswith("mmflow_bench."):
                 place = PACKAGE.joinpath(*name.split(".")[1:])
                 assert place.is_dir() or place.with_suffix(".py").is_file(), f"{path}: {name}"
+
+
+def test_the_page_on_architecture_names_files_that_are_there() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"`([\w/]+\.py)`", text) if "my_" not in name}
+    places = (PACKAGE, PACKAGE.parent, PACKAGE / "mechanisms")
+    assert not [name for name in named if not any((place / name).is_file() for place in places)]
+    assert all(f" {stage}" in text or f"`{stage}`" in text for stage in STAGES)
