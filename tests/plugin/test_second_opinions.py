@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.plugin.second_opinions import qualifier
 
 QUESTION = "question->last"
@@ -108,3 +109,35 @@ def test_all_planned_edges_of_second_opinions_are_measured_at_once(project):
 @pytest.mark.parametrize("unnormalised", [None, "inconclusive", "holds"])
 def test_without_a_counterfactual_nothing_is_confirmed(unnormalised):
     assert qualifier("holds", counterfactual=None, unnormalised=unnormalised) == "knockout-only"
+
+
+def test_a_crash_while_it_is_asked_again_is_a_crash(project, results):
+    (project.path / "test_suite.py").write_text(
+        """
+import pytest
+
+@pytest.mark.mechanism("q-last-drop")
+def test_breaks_the_second_time(flow):
+    drop = flow("question -> last", "ChooseAttr")
+    if "seen" in globals():
+        raise KeyError("unrelated")
+    assert drop.peak <= -0.1
+    if drop.peak.n > 1:  # a watched test sees one sample
+        globals()["seen"] = True
+"""
+    )
+    project.runpytest_inprocess().assert_outcomes(failed=1)
+    content = results()
+    assert content["summary"] == {}
+    assert "KeyError" in content["errors"][0]["message"]
+
+
+def test_a_guard_answers_what_it_has_been_taught_and_nothing_else():
+    from mmflow_bench.plugin.measuring import GuardedMeasurements, SecondOpinions
+
+    assert not {"__getattr__", "__getattribute__"} & {*vars(GuardedMeasurements)}
+    asked = {name for name in dir(Measured) if not name.startswith("_")}
+    for passed_on in (GuardedMeasurements, SecondOpinions):
+        assert asked == {name for name in dir(passed_on) if not name.startswith("_")} & asked
+    # What gives numbers of a mechanism is guarded itself, never merely passed on.
+    assert {"table", "ensure", "part"} <= {*vars(GuardedMeasurements)}
