@@ -78,7 +78,11 @@ def asking(place: Place) -> Decorator:
         def asked(**given: object) -> None:
             said = {key: given.pop(key) for key in offered}
             values = {key: _value(offered[key], value) for key, value in said.items()}
-            function(asked=settings_of(Asked, lambda option: values.get(option.key)), **given)
+            try:
+                chosen = settings_of(Asked, lambda option: values.get(option.key))
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+            function(asked=chosen, **given)
 
         command: Callable[..., None] = asked
         for option in reversed(offered.values()):

@@ -192,6 +192,11 @@ class MeasurementSettings:
         places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
 
+    def __post_init__(self) -> None:
+        # Here, so that no command empties a store that it is then not allowed to fill.
+        if self.from_cache and self.refresh:
+            raise ValueError("--from-cache reads the store and --refresh empties it; drop one")
+
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name matches one of the glob patterns; no pattern matches everything.

@@ -180,8 +180,6 @@ def settings_from(config: pytest.Config) -> Settings:
             measured = replace(measured, questions=gqa)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
-    if measured.from_cache and measured.refresh:
-        raise pytest.UsageError("--from-cache reads the store and --refresh empties it; drop one")
     said = {o.key for o in options_of(Settings) if _said(config, o) is not None}
     return replace(
         settings,

@@ -301,3 +301,16 @@ def test_a_limit_that_is_none_is_refused_before_anything_is_loaded(mmflow: RunMM
     done = mmflow("sweep", "--model=planted/mini", "--limit=abc")
     assert done.returncode == 2
     assert "abc" in done.stderr
+
+
+def test_a_store_is_not_emptied_by_a_command_that_may_not_fill_it(
+    mmflow: RunMMFlow, tmp_path: Path
+) -> None:
+    asked = ("sweep", "--model=planted/mini", "--tasks=ChooseAttr", "--limit=1", "--no-self-test")
+    kept = f"--mmflow-cache={tmp_path / 'store'}"
+    measured = mmflow(*asked, kept)
+    assert measured.returncode == 0
+    refused = mmflow(*asked, kept, "--from-cache", "--refresh")
+    assert refused.returncode == 2
+    assert "--from-cache reads the store and --refresh empties it" in refused.stderr
+    assert mmflow(*asked, kept, "--from-cache").stdout == measured.stdout
