@@ -128,6 +128,7 @@ class FlowSnapshotExtension(AbstractSyrupyExtension):
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, **_: object
     ) -> None:
+        """Merge the entries into their file; others in it stay."""
         new = {snapshot.name: json.loads(str(snapshot.data)) for snapshot in snapshot_collection}
         change_entries(Path(snapshot_collection.location), lambda entries: entries | new)
 

@@ -73,6 +73,7 @@ class RunValues:
 
     @property
     def window(self) -> int | None:
+        """Width of the knocked-out windows in layers, where it is recorded."""
         width = self.experiment.get("window")
         return width if isinstance(width, int) else None
 
@@ -152,6 +153,15 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
 def read(
     run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
 ) -> Reading | None:
+    """A row's number on some samples of a task; None without any of them.
+
+    Args:
+        run: The values.
+        row: What is read.
+        task: On which task.
+        questions: Ids of the samples.
+        alpha: Error rate of the interval.
+    """
     if row.reading == "accuracy":
         return _accuracy(run, task, questions, alpha)
     curves = curves_of(run, row, task)

@@ -96,6 +96,7 @@ def suites_folder(folder: Path) -> Path:
 
 
 def ini_file(folder: Path) -> Path | None:
+    """The file in `folder` that pytest would read its settings from."""
     pyproject = folder / "pyproject.toml"
     if (folder / "pytest.ini").is_file():
         return folder / "pytest.ini"

@@ -142,6 +142,7 @@ class Archive(ImageSource):
         return None
 
     def at(self, path: str) -> ZipImage | None:
+        """The member at exactly this path."""
         members = self.names.get(PurePosixPath(path).name, ())
         return next((ZipImage(self.path, path) for m in members if m.filename == path), None)
 

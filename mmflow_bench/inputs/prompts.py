@@ -145,6 +145,7 @@ def usable_texts(
 
 
 def special_token(sample: Sample, token: str) -> QuestionError:
+    """The error for text that the tokenizer would read as a control token."""
     return QuestionError(
         f"a question and captions without control tokens, got {token!r} in them (sample "
         f"{sample.question_id}); remove it",

@@ -44,6 +44,7 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
 
 
 def is_published(columns: Sequence[str]) -> bool:
+    """Whether columns are those of the published sets, not those of the Sample record."""
     return "img_id" in columns or "image_id" not in columns
 
 

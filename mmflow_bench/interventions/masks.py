@@ -18,6 +18,7 @@ from mmflow_bench.errors import KnockoutError
 def cut_edges(
     length: int, *, sources: Collection[int], targets: Collection[int]
 ) -> Bool[Tensor, "query key"]:
+    """Every edge from a source position to a target position."""
     is_source, is_target = torch.zeros(2, length, dtype=torch.bool)
     is_source[list(sources)] = True
     is_target[list(targets)] = True

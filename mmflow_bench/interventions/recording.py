@@ -38,6 +38,7 @@ class CleanPass:
 
     @property
     def length(self) -> int:
+        """Positions in the sequence."""
         return self.embeddings.shape[0]
 
 
@@ -72,6 +73,7 @@ class Recording:
         hidden: Float[Tensor, "row position hidden"],
         normed: Float[Tensor, "row position hidden"],
     ) -> None:
+        """Keep the residual stream before and after the final norm."""
         self.final = hidden[:, -1]
         self.residuals.append(normed[:, -1])
 

@@ -111,6 +111,11 @@ class _SuffixPass:
     _cuts: dict[torch.device, list[Cut]] = field(default_factory=dict)
 
     def logits(self) -> Float[Tensor, "knockout vocab"]:
+        """Logits of the last position of every row that has a knockout.
+
+        Raises:
+            KnockoutError: The row without knockout does not reproduce the clean pass.
+        """
         parts = self.checkpoint.parts
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],

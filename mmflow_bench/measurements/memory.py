@@ -85,6 +85,7 @@ class Throttle:
         self._has_said = False
 
     def learn(self, clean: CleanPass) -> None:
+        """Choose sizes from what the first clean pass has kept."""
         if self._is_learning:
             self._is_learning = False
             budget = _SHARE * free_memory(self.checkpoint.parts.device)

@@ -30,6 +30,7 @@ class AnswerCount:
 
     @property
     def scored(self) -> int:
+        """Samples for which the model gave an answer that could be compared."""
         return self.selected - sum(self.unscored.values())
 
     @property

@@ -107,6 +107,11 @@ class SampleSet:
         return tuple(task for task, members in self.by_task.items() if members)
 
     def of(self, task: str) -> tuple[Sample, ...]:
+        """The samples of a task.
+
+        Raises:
+            MechanismError: There are none.
+        """
         if not self.by_task.get(task):
             raise MechanismError(
                 f"a task that has samples ({', '.join(self.tasks) or 'there are none'}), got "

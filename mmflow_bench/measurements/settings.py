@@ -43,6 +43,11 @@ def parse_images(text: str, folder: Path = Path()) -> Path | str:
 
 
 def parse_limit(text: str) -> str:
+    """The text of a limit, proved to be one.
+
+    Raises:
+        ValueError: It is neither a number of samples, a share nor a range.
+    """
     from mmflow_bench.measurements.selection import Limit
 
     Limit.parse(text)

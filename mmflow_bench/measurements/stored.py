@@ -50,6 +50,7 @@ class StoredResults:
         )
 
     def noise_floor(self) -> float:
+        """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
         return max((answer["noise"] for answer in self.answers().values()), default=0.0)
 
     def _answers_in(self, table: pa.Table) -> dict[str, AnswerRow]:
@@ -136,6 +137,7 @@ class StoredResults:
         )
 
     def mastery(self, task: str, minimum: float) -> Mastery:
+        """Whether a task may be mastered, as far as its answers are known."""
         known = self.accuracy(task)
         return Mastery(
             selected=known.selected,
@@ -157,6 +159,7 @@ class StoredResults:
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
 
     def messages(self, *, limit: int) -> list[str]:
+        """At most `limit` explanations of what could not be measured, one for each reason."""
         keys = frozenset(self.samples.keys.values())
         chosen: dict[str, str] = {}
         for row in self.store.read(UNSCORED).to_pylist():

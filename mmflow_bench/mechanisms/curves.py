@@ -55,6 +55,7 @@ class Curve:
 
     @cached_property
     def means(self) -> ImageMeans:
+        """The mean curve as a function of image weights."""
         return image_means(self.values, self.image_ids)
 
     @property
@@ -66,6 +67,7 @@ class Curve:
         return tuple(self.means.mean.tolist())
 
     def at(self, band: Band) -> Curve:
+        """The same curve, looked at within `band` only."""
         return replace(self, band=band)
 
     @cached_property
@@ -78,6 +80,7 @@ class Curve:
         )
 
     def peak_in(self, band: Band) -> Estimate:
+        """The deepest drop at a centre in `band`, cross-fitted."""
         return self.at(band).peak
 
     @cached_property
@@ -111,6 +114,7 @@ class Curve:
 
     @cached_property
     def band_mean(self) -> Estimate:
+        """The mean change over the centres looked at."""
         columns = self._columns(self.band)
         return self._estimate("mean", lambda w: self.means.curves(w)[:, columns].mean(axis=1))
 

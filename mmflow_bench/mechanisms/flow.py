@@ -169,14 +169,17 @@ class Flow:
 
     @property
     def layers(self) -> int:
+        """Depth of the decoder."""
         return self._measurements.decoder_layers
 
     @property
     def width(self) -> int:
+        """Width of the knocked-out windows, in layers."""
         return self._measurements.width
 
     @property
     def noise_floor(self) -> float:
+        """Largest relative change that the instrument makes by itself."""
         return float(self._measurements.noise_floor)
 
     def _of(self, measurements: Measured) -> Flow:

@@ -38,6 +38,7 @@ class LensCurve:
 
     @cached_property
     def means(self) -> ImageMeans:
+        """The mean curve as a function of image weights."""
         return image_means(self.values, self.image_ids)
 
     @property
@@ -59,6 +60,7 @@ class LensCurve:
 
     @cached_property
     def final(self) -> Estimate:
+        """The mean probability at the last layer."""
         return self._estimate("last layer", lambda curve: lambda w: curve.means.curves(w)[:, -1])
 
     @cached_property

@@ -79,6 +79,7 @@ class Decision(NamedTuple):
 
 
 def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
+    """The verdict on one estimate by one instrument."""
     if evidence.interval is None:
         return _by_absence(evidence, alpha)
     if evidence.is_place:

@@ -234,6 +234,11 @@ class GuardedMeasurements(PassedOn):
         self._minimum_accuracy = minimum_accuracy
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
+        """Measure what is missing.
+
+        Raises:
+            PreconditionFailed: The checkpoint does not master the task.
+        """
         self._require(task)
         self._measurements.ensure(task, wants)
 

@@ -72,6 +72,7 @@ class Outcome:
 
 
 def outcome_of(ending: Ending, policy: Policy) -> Outcome:
+    """What becomes of a finished call under what the options say."""
     # A baseline that is there and differs decides, whatever the new verdict is.
     if ending.verdict in UNDECIDED | NO_VERDICT_NEEDED and ending.baseline != "drift":
         return _without_decision(ending, policy)

@@ -86,6 +86,7 @@ def command_value(text: object, most: int = 1000) -> str:
 
 
 def command_property(text: object, most: int = MOST) -> str:
+    """A property of a GitHub workflow command, such as its title."""
     return command_value(text, most).replace(":", "%3A").replace(",", "%2C")
 
 

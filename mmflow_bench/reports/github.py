@@ -57,6 +57,7 @@ def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
 
 
 def cut(text: str, most_bytes: int) -> str:
+    """A text that fits, cut at the end of a line if it has to be."""
     raw = text.encode()
     if len(raw) <= most_bytes:
         return text
@@ -65,6 +66,7 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are escaped already."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 

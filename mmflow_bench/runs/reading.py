@@ -44,14 +44,17 @@ class RunRecord:
 
     @cached_property
     def samples(self) -> list[SweepRow]:
+        """Sweeps: a row per sample, edge, method and window; empty where none was kept."""
         return read_table(self.folder / SAMPLES)
 
     @cached_property
     def lens(self) -> list[LensRow]:
+        """Logit lens: a row per sample, probe and variant; empty where none was kept."""
         return read_table(self.folder / LENS)
 
     @cached_property
     def questions(self) -> list[QuestionRow]:
+        """What was asked and answered: a row per sample; empty where none was kept."""
         return read_table(self.folder / QUESTIONS)
 
     @cached_property

@@ -148,5 +148,6 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
 
 
 def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:
+    """How many rows have each verdict, in the order of `VERDICTS`."""
     counts = Counter(row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}

@@ -137,6 +137,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 
 def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
+    """One row per sample, edge and method; `relative_change` is a fraction, by window centre."""
     for sweep in sweeps:
         change = sweep.relative_change
         for i, question_id in enumerate(sweep.question_ids):
@@ -153,6 +154,7 @@ def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
 
 
 def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
+    """One row per sample, probe and variant; `probability` by depth, the embedding first."""
     for table in tables:
         for i, question_id in enumerate(table.question_ids):
             yield {

@@ -65,12 +65,15 @@ class ImageStatistic:
 
     @property
     def value(self) -> float:
+        """The number on the samples as they are."""
         return float(self.statistic(np.ones((1, len(self.images))))[0])
 
     def replicates(self) -> Float[ndarray, "draw"]:
+        """The number on every bootstrap draw of images."""
         return self.on(bootstrap_weights(len(self.images)))
 
     def jackknife(self) -> Float[ndarray, "group"]:
+        """The number without each image, or group of images, in turn."""
         return self.on(jackknife_weights(len(self.images)))
 
     def on(self, weights: Weights) -> Float[ndarray, "draw"]:

@@ -87,6 +87,7 @@ class Store:
         return dict(self._held.get("facts", file_state([path]), facts, lambda _: 0))
 
     def remember(self, facts: Mapping[str, object]) -> None:
+        """Keep facts of the checkpoint so that a later run need not load it."""
         with _storing(self.folder):
             replace_file(self.folder / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
 
@@ -137,6 +138,7 @@ class Store:
                         path.unlink(missing_ok=True)
 
     def clear(self) -> None:
+        """Forget everything measured under this identity."""
         with _storing(self.folder), FileLock(self.folder / "compact.lock"):
             for path in [*self.folder.glob("*.parquet"), *(self.folder / "journal").iterdir()]:
                 path.unlink(missing_ok=True)

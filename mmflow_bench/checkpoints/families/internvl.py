@@ -9,6 +9,7 @@ from mmflow_bench.checkpoints.families.record import Family
 
 
 def canvas_tiles(image: ProcessedImage) -> ImageLayout | None:
+    """The grids of a photo; None where another family's processor has made the pixels."""
     pixels = image.model_inputs.get("pixel_values")
     if pixels is None or pixels.ndim != 4 or not hasattr(image.config, "downsample_ratio"):
         return None

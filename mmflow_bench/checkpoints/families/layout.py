@@ -66,6 +66,7 @@ class PatchGrid:
         return self.horizontal.processed // self.patch_size
 
     def token(self, row: int, column: int) -> int:
+        """The image position of a patch, counted from the first image position."""
         # A newline may follow every row, and a row of tiles spans several grids.
         per_row = self.columns if self.row_tokens is None else self.row_tokens
         return self.first_token + row * per_row + column

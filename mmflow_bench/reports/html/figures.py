@@ -101,6 +101,7 @@ def overlaid(series: Series, name: str) -> Series:
 
 
 def by_task(items: Iterable[Item], task: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """Rows by task: the paper's six in its order, then others by name."""
     found = grouped(items, task)
     return {name: found[name] for name in in_order(found)}
 

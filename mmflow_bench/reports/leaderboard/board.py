@@ -86,11 +86,13 @@ class Entry:
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
+        """Mechanism -> cell."""
         by_id = grouped(self.record.rows, lambda row: row.id)
         return {name: Cell(rows=tuple(rows)) for name, rows in by_id.items()}
 
     @cached_property
     def single(self) -> dict[tuple[str, str], MechanismRow]:
+        """(mechanism, task) -> row."""
         return {(row.id, row.task): row for row in self.record.rows}
 
     @cached_property
@@ -116,6 +118,7 @@ class Entry:
 
     @property
     def conditions(self) -> str:
+        """What must be equal for two checkpoints to be compared number by number."""
         results = self.record.results
         settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
         if results.experiment.get("follow") == "reference":
@@ -157,11 +160,13 @@ class Board:
         )
 
     def differs(self, mechanism: str) -> bool:
+        """Whether the checkpoints do not all have the same verdicts on a mechanism."""
         told = {entry.cells[mechanism].told for entry in self.entries if mechanism in entry.cells}
         return len(told) > 1
 
     @property
     def are_comparable(self) -> bool:
+        """Whether all were measured on the same samples in the same way."""
         return len({entry.conditions for entry in self.entries}) < 2
 
 
