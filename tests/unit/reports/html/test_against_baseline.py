@@ -17,10 +17,11 @@ from mmflow_bench.baselines.gate import GATE
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison, ComparedRow, TaskPairs
 from mmflow_bench.baselines.tolerances import DEFAULTS
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import page as html_page
 from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.runs.reading import read_run
+
+pytestmark = pytest.mark.usefixtures("without_plotly")
 
 BEHIND = re.compile(r'<polyline class="line s\d behind"')
 ROW = ComparedRow(
@@ -42,11 +43,6 @@ COMPARISON = BaselineComparison(
         TaskPairs(task="ChooseAttr", both=14, base_only=3, tuned_only=5, neither=7, reworded=9),
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_page, "plotly_source", lambda: None)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from run_folders import NASTY, ROWS, made_up_row, write_made_up_run
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.reports.html import page as html_page
 from mmflow_bench.reports.html.page import data_json, ready_for_html, write_report
 
 LOADING = {"src", "href", "action", "data", "srcset", "poster", "formaction"}
@@ -37,11 +36,6 @@ class Elements(html.parser.HTMLParser):
         if self._in_script:
             self.scripts.append(data)
             self._in_script = False
-
-
-@pytest.fixture
-def without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_page, "plotly_source", lambda: None)
 
 
 def page_of(folder: Path, **values: object) -> str:
