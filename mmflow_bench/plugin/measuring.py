@@ -237,6 +237,7 @@ class GuardedMeasurements(PassedOn):
         """Measure what is missing.
 
         Raises:
+            NotApplicable: The task has no samples.
             PreconditionFailed: The checkpoint does not master the task.
         """
         self._require(task)
