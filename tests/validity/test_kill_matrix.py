@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+BUILDERS = str(ROOT / "tests" / "builders")
 EXPECTED = HERE / "expected.json"
 PAGE = ROOT / "docs" / "validity.md"
 START, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
@@ -32,7 +33,7 @@ DECLARED: Matrix = json.loads(EXPECTED.read_text())
 EXPLAINED: dict[str, Any] = json.loads((HERE / "unkillable.json").read_text())
 COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in mechanisms(shipped())}
 NAMES = list(COUNTS)
-# What a planted checkpoint does hardly varies: two samples of two images are as good as many. Means
+# What a planted checkpoint does hardly varies: two samples of two images stand for many. Means
 # over tasks are asked apart, since every resample must hold images of every task, and only of those
 # checkpoints that lack what they are the mean of.
 SAMPLES, SAMPLES_OF_MEANS = "1-3", "8"
@@ -64,10 +65,11 @@ def verdicts(folder: Path, names: Collection[str], *arguments: str) -> Matrix:
         [
             *(sys.executable, "-m", "pytest", "suites/", "-n", "2", "-q", "--no-twins"),
             *("--no-self-test", "-p", "no:cacheprovider", f"--mmflow-output={folder}"),
+            *("-p", "many_images"),
             *(*arguments, *(f"--model={name}" for name in names)),
         ],
         cwd=ROOT,
-        env=os.environ | {"MMFLOW_CACHE": str(folder.parent / "cache")},
+        env=os.environ | {"MMFLOW_CACHE": str(folder.parent / "cache"), "PYTHONPATH": BUILDERS},
         capture_output=True,
         text=True,
     )
