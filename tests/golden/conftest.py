@@ -141,7 +141,7 @@ def run_pytest(folder: Path, places: dict[str, str]) -> Callable[..., Run]:
         "MMFLOW_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "100",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "builders"))),
     }
 
     def run(*arguments: str, cwd: Path = ROOT) -> Run:

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 SAMPLES = "--limit=1-3"
-"""Two samples of two images, which decide nearly every verdict on a planted checkpoint."""
+"""Two images of each task."""
+MANY = ("-p", "many_images")
+"""Lets the two stand for many: what a planted checkpoint does hardly varies."""
 ONE_TASK = ("--tasks=ChooseAttr", SAMPLES, "--no-self-test")
 RUNS = {
     "base": (SAMPLES, "--no-twins"),
@@ -32,8 +34,7 @@ RUNS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_verdicts_on_a_planted_checkpoint(name, run_pytest, golden):
-    ended = run_pytest("suites/", f"--model=planted/{name}", *RUNS[name])
-    golden(f"run-{name}", ended.lines())
+    golden(f"run-{name}", recorded(run_pytest, name).lines())
 
 
 ON_THE_STORE = ("--model=planted/base", "--tasks=ChooseAttr")
@@ -58,7 +59,7 @@ def test_a_store_of_an_earlier_version_is_read(
         lines += read_table(output)
     mechanisms = "--mechanisms=q-last-drop,q-last-mid,imgq-drop,imgq-drop1,lens-lower-*"
     ended = run_pytest(
-        *("suites/", *ON_THE_STORE, "--limit=4", "--from-cache", "--no-twins", mechanisms),
+        *("suites/", *ON_THE_STORE, "--limit=4", "--from-cache", "--no-twins", mechanisms, *MANY),
         f"--mmflow-cache={cache}",
     )
     golden("store", lines + ended.lines())
@@ -95,7 +96,7 @@ def test_positions_of_every_role(run_mmflow, golden):
 
 
 def recorded(run_pytest, name):
-    return run_pytest("suites/", f"--model=planted/{name}", *RUNS[name])
+    return run_pytest("suites/", f"--model=planted/{name}", *RUNS[name], *MANY)
 
 
 @pytest.mark.slow
@@ -119,7 +120,13 @@ def last_line(said):
     return (said["out"] + said["err"]).splitlines()[-1]
 
 
-FEW = ("--no-self-test", SAMPLES, "--tasks=ChooseAttr", "--mechanisms=q-last-*,imgq-drop*,rel-*")
+FEW = (
+    *MANY,
+    "--no-self-test",
+    SAMPLES,
+    "--tasks=ChooseAttr",
+    "--mechanisms=q-last-*,imgq-drop*,rel-*",
+)
 GATED = {
     "blessed": ("--model=planted/base", "--baseline=blessed/golden", "--gate=regression"),
     "blessed-changed": ("--model=planted/no-stage-2", "--baseline=blessed/golden"),
@@ -162,7 +169,7 @@ def test_a_question_file_that_the_checkpoint_answers_half_right(follow, run_pyte
     ended = run_pytest(
         *("suites/", "--model=planted/mini", "--tasks=ChooseAttr,QueryAttr", f"--follow={follow}"),
         *(f"--questions={scenes}/questions.jsonl", f"--images={scenes}"),
-        "--mechanisms=acc-95,q-last-*,imgq-drop*,lens-lower-*,noise-floor",
+        *("--mechanisms=acc-95,q-last-*,imgq-drop*,lens-lower-*,noise-floor", *MANY),
     )
     golden(f"half-right-{follow}", ended.lines())
 
@@ -192,7 +199,7 @@ def test_mechanisms_of_ones_own(folder, run_pytest, golden):
     own.mkdir(exist_ok=True)
     (own / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     (own / "test_own.py").write_text(OWN)
-    golden("own", run_pytest("--model=planted/mini", SAMPLES, cwd=own).lines())
+    golden("own", run_pytest("--model=planted/mini", SAMPLES, *MANY, cwd=own).lines())
 
 
 BAD_FOR_PYTEST = [
