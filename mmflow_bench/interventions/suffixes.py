@@ -2,9 +2,10 @@
 
 A knockout whose targets start at position q0 changes no hidden state before q0, because attention
 is causal, and none below the first layer of its window. So only positions from q0 on are computed,
-over the clean pass's keys and values of the prefix; and a knockout joins the batch, as a copy of
-the clean row, when its window begins. Nothing is approximated: `definition.py` is the same number
-by one full forward pass each.
+over the clean pass's keys and values of the prefix; and a knockout has a row of the batch only
+where it differs: before its window begins, and wherever it has left no trace, it is the clean row,
+and windows of one edge share a row until one of them ends. Nothing is approximated:
+`definition.py` is the same number by one full forward pass each.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ MOST_POSITIONS = 2**15
 # below; wrong positions or masks go far beyond.
 _CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
 _HALF_TOLERANCE = 0.15
+# A hidden state that is this much of a rounding error from the clean one is the clean one: it moves
+# the result less than the order of a sum does.
+_TRACE = 2**-7
 
 
 @torch.inference_mode()
@@ -96,7 +100,10 @@ def probability_distance(one: Float[Tensor, "vocab"], other: Float[Tensor, "voca
 
 @dataclass
 class _SuffixPass:
-    """One forward pass of the positions from `start` on, over rows that join layer by layer."""
+    """One forward pass of the positions from `start` on, over the rows that differ at each layer.
+
+    Row 0 of the batch is the clean one.
+    """
 
     checkpoint: Instrumentable
     clean: CleanPass
@@ -108,7 +115,14 @@ class _SuffixPass:
     layer: int = -1
     """That the pass has reached."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
-    _cuts: dict[torch.device, list[Cut]] = field(default_factory=dict)
+    _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
+    _places: list[int] = field(init=False)
+    """Of every row, its place in the batch."""
+    _cut_places: dict[int, Row] = field(default_factory=dict)
+    """Places in the batch that are cut in this layer, each with a row that says how."""
+
+    def __post_init__(self) -> None:
+        self._places = [0] * len(self.rows)
 
     def logits(self) -> Float[Tensor, "knockout vocab"]:
         """Logits of the last position of every row that has a knockout.
@@ -127,35 +141,40 @@ class _SuffixPass:
         ):
             logits = last_logits(self.checkpoint, inputs)
         self._check_clean_row(logits[0])
-        return logits[1:]
+        return logits[self._places]
 
-    def _cuts_on(self, device: torch.device) -> list[Cut]:
-        """What every row is without; edges that rows share are moved to a device once."""
-        if device not in self._cuts:
-            moved = {id(row.edges): row.edges[self.start :].to(device) for row in self.rows}
-            self._cuts[device] = [
-                Cut(
-                    edges=moved[id(row.edges)],
-                    sources=torch.tensor(row.knockout.sources, dtype=torch.long, device=device),
-                    targets=torch.tensor(row.knockout.targets, dtype=torch.long, device=device)
-                    - self.start,
-                )
-                for row in self.rows
-            ]
-        return self._cuts[device]
+    def _cut(self, row: Row, device: torch.device) -> Cut:
+        """What a row is without; made once for all rows that share their edges."""
+        key = (id(row.edges), device)
+        if key not in self._cuts:
+            sources, targets = (
+                torch.tensor(positions, dtype=torch.long, device=device)
+                for positions in (row.knockout.sources, row.knockout.targets)
+            )
+            edges = row.edges[self.start :].to(device)
+            self._cuts[key] = Cut(edges=edges, sources=sources, targets=targets - self.start)
+        return self._cuts[key]
 
     def _enter(
         self, layer: int, hidden: Float[Tensor, "row position hidden"]
-    ) -> Float[Tensor, "joined position hidden"]:
-        """Rows whose window begins here join as copies of the clean row."""
+    ) -> Float[Tensor, "different position hidden"]:
+        """One row for all knockouts that have the same state so far and the same cut here."""
         self.layer = layer
         if layer == 0:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
-        joining = sum(row.knockout.layers.start == layer for row in self.rows)
-        if not joining:
-            return hidden
-        return torch.cat([hidden, hidden[:1].expand(joining, -1, -1)])
+        has_trace = _traces(hidden)
+        places: dict[tuple[int, int | None], int] = {(0, None): 0}
+        self._cut_places = {}
+        for i, row in enumerate(self.rows):
+            before = self._places[i] if has_trace[self._places[i]] else 0
+            is_cut = layer in row.knockout.layers
+            place = places.setdefault((before, id(row.edges) if is_cut else None), len(places))
+            self._places[i] = place
+            if is_cut:
+                self._cut_places[place] = row
+        kept = [before for before, _ in places]
+        return hidden if kept == list(range(len(hidden))) else hidden[kept]
 
     def _attend(
         self,
@@ -169,9 +188,7 @@ class _SuffixPass:
         **arguments: object,
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
-        # Row 0 of the batch is the clean one.
-        numbered = enumerate(zip(self.rows, self._cuts_on(query.device), strict=True), 1)
-        cuts = {i: cut for i, (row, cut) in numbered if self.layer in row.knockout.layers}
+        cuts = {place: self._cut(row, query.device) for place, row in self._cut_places.items()}
         hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
         shared = Shared(
@@ -206,3 +223,16 @@ class _SuffixPass:
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
+
+
+def _traces(hidden: Float[Tensor, "row position hidden"]) -> list[bool]:
+    """Which rows differ from the first one by more than a trace, at any position."""
+    clean = hidden[0]
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    size = torch.linalg.vector_norm(clean, dim=-1, dtype=precise) / clean.shape[-1] ** 0.5
+    # Half precision rounds away more than may be passed over.
+    rounding = torch.finfo(precise).eps * size
+    is_same = (hidden - clean).abs().amax(dim=-1) <= _TRACE * rounding
+    # Written so that NaN is a trace.
+    traces: list[bool] = (~is_same.all(dim=-1)).tolist()
+    return traces

@@ -27,6 +27,8 @@ class AnswerCount:
     correct: int
     unscored: Mapping[str, int]
     """Reason -> number of samples."""
+    image_ids: frozenset[str] = frozenset()
+    """Of the scored samples."""
 
     @property
     def scored(self) -> int:

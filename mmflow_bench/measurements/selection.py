@@ -12,14 +12,19 @@ from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, sample_fingerprint
 
 PART = 3
+"""Of so many images, one is looked at for a second opinion."""
 FEWEST_OF_PART = 4
+"""Images, where a task has as many."""
 
-_FORM = "a number of samples per task (20), a share (0.1) or a range (10-20)"
+_FORM = "a number of images per task (20), a share (0.1) or a range (10-20)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A part of each task's samples: a count, a share in (0, 1) or a 0-based half-open range."""
+    """A part of each task's images: a count, a share in (0, 1) or a 0-based half-open range.
+
+    Images are what intervals are taken over: all samples of a chosen image are chosen with it.
+    """
 
     start: int = 0
     stop: int | None = None
@@ -50,9 +55,11 @@ class Limit:
         return limit
 
     def of(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        if self.share is not None:
-            return samples[: max(1, round(self.share * len(samples)))]
-        return samples[self.start : self.stop]
+        """The samples of the chosen images, images counted in the order of their first samples."""
+        images = list(_by_image(samples))
+        stop = self.stop if self.share is None else max(1, round(self.share * len(images)))
+        chosen = frozenset(images[self.start : stop])
+        return [sample for sample in samples if sample.image_id in chosen]
 
 
 def select(
@@ -64,8 +71,8 @@ def select(
 ) -> dict[str, tuple[Sample, ...]]:
     """Samples by task, in file order, cut to `limit`.
 
-    None stands for all tasks and for everything of each. A seed shuffles each task before the cut,
-    so that a limited run is a random subset.
+    None stands for all tasks and for everything of each. A seed shuffles the images of each task
+    before the cut, so that a limited run is a random subset; samples of one image stay together.
     """
     by_task: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -73,7 +80,7 @@ def select(
             by_task.setdefault(sample.task, []).append(sample)
     if seed is not None:
         for task, members in sorted(by_task.items()):
-            random.Random(f"{seed}/{task}").shuffle(members)
+            by_task[task] = _shuffled(members, random.Random(f"{seed}/{task}"))
     return {
         task: tuple(limit.of(members) if limit else members) for task, members in by_task.items()
     }
@@ -138,16 +145,35 @@ class SampleSet:
         return next(iter(same or others), None)
 
     def part(self) -> SampleSet:
-        """Every third sample of each task, or more where that would leave fewer than four.
+        """The samples of every third image of each task, or of more where few would be left.
 
-        Donors are those of the whole, so that a sample's rows are the same in both.
+        There are four images at least, as far as the task has as many. Donors are those of the
+        whole, so that a sample's rows are the same in both.
         """
         part = copy(self)
-        part.by_task = {
-            task: members[:: max(1, min(PART, len(members) // FEWEST_OF_PART))]
-            for task, members in self.by_task.items()
-        }
+        part.by_task = {task: _part_of(members) for task, members in self.by_task.items()}
         return part
+
+
+def _by_image(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    images: dict[str, list[Sample]] = {}
+    for sample in samples:
+        images.setdefault(sample.image_id, []).append(sample)
+    return images
+
+
+def _shuffled(samples: Sequence[Sample], draw: random.Random) -> list[Sample]:
+    images = list(_by_image(samples).values())
+    draw.shuffle(images)
+    return [sample for members in images for sample in members]
+
+
+def _part_of(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    images = list(_by_image(samples))
+    step = max(1, min(PART, len(images) // FEWEST_OF_PART))
+    # One of each `step` in a row, at a place that moves on: answers that take turns all occur.
+    chosen = frozenset(one for i, one in enumerate(images) if i % step == i // step % step)
+    return tuple(sample for sample in samples if sample.image_id in chosen)
 
 
 def _size(sample: Sample) -> tuple[int | None, int | None]:

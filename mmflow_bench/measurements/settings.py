@@ -46,7 +46,7 @@ def parse_limit(text: str) -> str:
     """The text of a limit, proved to be one.
 
     Raises:
-        ValueError: It is neither a number of samples, a share nor a range.
+        ValueError: It is neither a number of images, a share nor a range.
     """
     from mmflow_bench.measurements.selection import Limit
 
@@ -124,14 +124,14 @@ class MeasurementSettings:
     )
     limit: str | None = setting(
         None,
-        "samples per task: a number, a share or a range",
+        "images per task, each with all its samples: a number, a share or a range",
         metavar="N|0.1|A-B",
         parse=parse_limit,
         places=Place.SAMPLING | Place.INI,
     )
     seed: int | None = setting(
         None,
-        "shuffle the samples before --limit cuts them (default: file order)",
+        "shuffle the images before --limit cuts them (default: file order)",
         metavar="N",
         number=int,
         parse=int,

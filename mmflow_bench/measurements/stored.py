@@ -134,6 +134,7 @@ class StoredResults:
             selected=len(members) + unreadable.total(),
             correct=sum(answer["is_correct"] for _, answer in self.answered(task)),
             unscored=dict(sorted(unscored.items())),
+            image_ids=frozenset(sample.image_id for sample, _ in self.answered(task)),
         )
 
     def mastery(self, task: str, minimum: float) -> Mastery:

@@ -43,6 +43,8 @@ class Known:
 
     value: float
     interval: Interval
+    images: int | None = None
+    """Distinct images behind it, where they were counted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -76,6 +78,11 @@ class Estimate:
     def replicates(self) -> Float[ndarray, "draw"] | None:
         """Its bootstrap replicates, in the same draws of images as any other's of these images."""
         return None if isinstance(self.source, Known) else self.source.replicates()
+
+    @property
+    def images(self) -> int | None:
+        """Distinct images behind the number; None where they were not counted."""
+        return self.source.images if isinstance(self.source, Known) else len(self.source.images)
 
     @property
     def caution(self) -> str:

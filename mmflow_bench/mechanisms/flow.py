@@ -6,7 +6,7 @@ depths. What a checkpoint or its samples cannot have raises `NotApplicable`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ import numpy as np
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
+from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -99,14 +100,16 @@ class Flow:
         if not table.question_ids:
             raise NotApplicable(f"no sample of {task} has a lens")
         error = np.abs(table.probability[:, -1] - table.final_probability).max()
-        count = len(table.question_ids)
-        return self._exact(float(error), f"lens against output on {task}", count, "probability")
+        count, images = len(table.question_ids), len(set(table.image_ids))
+        name = f"lens against output on {task}"
+        return self._exact(float(error), name, count, images, "probability")
 
     @property
     def noise(self) -> Estimate:
         """The largest relative change that a knockout of no edge made, in any sample."""
-        count = sum(self._measurements.accuracy(task).scored for task in self.tasks)
-        return self._exact(self.noise_floor, "largest change without a knockout", count, "fraction")
+        counts = [self._measurements.accuracy(task) for task in self.tasks]
+        scored, name = sum(count.scored for count in counts), "largest change without a knockout"
+        return self._exact(self.noise_floor, name, scored, _images(counts), "fraction")
 
     def accuracy(self, *tasks: str) -> Estimate:
         """The share of scored samples answered correctly, pooled over tasks."""
@@ -116,7 +119,8 @@ class Flow:
         correct, scored = sum(c.correct for c in counts), sum(c.scored for c in counts)
         if not scored:
             raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
-        return self._proportion(correct, scored, f"accuracy on {', '.join(tasks)}")
+        name = f"accuracy on {', '.join(tasks)}"
+        return self._proportion(correct, scored, _images(counts), name)
 
     def first_token_share(self, task: str) -> Estimate:
         """The share of answers that begin with the commonest first token of the task."""
@@ -125,7 +129,8 @@ class Flow:
         counts = np.unique(table.answer_token_ids, return_counts=True)[1]
         if not len(counts):
             raise NotApplicable(f"the first answer tokens of {task} are not known")
-        return self._proportion(int(counts.max()), int(counts.sum()), f"first token on {task}")
+        name, images = f"first token on {task}", len(set(table.image_ids))
+        return self._proportion(int(counts.max()), int(counts.sum()), images, name)
 
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""
@@ -210,10 +215,14 @@ class Flow:
             known = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {known})")
 
-    def _proportion(self, successes: int, trials: int, name: str) -> Estimate:
-        known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha))
+    def _proportion(self, successes: int, trials: int, images: int, name: str) -> Estimate:
+        known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha), images)
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
-    def _exact(self, value: float, name: str, n: int, unit: str) -> Estimate:
-        known = Known(value, Interval(value, value))
+    def _exact(self, value: float, name: str, n: int, images: int, unit: str) -> Estimate:
+        known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
+
+
+def _images(counts: Iterable[AnswerCount]) -> int:
+    return len({image for count in counts for image in count.image_ids})

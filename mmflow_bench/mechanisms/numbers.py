@@ -54,6 +54,17 @@ def bounds(low: float | None, high: float | None, unit: str) -> str:
     return f"[{ends[0].removesuffix('%')}, {ends[1]}]"
 
 
+def counted(n: int | None, images: int | None) -> str:
+    """How many samples, and of how many images; nothing where there are none.
+
+    >>> counted(14, 10), counted(14, None)
+    ('14/10', '14')
+    """
+    if n is None:
+        return ""
+    return str(n) if images is None else f"{n}/{images}"
+
+
 def sparkline(curve: Sequence[float], width: int) -> str:
     """A curve by layer as at most `width` block characters, zero drawn in place.
 

@@ -171,6 +171,7 @@ def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:
         high=_plain(estimate.high),
         unit=estimate.unit,
         n=int(estimate.n),
+        images=estimate.images,
         threshold=deciding.threshold,
         curve=tuple(round(float(value), 6) for value in estimate.curve or ()),
         qualifier=deciding.qualifier,

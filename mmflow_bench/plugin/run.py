@@ -38,6 +38,7 @@ class TaskFacts(TypedDict, total=False):
     """How many samples of a task there were, and what became of them."""
 
     selected: int
+    images: int
     correct: int
     unscored: dict[str, int]
     edges_unscored: dict[str, dict[str, int]]

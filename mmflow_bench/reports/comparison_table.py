@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mmflow_bench.baselines.paired_records import VERDICTS, BaselineComparison, Change, ComparedRow
-from mmflow_bench.mechanisms.numbers import bounds, formatted
+from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.signs import SIGNS
@@ -21,7 +21,7 @@ _NUMBERS = (
     Column("after", 7, is_number=True),
     Column("moved by", 8, is_number=True),
     Column("interval", 16),
-    Column("n", 4, is_number=True),
+    Column("n/img", 5, is_number=True),
 )
 _WORDS = Column("")
 _WIDE = 120
@@ -85,7 +85,7 @@ def numbers_of(row: ComparedRow) -> tuple[str, ...]:
         number(row.after, row.unit),
         number(row.difference, row.unit, signed=True),
         bounds(row.low, row.high, row.unit),
-        "" if row.n is None else str(row.n),
+        counted(row.n, row.images),
     )
 
 

@@ -19,7 +19,7 @@ from mmflow_bench.baselines.paired_records import (
 )
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing
-from mmflow_bench.mechanisms.numbers import bounds, formatted
+from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
 from mmflow_bench.reports.comparison_table import (
     headline,
     numbers_of,
@@ -119,7 +119,7 @@ def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
 def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
     if not rows:
         return
-    head = ("mechanism", "task", "verdict", "estimate", "interval", "n", "asked")
+    head = ("mechanism", "task", "verdict", "estimate", "interval", "n/img", "asked")
     cells = [
         (
             escaped(row.id),
@@ -127,7 +127,7 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
             escaped(f"{row.verdict} ({row.outcome})"),
             formatted(row.estimate, row.unit, is_aligned=True),
             escaped(bounds(row.low, row.high, row.unit)),
-            "" if row.n is None else str(row.n),
+            counted(row.n, row.images),
             escaped(row.threshold),
         )
         for row in rows
@@ -136,7 +136,7 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
 
 
 def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:
-    head = ["mechanism", "task", "read", "before", "after", "difference", "interval", "n", ""]
+    head = ["mechanism", "task", "read", "before", "after", "difference", "interval", "n/img", ""]
     if has_reason:
         head[-1] = "why"
     return table(head, (_cells(row, has_reason=has_reason) for row in rows))

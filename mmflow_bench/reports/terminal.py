@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from mmflow_bench.mechanisms.numbers import bounds, formatted, sparkline
+from mmflow_bench.mechanisms.numbers import bounds, counted, formatted, sparkline
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
@@ -27,7 +27,7 @@ _NUMBERS = (
     *_NAMES,
     Column("estimate", 7, is_number=True),
     Column("interval", 16),
-    Column("n", 4, is_number=True),
+    Column("n/img", 5, is_number=True),
     Column("threshold", 10),
 )
 _REASON, _CURVE = Column(""), Column("curve")
@@ -164,7 +164,7 @@ def _cells(row: MechanismRow, curve: int) -> list[str | Text]:
         *cells,
         formatted(row.estimate, row.unit, is_aligned=True),
         bounds(row.low, row.high, row.unit),
-        "" if row.n is None else str(row.n),
+        counted(row.n, row.images),
         plain(row.threshold),
         Text(sparkline(row.curve, curve), style="cyan"),
     ]

@@ -64,6 +64,8 @@ class TaskResult(_Record):
     """How many samples of a task there were, and what became of them."""
 
     selected: int
+    images: int | None = None
+    """Distinct images of the selected samples."""
     correct: int
     unscored: dict[str, int] = Field(default_factory=dict)
     edges_unscored: dict[str, dict[str, int]] = Field(default_factory=dict)

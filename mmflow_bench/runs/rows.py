@@ -70,6 +70,9 @@ class MechanismResult:
     unit: str = ""
     threshold: str = field(default="", metadata=_not_in("blessed"))
     n: int | None = None
+    """Samples behind the estimate."""
+    images: int | None = None
+    """Distinct images behind it."""
     tier: str = field(default="", metadata=_not_in("blessed"))
     qualifier: str = field(default="", metadata=_not_in("blessed"))
     """What a reader must know beside the verdict."""

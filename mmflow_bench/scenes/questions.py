@@ -1,15 +1,18 @@
 """Questions about rendered scenes, in the six forms of the paper (Table 1, arXiv:2411.18620).
 
 Answers, the order of options and the order of objects are balanced by counting; everything else is
-drawn at random. Of four samples in a row the first two ask about the same image, so that images
-form clusters as they do in GQA.
+drawn at random. Some of the first images are asked about twice, so that images form clusters as
+they do in GQA; the others once, since it is images that make an interval narrow.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from PIL import Image
 
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Task
@@ -25,8 +28,13 @@ from mmflow_bench.scenes.things import (
     gist_of,
 )
 
+PER_TASK = 68
+"""Samples of 64 images: enough to claim that an effect is absent."""
+
 _GROUP = (0, 0, 1, 2)
-"""The image of each of four samples in a row."""
+"""The image of each of four samples in a row, among the first ones."""
+_GROUPED = 16
+"""So many samples come in groups of four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,7 @@ _Composition = tuple[Sequence[PlacedObject], tuple[_Asked, _Asked]]
 
 
 def scene_samples(
-    *, per_task: int = 14, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
+    *, per_task: int = PER_TASK, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
 ) -> tuple[Sample, ...]:
     """Rendered scenes with questions, task by task; fewer per task are a prefix of more.
 
@@ -56,11 +64,11 @@ def scene_samples(
         QuestionError: A task is none of the six.
     """
     _refuse_unknown(tasks)
-    return tuple(_sample(task, index, seed) for task in tasks for index in range(per_task))
+    return tuple(sample for task in tasks for sample in _samples(task, per_task, seed))
 
 
 def tiled_scene_samples(
-    *, per_task: int = 14, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
+    *, per_task: int = PER_TASK, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
 ) -> tuple[Sample, ...]:
     """The same, but about half of the images are twice as wide, where no side is asked for.
 
@@ -77,9 +85,11 @@ def tiled_scene_samples(
     """
     _refuse_unknown(tasks)
     return tuple(
-        _sample(task, index, seed, widens=not set(ANSWERS_OF_TASK[task]) & set(SIDES))
+        sample
         for task in tasks
-        for index in range(per_task)
+        for sample in _samples(
+            task, per_task, seed, widens=not set(ANSWERS_OF_TASK[task]) & set(SIDES)
+        )
     )
 
 
@@ -93,13 +103,30 @@ def _refuse_unknown(tasks: Sequence[str]) -> None:
             )
 
 
-def _sample(task: str, index: int, seed: int, *, widens: bool = False) -> Sample:
-    group, member = divmod(index, len(_GROUP))
-    number = (max(_GROUP) + 1) * group + _GROUP[member]
+def _samples(task: str, count: int, seed: int, *, widens: bool = False) -> Iterator[Sample]:
+    """The first samples of a task; from `_GROUPED` on, no picture is that of an earlier sample."""
+    seen: set[bytes] = set()
+    for index in range(count):
+        drawn = (
+            _sample(task, index, seed, widens=widens, again=again) for again in itertools.count()
+        )
+        sample = next(one for one in drawn if index < _GROUPED or _pixels(one) not in seen)
+        seen.add(_pixels(sample))
+        yield sample
+
+
+def _pixels(sample: Sample) -> bytes:
+    assert isinstance(sample.image, Image.Image)
+    return sample.image.tobytes()
+
+
+def _sample(task: str, index: int, seed: int, *, widens: bool, again: int) -> Sample:
     answers = ANSWERS_OF_TASK[task]
+    number, which = _place(index, len(answers))
     answer = answers[number % len(answers)]
-    things, questions = _COMPOSERS[task](random.Random(f"{seed}/{task}/{number}"), answer)
-    asked = questions[index % 2]
+    drawn = f"{seed}/{task}/{number}" + (f"/{again}" if again else "")
+    things, questions = _COMPOSERS[task](random.Random(drawn), answer)
+    asked = questions[which]
     true_option, false_option = asked.options or (None, None)
     scene = Scene(gist=gist_of(task, answer), objects=tuple(things))
     boxed, image_id = asked.things, f"scenes-{seed}-{task}-{number:04d}"
@@ -122,6 +149,17 @@ def _sample(task: str, index: int, seed: int, *, widens: bool = False) -> Sample
         image_width=picture.width,
         image_height=picture.height,
     )
+
+
+def _place(index: int, answers: int) -> tuple[int, int]:
+    """Which image a sample asks about, counted from 0, and by which of its two questions."""
+    if index < _GROUPED:
+        group, member = divmod(index, len(_GROUP))
+        return (max(_GROUP) + 1) * group + _GROUP[member], index % 2
+    number = index - _GROUPED // len(_GROUP)
+    # Both questions for each answer and for each width of image, in equal parts.
+    turn = number // answers
+    return number, (turn + turn // 2) % 2
 
 
 def _with_others(draw: random.Random, things: list[PlacedObject]) -> list[PlacedObject]:

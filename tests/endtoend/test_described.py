@@ -14,7 +14,7 @@ from mmflow_bench.positions.roles import Role
 
 @pytest.fixture(scope="module")
 def measured() -> Measurements:
-    settings = MeasurementSettings(tasks=("ChooseAttr",), limit="3", self_test=False)
+    settings = MeasurementSettings(tasks=("ChooseAttr",), limit="2", self_test=False)
     opened = Measurements.open(resolve_checkpoint("planted/mini"), settings)
     opened.ensure("ChooseAttr")
     return opened

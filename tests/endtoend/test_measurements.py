@@ -30,7 +30,7 @@ TOLERANCE = 1e-4
 
 
 def opened(name: str, **options: Any) -> Measurements:
-    settings = MeasurementSettings(**({"limit": "2"} | options))
+    settings = MeasurementSettings(**({"limit": "1-3"} | options))
     return Measurements.open(resolve_checkpoint(name), settings)
 
 
@@ -65,7 +65,7 @@ def test_the_measured_lens_is_that_of_the_design(variant: str) -> None:
 
 def test_samples_measured_together_are_those_measured_one_by_one() -> None:
     tables = [
-        sweep_rows(opened("planted/mini", limit="4", batch_size=size), edges=EDGES, method="masked")
+        sweep_rows(opened("planted/mini", limit="3", batch_size=size), edges=EDGES, method="masked")
         for size in (1, 4)
     ]
     alone, together = (table.to_pydict() for table in tables)
@@ -82,14 +82,14 @@ def test_the_store_gives_back_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_every_method_sees_that_the_question_is_read(tmp_path: Path) -> None:
-    measurements = opened("planted/mini", cache=tmp_path, limit="4")
+    measurements = opened("planted/mini", cache=tmp_path, limit="3")
     for method in ("masked", "unnormalised", "counterfactual"):
         curve = measurements.table("ChooseAttr", Sweep.of("question->last", method=method))
         assert curve.relative_change.mean(axis=0).min() < -0.2, method
 
 
 def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> None:
-    measurements = opened("planted/mini", limit="4", tasks=("ChooseAttr",))
+    measurements = opened("planted/mini", limit="3", tasks=("ChooseAttr",))
     columns = sweep_rows(measurements, edges=["image->question"], method="counterfactual")
     rows = columns.to_pylist()
     by_layer = [row for row in rows if row["layer"] == 0]
@@ -105,7 +105,7 @@ def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> No
 
 
 def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path) -> None:
-    whole = opened("planted/mini", limit="8", tasks=("ChooseAttr",), cache=tmp_path)
+    whole = opened("planted/mini", limit="6", tasks=("ChooseAttr",), cache=tmp_path)
     part = whole.part()
     assert len(part.samples.of("ChooseAttr")) == 4
     of_part = part.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))

@@ -15,7 +15,7 @@ from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 
 SWEEP = [
-    *(sys.executable, "-m", "mmflow_bench.cli", "sweep", "--model=planted/mini", "--limit=4"),
+    *(sys.executable, "-m", "mmflow_bench.cli", "sweep", "--model=planted/mini", "--limit=3"),
     "--edges=image->question,question->last",
 ]
 

@@ -184,7 +184,7 @@ def test_tiles_of_the_tiled_variant_follow_the_shape_of_the_image(planted: Check
     checkpoint = planted("planted/tiled")
     counts = {
         sample.image.size: len(checkpoint.positions(sample)["image"])
-        for sample in tiled_scene_samples()
+        for sample in tiled_scene_samples(per_task=14)
     }
     # an overview of 36 patches, then 6 rows of 6 or of 12 patches with a newline each
     assert counts == {(84, 84): 36 + 6 * 7, (168, 84): 36 + 6 * 13}

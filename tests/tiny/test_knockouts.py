@@ -8,8 +8,8 @@ import torch
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
-from mmflow_bench.interventions.knockout import Knockout, Method
-from mmflow_bench.interventions.suffixes import knockout_logits
+from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
+from mmflow_bench.interventions.suffixes import _traces, knockout_logits
 
 EVERYWHERE = range(10)
 
@@ -143,3 +143,44 @@ def test_refuses_a_suffix_pass_that_is_not_the_clean_pass(checkpoint, clean, sam
             knockout_logits(checkpoint, clean, [knockout])
     finally:
         hook.remove()
+
+
+@pytest.mark.parametrize(("written", "most_rows"), [(0.0, 2), (1e-9, 2), (1e-3, 5), (1.0, 5)])
+def test_a_knockout_has_a_row_only_where_it_differs(
+    checkpoint, sample, monkeypatch, written, most_rows
+):
+    """Attention writes in layer 6 alone: windows that miss it are the clean row throughout."""
+    rows: list[int] = []
+    for number, layer in enumerate(checkpoint.parts.decoder_layers):
+        parameters = layer.self_attn.o_proj._parameters
+        scaled = torch.nn.Parameter(parameters["weight"] * (written if number == 6 else 0.0))
+        monkeypatch.setitem(parameters, "weight", scaled)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    sweep = [
+        Knockout(sources=sample.image, targets=sample.last, layers=layer_window(center, 3, 10))
+        for center in EVERYWHERE
+    ]
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, arguments: rows.append(len(arguments[0])))
+        for layer in checkpoint.parts.decoder_layers
+    ]
+    found = knockout_logits(checkpoint, clean, sweep)
+    for hook in hooks:
+        hook.remove()
+    assert max(rows) == most_rows
+    for knockout, logits in zip(sweep, found, strict=True):
+        expected = definition_logits(checkpoint, sample.inputs, knockout)
+        torch.testing.assert_close(logits.softmax(-1), expected.softmax(-1), rtol=1e-5, atol=1e-9)
+    moved = (found != found[0]).any(-1)
+    assert moved.tolist() == [written > 1e-6 and 5 <= center <= 7 for center in EVERYWHERE]
+
+
+def test_a_row_that_is_not_a_number_is_no_clean_row():
+    hidden = torch.ones(4, 2, 8)
+    hidden[1, 1, 3] += 2e-7
+    hidden[2, 0, 0] = torch.nan
+    hidden[3] *= 1 + 1e-7
+    assert _traces(hidden) == [False, True, True, True]
+    hidden[1:] = 1.0
+    hidden[:, 0, 0] = torch.tensor([0.0, 5e-10, 5e-9, -5e-10])
+    assert _traces(hidden) == [False, False, True, False]

@@ -125,7 +125,7 @@ def test_random_weights_hold_no_mechanism(tmp_path: Path) -> None:
     suites = Path(__file__).parents[2] / "suites"
     subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", str(suites), f"--model={folder}", "--limit=4", "-q"),
+            *(sys.executable, "-m", "pytest", str(suites), f"--model={folder}", "--limit=3", "-q"),
             *("-p", "no:cacheprovider", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
         env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
@@ -143,7 +143,7 @@ def test_random_weights_have_no_flow_to_find_even_where_answers_do_not_matter(
     folder = random_weights(tmp_path / "random")
     measurements = Measurements.open(
         resolve_checkpoint(str(folder)),
-        MeasurementSettings(limit="4", tasks=("ChooseAttr",), keep_incorrect=True),
+        MeasurementSettings(limit="3", tasks=("ChooseAttr",), keep_incorrect=True),
     )
     flow = Flow(measurements)
     for edge in ("question -> last", "image -> question", "image -> last"):

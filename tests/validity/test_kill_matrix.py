@@ -33,10 +33,10 @@ DECLARED: Matrix = json.loads(EXPECTED.read_text())
 EXPLAINED: dict[str, Any] = json.loads((HERE / "unkillable.json").read_text())
 COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in mechanisms(shipped())}
 NAMES = list(COUNTS)
-# What a planted checkpoint does hardly varies: two samples of two images stand for many. Means
-# over tasks are asked apart, since every resample must hold images of every task, and only of those
-# checkpoints that lack what they are the mean of.
-SAMPLES, SAMPLES_OF_MEANS = "1-3", "8"
+# What a planted checkpoint does hardly varies: two images, each asked about once, stand for many.
+# Means over tasks are asked apart, since every resample must hold images of every task, and only of
+# those checkpoints that lack what they are the mean of.
+SAMPLES, SAMPLES_OF_MEANS = "1-3", "6"
 MEANS = ("imgq-drop1-60", "imgq-drop2-21")
 ASKED_FOR_MEANS = (
     "planted/base",

@@ -1,3 +1,7 @@
+from collections import Counter
+from dataclasses import replace
+from itertools import groupby
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +34,7 @@ def test_a_share_and_a_range_are_understood() -> None:
 
 @pytest.mark.parametrize("text", ["abc", "", "1.5", "-3", "5-5", "0", "2-x", "nan"])
 def test_refuses_a_limit_that_selects_nothing_or_is_no_limit(text: str) -> None:
-    with pytest.raises(ValueError, match=r"--limit takes a number of samples per task"):
+    with pytest.raises(ValueError, match=r"--limit takes a number of images per task"):
         Limit.parse(text)
 
 
@@ -46,6 +50,54 @@ def test_a_larger_limit_holds_the_samples_of_a_smaller_one() -> None:
     small = select(samples(20), limit=Limit.parse("5"), seed=3)["ChooseAttr"]
     large = select(samples(20), limit=Limit.parse("9"), seed=3)["ChooseAttr"]
     assert large[:5] == small
+
+
+# Images 0 and 2 are asked about twice, the latter not in a row.
+TWICE = [
+    Sample(question_id=str(i), image_id=image, task="T", question="?", answer="a")
+    for i, image in enumerate(["0", "0", "1", "2", "3", "2", "4"])
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", "01"), ("2", "012"), ("3", "01235"), ("2-4", "345"), ("4-9", "6"), ("0.4", "012")],
+)
+def test_a_limit_counts_images_and_takes_all_samples_of_each(text: str, expected: str) -> None:
+    assert "".join(s.question_id for s in Limit.parse(text).of(TWICE)) == expected
+
+
+@given(st.integers(0, 30), st.integers(1, 5))
+def test_a_seed_shuffles_whole_images(seed: int, count: int) -> None:
+    chosen = select(TWICE, limit=Limit(stop=count), seed=seed)["T"]
+    images = [sample.image_id for sample in chosen]
+    assert len(set(images)) == count
+    assert sorted(images) == sorted(s.image_id for s in TWICE if s.image_id in images)
+    # One after the other, so that a larger limit only adds.
+    assert [image for image, _ in groupby(images)] == list(dict.fromkeys(images))
+
+
+def part_of(members: list[Sample]) -> list[Sample]:
+    chosen = SampleSet(QuestionFile(samples=tuple(members), unscored=(), fingerprint=""))
+    return list(chosen.part().by_task["T"])
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (3, 3), (7, 7), (8, 4), (12, 4), (64, 22)])
+def test_a_part_is_a_third_of_the_images_and_four_at_least(count: int, expected: int) -> None:
+    assert len(part_of(samples(count, "T"))) == expected
+
+
+def test_a_part_has_all_samples_of_its_images_and_every_answer_that_takes_its_turn() -> None:
+    members = [
+        replace(
+            sample, question_id=f"{sample.question_id}{which}", answer=str(int(sample.image_id) % 6)
+        )
+        for sample in samples(36, "T")
+        for which in "ab"
+    ]
+    part = part_of(members)
+    assert set(Counter(sample.image_id for sample in part).values()) == {2}
+    assert {sample.answer for sample in part} == set("012345")
 
 
 def test_only_the_asked_tasks_are_kept() -> None:

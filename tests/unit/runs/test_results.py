@@ -48,7 +48,7 @@ def test_the_contract_is_kept():
     }
     assert content["mechanisms"][0].keys() >= {
         *("id", "task", "verdict", "expected", "outcome", "estimate", "low", "high", "unit"),
-        *("threshold", "n", "tier", "qualifier", "citation", "seconds"),
+        *("threshold", "n", "images", "tier", "qualifier", "citation", "seconds"),
     }
     assert content["summary"] == {"holds": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,7 +12,13 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
+from mmflow_bench.inputs.samples import (
+    CHOOSE_TASKS,
+    SIX_TASKS,
+    Box,
+    Sample,
+    sample_fingerprint,
+)
 from mmflow_bench.scenes.pictures import (
     object_drawing,
     object_mask,
@@ -20,11 +27,12 @@ from mmflow_bench.scenes.pictures import (
     wallpaper,
     with_skirting,
 )
-from mmflow_bench.scenes.questions import scene_samples, tiled_scene_samples
+from mmflow_bench.scenes.questions import PER_TASK, scene_samples, tiled_scene_samples
 from mmflow_bench.scenes.rendering import PlacedObject, Scene
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, PLURALS
 
-SAMPLES = scene_samples(per_task=16)
+GROUPED = 16
+SAMPLES = scene_samples(per_task=GROUPED)
 
 
 def pixels(sample: Sample) -> np.ndarray:
@@ -133,8 +141,36 @@ def test_some_images_are_asked_about_twice(task: str) -> None:
     assert Counter(counts.values()) == {2: 4, 1: 8}
 
 
+@pytest.mark.parametrize("made", [scene_samples, tiled_scene_samples])
+@pytest.mark.parametrize("task", SIX_TASKS)
+def test_the_default_is_64_images_that_all_differ(task: str, made) -> None:
+    samples = made(tasks=[task])
+    pictures = {sample.image_id: pixels(sample).tobytes() for sample in samples}
+    assert (len(samples), len(pictures)) == (PER_TASK, 64)
+    assert len(set(pictures.values())) == 64
+    answers = Counter(sample.answer for sample in samples)
+    assert len(set(answers.values())) == 1
+
+
 @pytest.mark.parametrize("task", CHOOSE_TASKS)
-def test_options_stand_in_the_question_once_and_in_balanced_order(task: str) -> None:
+def test_options_take_turns_for_every_answer_where_images_are_asked_about_once(task: str) -> None:
+    first: dict[str, list[bool]] = {}
+    for sample in tiled_scene_samples(tasks=[task])[GROUPED:]:
+        words = sample.question.replace(",", " ").replace("?", " ").split()
+        order = words.index(sample.answer) < words.index(sample.false_option)
+        first.setdefault(f"{sample.answer} {sample.image_width}", []).append(order)
+    for orders in first.values():
+        assert abs(sum(orders) - len(orders) / 2) <= 1
+
+
+def test_the_first_samples_are_those_of_earlier_versions() -> None:
+    """What is stored and blessed is of these: their pixels and words must not change."""
+    told = "".join(sample_fingerprint(sample) for sample in SAMPLES)
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "5dc6502d7b598d43"
+
+
+@pytest.mark.parametrize("task", CHOOSE_TASKS)
+def test_options_stand_stand_in_the_question_once_and_in_balanced_order(task: str) -> None:
     samples = [sample for sample in SAMPLES if sample.task == task]
     true_first = 0
     for sample in samples:

@@ -128,7 +128,7 @@ def test_every_compared_number_stands_in_a_table_what_changed_first(run):
         "after": "-5.0%",
         "difference": "+52.5%",
         "interval": "[49.0, 55.0%]",
-        "n": "14",
+        "n/img": "14",
         "why": "",
     }
     assert rows[1][-1] == "the interval reaches the tolerance"
