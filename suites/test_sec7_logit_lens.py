@@ -59,7 +59,8 @@ def test_answer_appears_after_the_image_is_in_while_the_question_is_read(flow, t
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_lower_case_answer_is_gone_at_the_end(flow, task):
     """The lower-case answer is gone at the last layer."""
-    assert flow.lens("noncapitalized", task).final <= 0.05
+    lower = flow.lens("noncapitalized", task)
+    assert (lower.max >= 0.10) & (lower.final <= 0.05)
 
 
 @pytest.mark.mechanism("lens-upper-late", gate=Gate("lens final", "capitalized"))

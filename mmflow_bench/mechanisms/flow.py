@@ -15,6 +15,7 @@ import numpy as np
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
+from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -60,7 +61,23 @@ class Flow:
             NotApplicable: No sample of the task has positions for both roles.
             KnockoutError: The edge names an unknown role.
         """
-        sweep = Sweep.of(edge, width=width, method=method or self._method)
+        return self._curve(task, Sweep.of(edge, width=width, method=method or self._method))
+
+    def single_layers(self, edge: str, task: str) -> Curve:
+        """The same for single layers: where something is hit, whoever asks how much.
+
+        By the paper's method, on all samples, for second opinions too. Raises as a call does.
+        """
+        return self._curve(task, replace(Sweep.of(edge, width=1), is_place=True))
+
+    def second_drop(self, edge: str, task: str) -> Curve:
+        """An edge where the image reaches the question for the second time, if it does.
+
+        That is in the band `B2`, where no window holds a layer of the first time.
+        """
+        return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
+
+    def _curve(self, task: str, sweep: Sweep) -> Curve:
         self._require_samples(task)
         table = self._measurements.table(task, sweep)
         if not table.question_ids:
@@ -70,7 +87,7 @@ class Flow:
             name=f"{sweep.name} on {task}",
             values=table.relative_change,
             image_ids=table.image_ids,
-            width=width or self.width,
+            width=sweep.width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
         )
