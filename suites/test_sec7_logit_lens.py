@@ -92,6 +92,6 @@ def test_false_option_never_comes_near_the_true_one(flow, task):
 
 @pytest.mark.mechanism("lens-newline-8b", citation="Sec. 7, Fig. 31", only_for=(NEXT_LLAMA3_8B,))
 @pytest.mark.parametrize("task", ["ChooseAttr"])
-def test_every_answer_begins_with_the_same_token(flow, task):
+def test_answers_begin_with_a_new_line(flow, task):
     """Without the paper's prompt suffix Llama3-LLaVA-NeXT begins with a new line."""
-    assert flow.first_token_share(task) >= 0.95
+    assert flow.line_break_share(task) >= 0.95

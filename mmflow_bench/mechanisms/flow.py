@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.bands import B2
@@ -135,14 +136,22 @@ class Flow:
             raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
         return self._proportion(correct, scored, f"accuracy on {', '.join(tasks)}")
 
-    def first_token_share(self, task: str) -> Estimate:
-        """The share of answers that begin with the commonest first token of the task."""
+    def line_break_share(self, task: str) -> Estimate:
+        """The share of answers that begin with a line break.
+
+        Raises:
+            NotApplicable: The prompts end with one that belongs to the answer.
+        """
         self._require_samples(task)
-        table = self._measurements.table(task, Sweep.of("question->last"))
-        counts = np.unique(table.answer_token_ids, return_counts=True)[1]
-        if not len(counts):
-            raise NotApplicable(f"the first answer tokens of {task} are not known")
-        return self._proportion(int(counts.max()), int(counts.sum()), f"first token on {task}")
+        want = FirstToken()
+        texts = self._measurements.table(task, want).texts
+        if not texts:
+            why = self._refusals(task, want.name)
+            raise NotApplicable(f"no first token of {task} to look at{why}")
+        count = sum("\n" in text and not text.strip() for text in texts)
+        return self._proportion(
+            count, len(texts), f"answers on {task} that begin with a line break"
+        )
 
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""

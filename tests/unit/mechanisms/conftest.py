@@ -11,6 +11,7 @@ import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import layer_window
+from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount
@@ -137,6 +138,7 @@ class SyntheticMeasurements:
         self.tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions = captions
+        self.first_tokens: tuple[str, ...] = ("\n",) * 100
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
         assert task in self.tasks
@@ -151,6 +153,8 @@ class SyntheticMeasurements:
         if isinstance(want, Sweep):
             width = want.width or self.width
             return self.sweep(task, want.name, width=width, method=want.method)
+        if isinstance(want, FirstToken):
+            return replace(want.example(task, LAYERS), texts=self.first_tokens)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:

@@ -134,6 +134,16 @@ def test_too_few_correct_answers_fail(measured, verdict, correct, expected):
     assert verdict("acc-95", Wrong(measured().known)) == expected
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [(("\n", "\n\n") * 60, "holds"), (("Red",) * 120, "fails"), ((), "not-applicable")],
+)
+def test_the_new_line_of_llama_3_is_looked_for(measured, verdict, texts, expected):
+    measurements = measured(paper_model="llama3-llava-next-8b")
+    measurements.first_tokens = texts
+    assert verdict("lens-newline-8b", measurements, "ChooseAttr") == expected
+
+
 def test_every_mechanism_without_a_control_is_killed_by_some_changed_flow():
     killed = set().union(*KILLED.values())
     claims = {one.id for one in MECHANISMS if one.tier == "holds"} - CAPTIONS_ONLY - OTHERS_ONLY
