@@ -59,7 +59,8 @@ def test_answer_appears_after_the_image_is_in_while_the_question_is_read(flow, t
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_lower_case_answer_is_gone_at_the_end(flow, task):
     """The lower-case answer is gone at the last layer."""
-    assert flow.lens("noncapitalized", task).final <= 0.05
+    lower = flow.lens("noncapitalized", task)
+    assert (lower.max >= 0.10) & (lower.final <= 0.05)
 
 
 @pytest.mark.mechanism("lens-upper-late", gate=Gate("lens final", "capitalized"))
@@ -91,6 +92,6 @@ def test_false_option_never_comes_near_the_true_one(flow, task):
 
 @pytest.mark.mechanism("lens-newline-8b", citation="Sec. 7, Fig. 31", only_for=(NEXT_LLAMA3_8B,))
 @pytest.mark.parametrize("task", ["ChooseAttr"])
-def test_every_answer_begins_with_the_same_token(flow, task):
+def test_answers_begin_with_a_new_line(flow, task):
     """Without the paper's prompt suffix Llama3-LLaVA-NeXT begins with a new line."""
-    assert flow.first_token_share(task) >= 0.95
+    assert flow.line_break_share(task) >= 0.95

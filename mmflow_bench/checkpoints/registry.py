@@ -39,6 +39,13 @@ _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
     "no-stage-2": "what is asked about reaches the question through a line break",
     "single-stage": "objects are looked up in layer 0 already",
+    **{
+        f"one-transfer-{layer}": f"context and objects are both read in layer {layer}"
+        for layer in (2, 3, 4, 6)
+    },
+    "two-transfers-0-8": "objects are looked up in layer 8, less than a window later",
+    "two-transfers-2-14": "the context is read in layer 2, objects in layer 14",
+    "two-transfers-3-14": "the context is read in layer 3, objects in layer 14",
     "swapped": "objects are looked up before the context is read",
     "late-stage-2": "objects are looked up in layer 22",
     "stage-1-related": "the first stage reads the objects that are asked about too",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -84,6 +84,8 @@ class Sweep(Want[SweepTable]):
     width: int | None = None
     """Odd; what scales with the depth when None (docs/decisions/001)."""
     method: Method = Method.MASKED
+    is_place: bool = field(default=False, compare=False)
+    """Whether it is read only for where something is hit, which no other method is asked."""
 
     @classmethod
     def of(cls, edge: str, *, width: int | None = None, method: str = Method.MASKED) -> Sweep:
@@ -123,9 +125,12 @@ class Sweep(Want[SweepTable]):
     def by(self, method: Method) -> Sweep | None:
         """The same by another method.
 
-        None for single layers, whose sizes are what is claimed, and where captions stand in for
-        the image, which no other image can replace (docs/decisions/010).
+        Itself where it only says where something is hit. None for other single layers, whose sizes
+        are what is claimed, and where captions stand in for the image, which no other image can
+        replace (docs/decisions/010).
         """
+        if self.is_place:
+            return self
         has_other = self.width is None and Role.CAPTION not in (self.edge.source, self.edge.target)
         return replace(self, method=method) if has_other else None
 

@@ -16,6 +16,8 @@ SIGNIFICANT = -0.10
 """The paper's "significant", "sharp": a drop by a tenth or more."""
 NEGLIGIBLE = 0.05
 """The paper's "negligible", "not observed": within this of zero at every layer."""
+SLIGHT = -0.02
+"""The paper's "slight", "smaller decreases": there is no verdict on less."""
 CONSISTENT = 0.1
 """Depths of the paper's "consistent layers" differ by no more than this."""
 
@@ -56,6 +58,8 @@ B1 = Band(0.0, 0.0, first_layer="only")
 """Where the paper sees the first transfer from the image: "layers 0-4" of 40."""
 B2 = Band(0.15, 0.42, first_layer="never")
 """Where it sees the second: "around the 10th" of 40."""
+LOWEST = Band(0.0, 0.2)
+"""The single layers that windows of `B1` hold: the first transfer begins in one of them."""
 MID = Band(0.35, 0.75)
 """The middle layers."""
 LATER_HALF = Band(0.5, 1.0, is_open=True)

@@ -6,6 +6,7 @@ tells the recorder of the running mechanism.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -142,10 +143,13 @@ _ORDER = (Verdict.FAILS, Verdict.INSTRUMENT_DEPENDENT, Verdict.INCONCLUSIVE, Ver
 def least_favourable(comparisons: Sequence[Comparison]) -> Comparison:
     """The one with the worst verdict, and among equals the one that holds least clearly.
 
-    What holds beyond doubt is equally clear; of such the last is shown, since mechanisms name what
-    they presuppose before what they claim.
+    One that has a number comes before one that has none: a drop that is missing says more than the
+    place that it cannot have. What holds beyond doubt is equally clear; of such the last is shown,
+    since mechanisms name what they presuppose before what they claim.
     """
-    return min(
-        reversed(comparisons),
-        key=lambda one: (_ORDER.index(one.verdict), -round(one.p_hold, 3), round(one.p_fail, 3)),
-    )
+
+    def favour(one: Comparison) -> tuple[float, ...]:
+        verdict = _ORDER.index(one.verdict)
+        return verdict, math.isnan(one.estimate.value), -round(one.p_hold, 3), round(one.p_fail, 3)
+
+    return min(reversed(comparisons), key=favour)

@@ -16,17 +16,19 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
+from mmflow_bench.mechanisms.bands import CONSISTENT, EVERYWHERE, LOWEST, NEGLIGIBLE, Band
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Kind, Known
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics import curves as read
+from mmflow_bench.statistics import drops
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
     Statistic,
+    Weights,
     bootstrap_weights,
     image_means,
 )
@@ -52,6 +54,8 @@ class Curve:
     """Largest relative change that the instrument makes by itself."""
     band: Band = EVERYWHERE
     """Where the curve is looked at."""
+    single: Curve | None = None
+    """Single layers on the same images: only what lies beyond their first drop is looked at."""
 
     @cached_property
     def means(self) -> ImageMeans:
@@ -70,10 +74,26 @@ class Curve:
         """The same curve, looked at within `band` only."""
         return replace(self, band=band)
 
+    def after(self, single: Curve) -> Curve:
+        """The same, looked at only where no window holds a layer of the first drop.
+
+        Which layers those are is read off `single`, a curve of single layers, on the images of both
+        (docs/decisions/023). It holds for peaks, places and the later of two drops.
+        """
+        common = set(self.means.images) & set(single.means.images)
+        return replace(self._only(common), single=single._only(common))
+
     @cached_property
     def peak(self) -> Estimate:
         """The deepest drop, cross-fitted: located on half of the images, read on the others."""
         columns = self._columns(self.band)
+        if self.single is not None:
+            return self._estimate(
+                "peak beyond the first drop",
+                lambda w: drops.cross_fitted_minimum_in(
+                    self.means.halves(w), self._halves_beyond(w, columns)
+                ),
+            )
         return self._estimate(
             "peak",
             lambda w: read.cross_fitted_minimum(*(h[:, columns] for h in self.means.halves(w))),
@@ -123,10 +143,14 @@ class Curve:
 
         Over the shallower of the two, so that one drop alone has none.
         """
-        one, two = np.array(self._columns(early)), np.array(self._columns(late))
+        one, two = self._columns(early), self._columns(late)
         return self._estimate(
             "prominence of two drops",
-            lambda w: read.cross_fitted_prominence(*self.means.halves(w), early=one, late=two),
+            lambda w: drops.cross_fitted_prominence_of(
+                self.means.halves(w),
+                self._halves_beyond(w, one, is_beyond=False),
+                self._halves_beyond(w, two),
+            ),
         )
 
     def overlap(self, other: Curve) -> Estimate:
@@ -203,6 +227,39 @@ class Curve:
             )
         return columns
 
+    def _halves_beyond(
+        self, weights: Weights, columns: list[int], *, is_beyond: bool = True
+    ) -> tuple[drops.Places, drops.Places]:
+        """Which of some centres lie beyond the first drop, or not, by either half of the images."""
+        halves = self.means.halves(weights)
+        if self.single is not None:
+            halves = self.single.means.halves(weights)
+        one, two = (self._beyond(half, columns, is_beyond=is_beyond) for half in halves)
+        return one, two
+
+    def _beyond(
+        self, single: read.Curves, columns: list[int], *, is_beyond: bool = True
+    ) -> drops.Places:
+        places = np.isin(np.arange(self.layers), columns)
+        if self.single is None:
+            return np.broadcast_to(places, single.shape)
+        ends = drops.end_of_first_drop(
+            single,
+            lowest=len(LOWEST.centres(self.layers, 1)),
+            gap=int(CONSISTENT * self.layers + 1e-9),
+            floor=self._least_drop,
+        )
+        lowest_held = np.arange(self.layers) - self.width // 2
+        return np.asarray(places & ((lowest_held > ends[:, None]) == is_beyond))
+
+    def _curves(self, weights: Weights) -> read.Curves:
+        """Mean curves where they are looked at, zero elsewhere."""
+        curves = self.means.curves(weights)
+        if self.single is None:
+            return curves
+        beyond = self._beyond(self.single.means.curves(weights), list(range(self.layers)))
+        return np.where(beyond, curves, 0.0)
+
     def _only(self, images: set[str]) -> Curve:
         kept = [i for i, image in enumerate(self.image_ids) if image in images]
         return replace(
@@ -221,7 +278,7 @@ class Curve:
         )
 
     def _place(self, what: str, layer: Callable[[read.Curves], read.Numbers]) -> Estimate:
-        estimate = self._estimate(what, lambda w: layer(self.means.curves(w)) / self.layers)
+        estimate = self._estimate(what, lambda w: layer(self._curves(w)) / self.layers)
         return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)
 
 

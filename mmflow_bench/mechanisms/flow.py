@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -61,7 +63,23 @@ class Flow:
             NotApplicable: No sample of the task has positions for both roles.
             KnockoutError: The edge names an unknown role.
         """
-        sweep = Sweep.of(edge, width=width, method=method or self._method)
+        return self._curve(task, Sweep.of(edge, width=width, method=method or self._method))
+
+    def single_layers(self, edge: str, task: str) -> Curve:
+        """The same for single layers: where something is hit, whoever asks how much.
+
+        By the paper's method, on all samples, for second opinions too. Raises as a call does.
+        """
+        return self._curve(task, replace(Sweep.of(edge, width=1), is_place=True))
+
+    def second_drop(self, edge: str, task: str) -> Curve:
+        """An edge where the image reaches the question for the second time, if it does.
+
+        That is in the band `B2`, where no window holds a layer of the first time.
+        """
+        return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
+
+    def _curve(self, task: str, sweep: Sweep) -> Curve:
         self._require_samples(task)
         table = self._measurements.table(task, sweep)
         if not table.question_ids:
@@ -71,7 +89,7 @@ class Flow:
             name=f"{sweep.name} on {task}",
             values=table.relative_change,
             image_ids=table.image_ids,
-            width=width or self.width,
+            width=sweep.width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
         )
@@ -122,15 +140,21 @@ class Flow:
         name = f"accuracy on {', '.join(tasks)}"
         return self._proportion(correct, scored, _images(counts), name)
 
-    def first_token_share(self, task: str) -> Estimate:
-        """The share of answers that begin with the commonest first token of the task."""
+    def line_break_share(self, task: str) -> Estimate:
+        """The share of answers that begin with a line break.
+
+        Raises:
+            NotApplicable: The prompts end with one that belongs to the answer.
+        """
         self._require_samples(task)
-        table = self._measurements.table(task, Sweep.of("question->last"))
-        counts = np.unique(table.answer_token_ids, return_counts=True)[1]
-        if not len(counts):
-            raise NotApplicable(f"the first answer tokens of {task} are not known")
-        name, images = f"first token on {task}", len(set(table.image_ids))
-        return self._proportion(int(counts.max()), int(counts.sum()), images, name)
+        want = FirstToken()
+        table = self._measurements.table(task, want)
+        if not table.texts:
+            why = self._refusals(task, want.name)
+            raise NotApplicable(f"no first token of {task} to look at{why}")
+        count = sum("\n" in text and not text.strip() for text in table.texts)
+        name, images = f"answers on {task} that begin with a line break", len(set(table.image_ids))
+        return self._proportion(count, len(table.texts), images, name)
 
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""

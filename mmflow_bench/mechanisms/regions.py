@@ -148,5 +148,8 @@ def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:
     below_ceiling = confidence_below(region.ceiling, draws, correction, floor=floor)
     # Twice the tail, as for the two-sided interval: verdict and p-value must not contradict.
     p_hold = 2 * max(below_low, 1 - below_high)
+    # Whatever is shown with confidence, what is measured is not there.
+    if region.least is not None and evidence.value < region.least:
+        p_hold = 1.0
     p_fail = 2 * min(1 - below_ceiling, below_high)
     return min(1.0, p_hold), min(1.0, p_fail)

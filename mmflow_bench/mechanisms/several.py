@@ -29,6 +29,13 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     return at_least(len(pairs), pairs)
 
 
+def all_of(comparisons: Sequence[Comparison]) -> Comparison:
+    """All of the comparisons hold: what `&` says of two."""
+    from mmflow_bench.mechanisms.comparisons import both_or_all
+
+    return both_or_all(comparisons)
+
+
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over tasks, say, paired by image."""
     from mmflow_bench.mechanisms.estimates import combined, mean

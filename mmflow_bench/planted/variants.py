@@ -43,6 +43,21 @@ _MUTANTS = (
         width=256,
     ),
     _variant("single-stage", lookup_layer=0),
+    *(
+        _variant(f"one-transfer-{layer}", context_layer=layer, lookup_layer=layer)
+        for layer in (2, 3, 4, 6)
+    ),
+    _variant("two-transfers-0-8", lookup_layer=8, gather_layer=9),
+    *(
+        _variant(
+            f"two-transfers-{layer}-14",
+            context_layer=layer,
+            lookup_layer=14,
+            gather_layer=15,
+            decision_transfer=range(16, 37),
+        )
+        for layer in (2, 3)
+    ),
     _variant("swapped", context_layer=10, lookup_layer=0),
     _variant(
         "late-stage-2",

@@ -24,6 +24,8 @@ RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""
 REPORT_ROW = "mmflow_row"
 """Attribute of a test report; xdist carries it to the controller."""
+ABSENT = "nothing beyond the noise, so no place and no ratio"
+"""Why a mechanism fails whose number does not exist."""
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""
 
@@ -163,8 +165,10 @@ def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:
     if deciding is None:
         return row
     estimate = deciding.estimate
+    is_absent = not math.isfinite(estimate.value)
     return replace(
         row,
+        reason=row.reason or (f"{ABSENT}: there is no {estimate.name}" if is_absent else ""),
         name=estimate.name,
         estimate=_plain(estimate.value),
         low=_plain(estimate.low),

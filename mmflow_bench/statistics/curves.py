@@ -7,7 +7,7 @@ a layer index, NaN where the curve has no drop above `floor` to have a place.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 Curves = Float[ndarray, "draw layer"]
@@ -52,19 +52,6 @@ def drop_weighted_centre(curves: Curves, *, floor: float) -> Numbers:
         return np.asarray((drops @ np.arange(curves.shape[1])) / np.where(total > 0, total, np.nan))
 
 
-def cross_fitted_prominence(
-    first: Curves, second: Curves, *, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
-) -> Numbers:
-    """Height of the valley between two drops over the shallower of them, cross-fitted.
-
-    The first drop is looked for in the layers `early`, the second in `late`, all after them; the
-    two sets of curves are of the two halves of the images.
-    """
-    there = _prominence(second, *_two_drops(first, early, late))
-    back = _prominence(first, *_two_drops(second, early, late))
-    return np.asarray((there + back) / 2)
-
-
 def overlap(first: Curves, second: Curves, *, floor: float) -> Numbers:
     """Shared area of two drops, each scaled to area one: 0 when disjoint, 1 when equal."""
     shares = [_drops(curves, floor) for curves in (first, second)]
@@ -93,24 +80,3 @@ def onset(curves: Curves, *, floor: float) -> Numbers:
 
 def _drops(curves: Curves, floor: float) -> Curves:
     return np.where(curves < -floor, -curves, 0.0)
-
-
-def _two_drops(
-    curves: Curves, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
-) -> tuple[Int[ndarray, "draw"], Int[ndarray, "draw"], Int[ndarray, "draw"]]:
-    """Places of the first drop, the valley and the second drop."""
-    one = early[curves[:, early].argmin(axis=1)]
-    two = late[curves[:, late].argmin(axis=1)]
-    layer = np.arange(curves.shape[1])[None, :]
-    is_between: Bool[ndarray, "draw layer"] = (layer >= one[:, None]) & (layer <= two[:, None])
-    return one, np.where(is_between, curves, -np.inf).argmax(axis=1), two
-
-
-def _prominence(
-    curves: Curves,
-    one: Int[ndarray, "draw"],
-    valley: Int[ndarray, "draw"],
-    two: Int[ndarray, "draw"],
-) -> Numbers:
-    rows = np.arange(len(curves))
-    return np.asarray(curves[rows, valley] - np.maximum(curves[rows, one], curves[rows, two]))

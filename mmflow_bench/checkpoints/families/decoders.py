@@ -59,6 +59,8 @@ _LLAMA_3_SYSTEM = (
     "content that the user provides, and assist the user with a variety of tasks using natural "
     "language."
 )
+PUBLISHED_END = " \n"
+"""What the published program adds to prompts for Llama 3 alone."""
 # Llama-type decoders are told apart by their vocabularies, to which a few tokens may be added.
 _YI, _LLAMA_3, _ADDED = 64_000, 128_256, 512
 
@@ -81,8 +83,7 @@ DECODERS = (
                 "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
                 f"{_LLAMA_3_SYSTEM}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
             ),
-            # The published program adds a space and a newline to prompts of this template alone.
-            after="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n",
+            after=f"<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{PUBLISHED_END}",
             begins=True,
         ),
         native="llama",

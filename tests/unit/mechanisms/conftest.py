@@ -11,6 +11,7 @@ import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import layer_window
+from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.records import AnswerCount
@@ -33,6 +34,8 @@ class Known:
     """Where information flows in a synthetic checkpoint."""
 
     first: int | None = 0
+    first_to: int | None = None
+    """Last layer of a first transfer that takes equal parts in all layers from `first`."""
     first_from: str = "other_patches"
     second: int | None = 10
     second_from: str = "related_patches"
@@ -66,8 +69,11 @@ class Known:
             (self.first_amount, self.first, self.first_from),
             (ATTRIBUTE, self.second, self.second_from),
         ):
-            if layer in window and source in {"image", patches}:
-                lost += amount
+            if layer is None or source not in {"image", patches}:
+                continue
+            last = self.first_to if layer == self.first and self.first_to else layer
+            layers = range(layer, last + 1)
+            lost += amount * len(set(window) & set(layers)) / len(layers)
         return lost
 
     def lens(self, probe: str) -> np.ndarray:
@@ -132,6 +138,7 @@ class SyntheticMeasurements:
         self.tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions = captions
+        self.first_tokens: tuple[str, ...] = ("\n",) * 100
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
         assert task in self.tasks
@@ -146,6 +153,8 @@ class SyntheticMeasurements:
         if isinstance(want, Sweep):
             width = want.width or self.width
             return self.sweep(task, want.name, width=width, method=want.method)
+        if isinstance(want, FirstToken):
+            return replace(want.example(task, LAYERS), texts=self.first_tokens)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
@@ -213,8 +222,28 @@ def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
 
 @pytest.fixture(scope="session")
 def measured() -> Callable[..., SyntheticMeasurements]:
-    """`measured(kind, n=24, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint."""
-    return lambda kind="base", **options: SyntheticMeasurements(KNOWN[kind], **options)
+    """`measured(kind, changed={}, n=24, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint.
+
+    What is `changed` of the known flow of that name is by the fields of `Known`.
+    """
+    return lambda kind="base", changed=None, **options: SyntheticMeasurements(
+        replace(KNOWN[kind], **(changed or {})), **options
+    )
+
+
+@pytest.fixture(scope="session")
+def verdict() -> Callable[..., str]:
+    """`verdict(name, measurements, task)`: that of one mechanism."""
+
+    def decide(name: str, measurements: SyntheticMeasurements, task: str = "all") -> str:
+        (test,) = (
+            test
+            for test in shipped()
+            if test.declaration.id == name and task in test.declaration.tasks
+        )
+        return verdict_of(test, Flow(measurements), task)
+
+    return decide
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """All of several, some of several, and the one within the other."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -14,12 +15,12 @@ from mmflow_bench.mechanisms.verdicts import Verdict
 ORDER = ("fails", "instrument-dependent", "inconclusive", "holds")
 
 
-def comparison(verdict, name=""):
+def comparison(verdict, name="", value=0.5):
     """A comparison with the p-values that belong to its verdict."""
     p_hold, p_fail = {"holds": (0.001, 1.0), "fails": (1.0, 0.001)}.get(verdict, (0.4, 0.6))
     return Comparison(
         verdict=Verdict(verdict),
-        estimate=SimpleNamespace(alpha=0.05, name=name),
+        estimate=SimpleNamespace(alpha=0.05, name=name, value=value),
         threshold=name,
         p_hold=p_hold,
         p_fail=p_fail,
@@ -39,6 +40,13 @@ def test_a_conjunction_is_its_worst_part_in_whatever_order(parts):
     assert both.verdict == both_or_all(parts[::-1]).verdict == worst
     assert both.p_hold == max(one.p_hold for one in parts)
     assert both.is_conjunction
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_drop_that_is_missing_is_shown_before_the_place_that_it_cannot_have(is_first):
+    drop, place = comparison("fails", "drop"), comparison("fails", "place", value=math.nan)
+    shown = drop & place if is_first else place & drop
+    assert (shown.verdict, shown.threshold) == ("fails", "drop")
 
 
 def test_a_chain_of_conjunctions_is_one():

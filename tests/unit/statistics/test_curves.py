@@ -63,17 +63,6 @@ def test_cross_fitting_takes_the_bias_out_of_a_minimum():
     assert np.mean(fitted) == pytest.approx(-0.2, abs=0.006)
 
 
-@pytest.mark.parametrize(
-    ("transfers", "expected"),
-    [({0: 0.6, 10: 0.21}, 0.21), ({10: 0.21}, 0.0), ({0: 0.6}, 0.0), ({0: 0.1, 10: 0.3}, 0.1)],
-)
-def test_prominence_is_that_of_the_shallower_of_two_drops(transfers, expected):
-    curve = knockout_curve(40, 9, transfers)
-    early, late = np.arange(5), np.arange(6, 17)
-    value = read.cross_fitted_prominence(curve, curve, early=early, late=late)[0]
-    assert value == pytest.approx(expected)
-
-
 def test_overlap_is_one_for_proportional_drops_and_zero_for_disjoint_ones():
     one, far = knockout_curve(40, 9, {5: 0.4}), knockout_curve(40, 9, {30: 0.4})
     assert read.overlap(one, 0.5 * one, floor=0.0)[0] == pytest.approx(1.0)
