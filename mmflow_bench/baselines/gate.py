@@ -13,14 +13,11 @@ from mmflow_bench.baselines.paired_records import (
     ComparedRow,
     tasks_by_mechanism,
 )
+from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.runs.rows import grouped
 
 GATE = "gate.json"
 """What the gate decided, in the run folder; absent where none was asked for."""
-
-DECIDED = 0.8
-"""Share of the comparable rows that must be shown to be unchanged before a gate passes: the
-default of --decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +34,6 @@ class GateDecision:
     def as_json(self, policy: str) -> str:
         said = {"gate": policy, "passed": self.passed, "why": self.why}
         return json.dumps(said, indent=1) + "\n"
-
-
-def parse_share(text: str) -> float:
-    """The share of rows that --decided names.
-
-    >>> parse_share("0.5"), parse_share("90%")
-    (0.5, 0.9)
-
-    Raises:
-        ValueError: It is no share in [0, 1].
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise ValueError(f"--decided takes a share of rows from 0 to 1 (0.8 or 80%), got {text!r}")
-    return value
 
 
 def gate_decision(

@@ -223,16 +223,18 @@ def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> 
         return replace(row, verdict=Change.UNDECIDED, reason="the interval reaches the tolerance")
     if not one.is_confirmed:
         other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
-        return replace(row, verdict=Change.UNDECIDED, reason=f"{other} agree (saturation)")
+        reason = f"{other} agree (saturation)"
+        return replace(row, verdict=Change.UNDECIDED, reason=reason, needed=None)
     return replace(row, verdict=Change.CHANGED, needed=None)
 
 
 def _needed(row: ComparedRow, alpha: float) -> int | None:
     """Samples that would decide the row, if they scattered as those at hand do."""
-    if row.difference is None or row.margin is None or not row.images:
+    if row.difference is None or row.margin is None or not (row.images and row.n):
         return None
     images = samples_needed(row.difference, row.low, row.high, row.images, row.margin, alpha=alpha)
-    return None if images is None else math.ceil(images * (row.n or 1) / row.images)
+    # The correction over all rows takes more than this one alone says.
+    return None if images is None else math.ceil(max(images, row.images + 1) * row.n / row.images)
 
 
 def _plain(value: float) -> float | None:
