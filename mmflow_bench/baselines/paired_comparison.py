@@ -11,15 +11,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mmflow_bench.baselines.asked_rows import is_asked, tasks_of, unmeasured
+from mmflow_bench.baselines.gate_ground import baseless, lost
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
 from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
+from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm
-from mmflow_bench.statistics.paired import MarginTest, margin_test
+from mmflow_bench.statistics.paired import MarginTest, margin_test, samples_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +51,17 @@ def compare_runs(
         NotComparable: The two runs were different experiments.
     """
     require_comparable(base, tuned)
-    names = sorted({*base.answers, *tuned.answers, *(t for t, _ in [*base.sweeps, *tuned.sweeps])})
+    names = tasks_of(base, tuned)
     pairs = {task: pairs_of(base, tuned, task) for task in names}
+    gated = (*gate_set(), *own)
     judged = [
-        found
-        for row in (*gate_set(), *own)
+        _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha)
+        for row in gated
         for task in names
-        if (found := _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha))
+        if is_asked(base, tuned, row, task)
     ]
+    rows = _decided(judged, alpha)
+    asked = [row for row in gated if matches(row.id, tuned.mechanisms)]
     missing = unrecorded(base, tuned)
     return BaselineComparison(
         base=base.name,
@@ -64,20 +70,20 @@ def compare_runs(
         follow=tuned.follow,
         alpha=alpha,
         tolerance=dict(tolerance),
-        rows=_decided(judged, alpha),
-        tasks=tuple(pairs[task].counts for task in names),
+        rows=rows,
+        tasks=tuple(pairs[task].counts for task in names if pairs[task].is_known),
+        lost=tuple(lost(base, tuned, rows)),
+        baseless=tuple(baseless(base, tuned, rows, asked)),
         notes=tuple(f"{name} is not recorded in both runs, so not compared" for name in missing),
     )
 
 
 def _judge(
     base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs, margin: float, alpha: float
-) -> _Judged | None:
-    """One row on one task; None where neither run has anything to compare."""
+) -> _Judged:
+    """One row on one task; where it cannot be compared, with the reason."""
     task = pairs.counts.task
     measured = [has_values(run, row, task) for run in (base, tuned)]
-    if not any(measured):
-        return None
     blank = ComparedRow(
         id=row.id,
         task=task,
@@ -88,15 +94,16 @@ def _judge(
         was=base.verdicts.get((row.id, task), ""),
         now=tuned.verdicts.get((row.id, task), ""),
     )
-    if reason := _obstacle(row, pairs, measured):
+    if not all(measured):
+        return _Judged(row=unmeasured(blank, base, tuned, measured))
+    if reason := _obstacle(row, pairs):
         return _Judged(row=replace(blank, reason=reason))
     asked = _asked(base, tuned, row, pairs)
     try:
         before = read(base, row, task, asked, alpha=alpha)
         after = read(tuned, row, task, asked, alpha=alpha)
-    except MechanismError:
-        # The window leaves no layer in the row's band; the mechanism is not applicable either.
-        return None
+    except MechanismError as error:
+        return _Judged(row=replace(blank, reason=str(error)))
     if before is None or after is None:
         return _Judged(row=replace(blank, reason="no sample that both runs have measured"))
     if row.reading != "accuracy":
@@ -108,11 +115,9 @@ def _judge(
     return _difference(blank, before, after, margin=margin)
 
 
-def _obstacle(row: GateRow, pairs: Pairs, measured: list[bool]) -> str:
-    """Why a row cannot be compared, or nothing."""
+def _obstacle(row: GateRow, pairs: Pairs) -> str:
+    """Why a row cannot be compared although both have measured it, or nothing."""
     counts = pairs.counts
-    if not all(measured):
-        return f"not measured in the {'checkpoint' if measured[0] else 'baseline'}"
     if row.reading == "accuracy":
         return ""
     if pairs.is_mostly_reworded:
@@ -149,12 +154,10 @@ def _alone(
     return _plain(found.own.value - common.own.value) if found else None
 
 
-def _difference(
-    row: ComparedRow, before: Reading, after: Reading, *, margin: float
-) -> _Judged | None:
+def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: float) -> _Judged:
     values = (before.own.value, after.own.value)
     if not any(map(math.isfinite, values)):
-        return None  # no drop in either, so no place to compare
+        return _Judged(row=replace(row, reason="no drop in either to have a place"))
     row = replace(row, before=_plain(values[0]), after=_plain(values[1]), n=before.own.n)
     if not all(map(math.isfinite, values)):
         where = "baseline" if math.isnan(values[0]) else "checkpoint"
@@ -168,6 +171,7 @@ def _difference(
         high=_plain(moved.high),
         images=len(getattr(moved.source, "images", ())),
     )
+    row = replace(row, needed=_needed(row, moved.alpha))
     if test is None:
         return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason="too few images"))
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
@@ -214,13 +218,23 @@ def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
 def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> ComparedRow:
     row = replace(one.row, p_changed=p_changed, p_unchanged=test.p_inside)
     if test.p_inside <= alpha:
-        return replace(row, verdict=Change.UNCHANGED)
+        return replace(row, verdict=Change.UNCHANGED, needed=None)
     if p_changed > alpha:
         return replace(row, verdict=Change.UNDECIDED, reason="the interval reaches the tolerance")
     if not one.is_confirmed:
         other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
-        return replace(row, verdict=Change.UNDECIDED, reason=f"{other} agree (saturation)")
-    return replace(row, verdict=Change.CHANGED)
+        reason = f"{other} agree (saturation)"
+        return replace(row, verdict=Change.UNDECIDED, reason=reason, needed=None)
+    return replace(row, verdict=Change.CHANGED, needed=None)
+
+
+def _needed(row: ComparedRow, alpha: float) -> int | None:
+    """Samples that would decide the row, if they scattered as those at hand do."""
+    if row.difference is None or row.margin is None or not (row.images and row.n):
+        return None
+    images = samples_needed(row.difference, row.low, row.high, row.images, row.margin, alpha=alpha)
+    # The correction over all rows takes more than this one alone says.
+    return None if images is None else math.ceil(max(images, row.images + 1) * row.n / row.images)
 
 
 def _plain(value: float) -> float | None:

@@ -118,6 +118,12 @@ class Pairs:
     follow: str = "answer"
 
     @property
+    def is_known(self) -> bool:
+        """Whether one of the runs has any sample of the task."""
+        counts = self.counts
+        return bool(counts.both or counts.base_only or counts.tuned_only or counts.neither)
+
+    @property
     def is_mostly_reworded(self) -> bool:
         """Whether most answers begin with another token than before, and are followed there."""
         return self.follow == "answer" and 2 * self.counts.reworded > self.counts.both

@@ -65,6 +65,10 @@ class ComparedRow:
     now: str = ""
     reason: str = ""
     """Why it is undecided or cannot be compared."""
+    missing_in: str = ""
+    """`baseline` or `checkpoint`, where that alone has not measured it."""
+    needed: int | None = None
+    """Samples that would decide it, about, where it is undecided; None where nothing says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,10 @@ class BaselineComparison:
     notes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     """Why nothing was compared: what made the two runs different experiments."""
+    lost: tuple[str, ...] = ()
+    """What the checkpoint answers no longer, which no row need show."""
+    baseless: tuple[str, ...] = ()
+    """Why the rows do not say what they seem to, whatever their verdicts."""
     source: str = ""
     """Where a baseline that was not measured comes from."""
     follow: str = "answer"
@@ -117,8 +125,8 @@ class BaselineComparison:
         return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
 
     @property
-    def is_empty(self) -> bool:
-        return not (self.of(Change.CHANGED) or self.of(Change.UNCHANGED))
+    def comparable(self) -> tuple[ComparedRow, ...]:
+        return tuple(row for row in self.rows if row.verdict != Change.NOT_COMPARABLE)
 
     @property
     def changed(self) -> dict[str, list[str]]:
@@ -142,7 +150,8 @@ def read_comparison(text: str) -> BaselineComparison:
     try:
         rows = tuple(ComparedRow(**row) for row in given["rows"])
         tasks = tuple(TaskPairs(**row) for row in given["tasks"])
-        given |= {name: tuple(given[name]) for name in ("notes", "refused")}
+        lists = {"notes", "refused", "lost", "baseless"} & given.keys()
+        given |= {name: tuple(given[name]) for name in lists}
         return BaselineComparison(**given | {"rows": rows, "tasks": tasks})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{FILE} with all its fields expected, got {error!r}") from error

@@ -15,6 +15,8 @@ from numpy import ndarray
 
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.errors import BaselineError
+from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -56,6 +58,17 @@ class RunValues:
     """Largest relative change that the instrument makes by itself."""
     verdicts: Mapping[Key, str] = field(default_factory=dict)
     """(mechanism, task) -> verdict."""
+    reasons: Mapping[Key, str] = field(default_factory=dict)
+    """(mechanism, task) -> why there is no verdict from numbers."""
+    counts: Mapping[str, AnswerCount] = field(default_factory=dict)
+    """Task -> how many of its samples were scored and answered correctly."""
+    tasks: tuple[str, ...] = ()
+    mechanisms: tuple[str, ...] = ()
+    """Patterns of --tasks and --mechanisms; empty where all were asked for."""
+    failed_checks: tuple[str, ...] = ()
+    """Of the self-test."""
+    broken: int = 0
+    """Tests that ended without a verdict."""
     answers: Mapping[str, Mapping[str, AnswerRow]] = field(default_factory=dict)
     """Task -> question id -> answer."""
     sweeps: Mapping[Key, SampleCurves] = field(default_factory=dict)
@@ -70,6 +83,10 @@ class RunValues:
         A run that does not say whose answer it has followed has followed the checkpoint's own.
         """
         return str(self.experiment.get("follow") or "answer")
+
+    def selects(self, mechanism: str, task: str) -> bool:
+        """Whether --mechanisms and --tasks have left a mechanism on a task."""
+        return matches(mechanism, self.mechanisms) and matches(task, self.tasks)
 
     @property
     def window(self) -> int | None:
@@ -116,6 +133,17 @@ def values_of(record: RunRecord) -> RunValues:
         limit=str(limit) if limit else None,
         noise_floor=results.noise_floor or 0.0,
         verdicts={(row.id, row.task): row.verdict for row in record.rows},
+        reasons={(row.id, row.task): row.reason for row in record.rows if row.reason},
+        counts={
+            task: AnswerCount(
+                task=task, selected=told.selected, correct=told.correct, unscored=told.unscored
+            )
+            for task, told in results.data.tasks.items()
+        },
+        tasks=tuple(results.settings.get("tasks") or ()),
+        mechanisms=tuple(results.settings.get("mechanisms") or ()),
+        failed_checks=tuple(check.name for check in results.self_test if not check.passed),
+        broken=len(results.errors),
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
         sweeps={
             key: _curves(

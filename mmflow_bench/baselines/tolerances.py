@@ -1,4 +1,6 @@
-"""How much may move before it counts as a change: the option --tolerance.
+"""How much may move before it counts as a change, and how much must be shown not to have.
+
+The options --tolerance and --decided.
 
 Every pytest run of an environment reads options, so this imports nothing of the project.
 """
@@ -17,6 +19,8 @@ _NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "f
 TWIN_FACTOR = 2.0
 """Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
 probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
+DECIDED = 0.8
+"""Share of the comparable rows that must be shown to be unchanged before a gate passes."""
 
 
 def parse_tolerance(text: str | None) -> dict[str, float]:
@@ -46,10 +50,30 @@ def parse_tolerance(text: str | None) -> dict[str, float]:
 
 
 def _margin(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = float("nan")
+    value = _number(text)
     if not 0 < value < 1:
         raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
     return value
+
+
+def parse_share(text: str) -> float:
+    """The share of rows that --decided names.
+
+    >>> parse_share("0.5"), parse_share("90%")
+    (0.5, 0.9)
+
+    Raises:
+        ValueError: It is no share in [0, 1].
+    """
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"--decided takes a share of rows from 0 to 1 (0.8 or 80%), got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    """A number or a percentage; NaN where it is neither."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return float("nan")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmflow_bench.baselines.gate_ground import baseless
 from mmflow_bench.baselines.paired_experiment import NotComparable
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
 from mmflow_bench.baselines.paired_values import Key, RunValues
@@ -34,13 +35,15 @@ def compare_verdicts(
         for (name, asked), was in expected.items()
         for task in _tasks(verdicts, name, asked)
     ]
+    compared = tuple(row for row in rows if row.now not in _ABSENT and row.was not in _ABSENT)
     return BaselineComparison(
         base=base,
         name=run.name,
         kind="verdicts",
         alpha=alpha,
         tolerance={},
-        rows=tuple(row for row in rows if row.now not in _ABSENT and row.was not in _ABSENT),
+        rows=compared,
+        baseless=tuple(baseless(None, run, compared, ())),
         notes=("verdicts only: the baseline has no values of samples to pair with",),
         source=source,
     )

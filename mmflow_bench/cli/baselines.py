@@ -14,7 +14,7 @@ from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limit
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.sources import source_here
-from mmflow_bench.baselines.tolerances import parse_tolerance
+from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.cli.options import Parsed
 from mmflow_bench.errors import BaselineError
@@ -59,6 +59,13 @@ def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
     show_default=True,
     help="inconclusive: also what the samples do not decide.",
 )
+@click.option(
+    "--decided",
+    type=Parsed(parse_share),
+    default=DECIDED,
+    show_default=True,
+    help="Share of the comparable rows that must be shown to be unchanged.",
+)
 @click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
 @click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05)
 @click.option("--json", "is_json", is_flag=True, help="comparison.json on standard output.")
@@ -69,6 +76,7 @@ def compare(
     run_a: str,
     run_b: str,
     fail_on: str,
+    decided: float,
     tolerance: dict[str, float] | None,
     alpha: float,
     is_json: bool,
@@ -77,8 +85,10 @@ def compare(
     """Compare RUN with BASE, mechanism by mechanism.
 
     BASE is a run folder, a name or folder of baselines, hub:OWNER/NAME or paper/MODEL; RUN is a run
-    folder. Exits with 0 when nothing has changed, 1 when something has, 3 when the two were
-    different experiments, 4 when something is undecided and --fail-on=inconclusive.
+    folder. Exits with 0 when nothing has changed and enough is decided; 1 when something has
+    changed or is not answered any more; 3 when the comparison says nothing (other experiments,
+    missing rows, a failed self-test); 4 when too little is decided, or with --fail-on=inconclusive
+    one row is not.
     """
     try:
         found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
@@ -92,7 +102,7 @@ def compare(
         colour = has_colours(sys.stdout)
         text = render_comparison(found, width=terminal_width(), colour=colour)
         click.echo(text, nl=False, color=colour)
-    code, line = _conclusion(found, fail_on)
+    code, line = _conclusion(found, fail_on, decided)
     click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
     ctx.exit(code)
 
@@ -115,14 +125,14 @@ def _compared(
     return compare_runs(base, tuned, tolerance=tolerance, alpha=alpha)
 
 
-def _conclusion(found: BaselineComparison, fail_on: str) -> tuple[int, str]:
+def _conclusion(found: BaselineComparison, fail_on: str, decided: float) -> tuple[int, str]:
     """The exit code, and the same in words."""
     if fail_on == "none":
         return 0, "not gated"
-    verdict = gate_decision(found, fail_undecided=fail_on == "inconclusive")
+    verdict = gate_decision(found, decided=decided, fail_undecided=fail_on == "inconclusive")
     if verdict.passed:
         return 0, "passed"
-    if found.changed:
+    if found.changed or found.lost:
         return REGRESSION, verdict.line
-    is_open = found.rows and fail_on == "inconclusive"
+    is_open = found.comparable and not found.baseless
     return INCONCLUSIVE if is_open else NOT_COMPARABLE, verdict.line

@@ -65,6 +65,21 @@ class Comparison:
         decided = {Verdict.HOLDS: self.p_hold, Verdict.FAILS: self.p_fail}
         return decided.get(self.verdict)
 
+    @property
+    def tested(self) -> float | None:
+        """p-value for a correction over many comparisons; None where nothing was tested.
+
+        Of an undecided comparison, the smaller of both. What is exact, or has no interval, is no
+        test: it says 1 of either hypothesis.
+        """
+        if not self.is_tested:
+            return None
+        return min(self.p_hold, self.p_fail) if self.p_value is None else self.p_value
+
+    @property
+    def is_tested(self) -> bool:
+        return min(self.p_hold, self.p_fail) < 1.0
+
     def __bool__(self) -> bool:
         # Before anything is raised: what ended the test is what its report must show.
         recorder = current_recorder.get()
@@ -104,9 +119,10 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
     shown not to hold is enough to fail.
     """
     shown = least_favourable(parts)
+    tested = [part for part in parts if part.is_tested] or parts
     return replace(
         shown,
-        p_hold=intersection_union([part.p_hold for part in parts]),
+        p_hold=intersection_union([part.p_hold for part in tested]),
         p_fail=min(part.p_fail for part in parts),
         parts=tuple(parts),
         is_conjunction=True,

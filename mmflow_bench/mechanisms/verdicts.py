@@ -10,6 +10,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
+MINIMUM_ACCURACY = 0.90
+"""Share of scored samples that must be answered correctly before a mechanism is looked at."""
+
 
 class Verdict(StrEnum):
     """What is known of one mechanism on one task of one checkpoint."""

@@ -1,9 +1,8 @@
-"""The end of a run: corrections over all verdicts, run folders, closing tables."""
+"""The end of a run: run folders and closing tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -11,7 +10,6 @@ from mmflow_bench.baselines.paired_records import FILE
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import section_place
-from mmflow_bench.mechanisms.verdicts import DECIDED
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Facts, Run
@@ -20,12 +18,11 @@ from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import keep_out_of_git, write_text
 from mmflow_bench.runs.rows import MechanismRow
-from mmflow_bench.statistics.combining import survives
 
 
 def write_runs(run: Run) -> None:
     """Write a run folder for each checkpoint; a full disk leaves the tests' outcomes alone."""
-    run.rows = corrected(ordered(run.rows), run)
+    run.rows = ordered(run.rows)
     for slug in run.settings.slugs:
         rows = [row for row in run.rows if row.model == slug]
         errors = [crash for crash in run.crashes if crash["model"] == slug]
@@ -86,30 +83,6 @@ def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
         return models.index(row.model), section, position, row.id, task, row.task, row.test
 
     return sorted(rows, key=key)
-
-
-def corrected(rows: Sequence[MechanismRow], run: Run) -> list[MechanismRow]:
-    """Rows with a qualifier where a verdict does not survive --multiplicity.
-
-    Verdicts themselves stay: a test has passed or failed by its own interval, before the others
-    were known.
-    """
-    method, alpha = run.settings.multiplicity, run.settings.alpha
-    decided = [i for i, row in enumerate(rows) if row.verdict in DECIDED]
-    judged = [i for i in decided if rows[i].p_value is not None]
-    if method == "none" or not decided:
-        return list(rows)
-    kept = survives([rows[i].p_value or 0.0 for i in judged], method=method, alpha=alpha)
-    result = list(rows)
-    for i, is_kept in zip(judged, kept, strict=True):
-        if not is_kept:
-            said = [rows[i].qualifier] if rows[i].qualifier else []
-            result[i] = replace(rows[i], qualifier=", ".join([*said, f"not after {method}"]))
-    run.notice(
-        f"--multiplicity={method}: {sum(kept)} of {len(judged)} verdicts with a p-value survive at "
-        f"alpha {alpha:g}; {len(decided) - len(judged)} have none and are left as they are"
-    )
-    return result
 
 
 def _unopened(run: Run, slug: str) -> Facts:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision
+from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision, ground_lost
+from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, unanswered
+from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.runs.folder import has_results, write_text
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
+_ENDED = frozenset(
+    {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
+)
+"""Exit codes of a run that has come to its end."""
 
 
 def conclude(run: Run, session: pytest.Session) -> None:
@@ -19,7 +25,7 @@ def conclude(run: Run, session: pytest.Session) -> None:
 
     A run that has failed already, or could not take place, keeps its own exit code.
     """
-    run.gate = gate_of(run, has_failed=session.exitstatus == pytest.ExitCode.TESTS_FAILED)
+    run.gate = gate_of(run, exit_code=session.exitstatus)
     if run.gate is None:
         return
     if not run.gate.passed and session.exitstatus == pytest.ExitCode.OK:
@@ -31,43 +37,106 @@ def conclude(run: Run, session: pytest.Session) -> None:
             write_text(folder / GATE, run.gate.as_json(run.settings.gate))
 
 
-def gate_of(run: Run, *, has_failed: bool) -> GateDecision | None:
+def gate_of(run: Run, *, exit_code: int) -> GateDecision | None:
     """Whether a run passes; None where nothing was asked of it.
 
     Args:
         run: After its rows and comparisons are known.
-        has_failed: Whether a test has failed by itself.
+        exit_code: What pytest would exit with.
     """
     settings = run.settings
-    if settings.gate == "none" or settings.update_baselines or not (run.rows or run.crashes):
+    if settings.gate == "none" or settings.update_baselines or run.config.option.collectonly:
         return None
-    why = []
+    if not (run.rows or run.crashes):
+        return _of_nothing(run) if exit_code in _ENDED else None
+    why = [] if exit_code in _ENDED else [f"the run has ended early (exit code {int(exit_code)})"]
+    why += _without_ground(run)
     if settings.gate in {"strict", "regression"}:
-        why += _against_paired(run) if run.comparisons else _against_stored(run)
+        why += _against_paired(run) if run.paired else _against_stored(run)
     if settings.gate in {"strict", "mechanisms"}:
         why += _by_themselves(run)
+    has_failed = exit_code == pytest.ExitCode.TESTS_FAILED
     if has_failed and not why:
-        why = [f"{sum(row.outcome in {'failed', 'xpassed'} for row in run.rows)} mechanisms failed"]
-        if run.crashes:
-            why.append(f"{len(run.crashes)} tests ended without a verdict")
+        failed = sum(row.outcome in FAILED for row in run.rows)
+        why = [f"{failed} mechanisms failed" if failed else "a test or a worker failed"]
     # Without a gate in so many words, pytest's own summary has said everything already.
     is_said = settings.is_gate_explicit or settings.baseline is not None
     is_new = bool(why) and not has_failed
-    return GateDecision(not why, tuple(why)) if is_said or is_new else None
+    return GateDecision(not why, tuple(dict.fromkeys(why))) if is_said or is_new else None
 
 
-def _against_paired(run: Run) -> list[str]:
-    """Why the comparisons sample by sample do not let the run pass."""
-    is_strict = run.settings.gate == "strict"
-    fails_undecided = is_strict or run.settings.inconclusive == "fail"
-    why = []
-    for slug, comparison in run.comparisons.items():
-        verdict = gate_decision(
-            comparison, fail_undecided=fails_undecided, fail_not_comparable=is_strict
+def _of_nothing(run: Run) -> GateDecision | None:
+    """A run of no mechanism; None where the user has not asked for one."""
+    option = run.config.option
+    is_asked = option.mmflow_gate is not None or option.mmflow_baseline is not None
+    if not is_asked and not (run.deselected and not run.selected):
+        return None
+    left = (
+        "--mechanisms and --tasks have left no test" if run.deselected else "no test of `flow` ran"
+    )
+    return GateDecision(
+        False, (f"nothing was measured: {left}; `mmflow ls mechanisms` lists what there is",)
+    )
+
+
+def _without_ground(run: Run) -> Iterator[str]:
+    """Why a run lets nothing pass, under every gate but `none`."""
+    if run.rows and all(row.verdict == "not-applicable" for row in run.rows):
+        yield f"nothing was measured: no mechanism applies ({_first_reasons(run.rows)})"
+    several = len(run.settings.slugs) > 1
+    for slug in run.settings.slugs:
+        comparison = run.comparisons.get(slug)
+        reasons = list(ground_lost(comparison)) if comparison is not None else []
+        # A comparison that was refused has not looked at the checkpoint alone.
+        if comparison is None or comparison.refused:
+            reasons += _alone(run, slug)
+        for reason in reasons:
+            yield f"{slug}: {reason}" if several else reason
+
+
+def _alone(run: Run, slug: str) -> Iterator[str]:
+    """The same of a checkpoint that was compared with nothing."""
+    rows = [row for row in run.rows if row.model == slug]
+    broken = sum(crash["model"] == slug for crash in run.crashes)
+    facts = run.facts.get(slug, {})
+    failed = [str(check["name"]) for check in facts.get("self_test", ()) if not check["passed"]]
+    yield from instrument_faults(CHECKPOINT, failed, broken)
+    counts = {
+        task: AnswerCount(
+            task=task, selected=told["selected"], correct=told["correct"], unscored=told["unscored"]
         )
-        prefix = f"{slug}: " if len(run.comparisons) > 1 else ""
-        why += [f"{prefix}{reason}" for reason in verdict.why]
-    return why
+        for task, told in facts.get("tasks", {}).items()
+    }
+    if rows and not broken and not any(count.scored for count in counts.values()):
+        yield from unanswered(CHECKPOINT, counts)
+        return
+    # Controls hold on a checkpoint that answers nothing: they are about the instrument.
+    chosen = [row for row in rows if row.tier != "control"] or rows
+    decided = [row for row in chosen if row.verdict not in _NOTHING | {"not-applicable"}]
+    refused = [row for row in chosen if row.verdict in _NOTHING]
+    if refused and not decided:
+        yield (
+            f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)} "
+            f"({_first_reasons(refused)})"
+        )
+
+
+def _against_paired(run: Run) -> Iterator[str]:
+    """Why the comparisons sample by sample do not let the run pass."""
+    settings, is_strict = run.settings, run.settings.gate == "strict"
+    for slug in settings.slugs:
+        prefix = f"{slug}: " if len(settings.slugs) > 1 else ""
+        comparison = run.comparisons.get(slug)
+        if comparison is None:
+            yield f"{prefix}nothing was measured to compare with the baseline"
+            continue
+        verdict = gate_decision(
+            comparison,
+            decided=settings.decided,
+            fail_undecided=is_strict or settings.inconclusive == "fail",
+            fail_not_comparable=is_strict,
+        )
+        yield from (f"{prefix}{reason}" for reason in verdict.why)
 
 
 def _against_stored(run: Run) -> list[str]:
@@ -91,16 +160,14 @@ def _by_themselves(run: Run) -> list[str]:
     refused = [row for row in run.rows if row.verdict in _NOTHING]
     if run.settings.gate == "strict" and refused:
         return [f"{len(refused)} mechanisms could not be decided ({_reasons(refused)})"]
-    # Controls hold on a checkpoint that answers nothing: they are about the instrument.
-    rows = [row for row in run.rows if row.tier != "control"] or run.rows
-    decided = [row for row in rows if row.verdict not in _NOTHING | {"not-applicable"}]
-    refused = [row for row in rows if row.verdict in _NOTHING]
-    if not decided and refused:
-        return [f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)}"]
-    if run.rows and not decided and run.settings.is_gate_explicit:
-        return ["nothing was decided: no mechanism applies to these samples"]
     return []
 
 
 def _reasons(rows: Sequence[MechanismRow]) -> str:
     return ", ".join(dict.fromkeys(row.verdict for row in rows))
+
+
+def _first_reasons(rows: Sequence[MechanismRow]) -> str:
+    """What the first row of each task says: the others of the task say the same."""
+    by_task = grouped(rows, lambda row: row.task)
+    return "; ".join(dict.fromkeys(found[0].reason for found in by_task.values()))

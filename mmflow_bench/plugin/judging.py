@@ -18,6 +18,7 @@ from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
 from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.run import Run, declaration_of
 from mmflow_bench.plugin.second_opinions import qualified
+from mmflow_bench.plugin.settings import Settings
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -69,10 +70,8 @@ def finish(
     row = item.stash.get(ROW, None)
     if call.when != "call" or row is None:
         return
-    gate, inconclusive = run.settings.gate, run.settings.inconclusive
-    policy = Policy(gate=gate, inconclusive=inconclusive, is_updating=run.settings.update_baselines)
-    outcome = outcome_of(_ending(item, row, error, report), policy)
-    _apply(outcome, item, report)
+    outcome = outcome_of(_ending(item, row, error, report), policy_of(run.settings))
+    apply(outcome, report)
     row = replace(row, outcome=outcome.word, seconds=round(call.duration, 4))
     if report.failed and row.curve:
         report.sections.append(("mmflow curve by layer", sparkline(row.curve, 60)))
@@ -102,14 +101,22 @@ def _ending(
     )
 
 
-def _apply(outcome: Outcome, item: pytest.Item, report: pytest.TestReport) -> None:
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        gate=settings.gate,
+        inconclusive=settings.inconclusive,
+        is_updating=settings.update_baselines,
+    )
+
+
+def apply(outcome: Outcome, report: pytest.TestReport) -> None:
     """Make pytest's report say the outcome: the only place that changes one."""
     report.outcome = outcome.report
     vars(report).pop("wasxfail", None)
     if outcome.xfail is not None:
         report.wasxfail = outcome.xfail
     if outcome.text is not None:
-        path, line, _ = item.location
+        path, line, _ = report.location
         # pytest shows where a test was skipped, from a triple alone.
         place = (str(path), (line or 0) + 1, outcome.text)
         report.longrepr = place if outcome.report == "skipped" else outcome.text
@@ -179,7 +186,7 @@ def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:
         threshold=deciding.threshold,
         curve=tuple(round(float(value), 6) for value in estimate.curve or ()),
         qualifier=deciding.qualifier,
-        p_value=_plain(deciding.p_value),
+        p_value=_plain(deciding.tested),
     )
 
 

@@ -16,15 +16,13 @@ from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured
-from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
+from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, NotApplicable, PreconditionFailed
 from mmflow_bench.mechanisms.watching import Reads
 from mmflow_bench.reports.progress import MeasuringBar
 
 Table = TypeVar("Table")
 Tables = dict[tuple[str, Want[object]], object]
 """(task, want) -> what it tells."""
-MINIMUM_ACCURACY = 0.90
-"""Share of scored samples that must be answered correctly before a mechanism is looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,16 @@ from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY
 from mmflow_bench.plugin.closing import summarize, write_runs
 from mmflow_bench.plugin.collecting import declare, deselect, expect, own_gate, plan
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
-from mmflow_bench.plugin.measuring import (
-    MINIMUM_ACCURACY,
-    GuardedMeasurements,
-    PlannedMeasurements,
-)
+from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.plugin.models import model_of
+from mmflow_bench.plugin.multiplicity import settle
 from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline
 from mmflow_bench.plugin.reporting import write_reports
@@ -157,9 +155,16 @@ class FlowSession:
         row = getattr(report, REPORT_ROW, None)
         if row is not None:
             self.run.rows.append(MechanismRow.from_dict(row))
-        elif report.failed and (model := getattr(report, "mmflow_model", None)):
+        elif report.failed and (model := self._model_of(report)):
             crash = {"model": model, "test": report.nodeid, "message": _message(report)}
             self.run.crashes.append(crash)
+
+    def _model_of(self, report: pytest.TestReport) -> str | None:
+        """The checkpoint of a test that broke; by its id where its worker died with it."""
+        if hasattr(report, "mmflow_model") or not hasattr(report, "node"):
+            return getattr(report, "mmflow_model", None)
+        first = report.nodeid.partition("[")[2]
+        return next((slug for slug in self.run.settings.slugs if first.startswith(slug)), None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
@@ -175,6 +180,9 @@ class FlowSession:
             learned = json.loads(sent)
             self.run.learn(learned["facts"])
             self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
+            # Every worker collects all tests.
+            self.run.selected = max(self.run.selected, learned["selected"])
+            self.run.deselected = max(self.run.deselected, learned["deselected"])
 
     # Last: fixtures that are torn down here keep their tables first, and syrupy sets its exit code.
     @pytest.hookimpl(trylast=True)
@@ -182,12 +190,19 @@ class FlowSession:
         """Send a worker's facts to the controller, or write the run folders."""
         run = self.run
         if run.worker is not None:
-            learned = {"facts": run.facts, "gate": [row.as_dict() for row in run.own_gate]}
+            learned = {
+                "facts": run.facts,
+                "gate": [row.as_dict() for row in run.own_gate],
+                "selected": run.selected,
+                "deselected": run.deselected,
+            }
             session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
-        elif run.rows or run.crashes:
+            return
+        if run.rows or run.crashes:
+            settle(run, session)
             write_runs(run)
-            conclude(run, session)
-            write_reports(run)
+        conclude(run, session)
+        write_reports(run)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.run.worker is None:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
+from mmflow_bench.baselines.tolerances import (
+    DECIDED,
+    DEFAULTS,
+    parse_share,
+    parse_tolerance,
+)
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
 from mmflow_bench.options import (
@@ -74,7 +79,7 @@ class Settings:
     )
     multiplicity: str = setting(
         "none",
-        "mark verdicts that do not survive this correction over the run (default none)",
+        "withdraw verdicts that do not survive this correction over the run (default none)",
         choices=("none", "holm", "bh"),
     )
     inconclusive: str = setting(
@@ -117,6 +122,13 @@ class Settings:
         "everything undecided (strict), or nothing (default regression with --baseline, else "
         "mechanisms)",
         choices=("strict", "mechanisms", "regression", "none"),
+    )
+    decided: float = setting(
+        DECIDED,
+        "share of the comparable rows that must be shown to be unchanged before a gate against a "
+        "baseline passes (default 0.8)",
+        metavar="SHARE",
+        parse=parse_share,
     )
     reports: tuple[str, ...] = setting(
         (),

@@ -7,11 +7,13 @@ do not turn a difference that nobody minds into a change (docs/decisions/015).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.special import ndtri
 
 from mmflow_bench.statistics.intervals import Correction, confidence_below
 
@@ -46,6 +48,59 @@ def margin_test(
         p_inside=max(1 - above_low, 1 - below_high),
         p_beyond=min(1.0, 2 * min(above_low, below_high)),
     )
+
+
+def samples_needed(
+    difference: float,
+    low: float | None,
+    high: float | None,
+    n: int,
+    margin: float,
+    *,
+    alpha: float = 0.05,
+) -> int | None:
+    """About how many independent samples would decide a difference that is as large as it seems.
+
+    The interval becomes narrower by 1 / sqrt(n) until it keeps to one side of the margin. However
+    little the samples vary, n of them alike leave a share of 1 - alpha^(1/n) that may be otherwise
+    and lose everything, so that a difference within the margin takes as many as that allows.
+
+    >>> samples_needed(0.0, -0.2, 0.2, 20, 0.1), samples_needed(0.0, 0.0, 0.0, 14, 0.05)
+    (57, 59)
+
+    Args:
+        difference: As measured.
+        low: Lower bound of its two-sided 1 - alpha interval; None where it has no interval.
+        high: Upper bound.
+        n: Independent samples (images) that it was measured on.
+        margin: The largest difference that counts as none, between 0 and 1, in the same unit.
+        alpha: Error rate.
+
+    Returns:
+        None where the difference is the margin itself, or nothing says how it scatters.
+    """
+    fewest = fewest_alike(margin, alpha)
+    if low is None or high is None:
+        return fewest if abs(difference) < margin else None
+    room = abs(margin - abs(difference))
+    half = (high - low) / 2
+    if abs(difference) < margin:
+        # Equivalence is shown by the 1 - 2 alpha interval, which is narrower.
+        half *= float(ndtri(alpha) / ndtri(alpha / 2))
+    if half == 0:
+        return fewest
+    if room <= half * 1e-3:
+        return None
+    return max(fewest, math.ceil(n * (half / room) ** 2))
+
+
+def fewest_alike(margin: float, alpha: float) -> int:
+    """The fewest samples that, all alike, show that less than `margin` of them differ.
+
+    >>> fewest_alike(0.05, 0.05), fewest_alike(0.1, 0.05)
+    (59, 29)
+    """
+    return math.ceil(math.log(alpha) / math.log1p(-margin))
 
 
 def log_odds_change(

@@ -189,7 +189,7 @@ def test_nothing_passes_on_nothing(made):
         run.answers.clear()
     verdict = gate_decision(compared(base, tuned))
     assert not verdict.passed
-    assert "nothing was decided" in verdict.line
+    assert verdict.why == ("no flow was compared, nothing: no question that both answer correctly",)
 
 
 def test_a_wide_interval_is_undecided_and_a_policy(made):
