@@ -49,6 +49,7 @@ def many_answers(count: AnswerCount) -> AnswerCount:
         selected=count.selected * COPIES,
         correct=count.correct * COPIES,
         unscored={reason: number * COPIES for reason, number in count.unscored.items()},
+        image_ids=frozenset(_named(i, one) for i in range(COPIES) for one in count.image_ids),
     )
 
 
