@@ -14,13 +14,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
+from mmflow_bench.names import hint
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
@@ -214,12 +214,6 @@ def _one_of(value: object, known: Sequence[str], what: str) -> str:
     if isinstance(value, str) and value in known:
         return value
     raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """The name that may have been meant, as the end of a message."""
-    closest = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {closest[0]}?" if closest else ""
 
 
 _OF_CHECKPOINTS = ("only_for", "not_for", "fails_for", "unsaid_of")
