@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from mmflow_bench.errors import SelectionError
+from mmflow_bench.errors import MechanismError, SelectionError
 
 _MOST_LISTED = 12
 """Known names that a message lists; of more it names the closest only."""
@@ -55,6 +55,17 @@ def refuse_unmatched(
         said = ", ".join(map(repr, missed))
         meant = hint(missed[0], known) or f"; {advice}"
         raise SelectionError(f"{what}{listed}, got {said} ({option}){meant}")
+
+
+def one_of(value: object, known: Collection[str], what: str) -> str:
+    """The value, which must be one of the known names; `what` says what they are.
+
+    Raises:
+        MechanismError: It is none of them.
+    """
+    if isinstance(value, str) and value in known:
+        return value
+    raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
-from mmflow_bench.names import hint
+from mmflow_bench.names import one_of
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
@@ -198,22 +198,16 @@ def _id_of(mark: Mark) -> list[str]:
 
 def _checked(name: str, value: object) -> object:
     """The value of a keyword as `Declaration` keeps it."""
-    _one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
+    one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
     if name == "tier":
-        return _one_of(value, get_args(Tier), "a tier")
+        return one_of(value, get_args(Tier), "a tier")
     if name in _OF_CHECKPOINTS and isinstance(value, tuple | list):
         known = (*PAPER_MODELS, *FURTHER_MODELS)
-        return tuple(_one_of(each, known, "a checkpoint of the paper") for each in value)
+        return tuple(one_of(each, known, "a checkpoint of the paper") for each in value)
     kind, words = _KINDS.get(name, (tuple, "a tuple of the paper's checkpoints"))
     if not isinstance(value, kind):
         raise MechanismError(f"{words} for {name}, got {value!r}")
     return value
-
-
-def _one_of(value: object, known: Sequence[str], what: str) -> str:
-    if isinstance(value, str) and value in known:
-        return value
-    raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
 
 
 _OF_CHECKPOINTS = ("only_for", "not_for", "fails_for", "unsaid_of")
