@@ -102,9 +102,7 @@ def parse_edges(text: str) -> tuple[str, ...]:
 
 @click.command()
 @asking(Place.SWEEP)
-@click.option(
-    "--edges", type=Parsed(parse_edges), default=DEFAULT_EDGES, help="source->target,..."
-)
+@click.option("--edges", type=Parsed(parse_edges), default=DEFAULT_EDGES, help="source->target,...")
 @click.option(
     "--method",
     type=click.Choice(["masked", "unnormalised", "counterfactual"]),

@@ -38,7 +38,7 @@ class QuestionFile:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Every task of a row, usable or not, in file order."""
-        tasks = [one.task for one in (*self.samples, *self.unscored)]
+        tasks = [str(one.task) for one in self.samples] + [one.task for one in self.unscored]
         return tuple(task for task in dict.fromkeys(tasks) if task != UNKNOWN_TASK)
 
 

@@ -152,6 +152,9 @@ class Curve:
         Two one-sided tests on the simultaneous band: it holds when the 1 - 2 alpha band lies within
         +-`margin` at every layer, and fails when it lies beyond the margin at some layer
         (docs/decisions/005). The interval shown is what the band spans.
+
+        Raises:
+            MechanismError: The margin is none: negative, or larger than the whole.
         """
         refuse_unmeant(margin, unit=self.peak.unit, of=self.name)
         refuse_empty(-margin, margin, of=self.name)

@@ -205,7 +205,8 @@ def _checked(name: str, value: object) -> object:
         known = (*PAPER_MODELS, *FURTHER_MODELS)
         return tuple(one_of(each, known, "a checkpoint of the paper") for each in value)
     kind, words = _KINDS.get(name, (tuple, "a tuple of the paper's checkpoints"))
-    if not isinstance(value, kind):
+    is_share = name != "minimum_accuracy" or (isinstance(value, int | float) and 0 <= value <= 1)
+    if not isinstance(value, kind) or not is_share:
         raise MechanismError(f"{words} for {name}, got {value!r}")
     return value
 
@@ -214,7 +215,7 @@ _OF_CHECKPOINTS = ("only_for", "not_for", "fails_for", "unsaid_of")
 _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "section": (str, "a text"),
     "citation": (str, "a text"),
-    "minimum_accuracy": ((int, float), "a share such as 0.9"),
+    "minimum_accuracy": ((int, float), "a share from 0 to 1 such as 0.9"),
     "gate": (Gate, 'such as Gate("peak", "image -> question")'),
 }
 _KEYWORDS = ("tier", *_KINDS, *_OF_CHECKPOINTS)

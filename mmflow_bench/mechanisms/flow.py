@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmflow_bench.errors import MechanismError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep

@@ -89,11 +89,8 @@ class FlowSession:
         # Before -k and -m take tests away, and after syrupy has counted what is deselected here:
         # it would take the baselines of deselected tests for orphans otherwise.
         configure_extension(run, items)
-        # After an error of collection, what is missing may be in the file that has it.
-        if not items[0].session.testsfailed and (why := refusal(run, items)):
+        if why := self.refusal(items):
             self.refuse(why, items)
-            yield
-            return
         yield
         before = len(items)
         deselect(config, items, run.settings)
@@ -102,6 +99,18 @@ class FlowSession:
         run.plan = plan(items)
         run.own_gate |= own_gate(items)
         expect(run, items)
+
+    def refusal(self, items: list[pytest.Item]) -> str:
+        """Why what is asked for by name cannot be run; empty where it can.
+
+        After an error of collection nothing is known: the name may be in the file that has it.
+        """
+        if not items[0].session.testsfailed:
+            try:
+                refuse_unknown(self.run, items)
+            except MMFlowError as error:
+                return str(error)
+        return ""
 
     def refuse(self, why: str, items: list[pytest.Item]) -> None:
         """Run nothing, for a name that the user has typed.
@@ -220,15 +229,6 @@ class FlowSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.run.worker is None:
             summarize(self.run, terminalreporter)
-
-
-def refusal(run: Run, items: list[pytest.Item]) -> str:
-    """Why what is asked for by name cannot be run; empty where it can."""
-    try:
-        refuse_unknown(run, items)
-    except MMFlowError as error:
-        return str(error)
-    return ""
 
 
 def _message(report: pytest.TestReport) -> str:
