@@ -30,6 +30,14 @@ class MechanismError(MMFlowError):
     """A mechanism is declared or asked for in a way that cannot be measured."""
 
 
+class NoComparison(MechanismError):
+    """A test of `flow` has ended without comparing an estimate, so no interval has decided it."""
+
+
+class SelectionError(MMFlowError):
+    """A name, a pattern or a limit that was asked for selects nothing."""
+
+
 class SampleError(MMFlowError):
     """One sample cannot be measured; it is counted as unscored under `reason`."""
 

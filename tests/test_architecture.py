@@ -15,6 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmflow_bench"
 STAGES = (
     "errors",
+    "names",
     "files",
     "options",
     "checkpoints",

@@ -195,7 +195,8 @@ def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEn
     # Path.exists raises for a name that is longer than names of files may be.
     if os.path.isfile(path) and path.suffix == ".gguf":
         return {"source": str(path.parent.resolve()), "kind": "folder", "gguf_file": path.name}
-    if os.path.exists(path):
+    # No name at all would be the folder that one stands in.
+    if name and os.path.exists(path):
         return _folder(path, args.get("gguf_file"))
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "~"))
     # `planted/typo` is a mistake, not the hub id of somebody called planted.

@@ -20,7 +20,8 @@ from mmflow_bench.inputs.samples import ImageSource, Sample
 from mmflow_bench.inputs.writing import WRITTEN_SUFFIXES, write_published, write_samples
 from mmflow_bench.measurements.answering import answered_correctly, drawn, sample_set
 from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.measurements.settings import default_cache, matches
+from mmflow_bench.measurements.settings import default_cache
+from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.options import Place
 from mmflow_bench.runs.rows import grouped
 
@@ -86,7 +87,15 @@ def build_set(
     settings = replace(asked.measurement, self_test=False)
     model = None if no_filter else Measurements(asked.spec, sample_set([]), settings)
     kept: list[Sample] = []
-    for task, samples in _usable(found.rows, source, report).items():
+    usable = _usable(found.rows, source, report)
+    refuse_unmatched(
+        asked.measurement.tasks,
+        sorted({*usable, *report}),
+        option="--tasks",
+        what="a task of GQA's questions",
+        advice="--groups has other names",
+    )
+    for task, samples in usable.items():
         if matches(task, asked.measurement.tasks):
             part, about, left_out = _chosen(samples, model, source, limit=per_task, seed=seed)
             more = {reason: number for reason, number in left_out.items() if number}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from mmflow_bench.cli.options import SHOWN_MESSAGES, Asked, Parsed, asking, echo_counts, in_words
-from mmflow_bench.errors import SampleError, StoreError
+from mmflow_bench.errors import SampleError, SelectionError, StoreError
 from mmflow_bench.files import refusing, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
-from mmflow_bench.measurements.settings import matches
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.measurements.wants import resolved
-from mmflow_bench.mechanisms.declared import declared_in, shipped
+from mmflow_bench.mechanisms.declared import DeclaredTest, declared_in, shipped
 from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.reports.escaping import printable
@@ -53,11 +53,7 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
     settings = asked.measurement
-    chosen = [
-        test
-        for test in (declared_in(suites) if suites else shipped())
-        if matches(test.declaration.id, settings.mechanisms)
-    ]
+    chosen = _chosen(suites, settings.mechanisms)
     measurements = asked.open()
     tasks = asked_of_tasks(
         (reads, test.declaration.tier == "holds")
@@ -74,11 +70,39 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     echo_counts(measurements)
 
 
+def _chosen(suites: Sequence[Path], patterns: Sequence[str]) -> list[DeclaredTest]:
+    """The tests of `flow` that are asked for; nothing is measured for a name that is none."""
+    tests = declared_in(suites) if suites else shipped()
+    if not tests:
+        places = ", ".join(map(str, suites))
+        raise SelectionError(f"files with tests of `flow`, got none in {places}; check the path")
+    refuse_unmatched(
+        patterns,
+        dict.fromkeys(test.declaration.id for test in tests),
+        option="--mechanisms",
+        what="a mechanism of the suites",
+        advice="`mmflow ls mechanisms` lists those that ship",
+    )
+    return [test for test in tests if matches(test.declaration.id, patterns)]
+
+
+def parse_edges(text: str) -> tuple[str, ...]:
+    """The edges of --edges as stores spell them.
+
+    Raises:
+        ValueError: There is none, or one of them is no edge.
+    """
+    edges = comma_separated(text)
+    if not edges:
+        raise ValueError(
+            f"--edges takes edges such as image->question, commas between them, got {text!r}"
+        )
+    return tuple(dict.fromkeys(str(Edge.parse(edge)) for edge in edges))
+
+
 @click.command()
 @asking(Place.SWEEP)
-@click.option(
-    "--edges", type=Parsed(comma_separated), default=DEFAULT_EDGES, help="source->target,..."
-)
+@click.option("--edges", type=Parsed(parse_edges), default=DEFAULT_EDGES, help="source->target,...")
 @click.option(
     "--method",
     type=click.Choice(["masked", "unnormalised", "counterfactual"]),
@@ -94,11 +118,10 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
     at 1.
     """
     _check_output(output)
-    names = [str(Edge.parse(edge)) for edge in edges]
     measurements = asked.open()
     width = asked.measurement.window
-    _write(sweep_rows(measurements, edges=names, method=method, width=width), output)
-    echo_counts(measurements, asked=names, to_error=True)
+    _write(sweep_rows(measurements, edges=edges, method=method, width=width), output)
+    echo_counts(measurements, asked=edges, to_error=True)
 
 
 @click.command()

@@ -13,6 +13,8 @@ import click
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.errors import SelectionError
+from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
@@ -62,11 +64,23 @@ class Asked:
         """The measurements, with a progress bar on a terminal.
 
         Raises:
-            MMFlowError: The checkpoint, the questions or the store cannot be opened.
+            MMFlowError: The checkpoint, the questions or the store cannot be opened, or none of the
+                questions can be used.
         """
         spec, bar = self.spec, MeasuringBar(sys.stderr)
         click.get_current_context().call_on_close(bar.close)
-        return Measurements.open(spec, self.measurement, progress=bar)
+        measurements = Measurements.open(spec, self.measurement, progress=bar)
+        if not measurements.tasks:
+            raise _unusable(measurements.samples)
+        return measurements
+
+
+def _unusable(samples: SampleSet) -> SelectionError:
+    """Why there is nothing to measure, with the reason of every row and one of them in full."""
+    counts = Counter(bad.reason for bad in samples.unreadable)
+    rows = f"none of {counts.total()} rows ({in_words(counts)})" if counts else "no row at all"
+    first = f": {samples.unreadable[0].message}" if counts else "; check --questions"
+    return SelectionError(f"questions that can be used, got {rows}{first}")
 
 
 def asking(place: Place) -> Decorator:
@@ -112,8 +126,8 @@ def _click_option(option: Option[object]) -> Decorator:
 
 def _value(option: Option[object], said: object | None) -> object | None:
     if option.is_repeated:
-        # A command takes one, whole: a comma may belong to a path.
-        return (said,) if said else None
+        # A command takes one, whole: a comma may belong to a path. An empty one is no default.
+        return None if said is None else (said,)
     is_text = option.choices and said is not None
     return option.value_of(str(said), Path()) if is_text else said
 

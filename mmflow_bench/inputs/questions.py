@@ -13,7 +13,13 @@ from mmflow_bench.inputs.image_sources import Folder
 from mmflow_bench.inputs.images import missing_image
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.question_sets import question_files, questions_fingerprint
-from mmflow_bench.inputs.samples import ImageFile, ImageSource, Sample, Unscored
+from mmflow_bench.inputs.samples import (
+    UNKNOWN_TASK,
+    ImageFile,
+    ImageSource,
+    Sample,
+    Unscored,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,12 @@ class QuestionFile:
     """Hex sha256 of the file's bytes."""
     source: ImageSource | None = None
     """Where the images are; asked to fetch those of the samples that are chosen."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task of a row, usable or not, in file order."""
+        tasks = [str(one.task) for one in self.samples] + [one.task for one in self.unscored]
+        return tuple(task for task in dict.fromkeys(tasks) if task != UNKNOWN_TASK)
 
 
 def read_questions(path: Path, *, images: Path | ImageSource | None = None) -> QuestionFile:

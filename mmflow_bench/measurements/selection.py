@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from mmflow_bench.errors import MechanismError
+from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, sample_fingerprint
+from mmflow_bench.names import matches, refuse_unmatched
 
 PART = 3
 """Of so many images, one is looked at for a second opinion."""
@@ -65,25 +66,36 @@ class Limit:
 def select(
     samples: Sequence[Sample],
     *,
-    tasks: Sequence[str] | None = None,
+    tasks: Sequence[str] = (),
     limit: Limit | None = None,
     seed: int | None = None,
 ) -> dict[str, tuple[Sample, ...]]:
     """Samples by task, in file order, cut to `limit`.
 
-    None stands for all tasks and for everything of each. A seed shuffles the images of each task
-    before the cut, so that a limited run is a random subset; samples of one image stay together.
+    `tasks` are names or glob patterns, all tasks when empty; None as the limit stands for
+    everything of each. A seed shuffles the images of each task before the cut, so that a limited
+    run is a random subset; samples of one image stay together.
+
+    Raises:
+        SelectionError: The limit begins beyond the last image of every task.
     """
     by_task: dict[str, list[Sample]] = {}
     for sample in samples:
-        if tasks is None or sample.task in tasks:
+        if matches(sample.task, tasks):
             by_task.setdefault(sample.task, []).append(sample)
     if seed is not None:
         for task, members in sorted(by_task.items()):
             by_task[task] = _shuffled(members, random.Random(f"{seed}/{task}"))
-    return {
+    chosen = {
         task: tuple(limit.of(members) if limit else members) for task, members in by_task.items()
     }
+    if limit and by_task and not any(chosen.values()):
+        most = max(len({sample.image_id for sample in members}) for members in by_task.values())
+        raise SelectionError(
+            f"a limit that leaves an image of some task, got one that begins at {limit.start} "
+            f"(--limit); the largest task has {most}"
+        )
+    return chosen
 
 
 class SampleSet:
@@ -93,10 +105,21 @@ class SampleSet:
         self,
         file: QuestionFile,
         *,
-        tasks: Sequence[str] | None = None,
+        tasks: Sequence[str] = (),
         limit: Limit | None = None,
         seed: int | None = None,
     ) -> None:
+        self.known_tasks = file.tasks
+        """Every task of the questions, whether it is selected or not."""
+        # Of rows that do not say their task nothing is known, and their reasons are told instead.
+        if self.known_tasks:
+            refuse_unmatched(
+                tasks,
+                self.known_tasks,
+                option="--tasks",
+                what="a task of the questions",
+                advice="check the names, or --questions",
+            )
         self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
         chosen = [sample for members in self.by_task.values() for sample in members]
         if file.source is not None:
@@ -104,7 +127,7 @@ class SampleSet:
         self._donors = self.by_task
         # A row that cannot be read may not even say which task it belongs to.
         self.unreadable = tuple(
-            bad for bad in file.unscored if tasks is None or bad.task in (*tasks, UNKNOWN_TASK)
+            bad for bad in file.unscored if bad.task == UNKNOWN_TASK or matches(bad.task, tasks)
         )
         self.fingerprint = file.fingerprint
         self.keys = {sample.question_id: sample_fingerprint(sample) for sample in chosen}

@@ -24,7 +24,7 @@ from mmflow_bench.measurements.identity import store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, SampleSet
-from mmflow_bench.measurements.settings import MeasurementSettings, exact_tasks
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Store
@@ -76,6 +76,7 @@ class Measurements:
 
         Raises:
             QuestionError: The question file or the images cannot be read at all.
+            SelectionError: A task that was asked for, or the limit, selects none of its samples.
             StoreError: The store cannot be written.
             ValueError: The limit is malformed.
         """
@@ -85,7 +86,7 @@ class Measurements:
         )
         samples = SampleSet(
             file,
-            tasks=exact_tasks(settings.tasks),
+            tasks=settings.tasks,
             limit=Limit.parse(settings.limit) if settings.limit else None,
             seed=settings.seed,
         )
@@ -155,6 +156,10 @@ class Measurements:
     @property
     def tasks(self) -> tuple[str, ...]:
         return self.samples.tasks
+
+    @property
+    def known_tasks(self) -> tuple[str, ...]:
+        return self.samples.known_tasks
 
     @property
     def self_test(self) -> tuple[dict[str, Any], ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mmflow_bench.measurements.records import Followed
@@ -54,6 +52,24 @@ def parse_limit(text: str) -> str:
     return text
 
 
+def parse_tasks(text: str) -> tuple[str, ...]:
+    """The names and glob patterns of --tasks; a ValueError for text that holds none."""
+    return _patterns("--tasks", text)
+
+
+def parse_mechanisms(text: str) -> tuple[str, ...]:
+    """The names and glob patterns of --mechanisms; a ValueError for text that holds none."""
+    return _patterns("--mechanisms", text)
+
+
+def _patterns(option: str, text: str) -> tuple[str, ...]:
+    # No text at all is no option, as everywhere: that is for the parser to say.
+    patterns = comma_separated(text)
+    if text and not patterns:
+        raise ValueError(f"{option} takes names or patterns, commas between them, got {text!r}")
+    return patterns
+
+
 def parse_batch_size(text: str) -> int | None:
     """Samples per clean pass, or None for as many as memory allows."""
     if text == "auto":
@@ -95,14 +111,14 @@ class MeasurementSettings:
     """Which samples are measured, how, and which store keeps the result."""
 
     tasks: tuple[str, ...] = setting(
-        (), "tasks, e.g. Choose*", metavar="GLOB,...", parse=comma_separated, places=Place.LOADING
+        (), "tasks, e.g. Choose*", metavar="GLOB,...", parse=parse_tasks, places=Place.LOADING
     )
     """Glob patterns; every task when empty."""
     mechanisms: tuple[str, ...] = setting(
         (),
         "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
         metavar="GLOB,...",
-        parse=comma_separated,
+        parse=parse_mechanisms,
         places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
     """Glob patterns over mechanism ids; every mechanism when empty."""
@@ -201,27 +217,3 @@ class MeasurementSettings:
         # Here, so that no command empties a store that it is then not allowed to fill.
         if self.from_cache and self.refresh:
             raise ValueError("--from-cache reads the store and --refresh empties it; drop one")
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name matches one of the glob patterns; no pattern matches everything.
-
-    >>> matches("ChooseAttr", ["Choose*"]), matches("ChooseAttr", []), matches("x", ["y"])
-    (True, True, False)
-    """
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def exact_tasks(patterns: Sequence[str]) -> tuple[str, ...] | None:
-    """The tasks that glob patterns stand for, or None for "all".
-
-    A pattern that matches none of the six tasks may name a task of a user's own file.
-    """
-    from mmflow_bench.inputs.samples import SIX_TASKS
-
-    if not patterns:
-        return None
-    own = [pattern for pattern in patterns if not any(fnmatchcase(t, pattern) for t in SIX_TASKS)]
-    if any(set(pattern) & set("*?[") for pattern in own):
-        return None
-    return tuple(task for task in SIX_TASKS if matches(task, patterns)) + tuple(own)

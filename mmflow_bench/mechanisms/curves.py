@@ -20,6 +20,7 @@ from mmflow_bench.mechanisms.bands import CONSISTENT, EVERYWHERE, LOWEST, NEGLIG
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Kind, Known
 from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics import drops
@@ -175,7 +176,12 @@ class Curve:
         Two one-sided tests on the simultaneous band: it holds when the 1 - 2 alpha band lies within
         +-`margin` at every layer, and fails when it lies beyond the margin at some layer
         (docs/decisions/005). The interval shown is what the band spans.
+
+        Raises:
+            MechanismError: The margin is none: negative, or larger than the whole.
         """
+        refuse_unmeant(margin, unit=self.peak.unit, of=self.name)
+        refuse_empty(-margin, margin, of=self.name)
         columns, images = self._columns(self.band), len(self.means.images)
         described = replace(self.peak, name=f"extreme of {self.name}{self._where}")
         # The largest change is what a reader asks for beside the claim that all are small.

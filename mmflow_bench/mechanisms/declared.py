@@ -24,10 +24,10 @@ from mmflow_bench.mechanisms.declaring import (
     Declaration,
     Mark,
     declaration,
-    hint,
     refuse_conflict,
 )
 from mmflow_bench.mechanisms.paper import section_place
+from mmflow_bench.names import hint
 
 FILES = "test_*.py"
 

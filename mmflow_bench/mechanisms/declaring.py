@@ -14,13 +14,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
+from mmflow_bench.names import one_of
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
@@ -198,35 +198,24 @@ def _id_of(mark: Mark) -> list[str]:
 
 def _checked(name: str, value: object) -> object:
     """The value of a keyword as `Declaration` keeps it."""
-    _one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
+    one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
     if name == "tier":
-        return _one_of(value, get_args(Tier), "a tier")
+        return one_of(value, get_args(Tier), "a tier")
     if name in _OF_CHECKPOINTS and isinstance(value, tuple | list):
         known = (*PAPER_MODELS, *FURTHER_MODELS)
-        return tuple(_one_of(each, known, "a checkpoint of the paper") for each in value)
+        return tuple(one_of(each, known, "a checkpoint of the paper") for each in value)
     kind, words = _KINDS.get(name, (tuple, "a tuple of the paper's checkpoints"))
-    if not isinstance(value, kind):
+    is_share = name != "minimum_accuracy" or (isinstance(value, int | float) and 0 <= value <= 1)
+    if not isinstance(value, kind) or not is_share:
         raise MechanismError(f"{words} for {name}, got {value!r}")
     return value
-
-
-def _one_of(value: object, known: Sequence[str], what: str) -> str:
-    if isinstance(value, str) and value in known:
-        return value
-    raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """The name that may have been meant, as the end of a message."""
-    closest = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {closest[0]}?" if closest else ""
 
 
 _OF_CHECKPOINTS = ("only_for", "not_for", "fails_for", "unsaid_of")
 _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "section": (str, "a text"),
     "citation": (str, "a text"),
-    "minimum_accuracy": ((int, float), "a share such as 0.9"),
+    "minimum_accuracy": ((int, float), "a share from 0 to 1 such as 0.9"),
     "gate": (Gate, 'such as Gate("peak", "image -> question")'),
 }
 _KEYWORDS = ("tier", *_KINDS, *_OF_CHECKPOINTS)

@@ -129,7 +129,12 @@ class Estimate:
         return self.evidence.interval.high if self.evidence.interval else math.nan
 
     def compare(self, region: Region) -> Comparison:
-        """Whether the estimate lies in a region; by both instruments where there are two."""
+        """Whether the estimate lies in a region; by both instruments where there are two.
+
+        Raises:
+            MechanismError: No value of its unit could lie there, or any must.
+        """
+        region.refuse_unmeant(self.unit, of=self.name)
         own = _compared(self, region)
         return two_instruments(own, _compared(self.twin, region)) if self.twin else own
 

@@ -1,7 +1,8 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths. What a checkpoint or its samples cannot have raises `NotApplicable`.
+depths. What a checkpoint or its samples cannot have raises `NotApplicable`; a name that nothing
+has, of a task, a role, a probe or a checkpoint, is a mistake of the test.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.measurements.lens import Lens
+from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
+from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.verdicts import NotApplicable
+from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import wilson
 from mmflow_bench.statistics.intervals import Interval
 
@@ -62,8 +66,10 @@ class Flow:
         Raises:
             NotApplicable: No sample of the task has positions for both roles.
             KnockoutError: The edge names an unknown role.
+            MechanismError: The task or the method is not known.
         """
-        return self._curve(task, Sweep.of(edge, width=width, method=method or self._method))
+        method = one_of(method or self._method, [*Method], "a method of knocking out")
+        return self._curve(task, Sweep.of(edge, width=width, method=method))
 
     def single_layers(self, edge: str, task: str) -> Curve:
         """The same for single layers: where something is hit, whoever asks how much.
@@ -104,9 +110,12 @@ class Flow:
 
         Raises:
             NotApplicable: No sample of the task has the probe.
+            MechanismError: The task, the probe or the variant is not known.
         """
+        one_of(probe, PROBES, "a probe of the lens")
         self._require_samples(task)
         if variant is not None:
+            one_of(variant, VARIANTS, "a variant of the lens")
             return self._lens(probe, task, variant=variant)
         one, other = (self._lens(probe, task, variant=name) for name in LENSES)
         return replace(one, twin=other)
@@ -163,8 +172,14 @@ class Flow:
             self._measurements.ensure(task)
 
     def other(self, paper_model: str) -> Flow:
-        """The flow of another of the paper's checkpoints, measured in the same run."""
+        """The flow of another of the paper's checkpoints, measured in the same run.
+
+        Raises:
+            NotApplicable: The run does not measure it.
+            MechanismError: The paper has no such checkpoint.
+        """
         if paper_model not in self._others:
+            _require_of_the_paper(paper_model)
             raise NotApplicable(f"compares with {paper_model}, which this run does not measure")
         other = self._others[paper_model]
         return self._of(other.part() if self._is_part else other)
@@ -180,11 +195,13 @@ class Flow:
 
     def only_for(self, *paper_models: str) -> None:
         """Refuse unless the checkpoint is one of these of the paper."""
+        _require_of_the_paper(*paper_models)
         if self.paper_model not in paper_models:
             raise NotApplicable(f"the paper says this of {', '.join(paper_models)} only")
 
     def not_for(self, *paper_models: str) -> None:
         """Refuse these checkpoints of the paper, which it does not say this of."""
+        _require_of_the_paper(*paper_models)
         if self.paper_model in paper_models:
             raise NotApplicable(f"the paper does not say this of {self.paper_model}")
 
@@ -236,8 +253,11 @@ class Flow:
 
     def _require_samples(self, task: str) -> None:
         if task not in self.tasks:
-            known = ", ".join(self.tasks) or "none"
-            raise NotApplicable(f"no samples of task {task} (there are: {known})")
+            # One that is only not selected is no mistake, nor is one of the paper's.
+            known = dict.fromkeys((*self._measurements.known_tasks, *SIX_TASKS))
+            one_of(task, known, "a task of the questions or of the paper")
+            selected = ", ".join(self.tasks) or "none"
+            raise NotApplicable(f"no samples of task {task} (there are: {selected})")
 
     def _proportion(self, successes: int, trials: int, images: int, name: str) -> Estimate:
         known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha), images)
@@ -250,3 +270,9 @@ class Flow:
 
 def _images(counts: Iterable[AnswerCount]) -> int:
     return len({image for count in counts for image in count.image_ids})
+
+
+def _require_of_the_paper(*names: str) -> None:
+    """Raise `MechanismError` for a name that is of no checkpoint of the paper."""
+    for name in names:
+        one_of(name, (*PAPER_MODELS, *FURTHER_MODELS), "a checkpoint of the paper")

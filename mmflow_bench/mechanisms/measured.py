@@ -25,6 +25,10 @@ class Measured(Protocol):
     @property
     def tasks(self) -> tuple[str, ...]: ...
     @property
+    def known_tasks(self) -> tuple[str, ...]:
+        """Every task of the questions, whether samples of it are selected or not."""
+
+    @property
     def decoder_layers(self) -> int: ...
     @property
     def width(self) -> int:

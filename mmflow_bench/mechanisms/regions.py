@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below
 
@@ -34,6 +35,16 @@ class Region:
     """How the region is written: `<=`, `<`, `>=`, `>`, `..` or `+-`."""
     least: float | None = None
     """The value itself must be at least this, beside what is asked of the interval."""
+
+    def refuse_unmeant(self, unit: str, *, of: str) -> None:
+        """Refuse bounds that no value of a unit can reach, and a region that is empty.
+
+        Raises:
+            MechanismError: It is such a region of the estimate `of`.
+        """
+        least = () if self.least is None else (self.least,)
+        refuse_unmeant(self.low, self.high, *least, unit=unit, of=of)
+        refuse_empty(self.low, self.high, of=of)
 
     def text(self, unit: str) -> str:
         """The region in words, short enough for a table."""

@@ -111,7 +111,7 @@ class _Watched:
     """Measurements that note what they are asked and answer with made-up samples."""
 
     paper_model = None
-    tasks = _AnyTask(SIX_TASKS)
+    tasks = known_tasks = _AnyTask(SIX_TASKS)
     decoder_layers = LAYERS
     width = WIDTH
     noise_floor = 0.0

@@ -43,6 +43,9 @@ def write_runs(run: Run) -> None:
 
 def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     """Print the closing tables and everything that must be said once."""
+    if run.refusal:
+        # As pytest says a usage error of a run without workers.
+        terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
     writer = terminal._tw
     width, colour = writer.fullwidth, bool(writer.hasmarkup)
     encoding = getattr(writer._file, "encoding", None)

@@ -16,10 +16,11 @@ import pytest
 from mmflow_bench.baselines.gate_set import GateRow, gate_rows
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.measurements.settings import matches
+from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.watching import Reads, watch
+from mmflow_bench.names import matches, refuse_unmatched, unmatched
 from mmflow_bench.plugin.golden import expected_verdict
 from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
@@ -64,6 +65,42 @@ def declare(run: Run, test: pytest.Function) -> None:
     except MechanismError as error:
         raise pytest.Collector.CollectError(f"{test.nodeid}: {error}") from error
     run.declared[key] = found
+
+
+def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
+    """Refuse --mechanisms and --tasks of which a part matches nothing.
+
+    Of the collected tests, before any other selection; a task may also be one of the questions
+    alone, which statements across tasks read.
+
+    Raises:
+        SelectionError: A name or pattern matches nothing.
+        QuestionError: The questions, where they must be looked at, cannot be read.
+    """
+    tests = [item for item in items if model_of(item)]
+    chosen = run.settings.measurement
+    refuse_unmatched(
+        chosen.mechanisms,
+        dict.fromkeys(declaration_of(test).id for test in tests),
+        option="--mechanisms",
+        what="a mechanism of the collected tests",
+        advice="`mmflow ls mechanisms` lists those that ship",
+    )
+    tasks = dict.fromkeys(task for test in tests if (task := task_of(test)))
+    # Reading the questions takes time, which only a name that no test has is worth.
+    if unmatched(chosen.tasks, tasks):
+        for spec in run.specs.values():
+            file = asked_questions(
+                spec, questions=chosen.questions, images=chosen.images, cache=chosen.cache
+            )
+            tasks |= dict.fromkeys(file.tasks)
+    refuse_unmatched(
+        chosen.tasks,
+        tasks,
+        option="--tasks",
+        what="a task of the collected tests or of the questions",
+        advice="`mmflow ls tasks` lists the paper's",
+    )
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:

@@ -8,10 +8,16 @@ from dataclasses import replace
 import pytest
 
 from mmflow_bench.baselines.golden import BaselineDrift
-from mmflow_bench.errors import BaselineError, CheckpointError, StoreError
+from mmflow_bench.errors import BaselineError, CheckpointError, NoComparison, StoreError
 from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.numbers import sparkline
-from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, verdict_of
+from mmflow_bench.mechanisms.verdicts import (
+    DECIDED,
+    Inconclusive,
+    InstrumentDependent,
+    Verdict,
+    verdict_of,
+)
 from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
@@ -29,15 +35,29 @@ ABSENT = "nothing beyond the noise, so no place and no ratio"
 """Why a mechanism fails whose number does not exist."""
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""
+SNAPSHOT = "flow_snapshot"
+"""The fixture that compares with a stored value, which needs no interval."""
+UNCOMPARED = (
+    "a comparison of an estimate, got a test of `flow` that makes none; compare the estimate "
+    "itself, as in `assert drop.peak <= -0.1`, so that its interval decides and not the bare "
+    "number `drop.peak.value`"
+)
 
 
 def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
     """Keep the row of a test that has ended with `error`.
 
     Raises:
+        NoComparison: The test has passed without comparing any estimate.
         BaselineDrift: The row differs from the baseline, whatever the verdict is.
         Inconclusive: There is no baseline, and --baseline-missing=inconclusive.
     """
+    if is_uncompared(item, error):
+        if error is None:
+            raise NoComparison(UNCOMPARED)
+        # It fails by itself; without an interval that is no verdict on a mechanism either.
+        error.add_note(UNCOMPARED)
+        return
     row = row_of(item, error)
     if row is None:
         return
@@ -65,6 +85,10 @@ def finish(
     """Complete the report of one phase of a test of `flow`."""
     report.mmflow_model = model_of(item)  # type: ignore[attr-defined]
     error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, NoComparison):
+        # It has passed: a mark that expects a failure must not be satisfied by our own.
+        report.outcome = "failed"
+        vars(report).pop("wasxfail", None)
     if report.failed and (text := _brief(error)):
         report.longrepr = text
     row = item.stash.get(ROW, None)
@@ -124,11 +148,22 @@ def apply(outcome: Outcome, report: pytest.TestReport) -> None:
 
 def _brief(error: BaseException | None) -> str | None:
     """The message of an error that no test line can explain; None leaves the traceback."""
-    if not isinstance(error, CheckpointError | StoreError | BaselineError):
+    if not isinstance(error, CheckpointError | StoreError | BaselineError | NoComparison):
         return None
     has_cause = isinstance(error, BaselineError) and error.__cause__ is not None
     cause = f"\n\n{error.__cause__}" if has_cause else ""
     return f"{type(error).__name__}: {error}{cause}"
+
+
+def is_uncompared(item: pytest.Item, error: BaseException | None) -> bool:
+    """Whether a test has passed, or failed an assertion, of which no estimate was part.
+
+    A test of the measurements alone has no flow to compare, and is none of a mechanism.
+    """
+    if verdict_of(error) not in DECIDED or SNAPSHOT in item.fixturenames:  # type: ignore[attr-defined]
+        return False
+    recorder = item.stash.get(RECORDER, None)
+    return recorder is not None and not recorder.comparisons
 
 
 def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | None:
@@ -138,7 +173,8 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
     """
     model = model_of(item)
     verdict = verdict_of(error)
-    if model is None or verdict is None:
+    recorder = item.stash.get(RECORDER, None)
+    if model is None or verdict is None or recorder is None:
         return None
     declared = declaration_of(item)
     expectation = item.stash.get(EXPECTED, None)
@@ -156,7 +192,7 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
         tier=declared.tier,
         citation=declared.citation,
     )
-    return _with_numbers(row, item.stash.get(RECORDER, None))
+    return _with_reason(_with_numbers(row, recorder), recorder, error)
 
 
 def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
@@ -166,9 +202,28 @@ def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
     return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
 
 
-def _with_numbers(row: MechanismRow, recorder: Recorder | None) -> MechanismRow:
+def _with_reason(
+    row: MechanismRow, recorder: Recorder, error: BaseException | None
+) -> MechanismRow:
+    """The row with a reason where its numbers do not say one: no verdict stands on nothing."""
+    if row.reason:
+        return row
+    deciding = recorder.deciding
+    if deciding is None:
+        return replace(row, reason=f"decided by a stored value ({SNAPSHOT}), not by an interval")
+    if row.estimate is None:
+        # A curve without a drop has no place, and so on: of what is not there no claim holds.
+        return replace(row, reason=f"no {row.name}: it is not defined on these samples")
+    if row.verdict == Verdict.FAILS and deciding.verdict is not Verdict.FAILS:
+        # Something else than the comparison shown has failed: a negation, or another assertion.
+        said = str(error).strip().splitlines()
+        return replace(row, reason=said[0] if said else "an assertion besides the comparisons")
+    return row
+
+
+def _with_numbers(row: MechanismRow, recorder: Recorder) -> MechanismRow:
     """The numbers that decided, of the least favourable comparison that the test has made."""
-    deciding = recorder.deciding if recorder is not None else None
+    deciding = recorder.deciding
     if deciding is None:
         return row
     estimate = deciding.estimate

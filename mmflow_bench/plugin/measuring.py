@@ -69,6 +69,10 @@ class PassedOn:
         return self._below.tasks
 
     @property
+    def known_tasks(self) -> tuple[str, ...]:
+        return self._below.known_tasks
+
+    @property
     def decoder_layers(self) -> int:
         return self._below.decoder_layers
 

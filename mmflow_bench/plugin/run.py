@@ -98,6 +98,8 @@ class Run:
     """Lines for the end of the report; each is said once."""
     comparisons: dict[str, BaselineComparison] = field(default_factory=dict)
     """Slug -> the checkpoint against --baseline."""
+    refusal: str = ""
+    """Why nothing is run: what a user has asked for by name is not there; workers send theirs."""
     gate: GateDecision | None = None
     """Whether the run passes, once it has ended; None where no gate was asked for."""
     selected: int = 0

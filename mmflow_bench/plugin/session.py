@@ -13,12 +13,20 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mmflow_bench.baselines.gate_set import GateRow
+from mmflow_bench.errors import MMFlowError
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY
 from mmflow_bench.plugin.closing import summarize, write_runs
-from mmflow_bench.plugin.collecting import declare, deselect, expect, own_gate, plan
+from mmflow_bench.plugin.collecting import (
+    declare,
+    deselect,
+    expect,
+    own_gate,
+    plan,
+    refuse_unknown,
+)
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
@@ -79,6 +87,8 @@ class FlowSession:
         # Before -k and -m take tests away, and after syrupy has counted what is deselected here:
         # it would take the baselines of deselected tests for orphans otherwise.
         configure_extension(run, items)
+        if why := self.refusal(items):
+            self.refuse(why, items)
         yield
         before = len(items)
         deselect(config, items, run.settings)
@@ -87,6 +97,29 @@ class FlowSession:
         run.plan = plan(items)
         run.own_gate |= own_gate(items)
         expect(run, items)
+
+    def refusal(self, items: list[pytest.Item]) -> str:
+        """Why what is asked for by name cannot be run; empty where it can.
+
+        After an error of collection nothing is known: the name may be in the file that has it.
+        """
+        if not items[0].session.testsfailed:
+            try:
+                refuse_unknown(self.run, items)
+            except MMFlowError as error:
+                return str(error)
+        return ""
+
+    def refuse(self, why: str, items: list[pytest.Item]) -> None:
+        """Run nothing, for a name that the user has typed.
+
+        Raises:
+            pytest.UsageError: Here; where a worker raises, xdist takes it for a crash.
+        """
+        if self.run.worker is None:
+            raise pytest.UsageError(why)
+        self.run.refusal = why
+        items.clear()
 
     def measurements(self, slug: str) -> Iterator[PlannedMeasurements]:
         """What a checkpoint does on its samples, kept and closed when its last test has ended."""
@@ -178,6 +211,7 @@ class FlowSession:
         sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
         if sent:
             learned = json.loads(sent)
+            self.run.refusal = self.run.refusal or learned["refusal"]
             self.run.learn(learned["facts"])
             self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
             # Every worker collects all tests.
@@ -195,8 +229,12 @@ class FlowSession:
                 "gate": [row.as_dict() for row in run.own_gate],
                 "selected": run.selected,
                 "deselected": run.deselected,
+                "refusal": run.refusal,
             }
             session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
+            return
+        if run.refusal:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
         if run.rows or run.crashes:
             settle(run, session)

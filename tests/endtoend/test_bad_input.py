@@ -314,3 +314,53 @@ def test_a_store_is_not_emptied_by_a_command_that_may_not_fill_it(
     assert refused.returncode == 2
     assert "--from-cache reads the store and --refresh empties it" in refused.stderr
     assert mmflow(*asked, kept, "--from-cache").stdout == measured.stdout
+
+
+NOTHING = {
+    "sweep --tasks=ChoseAttr": "got 'ChoseAttr' (--tasks); did you mean ChooseAttr?",
+    "sweep --tasks=Chose*": "a task of the questions (ChooseAttr, ",
+    "sweep --tasks=[": "got '[' (--tasks); check the names, or --questions",
+    "sweep --tasks=Choose*,Nothing": "got 'Nothing' (--tasks)",
+    "sweep --tasks=,": "--tasks takes names or patterns, commas between them, got ','",
+    "lens --tasks=Chose*": "got 'Chose*' (--tasks)",
+    "positions --tasks=chooseattr": "did you mean ChooseAttr?",
+    "measure --tasks=Chose*": "got 'Chose*' (--tasks)",
+    "measure --mechanisms=q-lsat": "a mechanism of the suites, got 'q-lsat' (--mechanisms)",
+    "measure --mechanisms=q-last-*,typo": "got 'typo' (--mechanisms); `mmflow ls mechanisms`",
+    "measure folder": "files with tests of `flow`, got none in folder",
+    "sweep --edges=": "--edges takes edges such as image->question, commas between them, got ''",
+    "sweep --edges=,": "commas between them, got ','",
+    "sweep --edges=imag->last": "got 'imag' (edge 'imag->last'); did you mean `image`?",
+    "sweep --limit=500-600": "got one that begins at 500 (--limit); the largest task has ",
+    "lens --limit=500-600": "a limit that leaves a sample of some task",
+    "lens --images=folder": "can be used, got none of 5525 rows (missing-image 5525): the image",
+    "positions --questions=none.jsonl": "questions that can be used, got no row at all",
+    "lens --questions=broken.jsonl": "got none of 1 rows (malformed-row 1): one JSON object",
+}
+
+
+@pytest.mark.parametrize("command", NOTHING)
+def test_what_matches_nothing_is_refused_and_not_everything_measured(
+    command: str, tmp_path: Path, mmflow: RunMMFlow
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "none.jsonl").write_text("")
+    (tmp_path / "broken.jsonl").write_text('{"question_id": "1", "image_id"\n')
+    name, *arguments = command.split()
+    done = mmflow(name, "--model=planted/mini", *arguments)
+    assert done.returncode == 2
+    assert NOTHING[command] in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_empty_name_of_a_checkpoint_is_not_the_one_that_ships(mmflow: RunMMFlow) -> None:
+    done = mmflow("sweep", "--model=", "--limit=1")
+    assert done.returncode == 2
+    assert "a folder or a hub id, got ''" in done.stderr
+
+
+def test_patterns_mean_the_same_in_a_command_as_in_a_run(mmflow: RunMMFlow) -> None:
+    done = mmflow("positions", "--model=planted/mini", "--limit=1", "--tasks=Ch*Attr,Qu?ryAttr")
+    assert done.returncode == 0
+    tasks = {json.loads(line)["task"] for line in done.stdout.splitlines()}
+    assert tasks == {"ChooseAttr", "QueryAttr"}

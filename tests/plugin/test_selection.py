@@ -12,14 +12,91 @@ def ensured(project: pytest.Pytester) -> list[dict]:
 
 
 def test_tasks_and_mechanisms_are_chosen_by_glob(project):
-    run_result = project.runpytest_inprocess("--tasks=Choose*", "--mechanisms=imgq-*,nothing")
+    run_result = project.runpytest_inprocess("--tasks=Choose*", "--mechanisms=imgq-*")
     run_result.assert_outcomes(passed=1, deselected=3)
 
 
-def test_a_selection_of_nothing_says_where_the_names_are(project):
-    run_result = project.runpytest_inprocess("--mechanisms=q-lsat")
+UNKNOWN = {
+    "--tasks=ChoseAttr": "a task of * (ChooseAttr, *), got 'ChoseAttr' (--tasks); did you mean *?",
+    "--tasks=Chose*,QueryAttr": "a task of *, got 'Chose[*]' (--tasks)*",
+    "--tasks=[": "a task of *, got '[[]' (--tasks); `mmflow ls tasks` lists the paper's",
+    "--tasks=,": "--tasks takes names or patterns, commas between them, got ','",
+    "--mechanisms=q-lsat": "a mechanism of the collected tests (q-last-drop, imgq-drop), got "
+    "'q-lsat' (--mechanisms); did you mean q-last-drop?",
+    "--mechanisms=imgq-*,nothing": "a mechanism *, got 'nothing' (--mechanisms)*",
+}
+
+
+@pytest.mark.parametrize("argument", UNKNOWN)
+def test_a_name_that_matches_nothing_is_a_usage_error_before_anything_is_measured(
+    project, argument
+):
+    run_result = project.runpytest_inprocess(argument)
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines([f"ERROR: {UNKNOWN[argument]}"])
+    assert not (project.path / "ensured.jsonl").exists()
+    assert not (project.path / ".mmflow").exists()
+
+
+def test_workers_say_it_once(project):
+    run_result = project.runpytest_subprocess("-n", "2", "--tasks=ChoseAttr")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    said = [line for line in run_result.outlines + run_result.errlines if "ChoseAttr'" in line]
+    assert len(said) == 1
+    assert said[0].endswith("(--tasks); did you mean ChooseAttr?")
+    run_result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert not (project.path / ".mmflow").exists()
+
+
+def test_names_are_looked_for_among_all_collected_tests(project):
+    # What -k takes away is no typo of --mechanisms, and one task alone has each mechanism.
+    run_result = project.runpytest_inprocess("-k", "QueryAttr", "--mechanisms=q-last-drop")
+    run_result.assert_outcomes(passed=1, deselected=3)
+
+
+def test_names_that_match_but_not_together_leave_nothing(project):
+    run_result = project.runpytest_inprocess("-k", "QueryAttr", "--tasks=ChooseAttr")
     assert run_result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    run_result.stdout.fnmatch_lines(["*left none of 4 tests; `mmflow ls mechanisms`*"])
+    run_result.stdout.fnmatch_lines(["*left none of 2 tests; `mmflow ls mechanisms`*"])
+
+
+def test_a_run_without_tests_of_flow_has_no_names_to_miss(project):
+    (project.path / "test_suite.py").write_text("def test_other(): pass\n")
+    run_result = project.runpytest_inprocess("--tasks=ChoseAttr", "--mechanisms=q-lsat")
+    run_result.assert_outcomes(passed=1)
+
+
+def test_a_file_that_cannot_be_collected_is_said_first(project):
+    # The mechanism may be in it.
+    (project.path / "test_broken.py").write_text("import nothing_of_that_name\n")
+    run_result = project.runpytest_inprocess("--mechanisms=q-lsat")
+    assert run_result.ret == pytest.ExitCode.INTERRUPTED
+    run_result.stdout.fnmatch_lines(["*nothing_of_that_name*"])
+
+
+OF_ALL_TASKS = """
+from mmflow_bench import at_least
+
+def test_most(flow):
+    drops = [flow("question -> last", task).peak <= -0.1 for task in flow.tasks]
+    assert at_least(1, drops)
+
+def test_six(flow):
+    for task in ("ChooseAttr", "CompareAttr"):
+        assert flow("question -> last", task).peak <= -0.1
+"""
+
+
+def test_a_task_of_the_questions_alone_is_one_for_statements_across_tasks(project, behave):
+    (project.path / "test_suite.py").write_text(OF_ALL_TASKS)
+    row = {"question_id": "1", "image_id": "1", "task": "mine", "question": "?", "answer": "a"}
+    (project.path / "questions.jsonl").write_text(json.dumps(row))
+    behave(tasks=["mine"])
+    asked = ("--questions=questions.jsonl", "--tasks=min*")
+    project.runpytest_inprocess(*asked).assert_outcomes(passed=1, skipped=1)
+    run_result = project.runpytest_inprocess(asked[0], "--tasks=mime")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines(["*(mine), got 'mime' (--tasks); did you mean mine?"])
 
 
 def test_the_first_use_of_a_task_measures_all_that_is_planned_for_it(project):

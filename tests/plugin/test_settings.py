@@ -9,8 +9,9 @@ import pytest
 from mmflow_bench.checkpoints.settings import parse_model_args
 from mmflow_bench.measurements.settings import (
     default_cache,
-    exact_tasks,
     parse_cache,
+    parse_mechanisms,
+    parse_tasks,
     parse_window,
 )
 from mmflow_bench.plugin.models import model_slugs, slug
@@ -36,11 +37,12 @@ def test_a_slug_fits_into_the_name_of_a_folder_however_long_the_model_is_called(
     assert slug("x" * 100) == "x" * 100
 
 
-def test_globs_stand_for_tasks():
-    assert exact_tasks(["Choose*"]) == ("ChooseAttr", "ChooseCat", "ChooseRel")
-    assert exact_tasks(["QueryAttr", "my-own"]) == ("QueryAttr", "my-own")
-    assert exact_tasks(["my-*"]) is None
-    assert exact_tasks([]) is None
+@pytest.mark.parametrize("parse", [parse_tasks, parse_mechanisms])
+def test_commas_between_no_names_are_refused_and_no_text_is_no_option(parse):
+    assert parse("Choose*, my[1]") == ("Choose*", "my[1]")
+    assert parse("") == ()
+    with pytest.raises(ValueError, match=r"--(tasks|mechanisms) takes names or patterns.*got ' ,'"):
+        parse(" ,")
 
 
 def test_the_store_is_where_the_user_says(monkeypatch):

@@ -136,6 +136,7 @@ class SyntheticMeasurements:
         self.known, self.n, self.noise, self.spread = known, n, noise, spread
         self.paper_model = paper_model
         self.tasks: tuple[str, ...] = SIX_TASKS
+        self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions = captions
         self.first_tokens: tuple[str, ...] = ("\n",) * 100

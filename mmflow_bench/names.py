@@ -1,0 +1,78 @@
+"""Names that users give, as they are or as glob patterns, and what a name may have meant.
+
+A pattern means the same in every option of every command, and one that matches nothing is refused:
+a typo must not select everything, nor nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from mmflow_bench.errors import MechanismError, SelectionError
+
+_MOST_LISTED = 12
+"""Known names that a message lists; of more it names the closest only."""
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name is one of the glob patterns, or matches one; no pattern matches everything.
+
+    >>> matches("ChooseAttr", ["Choose*"]), matches("ChooseAttr", []), matches("x", ["y"])
+    (True, True, False)
+    >>> matches("mine[1]", ["mine[1]"])
+    True
+    """
+    return not patterns or any(
+        name == pattern or fnmatchcase(name, pattern) for pattern in patterns
+    )
+
+
+def unmatched(patterns: Iterable[str], known: Collection[str]) -> list[str]:
+    """The patterns that match none of the known names."""
+    return [one for one in patterns if not any(matches(name, [one]) for name in known)]
+
+
+def refuse_unmatched(
+    patterns: Iterable[str], known: Collection[str], *, option: str, what: str, advice: str
+) -> None:
+    """Refuse patterns that match nothing, together: each was typed for something.
+
+    Args:
+        patterns: As the user has typed them.
+        known: Every name that they may stand for.
+        option: Where they were typed, e.g. `--tasks`.
+        what: A name of this kind in words, e.g. `a task of the questions`.
+        advice: What to do where no name is close.
+
+    Raises:
+        SelectionError: One of them matches none of the names.
+    """
+    missed = unmatched(patterns, known)
+    if missed:
+        listed = f" ({', '.join(known) or 'there is none'})" if len(known) <= _MOST_LISTED else ""
+        said = ", ".join(map(repr, missed))
+        meant = hint(missed[0], known) or f"; {advice}"
+        raise SelectionError(f"{what}{listed}, got {said} ({option}){meant}")
+
+
+def one_of(value: object, known: Collection[str], what: str) -> str:
+    """The value, which must be one of the known names; `what` says what they are.
+
+    Raises:
+        MechanismError: It is none of them.
+    """
+    if isinstance(value, str) and value in known:
+        return value
+    raise MechanismError(f"{what} ({', '.join(known)}), got {value!r}{hint(str(value), known)}")
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The name that may have been meant, as the end of a message; nothing where none is close.
+
+    >>> hint("ChoseAttr", ["ChooseAttr", "QueryAttr"])
+    '; did you mean ChooseAttr?'
+    """
+    closest = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {closest[0]}?" if closest else ""
