@@ -20,6 +20,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm
 from mmflow_bench.statistics.paired import MarginTest, margin_test
+from mmflow_bench.statistics.power import standard_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +162,14 @@ def _difference(
         return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
     moved = after.own - before.own
     test = _tested(moved, margin)
+    images = len(getattr(moved.source, "images", ()))
     row = replace(
         row,
         difference=_plain(moved.value),
         low=_plain(moved.low),
         high=_plain(moved.high),
-        images=len(getattr(moved.source, "images", ())),
+        error=_plain(standard_error(moved.replicates, images)),
+        images=images,
     )
     if test is None:
         return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason="too few images"))
