@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from scipy.special import ndtri
 
 from mmflow_bench.baselines.power import DECIDED, Power, RowPower, required
+from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import ALL, MechanismRow
 from mmflow_bench.runs.tables import AnswerRow
-from mmflow_bench.statistics.power import POWER, fewest_images
+from mmflow_bench.statistics.power import POWER, fewest_images, unseen_share
 
 _EQUIVALENCE = "+-"
 """How the threshold of a row begins whose interval is the 1 - 2 alpha one."""
@@ -62,7 +64,10 @@ def power_of_rows(
 ) -> tuple[RowPower, ...]:
     """The rows of a run by themselves; `asked` has images and samples of a task."""
     return tuple(
-        _own(row, asked.get(row.task), tolerance, alpha=alpha, power=power) for row in rows
+        _own(row, asked.get(row.task), tolerance, alpha=alpha, power=power)
+        for row in rows
+        # No number of images makes a mechanism one of this checkpoint.
+        if row.verdict != Verdict.NOT_APPLICABLE
     )
 
 
@@ -75,34 +80,31 @@ def _own(
     power: float,
 ) -> RowPower:
     margin = tolerance.get(row.unit)
-    is_known = row.low is not None and row.high is not None and row.n and margin
-    if not is_known:
-        reason = row.reason or ("no tolerance for this unit" if row.low is not None else "")
-        return RowPower(
-            id=row.id, task=row.task, verdict=row.verdict, unit=row.unit, tolerance=margin,
-            reason=reason or "no interval",
-        )  # fmt: skip
-    assert row.low is not None
-    assert row.high is not None
-    assert row.n is not None
-    assert margin is not None
-    images, samples = asked or (row.n, row.n)
-    share = min(1.0, row.n / samples)
-    half = (row.high - row.low) / 2
-    z = -float(ndtri(alpha if row.threshold.startswith(_EQUIVALENCE) else alpha / 2))
-    narrow = images * (half / margin) ** 2
-    return RowPower(
+    blank = RowPower(
         id=row.id,
         task=row.task,
         verdict=row.verdict,
         reading=row.name,
         unit=row.unit,
         tolerance=margin,
+    )
+    if row.low is None or row.high is None or not row.n:
+        return replace(blank, reason=row.reason or "no interval")
+    if not margin:
+        return replace(blank, reason="no tolerance for this unit")
+    images, samples = asked or (row.n, row.n)
+    share = min(1.0, row.n / samples)
+    used, half = images * share, (row.high - row.low) / 2
+    z = -float(ndtri(alpha if row.threshold.startswith(_EQUIVALENCE) else alpha / 2))
+    unseen = unseen_share(used, alpha=alpha)
+    narrow = images * (half / margin) ** 2
+    return replace(
+        blank,
         images=images,
-        used=images * share,
-        spread=half / z * math.sqrt(images * share),
-        could_see=half * (z + float(ndtri(power))) / z,
-        could_show=half,
+        used=used,
+        spread=half / z * math.sqrt(used),
+        could_see=max(half * (z + float(ndtri(power))) / z, unseen),
+        could_show=max(half, unseen),
         needs=math.ceil(max(narrow, fewest_images(margin, alpha=alpha) / share) - 1e-9),
     )
 

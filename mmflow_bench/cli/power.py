@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from click.core import ParameterSource
 
 from mmflow_bench.baselines.power import DECIDED, Power, power_of_comparison
 from mmflow_bench.baselines.sources import source_here
@@ -25,12 +26,14 @@ from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.power_table import render_power
 from mmflow_bench.reports.summary import summary_of
 from mmflow_bench.runs.folder import RESULTS
-from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
+from mmflow_bench.runs.reading import named_by_user, read_run
 from mmflow_bench.statistics.power import POWER
 
 PILOT = 20
 """Images per task."""
 DEFAULT_ALPHA = 0.05
+_MODEL = "mmflow_model"
+"""What click calls --model, which a variable may have given, too."""
 _ENDED = (0, 1)
 """Exit codes of pytest after a run; whatever it decided, it was measured."""
 
@@ -43,6 +46,7 @@ class _Wanted:
     alpha: float | None
     power: float
     decided: float
+    offline: bool
 
 
 @click.command()
@@ -98,10 +102,16 @@ def power(
     left out.
     """
     _require_one_question(asked, run, baseline)
-    wanted = _Wanted(tolerance=tolerance, alpha=alpha, power=power, decided=decided)
+    wanted = _Wanted(
+        tolerance=tolerance,
+        alpha=alpha,
+        power=power,
+        decided=decided,
+        offline=asked.checkpoint.offline,
+    )
     if run is None:
         with TemporaryDirectory() as folder:
-            measured = _piloted(asked, baseline, pilot, Path(folder))
+            measured = _piloted(asked, baseline, pilot, alpha, Path(folder))
             found = _planned(measured, None, wanted)
     else:
         found = _planned(run, base_run, wanted)
@@ -115,21 +125,24 @@ def power(
 
 def _require_one_question(asked: Asked, run: Path | None, baseline: str | None) -> None:
     """Refuse options that ask for nothing, or for a plan and a finished run at once."""
-    is_model_said = bool(asked.checkpoint.models)
+    source = click.get_current_context().get_parameter_source(_MODEL)
     if asked.measurement.limit:
         raise click.UsageError("--pilot says how many images are measured; drop --limit")
-    if run is not None and baseline is not None:
+    if run is not None and (baseline is not None or source is ParameterSource.COMMANDLINE):
+        got = "--baseline" if baseline is not None else "--model"
         raise click.UsageError(
-            "either a run folder (and BASE_RUN), or --model with --baseline, got RUN and --baseline"
+            f"a run folder (with BASE_RUN), or --model with --baseline, got RUN and {got}"
         )
-    if run is None and not is_model_said:
+    if run is None and not asked.checkpoint.models:
         got = "--baseline without --model" if baseline is not None else "neither"
         raise click.UsageError(
             f"--model (with --baseline, to plan a gate), or a run folder, got {got}"
         )
 
 
-def _piloted(asked: Asked, baseline: str | None, images: int, folder: Path) -> Path:
+def _piloted(
+    asked: Asked, baseline: str | None, images: int, alpha: float | None, folder: Path
+) -> Path:
     """The run folder of a pilot; what it measures is in the store for the run that follows.
 
     Raises:
@@ -150,6 +163,7 @@ def _piloted(asked: Asked, baseline: str | None, images: int, folder: Path) -> P
     arguments = [
         *arguments_of(replace(asked, measurement=measured)),
         *([f"--baseline={baseline}"] if baseline is not None else []),
+        *([f"--alpha={alpha}"] if alpha is not None else []),
         *([] if measured.cache else ["--mmflow-cache=off"]),
         *("--gate=none", f"--mmflow-output={folder}", "-q", "-p", "no:cacheprovider"),
     ]
@@ -176,16 +190,33 @@ def _planned(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     """What a run folder could have seen, and what it needs.
 
     Raises:
-        BaselineError: It is none, or there is nothing in it.
+        BaselineError: It is none, or not one of its rows has an interval.
     """
+    found = _power_of(run, base_run, wanted)
+    if found.needs is None:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in found.rows)) or "no rows at all"
+        raise BaselineError(
+            f"a run with an interval in some row, got {reasons} ({run}); `mmflow report` shows the "
+            "whole run"
+        )
+    return found
+
+
+def _power_of(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     margins = dict(wanted.tolerance or parse_tolerance(None))
     if base_run is not None:
         level = wanted.alpha or DEFAULT_ALPHA
-        found = compared_runs(base_run, str(run), margins, level, offline=False)
+        found = compared_runs(base_run, str(run), margins, level, wanted.offline)
         return power_of_comparison(found, power=wanted.power, decided=wanted.decided)
-    record = _read(run)
-    kept = summary_of(record).comparison
+    with named_by_user(BaselineError, "a run folder with results.json and its tables", run):
+        record = read_run(run)
+        kept = summary_of(record).comparison
     if kept is None or kept.kind != "paired":
+        if wanted.alpha not in (None, record.alpha):
+            raise BaselineError(
+                f"the error rate that the intervals of the run have ({record.alpha:g}), got "
+                f"--alpha={wanted.alpha:g} ({run}); run again with it"
+            )
         return power_of_verdicts(
             record, tolerance=margins, power=wanted.power, decided=wanted.decided
         )
@@ -201,12 +232,3 @@ def _planned(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
         power=wanted.power,
         decided=wanted.decided,
     )
-
-
-def _read(run: Path) -> RunRecord:
-    expected = "a run folder with results.json and its tables"
-    with named_by_user(BaselineError, expected, run):
-        record = read_run(run)
-    if not record.rows:
-        raise BaselineError(f"a run with mechanisms, got none ({run}); run more of the suites")
-    return record

@@ -63,8 +63,6 @@ def verdicts_could_have_seen(
 
 def needed(found: Power) -> str:
     """What is needed, in a sentence."""
-    if found.needs is None:
-        return "no row can be planned; see the reasons beside them"
     share, rows = f"{100 * found.decided:g}%", len(found.known)
     what = "unchanged where nothing has changed" if found.base is not None else "narrow enough"
     most = max(row.needs or 0 for row in found.known)
@@ -83,9 +81,10 @@ def _sizes(found: Power, rows: Sequence[RowPower]) -> str:
 
 def _size(value: float | None, unit: str) -> str:
     """Rounded up: no smaller change is promised than the one that was worked out."""
+    points = math.ceil(100 * (value or 0.0) - 1e-6)
     if unit == "depth":
-        return f"{math.ceil(100 * (value or 0.0) - 1e-6) / 100:g} of the depth"
-    return f"{math.ceil(100 * (value or 0.0) - 1e-6)} points"
+        return f"{points / 100:g} of the depth"
+    return f"{points} point{'' if points == 1 else 's'}"
 
 
 def _parts(found: Power, width: int) -> Iterator[RenderableType]:
@@ -100,7 +99,8 @@ def _parts(found: Power, width: int) -> Iterator[RenderableType]:
     yield Text(_headline(found), style="bold", overflow="fold")
     yield head((*_NAMES, *numbers), width=width)
     for name, rows in grouped(found.rows, lambda row: row.id).items():
-        yield Text(plain(name), style="bold cyan").append(f"  {plain(rows[0].reading)}", "dim")
+        about = Text(plain(name), style="bold cyan", no_wrap=True, overflow="ellipsis")
+        yield about.append(f"  {plain(rows[0].reading)}", "dim")
         for row in rows:
             yield _row(row, numbers, width)
     yield Text()

@@ -46,7 +46,7 @@ def fewest_images(margin: float, *, alpha: float) -> int:
     return math.ceil(math.log(alpha) / math.log1p(-margin) - 1e-9)
 
 
-def unseen_share(images: int, *, alpha: float) -> float:
+def unseen_share(images: float, *, alpha: float) -> float:
     """The share of all images that may differ although none of `images` does.
 
     >>> round(unseen_share(14, alpha=0.05), 2)
