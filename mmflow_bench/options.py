@@ -167,6 +167,28 @@ def described(record: DataclassInstance) -> dict[str, object]:
     return said
 
 
+def arguments_of(record: DataclassInstance) -> Iterator[str]:
+    """The command line of pytest that gives these settings, `--model=a` say; defaults are silent.
+
+    What a text cannot stand for (no cache at all) is left to the caller.
+    """
+    usual = type(record)()
+    for item in fields(record):
+        value, option = getattr(record, item.name), _option(item)
+        if _RECORD in item.metadata:
+            yield from arguments_of(value)
+        elif option is None or value is None or value == getattr(usual, item.name):
+            continue
+        elif option.is_flag:
+            yield option.flag if value else option.off_flag
+        elif option.is_repeated:
+            yield from (f"{option.flag}={one}" for one in value)
+        elif isinstance(value, Mapping):
+            yield f"{option.flag}={','.join(f'{k}={v}' for k, v in value.items())}"
+        else:
+            yield f"{option.flag}={','.join(value) if isinstance(value, tuple) else value}"
+
+
 def comma_separated(text: str) -> tuple[str, ...]:
     """The parts of a list.
 

@@ -23,6 +23,7 @@ from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm
 from mmflow_bench.statistics.paired import MarginTest, margin_test, samples_needed
+from mmflow_bench.statistics.power import standard_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +165,14 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
         return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
     moved = after.own - before.own
     test = _tested(moved, margin)
+    images = len(getattr(moved.source, "images", ()))
     row = replace(
         row,
         difference=_plain(moved.value),
         low=_plain(moved.low),
         high=_plain(moved.high),
-        images=len(getattr(moved.source, "images", ())),
+        error=_plain(standard_error(moved.replicates, images)),
+        images=images,
     )
     row = replace(row, needed=_needed(row, moved.alpha))
     if test is None:

@@ -45,6 +45,8 @@ class ComparedRow:
     low: float | None = None
     high: float | None = None
     """The 1 - alpha interval of the paired difference."""
+    error: float | None = None
+    """Standard error of the paired difference over these images."""
     margin: float | None = None
     n: int | None = None
     """Samples that are compared."""

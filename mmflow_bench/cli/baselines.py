@@ -21,6 +21,7 @@ from mmflow_bench.errors import BaselineError
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
+from mmflow_bench.reports.power_table import comparison_could_have_seen
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
 """Exit codes of `mmflow compare`; 2 is click's own."""
@@ -91,7 +92,7 @@ def compare(
     one row is not.
     """
     try:
-        found = _compared(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
+        found = compared_runs(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
     except NotComparable as error:
         said = printable(f"mmflow: {error}")
         click.secho(said, fg="red", err=True, color=has_colours(sys.stderr))
@@ -104,12 +105,19 @@ def compare(
         click.echo(text, nl=False, color=colour)
     code, line = _conclusion(found, fail_on, decided)
     click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
+    click.echo(printable(comparison_could_have_seen(found)), err=is_json)
     ctx.exit(code)
 
 
-def _compared(
+def compared_runs(
     run_a: str, run_b: str, tolerance: dict[str, float], alpha: float, offline: bool
 ) -> BaselineComparison:
+    """RUN_B against the run or baseline that RUN_A names.
+
+    Raises:
+        BaselineError: One of them is not there, or holds no values of samples.
+        NotComparable: They were different experiments.
+    """
     source = source_here(run_a, offline=offline)
     tuned = read_values(Path(run_b))
     if source.kind == "verdicts":

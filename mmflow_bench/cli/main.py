@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Run the suites; every argument goes to pytest.",
     "measure": "Measure what the mechanisms read and keep it in the store.",
     "compare": "Compare RUN with BASE, mechanism by mechanism.",
+    "power": "How many images the gate needs, from a pilot, or what change RUN could have seen.",
     "bless": "Write baselines/NAME from a run folder: verdicts as JSON, values of samples as "
     "Parquet.",
     "report": "Print the verdicts of runs again, and their comparisons with a baseline if there "

@@ -17,6 +17,7 @@ from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.github import MOST_BYTES, markdown
 from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
 from mmflow_bench.reports.leaderboard.writing import write_leaderboard
+from mmflow_bench.reports.power_table import comparison_could_have_seen
 from mmflow_bench.reports.summary import read_summary
 from mmflow_bench.reports.terminal import render
 
@@ -113,3 +114,5 @@ def _print(run: Path, columns: int) -> None:
         click.echo(text, nl=False, color=colour)
     if summary.gate is not None:
         click.echo(printable(f"gate: {summary.gate.line}"))
+        if summary.comparison is not None:
+            click.echo(printable(f"gate: {comparison_could_have_seen(summary.comparison)}"))

@@ -10,6 +10,7 @@ from mmflow_bench.baselines.paired_records import FILE
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import section_place
+from mmflow_bench.plugin.gating import could_have_seen
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Facts, Run
@@ -72,6 +73,8 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
     if run.gate is not None:
         line = printable(f"gate ({run.settings.gate}): {run.gate.line}")
         terminal.write_line(line, bold=True, **{"green" if run.gate.passed else "red": True})
+        for line in could_have_seen(run):
+            terminal.write_line(printable(f"gate ({run.settings.gate}): {line}"))
 
 
 def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:

@@ -10,6 +10,7 @@ from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision, groun
 from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, unanswered
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.plugin.run import Run
+from mmflow_bench.reports.power_table import comparison_could_have_seen, verdicts_could_have_seen
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
 
@@ -63,6 +64,18 @@ def gate_of(run: Run, *, exit_code: int) -> GateDecision | None:
     is_said = settings.is_gate_explicit or settings.baseline is not None
     is_new = bool(why) and not has_failed
     return GateDecision(not why, tuple(dict.fromkeys(why))) if is_said or is_new else None
+
+
+def could_have_seen(run: Run) -> list[str]:
+    """What the gate's decision is worth: a sentence for each comparison, or for the verdicts."""
+    if run.settings.gate != "mechanisms" and run.comparisons:
+        several = len(run.comparisons) > 1
+        said = [
+            (f"{slug}: " if several else "", comparison_could_have_seen(comparison))
+            for slug, comparison in run.comparisons.items()
+        ]
+        return [f"{prefix}{sentence}" for prefix, sentence in said if sentence]
+    return [verdicts_could_have_seen(run.rows, run.settings.tolerance, run.settings.alpha)]
 
 
 def _of_nothing(run: Run) -> GateDecision | None:

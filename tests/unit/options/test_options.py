@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.cli.main import imported
+from mmflow_bench.cli.options import Asked
+from mmflow_bench.measurements.records import Followed
+from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import (
     Option,
     Place,
+    arguments_of,
     comma_separated,
     described,
     nested,
@@ -110,3 +115,36 @@ def test_a_command_offers_the_options_that_name_it(command: str) -> None:
     given = {parameter.name for parameter in imported(command).params}
     assert offered == {name for name in given if name.startswith("mmflow_")}
     assert {"mmflow_model", "mmflow_device"} <= offered
+
+
+def test_settings_that_are_written_as_arguments_are_read_as_the_same_settings(
+    tmp_path: Path,
+) -> None:
+    chosen = Asked(
+        checkpoint=CheckpointSettings(
+            models=("a/b, c",), model_args={"revision": "main", "dtype": "float16"}, offline=True
+        ),
+        measurement=MeasurementSettings(
+            tasks=("Choose*", "own"),
+            images=tmp_path,
+            window=9,
+            twins=False,
+            follow=Followed.REFERENCE,
+        ),
+    )
+    given = list(arguments_of(chosen))
+    assert "--no-twins" in given
+    assert "--follow=reference" in given
+    assert not any("limit" in one or "None" in one for one in given)
+    texts = dict(one.partition("=")[::2] for one in given)
+
+    def value_of(option: Option[object]) -> object | None:
+        if option.off_flag in texts or (option.flag in texts and option.is_flag):
+            return option.flag in texts
+        text = texts.get(option.flag)
+        if text is None:
+            return None
+        return (text,) if option.is_repeated else option.value_of(text, Path())
+
+    assert settings_of(Asked, value_of) == chosen
+    assert list(arguments_of(Asked())) == []

@@ -1,0 +1,234 @@
+"""`mmflow power`: how many images a gate needs, and what change a run could have seen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from click.core import ParameterSource
+
+from mmflow_bench.baselines.power import DECIDED, Power, power_of_comparison
+from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.baselines.tolerances import parse_tolerance
+from mmflow_bench.baselines.verdict_power import power_of_verdicts
+from mmflow_bench.checkpoints.settings import resolve_spec
+from mmflow_bench.cli.baselines import compared_runs
+from mmflow_bench.cli.options import Asked, Parsed, asking
+from mmflow_bench.cli.run import pytest_arguments
+from mmflow_bench.errors import BaselineError, MechanismError
+from mmflow_bench.options import Place, arguments_of
+from mmflow_bench.reports.columns import has_colours, terminal_width
+from mmflow_bench.reports.power_table import render_power
+from mmflow_bench.reports.summary import summary_of
+from mmflow_bench.runs.folder import RESULTS
+from mmflow_bench.runs.reading import named_by_user, read_run
+from mmflow_bench.statistics.power import POWER
+
+PILOT = 20
+"""Images per task."""
+DEFAULT_ALPHA = 0.05
+_MODEL = "mmflow_model"
+"""What click calls --model, which a variable may have given, too."""
+_ENDED = (0, 1)
+"""Exit codes of pytest after a run; whatever it decided, it was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is planned for; what is None is as in the run."""
+
+    tolerance: Mapping[str, float] | None
+    alpha: float | None
+    power: float
+    decided: float
+    offline: bool
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("base_run", required=False)
+@click.option("--baseline", metavar="BASE", help="What a pilot of --model is compared with.")
+@click.option(
+    "--pilot",
+    type=click.IntRange(2),
+    default=PILOT,
+    show_default=True,
+    help="Images per task that are measured to plan by.",
+)
+@click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    help="Error rate; that of the run when left out.",
+)
+@click.option(
+    "--power",
+    type=click.FloatRange(0.5, 0.99),
+    default=POWER,
+    show_default=True,
+    help="How often what is there is to be found.",
+)
+@click.option(
+    "--decided",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=DECIDED,
+    show_default=True,
+    help="Share of the rows that have to be decided.",
+)
+@click.option("--json", "is_json", is_flag=True, help="As JSON, on standard output.")
+@asking(Place.MEASURE)
+def power(
+    asked: Asked,
+    run: Path | None,
+    base_run: str | None,
+    baseline: str | None,
+    pilot: int,
+    is_json: bool,
+    tolerance: Mapping[str, float] | None,
+    alpha: float | None,
+    power: float,
+    decided: float,
+) -> None:
+    """How many images the gate needs, from a pilot, or what change RUN could have seen.
+
+    Before a run, --model and --baseline are measured on a few images of each task and compared;
+    without --baseline the verdicts of --model are planned by themselves. After a run, RUN is a run
+    folder and BASE_RUN what it is compared with, as in `mmflow compare`; its own comparison when
+    left out.
+    """
+    _require_one_question(asked, run, baseline)
+    wanted = _Wanted(
+        tolerance=tolerance,
+        alpha=alpha,
+        power=power,
+        decided=decided,
+        offline=asked.checkpoint.offline,
+    )
+    if run is None:
+        with TemporaryDirectory() as folder:
+            measured = _piloted(asked, baseline, pilot, alpha, Path(folder))
+            found = _planned(measured, None, wanted)
+    else:
+        found = _planned(run, base_run, wanted)
+    if is_json:
+        click.echo(found.as_json(), nl=False)
+    else:
+        colour = has_colours(sys.stdout)
+        text = render_power(found, width=terminal_width(), colour=colour)
+        click.echo(text, nl=False, color=colour)
+
+
+def _require_one_question(asked: Asked, run: Path | None, baseline: str | None) -> None:
+    """Refuse options that ask for nothing, or for a plan and a finished run at once."""
+    source = click.get_current_context().get_parameter_source(_MODEL)
+    if asked.measurement.limit:
+        raise click.UsageError("--pilot says how many images are measured; drop --limit")
+    if run is not None and (baseline is not None or source is ParameterSource.COMMANDLINE):
+        got = "--baseline" if baseline is not None else "--model"
+        raise click.UsageError(
+            f"a run folder (with BASE_RUN), or --model with --baseline, got RUN and {got}"
+        )
+    if run is None and not asked.checkpoint.models:
+        got = "--baseline without --model" if baseline is not None else "neither"
+        raise click.UsageError(
+            f"--model (with --baseline, to plan a gate), or a run folder, got {got}"
+        )
+
+
+def _piloted(
+    asked: Asked, baseline: str | None, images: int, alpha: float | None, folder: Path
+) -> Path:
+    """The run folder of a pilot; what it measures is in the store for the run that follows.
+
+    Raises:
+        MMFlowError: The checkpoint or the baseline is not there, or the pilot did not end.
+    """
+    _ = asked.spec
+    if baseline is not None:
+        source = source_here(baseline, offline=asked.checkpoint.offline)
+        if source.kind == "verdicts":
+            raise BaselineError(
+                f"a baseline with values of samples, got verdicts only ({baseline}); `mmflow ls "
+                "baselines` says which are paired"
+            )
+        if source.kind == "checkpoint":
+            resolve_spec(source.name, asked.checkpoint)
+    # What confirms a verdict is no part of what is planned.
+    measured = replace(asked.measurement, twins=False, limit=str(images))
+    arguments = [
+        *arguments_of(replace(asked, measurement=measured)),
+        *([f"--baseline={baseline}"] if baseline is not None else []),
+        *([f"--alpha={alpha}"] if alpha is not None else []),
+        *([] if measured.cache else ["--mmflow-cache=off"]),
+        *("--gate=none", f"--mmflow-output={folder}", "-q", "-p", "no:cacheprovider"),
+    ]
+    click.echo(f"measuring a pilot of {images} images per task", err=True)
+    command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    found = sorted(folder.glob(f"*/{RESULTS}"))
+    if ended.returncode not in _ENDED or not found:
+        raise MechanismError(
+            f"a pilot that ends with verdicts, got exit code {ended.returncode} and "
+            f"{_last_line(ended.stdout + ended.stderr)!r}; `mmflow run` with the same options "
+            "shows all of it"
+        )
+    return found[0].parent
+
+
+def _last_line(output: str) -> str:
+    """What pytest said last, of an error if it said one."""
+    lines = [line for line in output.splitlines() if line.strip()] or ["nothing"]
+    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
+
+
+def _planned(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
+    """What a run folder could have seen, and what it needs.
+
+    Raises:
+        BaselineError: It is none, or not one of its rows has an interval.
+    """
+    found = _power_of(run, base_run, wanted)
+    if found.needs is None:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in found.rows)) or "no rows at all"
+        raise BaselineError(
+            f"a run with an interval in some row, got {reasons} ({run}); `mmflow report` shows the "
+            "whole run"
+        )
+    return found
+
+
+def _power_of(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
+    margins = dict(wanted.tolerance or parse_tolerance(None))
+    if base_run is not None:
+        level = wanted.alpha or DEFAULT_ALPHA
+        found = compared_runs(base_run, str(run), margins, level, wanted.offline)
+        return power_of_comparison(found, power=wanted.power, decided=wanted.decided)
+    with named_by_user(BaselineError, "a run folder with results.json and its tables", run):
+        record = read_run(run)
+        kept = summary_of(record).comparison
+    if kept is None or kept.kind != "paired":
+        if wanted.alpha not in (None, record.alpha):
+            raise BaselineError(
+                f"the error rate that the intervals of the run have ({record.alpha:g}), got "
+                f"--alpha={wanted.alpha:g} ({run}); run again with it"
+            )
+        return power_of_verdicts(
+            record, tolerance=margins, power=wanted.power, decided=wanted.decided
+        )
+    if kept.refused:
+        raise BaselineError(
+            f"a comparison of one experiment, got {'; '.join(kept.refused)} ({run}); give another "
+            "BASE_RUN"
+        )
+    return power_of_comparison(
+        kept,
+        tolerance=wanted.tolerance,
+        alpha=wanted.alpha,
+        power=wanted.power,
+        decided=wanted.decided,
+    )

@@ -1,0 +1,139 @@
+"""How many images a verdict takes, and what change so many images could have seen.
+
+Normal approximation (Chow, Shao and Wang 2008, Sample Size Calculations in Clinical Research,
+chapter 3): a difference has a standard error that shrinks with the root of the number of images.
+Where hardly any image differs it is too hopeful, so nothing is promised below what images that
+agree could show (docs/decisions/026).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.special import ndtr, ndtri
+
+POWER = 0.8
+"""How often what is there is to be found."""
+
+
+def standard_error(replicates: Float[ndarray, "draw"] | None, images: int) -> float:
+    """The standard error of a number whose bootstrap drew so many images; NaN without any draws."""
+    known = np.empty(0) if replicates is None else replicates[~np.isnan(replicates)]
+    if not len(known) or images < 2:
+        return math.nan
+    # A bootstrap draws from the images there are, whose spread is a little too small.
+    return float(known.std()) * math.sqrt(images / (images - 1))
+
+
+def fewest_images(margin: float, *, alpha: float) -> int:
+    """Images that show a null within `margin` when not one of them differs.
+
+    Each image that was not looked at may lose everything: with n that agree, up to
+    1 - alpha^(1/n) of all images may differ.
+
+    >>> fewest_images(0.05, alpha=0.05), fewest_images(0.1, alpha=0.05)
+    (59, 29)
+
+    Args:
+        margin: Largest mean that counts as none, in (0, 1).
+        alpha: Error rate of the claim.
+    """
+    # A power of a margin may come out a hair above a whole number.
+    return math.ceil(math.log(alpha) / math.log1p(-margin) - 1e-9)
+
+
+def unseen_share(images: float, *, alpha: float) -> float:
+    """The share of all images that may differ although none of `images` does.
+
+    >>> round(unseen_share(14, alpha=0.05), 2)
+    0.19
+    """
+    return -math.expm1(math.log(alpha) / images)
+
+
+def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: float) -> int:
+    """Images from which a difference of zero is called `unchanged` with probability `power`.
+
+    Two one-sided tests, at zero: (z(1-alpha) + z((1+power)/2))^2 spread^2 / margin^2.
+
+    Args:
+        spread: Standard deviation of the difference from image to image.
+        margin: Tolerance, in the unit of the spread.
+        alpha: Error rate of the claim.
+        power: Probability of the verdict, in (0, 1).
+    """
+    needed = (_quantiles(alpha, (1 - power) / 2) * spread / margin) ** 2
+    return max(fewest_images(margin, alpha=alpha), math.ceil(needed - 1e-9))
+
+
+def images_for_changed(
+    spread: float, distance: float, *, alpha: float, power: float, tests: int = 1
+) -> int:
+    """Images from which a change is called one with probability `power`.
+
+    `distance` is how far the change lies beyond the tolerance; `tests` rows share `alpha`, as in
+    the first step of Holm's correction.
+
+    >>> images_for_changed(33 * (2 * 0.2) ** 0.5, 5, alpha=0.05, power=0.8)
+    137
+    """
+    needed = (_quantiles(alpha / (2 * tests), 1 - power) * spread / distance) ** 2
+    return math.ceil(needed)
+
+
+def chance_of_unchanged(spread: float, margin: float, images: float, *, alpha: float) -> float:
+    """The probability that a difference of zero is called `unchanged` on so many images."""
+    if images < fewest_images(margin, alpha=alpha):
+        return 0.0
+    if not spread:
+        return 1.0
+    reach = margin * math.sqrt(images) / spread - float(ndtri(1 - alpha))
+    return max(0.0, 2 * float(ndtr(reach)) - 1)
+
+
+def smallest_change(
+    error: float, margin: float, images: int, *, alpha: float, power: float, tests: int = 1
+) -> float:
+    """The smallest change that would have been called one with probability `power`.
+
+    It lies beyond the margin by the error of both decisions, at `alpha` shared by all `tests`; and
+    what so few images may not have met at all they have not seen.
+
+    Args:
+        error: Standard error of the difference on these images.
+        margin: Tolerance.
+        images: How many there are.
+        alpha: Family-wise error rate.
+        power: Probability of the verdict.
+        tests: Rows that are tested together.
+    """
+    seen = margin + _quantiles(alpha / (2 * tests), 1 - power) * error
+    return max(seen, unseen_share(images, alpha=alpha))
+
+
+def smallest_margin(error: float, images: int, *, alpha: float, power: float) -> float:
+    """The smallest tolerance within which zero would have been called `unchanged`."""
+    shown = _quantiles(alpha, (1 - power) / 2) * error
+    return max(shown, unseen_share(images, alpha=alpha))
+
+
+def chance_of_at_least(chances: Sequence[float], required: int) -> float:
+    """The probability that at least `required` of several happen: the less of two extremes.
+
+    Rows that share their images are neither independent nor one and the same; the probability is
+    worked out for both, and the smaller is given.
+    """
+    together = sorted(chances, reverse=True)[required - 1] if required else 1.0
+    counts: Float[ndarray, "count"] = np.ones(1)
+    for chance in chances:
+        counts = np.convolve(counts, [1 - chance, chance])
+    return min(together, float(counts[required:].sum()))
+
+
+def _quantiles(alpha: float, missed: float) -> float:
+    """Standard errors between zero and a value that is missed with probability `missed`."""
+    return -float(ndtri(alpha) + ndtri(missed))

@@ -1,0 +1,49 @@
+"""`mmflow power` before a run: a pilot through the real command, which leaves its work behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mmflow_bench.cli.main import main
+from mmflow_bench.statistics.power import fewest_images, unseen_share
+
+
+def planned(cache: Path, *arguments: str) -> Result:
+    given = ["--model=planted/base", f"--mmflow-cache={cache}", "--pilot=4", "--tasks=ChooseAttr"]
+    chosen = "--mechanisms=acc-95,q-last-drop,rel-dom-2"
+    return CliRunner().invoke(main, ["power", *given, chosen, *arguments])
+
+
+@pytest.mark.slow
+def test_a_pilot_says_what_each_row_needs_and_is_measured_once(tmp_path: Path) -> None:
+    cache = tmp_path / "store"
+    against = planned(cache, "--baseline=planted/no-stage-2", "--json")
+    assert against.exit_code == 0, against.output
+    told = json.loads(against.stdout)
+    rows = {row["id"]: row for row in told["rows"]}
+    assert rows["rel-dom-2"]["verdict"] != rows["q-last-drop"]["verdict"] == "unchanged"
+    # These checkpoints hardly vary, so that what images that agree can show decides.
+    scale = rows["q-last-drop"]["images"] / rows["q-last-drop"]["used"]
+    fewest = fewest_images(0.1, alpha=0.05)
+    assert fewest * scale <= rows["q-last-drop"]["needs"] <= fewest * scale + 1
+    assert rows["acc-95"]["needs"] == fewest_images(0.05, alpha=0.05)
+    assert told["needs"] <= max(row["needs"] or 0 for row in told["rows"])
+    seen = unseen_share(rows["q-last-drop"]["used"], alpha=0.05)
+    assert rows["q-last-drop"]["could_see"] == pytest.approx(seen)
+    # The same pilot from the store, of one of the two by itself.
+    alone = planned(cache, "--from-cache")
+    assert alone.exit_code == 0, alone.output
+    assert alone.stdout.splitlines()[-1].endswith("beside a threshold")
+    assert not list(tmp_path.glob("*/runs"))
+
+
+@pytest.mark.slow
+def test_a_pilot_that_pytest_refuses_is_one_line(tmp_path: Path) -> None:
+    found = planned(tmp_path, "--from-cache")
+    assert found.exit_code == 2
+    assert "Traceback" not in found.output
+    assert "--from-cache" in found.stderr or "interval" in found.stderr
