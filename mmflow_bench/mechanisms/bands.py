@@ -19,6 +19,9 @@ NEGLIGIBLE = 0.05
 CONSISTENT = 0.1
 """Depths of the paper's "consistent layers" differ by no more than this."""
 
+TEXT_ANSWERABLE = 0.20
+"""Questions need their image where the accuracy falls by at least this much without it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:

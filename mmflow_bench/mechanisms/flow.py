@@ -13,8 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
+from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -117,6 +119,21 @@ class Flow:
         if not scored:
             raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
         return self._proportion(correct, scored, f"accuracy on {', '.join(tasks)}")
+
+    def blind(self, task: str) -> BlindControl:
+        """What is answered without the image, and with another one in its place.
+
+        Raises:
+            NotApplicable: No sample of the task has an image.
+        """
+        self._require_samples(task)
+        wants = [Blind(blinding=blinding) for blinding in Blinding]
+        removed, exchanged = (self._measurements.table(task, want) for want in wants)
+        if not removed.question_ids:
+            why = self._refusals(task, wants[0].name)
+            raise NotApplicable(f"no sample of {task} has an image to be taken away{why}")
+        other = exchanged if exchanged.question_ids else None
+        return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
     def first_token_share(self, task: str) -> Estimate:
         """The share of answers that begin with the commonest first token of the task."""
