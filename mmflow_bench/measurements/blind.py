@@ -87,6 +87,11 @@ class Blind(Want[BlindTable]):
         """True: an accuracy without the image is compared with that over all samples."""
         return True
 
+    @property
+    def is_compared(self) -> bool:
+        """False: it stands beside curves that are compared."""
+        return False
+
     def key(self, sample: str, donor: str | None) -> str:
         """With another image the rows depend on it too."""
         return f"{sample}+{donor}" if self.blinding is Blinding.EXCHANGED else sample

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.clean import clean_passes
+from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
 from mmflow_bench.measurements.blind import Blind, Blinding
@@ -35,21 +37,26 @@ def without_image(work: SampleAtWork) -> CleanPass:
 
     Raises:
         PositionError: The sample has no image.
-        KnockoutError: A sliding window would reach further back over the gap.
+        KnockoutError: The model's own mask depends on the image, as a sliding window does that
+            reaches further back over the gap.
     """
-    image = frozenset(work.roles[Role.IMAGE])
-    clean = work.clean
-    if not all(bool(visible[-1].all()) for visible in clean.visible):
-        raise KnockoutError(
-            f"layers whose last position sees all {clean.length} positions, got a sliding window "
-            f"(sample {work.sample.question_id}); its answer without the image is left out"
-        )
+    image, clean = frozenset(work.roles[Role.IMAGE]), work.clean
     kept = [position for position in range(clean.length) if position not in image]
+    given = work.encoded.model_inputs.items()
     inputs = {
         "inputs_embeds": clean.embeddings[None, kept],
         "position_ids": clean.positions[..., None, kept],
+        **{name: value[:, kept] for name, value in given if name in PER_TOKEN},
     }
-    return clean_passes(work.checkpoint, [inputs])[0]
+    blind = clean_passes(work.checkpoint, [inputs])[0]
+    masks = zip(blind.visible, clean.visible, strict=True)
+    if not all(torch.equal(seen, before[kept][:, kept]) for seen, before in masks):
+        raise KnockoutError(
+            "positions that see the same others whether the image stands between them or not, got "
+            f"other masks (sample {work.sample.question_id}, family {work.checkpoint.parts.name}); "
+            "its answer without the image is left out"
+        )
+    return blind
 
 
 def _row(want: Blind, work: SampleAtWork) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """What can be asked of every answered sample of a task: the protocol of a kind of measurement.
 
 A kind is a frozen record (what is asked), the shard that keeps it, the function that measures it,
-and the table that is read of it: `knockout_sweep.Sweep`, `lens.Lens` and `blind.Blind`. Planning, the
-store, resuming and second opinions handle records and never ask which kind they are of.
+and the table that is read of it: `knockout_sweep.Sweep`, `lens.Lens` and `blind.Blind` are three.
+Planning, the store, resuming and second opinions handle records and never ask which kind they are
+of.
 """
 
 from __future__ import annotations

@@ -15,10 +15,31 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.measurements.blind import BlindTable
+from mmflow_bench.measurements.blind import Blinding, BlindTable
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.resampling import ImageStatistic, image_means
+
+
+def blind_controls(
+    tables: Mapping[tuple[str, Want[object]], object], *, alpha: float = 0.05
+) -> dict[str, BlindControl]:
+    """Task -> what some tables that were read, by task and want, tell of its questions.
+
+    A task whose questions were not asked without their image is left out.
+    """
+    found: dict[str, dict[Blinding, BlindTable]] = {}
+    for table in tables.values():
+        if isinstance(table, BlindTable) and table.question_ids:
+            found.setdefault(table.task, {})[table.blinding] = table
+    return {
+        task: BlindControl(
+            removed=of[Blinding.REMOVED], exchanged=of.get(Blinding.EXCHANGED), alpha=alpha
+        )
+        for task, of in found.items()
+        if Blinding.REMOVED in of
+    }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +70,9 @@ class BlindControl:
     def accuracy_exchanged(self) -> Estimate | None:
         """With another image; the answer to it is another one, so it may be below chance."""
         other = self.exchanged
-        return other and self._share(_without(other), other, other.is_blind_correct)
+        if other is None:
+            return None
+        return self._share(_without(other), other, other.is_blind_correct)
 
     @cached_property
     def probability_removed(self) -> Estimate | None:
@@ -60,7 +83,9 @@ class BlindControl:
     def probability_exchanged(self) -> Estimate | None:
         """Of the followed answer with another image; None where nothing tells it."""
         other = self.exchanged
-        return other and self._followed("probability", other, other.blind_probability)
+        if other is None:
+            return None
+        return self._followed("probability", other, other.blind_probability)
 
     @cached_property
     def saturation(self) -> Estimate | None:
