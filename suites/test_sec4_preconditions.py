@@ -23,6 +23,7 @@ def test_answers_are_correct(flow):
 @pytest.mark.mechanism(
     "ds-blind",
     section="Sec. 4, preconditions",
+    citation="Sec. 4",
     tier="control",
     unsaid_of=PAPER_MODELS,
 )

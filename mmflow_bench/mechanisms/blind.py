@@ -7,7 +7,7 @@ cut, the answer stays as probable as words alone make it, and no drop goes deepe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,21 +16,18 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.measurements.blind import Blinding, BlindTable
-from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.resampling import ImageStatistic, image_means
 
 
-def blind_controls(
-    tables: Mapping[tuple[str, Want[object]], object], *, alpha: float = 0.05
-) -> dict[str, BlindControl]:
-    """Task -> what some tables that were read, by task and want, tell of its questions.
+def blind_controls(tables: Iterable[object], *, alpha: float = 0.05) -> dict[str, BlindControl]:
+    """Task -> what some tables that were read tell of its questions.
 
     A task whose questions were not asked without their image is left out.
     """
     found: dict[str, dict[Blinding, BlindTable]] = {}
-    for table in tables.values():
+    for table in tables:
         if isinstance(table, BlindTable) and table.question_ids:
             found.setdefault(table.task, {})[table.blinding] = table
     return {
@@ -42,7 +39,7 @@ def blind_controls(
     }
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BlindControl:
     """Accuracy and probability of one task without its images, beside those with them.
 
@@ -115,7 +112,7 @@ class BlindControl:
     def _falls(self) -> Iterator[Estimate]:
         for table in filter(None, (self.removed, self.exchanged)):
             lost = table.is_correct.astype(float) - table.is_blind_correct
-            yield self._mean(f"accuracy - {_without(table)} on {table.task}", table, lost)
+            yield self._mean(f"fall of the {_without(table)} on {table.task}", table, lost)
 
     def _share(self, what: str, table: BlindTable, is_correct: ndarray) -> Estimate:
         return self._mean(f"{what} on {table.task}", table, is_correct.astype(float))

@@ -93,7 +93,7 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
     for task in {bad.task for bad in unreadable} - planned.counts.keys():
         reasons = Counter(bad.reason for bad in unreadable if bad.task == task)
         tasks[task] = {"selected": reasons.total(), "correct": 0, "unscored": dict(reasons)}
-    blind = blind_controls(planned.tables)
+    blind = blind_controls(planned.tables.values())
     for task, count in planned.counts.items():
         tasks[task] = {
             "selected": int(count.selected),
