@@ -31,7 +31,8 @@ def clean_passes(
     """The clean pass of every sample; several go through the model together, padded on the left.
 
     Each of `batch` is what `model(**inputs)` takes for one sample, batch axis 1; images must agree
-    in shape. A single sample may bring `inputs_embeds` instead of `input_ids`.
+    in shape. A single sample may bring `inputs_embeds` instead of `input_ids`,
+    and `position_ids` that leave places out.
 
     Raises:
         KnockoutError: A layer cannot be recorded, or the inputs carry padding of their own.
@@ -92,6 +93,9 @@ def _stacked(
         stacked["attention_mask"] = attention
         if not checkpoint.parts.places_images:
             stacked["position_ids"] = (attention.cumsum(dim=1) - 1).clamp(min=0)
+    elif "position_ids" in stacked:
+        # Without a mask, a gap between positions would be taken for the start of another sequence.
+        stacked["attention_mask"] = torch.ones(len(batch), max(lengths), dtype=torch.long)
     return stacked, padding
 
 

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, AnswerRow, Rows, Want
+from mmflow_bench.measurements.wants import (
+    ANSWER_SCOPE,
+    ANSWERS,
+    UNSCORED,
+    Answer,
+    AnswerRow,
+    Rows,
+    Want,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +27,17 @@ class Job:
     wants: Sequence[Want[object]] = ()
     """What it lacks; of those that share a shard, one."""
     keep_incorrect: bool = False
-    """Measure although the answer is wrong."""
+    """Measure everything although the answer is wrong."""
     answer: AnswerRow | None = None
     """The sample's row of answers where the store has it already."""
     donor: Sample | None = None
     """The sample whose image the counterfactual method takes its values from."""
     donor_key: str | None = None
     """Content hash of the donor."""
+
+    def asks(self, want: Want[object], answer: Answer) -> bool:
+        """Whether a sample with this answer is asked for it."""
+        return answer["is_correct"] or self.keep_incorrect or want.asks_wrong_answers
 
     def key_of(self, want: Want[object]) -> str:
         return want.key(self.key, self.donor_key)

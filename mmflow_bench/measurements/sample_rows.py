@@ -89,10 +89,11 @@ def sample_rows(
         rows |= _patch_rows(encoded, job.key)
         noise = _noise(throttle, clean, answer)
         rows[ANSWERS] = [{"sample": job.key, **answer, "noise": noise}]
-    if not is_asked or not (answer["is_correct"] or job.keep_incorrect):
+    asked = [want for want in job.wants if is_asked and job.asks(want, answer)]
+    if not asked:
         return rows
     work = SampleAtWork(throttle=throttle, job=job, encoded=encoded, clean=clean, answer=answer)
-    by_kind = sorted(job.wants, key=lambda want: want.measured_by)
+    by_kind = sorted(asked, key=lambda want: want.measured_by)
     for place, wants in groupby(by_kind, key=lambda want: want.measured_by):
         module, _, name = place.partition(":")
         merge(rows, getattr(importlib.import_module(module), name)(list(wants), work))

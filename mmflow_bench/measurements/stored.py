@@ -67,7 +67,7 @@ class StoredResults:
         return made
 
     def jobs(self, task: str, wants: Collection[Want[object]]) -> list[Job]:
-        """One job for each sample that lacks something; a wrong answer needs nothing more."""
+        """One job for each sample that lacks something; a wrong answer needs little more."""
         answers, refused = self.answers(), self.refused()
         # Of the wants that share a shard one is enough: they are measured together.
         by_shard = {want.shard: want for want in wants}
@@ -87,11 +87,11 @@ class StoredResults:
                 want
                 for shard, want in by_shard.items()
                 if (key := job.key_of(want)) not in have[shard] and (key, shard.name) not in refused
+                if job.answer is None or job.asks(want, job.answer)
             )
             # What could not be answered is not asked again.
             is_lost = (job.key, ANSWER_SCOPE) in refused
-            is_followed = job.answer and (job.answer["is_correct"] or self.keep_incorrect)
-            if not is_lost and (job.answer is None or (missing and is_followed)):
+            if not is_lost and (job.answer is None or missing):
                 jobs.append(replace(job, wants=missing))
         return jobs
 
@@ -106,11 +106,12 @@ class StoredResults:
         """The samples that enter the curves: those answered correctly, unless all are kept."""
         return [sample for sample, _ in self._kept(task)]
 
-    def _kept(self, task: str) -> list[tuple[Sample, AnswerRow]]:
+    def _kept(self, task: str, *, with_wrong: bool = False) -> list[tuple[Sample, AnswerRow]]:
         return [
             (sample, answer)
             for sample, answer in self.answered(task)
-            if (answer["is_correct"] or self.keep_incorrect) and self._is_followed(answer)
+            if (answer["is_correct"] or self.keep_incorrect or with_wrong)
+            and self._is_followed(answer)
         ]
 
     def answered(self, task: str | None = None) -> list[tuple[Sample, AnswerRow]]:
@@ -169,8 +170,8 @@ class StoredResults:
         return list(chosen.values())[:limit]
 
     def table(self, task: str, want: Want[Table], *, layers: int) -> Table:
-        """What a want tells of a task, for the kept samples that have rows of it."""
-        members = self._kept(task)
+        """What a want tells of a task, for the samples that it is asked of and that have rows."""
+        members = self._kept(task, with_wrong=want.asks_wrong_answers)
         kept = Kept(
             task=task,
             samples=tuple(sample for sample, _ in members),

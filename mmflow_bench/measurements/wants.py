@@ -1,8 +1,9 @@
 """What can be asked of every answered sample of a task: the protocol of a kind of measurement.
 
 A kind is a frozen record (what is asked), the shard that keeps it, the function that measures it,
-and the table that is read of it: `knockout_sweep.Sweep` and `lens.Lens` are two. Planning, the
-store, resuming and second opinions handle records and never ask which kind they are of.
+and the table that is read of it: `knockout_sweep.Sweep`, `lens.Lens` and `blind.Blind` are three.
+Planning, the store, resuming and second opinions handle records and never ask which kind they are
+of.
 """
 
 from __future__ import annotations
@@ -106,6 +107,11 @@ class Want(ABC, Generic[Table]):
     def is_compared(self) -> bool:
         """Whether two checkpoints are compared by what it tells."""
         return not self.is_second_opinion
+
+    @property
+    def asks_wrong_answers(self) -> bool:
+        """Whether it is asked of samples that are answered wrongly too."""
+        return False
 
     def at(self, width: int) -> Want[Table]:  # noqa: ARG002
         """The same, where windows that scale with the depth are `width` layers."""

@@ -21,6 +21,9 @@ SLIGHT = -0.02
 CONSISTENT = 0.1
 """Depths of the paper's "consistent layers" differ by no more than this."""
 
+TEXT_ANSWERABLE = 0.20
+"""Questions need their image where the accuracy falls by at least this much without it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:

@@ -1,8 +1,9 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths. What a checkpoint or its samples cannot have raises `NotApplicable`; a name that nothing
-has, of a task, a role, a probe or a checkpoint, is a mistake of the test.
+depths, `flow.blind(task)` what is answered without the image. What a checkpoint or its samples
+cannot have raises `NotApplicable`; a name that nothing has, of a task, a role, a probe or a
+checkpoint, is a mistake of the test.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import numpy as np
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
+from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
@@ -148,6 +151,21 @@ class Flow:
             raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
         name = f"accuracy on {', '.join(tasks)}"
         return self._proportion(correct, scored, _images(counts), name)
+
+    def blind(self, task: str) -> BlindControl:
+        """What is answered without the image, and with another one in its place.
+
+        Raises:
+            NotApplicable: No sample of the task has an image.
+        """
+        self._require_samples(task)
+        wants = [Blind(blinding=blinding) for blinding in Blinding]
+        removed, exchanged = (self._measurements.table(task, want) for want in wants)
+        if not removed.question_ids:
+            why = self._refusals(task, wants[0].name)
+            raise NotApplicable(f"no sample of {task} has an image to be taken away{why}")
+        other = exchanged if exchanged.question_ids else None
+        return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
     def line_break_share(self, task: str) -> Estimate:
         """The share of answers that begin with a line break.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
@@ -97,6 +98,7 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
             "correct": 0,
             "unscored": dict(reasons),
         }
+    blind = blind_controls(planned.tables.values())
     for task, count in planned.counts.items():
         tasks[task] = {
             "selected": int(count.selected),
@@ -105,6 +107,8 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
             "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
         }
+        if task in blind:
+            tasks[task]["blind"] = dict(blind[task].described())
     return tasks
 
 

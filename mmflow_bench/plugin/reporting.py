@@ -35,6 +35,7 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
         comparison=run.comparisons.get(slug),
         gate=run.gate,
         run_id=run.identity.run_id,
+        tasks=run.facts.get(slug, {}).get("tasks", {}),
     )
     file = folder / ("junit.xml" if name == "junit" else "summary.md")
     # Annotations come with the summary, which --report=md may have written already.

@@ -42,6 +42,8 @@ class TaskFacts(TypedDict, total=False):
     correct: int
     unscored: dict[str, int]
     edges_unscored: dict[str, dict[str, int]]
+    blind: dict[str, float | int | None]
+    """What was answered without the image, where that was measured."""
 
 
 class Facts(TypedDict, total=False):
@@ -193,7 +195,10 @@ def merged(known: Facts, new: Facts) -> Facts:
     both: Facts = {**known}
     # What is empty comes from a process that has not looked, and hides nothing.
     both.update({name: value for name, value in new.items() if value or name not in known})  # type: ignore[typeddict-item]
-    both["tasks"] = known.get("tasks", {}) | new.get("tasks", {})
+    # A task of both: one of them may have looked at it without the image, and the other not.
+    both["tasks"] = dict(known.get("tasks", {}))
+    for task, count in new.get("tasks", {}).items():
+        both["tasks"][task] = both["tasks"].get(task, {}) | count
     both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
     return both
 

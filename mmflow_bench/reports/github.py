@@ -20,6 +20,7 @@ from mmflow_bench.baselines.paired_records import (
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing
 from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
+from mmflow_bench.reports.blind import Tasks, blind_cells, blind_lines
 from mmflow_bench.reports.comparison_table import (
     headline,
     numbers_of,
@@ -45,7 +46,11 @@ _CUT = "\n\n*cut here: the whole is in the run folder*\n"
 def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
     """The summary of a run; what is folded is left out where it would become too long."""
     open_parts = [_title(summary), *_open(summary)]
-    folded = [*_folded_comparison(summary.comparison), *_folded_mechanisms(summary.rows)]
+    folded = [
+        *_folded_comparison(summary.comparison),
+        *_folded_blind(summary.tasks),
+        *_folded_mechanisms(summary.rows),
+    ]
     parts = list(open_parts)
     for part in folded:
         # Cut between parts: half a table would be shown as text.
@@ -82,6 +87,8 @@ def _title(summary: Summary) -> str:
 def _open(summary: Summary) -> Iterable[str]:
     if summary.gate is not None and not summary.gate.passed:
         yield "\n".join(f"- {escaped(why, 1000)}" for why in summary.gate.why)
+    if said := blind_lines(summary.tasks):
+        yield "\n".join(f"- {escaped(line, 400)}" for line in said)
     comparison = summary.comparison
     if comparison is None:
         return
@@ -114,6 +121,18 @@ def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     if counts:
         head = ("task", "both", "baseline only", "checkpoint only", "neither", "reworded")
         yield _details("Questions answered correctly", table(head, counts))
+
+
+def _folded_blind(tasks: Tasks) -> Iterable[str]:
+    known = {task: count for task, count in tasks.items() if count.get("blind")}
+    if not known:
+        return
+    head = ("task", "samples", "right", "right without the image", "with another", "saturation")
+    cells = [
+        (escaped(task), str(count["selected"]), str(count["correct"]), *blind_cells(count))
+        for task, count in known.items()
+    ]
+    yield _details("Answers without the image", table(head, cells))
 
 
 def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Summary:
     gate: GateDecision | None = None
     """None where no gate was asked for."""
     run_id: str = ""
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What became of the samples of each task, with the names of results.json."""
 
     @property
     def failing(self) -> dict[str, list[str]]:
@@ -58,6 +60,7 @@ def summary_of(record: RunRecord) -> Summary:
         comparison=comparison,
         gate=gate,
         run_id=record.results.run_id,
+        tasks=record.results.model_dump()["data"]["tasks"],
     )
 
 

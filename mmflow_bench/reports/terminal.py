@@ -16,6 +16,7 @@ from rich.text import Text
 
 from mmflow_bench.mechanisms.numbers import bounds, counted, formatted, sparkline
 from mmflow_bench.mechanisms.paper import section_title
+from mmflow_bench.reports.blind import blind_lines
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.signs import FAILED_STYLE, SIGNS, UNKNOWN
@@ -59,6 +60,8 @@ def _parts(
             yield from _section(section, list(of_section), width)
         for line in self_test_lines(known):
             yield Text(printable(line), style="bold red", overflow="fold")
+        for line in blind_lines(known.get("tasks", {})):
+            yield Text(printable(line), style="yellow", overflow="fold")
         for line in unscored_lines(known):
             yield Text(printable(line), style="magenta", overflow="fold")
         yield from _counts(members)

@@ -60,6 +60,23 @@ class CheckResult(_Record):
     detail: str
 
 
+class BlindResult(_Record):
+    """What was answered without the image (removed), and with another one (exchanged).
+
+    Accuracies are shares of the answered samples; probabilities and saturation, a fraction, are
+    means over the samples of the curves.
+    """
+
+    accuracy_removed: float
+    accuracy_exchanged: float | None = None
+    probability_removed: float | None = None
+    probability_exchanged: float | None = None
+    saturation: float | None = None
+    """Mean relative change without the image: drops go no deeper for want of it."""
+    n: int
+    """Samples that were asked without their image."""
+
+
 class TaskResult(_Record):
     """How many samples of a task there were, and what became of them."""
 
@@ -69,6 +86,8 @@ class TaskResult(_Record):
     correct: int
     unscored: dict[str, int] = Field(default_factory=dict)
     edges_unscored: dict[str, dict[str, int]] = Field(default_factory=dict)
+    blind: BlindResult | None = None
+    """None where it was not measured."""
 
 
 class DataResult(_Record):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.session import Measurements
@@ -72,6 +73,7 @@ def measured_shards(folder: Path) -> dict[str, bytes]:
         ),
     )
     wanted = [Sweep.of("image->question", width=1), Lens(probe="answer", variant="raw")]
+    wanted.append(Blind(blinding=Blinding.REMOVED))
     measurements.ensure("ChooseAttr", wanted)
     return shards(folder)
 
@@ -80,7 +82,8 @@ def test_a_run_killed_between_any_two_files_of_a_sample_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = measured_shards(tmp_path / "whole")
-    assert len(whole) == 4  # The answer, the sweep, the lens and the patches.
+    # The answer, the sweep, the lens, the answer without the image, and the patches.
+    assert len(whole) == 5
     put = os.replace
     for kept in range(len(whole)):
         folder, written = tmp_path / str(kept), []

@@ -44,6 +44,8 @@ class Panel:
 
     title: str
     series: tuple[Series, ...]
+    note: str = ""
+    """What must be read beside the curves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
@@ -85,7 +86,18 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *_second_opinions(record),
         *_other_curves(record),
     ]
-    return [figure for figure in figures if figure.panels]
+    return [_with_blind(figure, record) for figure in figures if figure.panels]
+
+
+def _with_blind(figure: Figure, record: RunRecord) -> Figure:
+    """Beside every curve of a knockout, how far a drop can go for want of the image."""
+    if figure.y_label != CHANGE:
+        return figure
+    tasks = record.results.model_dump()["data"]["tasks"]
+    panels = [
+        replace(panel, note=blind_note(tasks.get(panel.title, {}))) for panel in figure.panels
+    ]
+    return replace(figure, panels=tuple(panels))
 
 
 def main_width(record: RunRecord) -> int:

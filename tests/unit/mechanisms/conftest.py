@@ -11,6 +11,7 @@ import pytest
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import layer_window
+from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
@@ -132,13 +133,14 @@ class SyntheticMeasurements:
         spread: float = 0.0,
         paper_model: str | None = None,
         captions: bool = False,
+        blind_of_ten: int = 0,
     ) -> None:
         self.known, self.n, self.noise, self.spread = known, n, noise, spread
         self.paper_model = paper_model
         self.tasks: tuple[str, ...] = SIX_TASKS
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
-        self.captions = captions
+        self.captions, self.blind_of_ten = captions, blind_of_ten
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
@@ -156,6 +158,8 @@ class SyntheticMeasurements:
             return self.sweep(task, want.name, width=width, method=want.method)
         if isinstance(want, FirstToken):
             return replace(want.example(task, LAYERS), texts=self.first_tokens)
+        if isinstance(want, Blind):
+            return self.blind(task, want.blinding)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
@@ -201,6 +205,20 @@ class SyntheticMeasurements:
             image_ids=tuple(f"{task}{i}" for i in range(n)),
             probability=probability,
             final_probability=probability[:, -1],
+        )
+
+    def blind(self, task: str, blinding: Blinding) -> BlindTable:
+        n = 0 if self.captions else self.n
+        return BlindTable(
+            task=task,
+            blinding=blinding,
+            question_ids=tuple(f"{task}{i}" for i in range(n)),
+            image_ids=tuple(f"{task}{i - i % 5 // 4}" for i in range(n)),
+            is_correct=np.ones(n, bool),
+            is_blind_correct=np.arange(n) % 10 < self.blind_of_ten,
+            is_followed=np.ones(n, bool),
+            base_probability=np.full(n, 0.5),
+            blind_probability=np.full(n, 0.1),
         )
 
 
