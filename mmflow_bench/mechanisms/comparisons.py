@@ -51,6 +51,8 @@ class Comparison:
     """p-value of the hypothesis that it holds."""
     qualifier: str = ""
     """What must be said beside the verdict."""
+    reason: str = ""
+    """Why it is inconclusive, and how many images it takes."""
     parts: tuple[Comparison, ...] = ()
     """The comparisons that this one combines."""
     is_conjunction: bool = False
@@ -83,11 +85,16 @@ class Comparison:
         # Of many parts only those that stand in the way are shown, unless none does.
         undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
         shown = undecided or self.parts or (self,)
-        return "; ".join(f"{one.estimate!r}: {one.verdict}, {one.threshold} asked" for one in shown)
+        return "; ".join(one._said for one in shown)
 
     def __repr__(self) -> str:
         # What pytest shows of a failed assertion.
         return f"<{self}>"
+
+    @property
+    def _said(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.estimate!r}: {self.verdict}, {self.threshold} asked{reason}"
 
     @property
     def _conjuncts(self) -> tuple[Comparison, ...]:

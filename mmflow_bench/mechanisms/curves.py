@@ -19,18 +19,26 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Kind, Known
+from mmflow_bench.mechanisms.evidence import needed
 from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.places import Drop, drop_of
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
-    Statistic,
+    Means,
+    Weights,
+    between,
     bootstrap_weights,
     image_means,
 )
 from mmflow_bench.statistics.simultaneous import Equivalence, deviations, equivalence
+from mmflow_bench.statistics.unseen import unseen_weights
+
+Reading = Callable[[Means, Weights], read.Numbers]
+"""What is read off mean curves, for every row of weights."""
 
 TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
@@ -52,6 +60,9 @@ class Curve:
     """Largest relative change that the instrument makes by itself."""
     band: Band = EVERYWHERE
     """Where the curve is looked at."""
+    counts_unseen: bool = True
+    """Whether images that were not seen may do otherwise; a second opinion asks about the
+    instrument, on the images that there are."""
 
     @cached_property
     def means(self) -> ImageMeans:
@@ -76,7 +87,7 @@ class Curve:
         columns = self._columns(self.band)
         return self._estimate(
             "peak",
-            lambda w: read.cross_fitted_minimum(*(h[:, columns] for h in self.means.halves(w))),
+            lambda means, w: read.cross_fitted_minimum(*(h[:, columns] for h in means.halves(w))),
         )
 
     def peak_in(self, band: Band) -> Estimate:
@@ -86,37 +97,43 @@ class Curve:
     @cached_property
     def peak_depth(self) -> Estimate:
         """Depth of the layer that is hit where the drop is deepest."""
-        columns = self._columns(self.band)
-        first, floor = columns[0], self._least_drop
+        columns, floor = self._columns(self.band), self._least_drop
         return self._place(
             "depth of the peak",
-            lambda curves: first + read.plateau_midpoint(curves[:, columns], floor=floor),
+            lambda curves, layers: (
+                columns[0]
+                + read.plateau_midpoint(np.where(layers, curves, 0.0)[:, columns], floor=floor)
+            ),
+            columns,
         )
 
     @cached_property
     def centre(self) -> Estimate:
-        """Mean depth, weighted by the drop."""
+        """Mean depth, weighted by the drop, over the layers at which it is shown."""
         centre = partial(read.drop_weighted_centre, floor=self._least_drop)
         return replace(self._place("centre", centre), kind=Kind.CENTRE)
 
     @cached_property
     def first_depth(self) -> Estimate:
         """Depth of the first layer that a window holds while the drop is at least half its peak."""
-        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
-        return self._place("first layer", lambda c: np.maximum(0, support(c)[0] - reach))
+        reach = self.width // 2
+        return self._place(
+            "first layer", lambda c, layers: np.maximum(0, self._support(c, layers)[0] - reach)
+        )
 
     @cached_property
     def last_depth(self) -> Estimate:
         """Depth of the last layer that a window holds while the drop is at least half its peak."""
-        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
-        last = self.layers - 1
-        return self._place("last layer", lambda c: np.minimum(last, support(c)[1] + reach))
+        reach, last = self.width // 2, self.layers - 1
+        return self._place(
+            "last layer", lambda c, layers: np.minimum(last, self._support(c, layers)[1] + reach)
+        )
 
     @cached_property
     def band_mean(self) -> Estimate:
         """The mean change over the centres looked at."""
         columns = self._columns(self.band)
-        return self._estimate("mean", lambda w: self.means.curves(w)[:, columns].mean(axis=1))
+        return self._estimate("mean", lambda means, w: means.curves(w)[:, columns].mean(axis=1))
 
     def prominence(self, early: Band, late: Band) -> Estimate:
         """How far the curve recovers between a drop in `early` and one in `late`, cross-fitted.
@@ -124,21 +141,59 @@ class Curve:
         Over the shallower of the two, so that one drop alone has none.
         """
         one, two = np.array(self._columns(early)), np.array(self._columns(late))
+        # The worst image loses everything between the drops and nothing at them, or the reverse.
+        first, _, second = read.two_drops(self.means.mean[None], one, two)
+        valley, drops = np.zeros(self.layers), np.zeros(self.layers)
+        valley[first[0] + 1 : second[0]] = -1.0
+        drops[[first[0], second[0]]] = -1.0
         return self._estimate(
             "prominence of two drops",
-            lambda w: read.cross_fitted_prominence(*self.means.halves(w), early=one, late=two),
+            lambda means, w: read.cross_fitted_prominence(*means.halves(w), early=one, late=two),
+            unseen=(valley, drops),
         )
 
     def overlap(self, other: Curve) -> Estimate:
-        """Shared area of two drops, each scaled to area one, on the images of both."""
+        """Shared area of two drops, each scaled to area one, on the images of both.
+
+        At the layers at which each is shown. Its upper bound counts what is not shown as well.
+        """
         common = set(self.means.images) & set(other.means.images)
-        one, two = self._only(common), other._only(common)
-        floor, first, second = self._least_drop, one.means.curves, two.means.curves
-        estimate = one._estimate(
-            f"overlap (width {self.width}) with {other.name}",
-            lambda weights: read.overlap(first(weights), second(weights), floor=floor),
+        pair = [self._only(common), other._only(common)]
+        one, two = (curve._drop(list(range(curve.layers))) for curve in pair)
+        every, floor = np.ones(self.layers, dtype=bool), self._least_drop
+
+        def shared(
+            unseen: tuple[ndarray, ndarray] | None, layers: tuple[ndarray, ndarray]
+        ) -> Callable[[Weights], read.Numbers]:
+            means: list[Means] = [curve.means for curve in pair]
+            if unseen is not None:
+                means = [c.means.with_unseen(u) for c, u in zip(pair, unseen, strict=True)]
+
+            def statistic(weights: Weights) -> read.Numbers:
+                curves = [
+                    np.where(kept, mean.curves(weights), 0.0)
+                    for mean, kept in zip(means, layers, strict=True)
+                ]
+                return read.overlap(*curves, floor=floor)
+
+            return statistic
+
+        # The worst image has either drop where the other one is, or both far apart.
+        apart = shared((one.early, two.late), (one.layers, two.layers))
+        alike = shared((pair[1].means.mean, pair[0].means.mean), (every, every))
+        source = ImageStatistic(
+            pair[0].means.images,
+            shared(None, (one.layers, two.layers)),
+            between(apart, alike) if self.counts_unseen else None,
         )
-        return replace(estimate, unit="ratio", floor=0.0)
+        estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
+        return replace(
+            estimate,
+            source=source,
+            unit="ratio",
+            floor=0.0,
+            obstacle=one.obstacle or two.obstacle,
+        )
 
     @cached_property
     def is_present(self) -> Comparison:
@@ -158,17 +213,29 @@ class Curve:
         mean = self.means.mean[columns]
         extreme = float(mean[np.abs(mean).argmax()])
         verdict, bounds, p_values = Verdict.INCONCLUSIVE, Interval(np.nan, np.nan), (1.0, 1.0)
+        reason = "one image says nothing about others"
         if images >= FEWEST_IMAGES:
             draws = self.means.curves(bootstrap_weights(images))[:, columns]
+            spread = deviations(mean, draws, images=images)
             test = equivalence(
                 mean,
-                deviations(mean, draws, images=images),
+                spread,
                 margin=margin,
                 alpha=self.alpha,
                 floor=self.noise_floor,
+                unseen=self._unseen_curves(columns),
             )
-            verdict, p_values = _verdict(test, margin), (test.p_inside, test.p_outside)
+            verdict, p_values = _verdict(test, margin), (test.inside.p, test.outside.p)
             bounds = Interval(float(test.low.min()), float(test.high.max()))
+            is_constant = float(spread.error.max()) <= self.noise_floor
+            reason = needed(
+                test.inside,
+                test.outside,
+                images=images,
+                alpha=self.alpha,
+                tails=1,
+                is_constant=is_constant,
+            )
         return Comparison(
             verdict=verdict,
             estimate=replace(described, source=Known(extreme, bounds)),
@@ -176,6 +243,7 @@ class Curve:
             p_hold=p_values[0],
             p_fail=p_values[1],
             qualifier=described.caution,
+            reason=reason if verdict is Verdict.INCONCLUSIVE else "",
         )
 
     @property
@@ -209,9 +277,34 @@ class Curve:
             self, values=self.values[kept], image_ids=tuple(self.image_ids[i] for i in kept)
         )
 
-    def _estimate(self, what: str, statistic: Statistic) -> Estimate:
+    def _unseen(self) -> tuple[Float[ndarray, "layer"], Float[ndarray, "layer"]]:
+        """Curves of unseen images: everything is lost, or nothing but what some have gained."""
+        lowest = min(-1.0, float(self.values.min()))
+        highest = max(0.0, float(self.values.max()))
+        return np.full(self.layers, lowest), np.full(self.layers, highest)
+
+    def _unseen_curves(self, columns: list[int]) -> tuple[read.Curves, read.Curves] | None:
+        """Mean curves with one unseen image more, by draw."""
+        if not self.counts_unseen:
+            return None
+        weights = unseen_weights(len(self.means.images))
+        low, high = (self.means.with_unseen(c).curves(weights)[:, columns] for c in self._unseen())
+        return low, high
+
+    def _estimate(
+        self,
+        what: str,
+        statistic: Reading,
+        unseen: tuple[ndarray, ndarray] | None = None,
+    ) -> Estimate:
+        ends = [self.means.with_unseen(curve) for curve in unseen or self._unseen()]
+        low, high = (partial(statistic, end) for end in ends)
         return Estimate(
-            source=ImageStatistic(self.means.images, statistic),
+            source=ImageStatistic(
+                self.means.images,
+                partial(statistic, self.means),
+                between(low, high) if self.counts_unseen else None,
+            ),
             name=f"{what} of {self.name}{self._where}",
             unit="fraction",
             n=len(self.values),
@@ -220,9 +313,41 @@ class Curve:
             floor=self.noise_floor,
         )
 
-    def _place(self, what: str, layer: Callable[[read.Curves], read.Numbers]) -> Estimate:
-        estimate = self._estimate(what, lambda w: layer(self.means.curves(w)) / self.layers)
-        return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)
+    def _support(self, curves: read.Curves, layers: read.Layers) -> tuple[read.Numbers, ...]:
+        return read.support(np.where(layers, curves, 0.0), floor=self._least_drop)
+
+    def _drop(self, columns: list[int]) -> Drop:
+        return drop_of(
+            self.means, columns, width=self.width, floor=self._least_drop, alpha=self.alpha
+        )
+
+    def _place(
+        self,
+        what: str,
+        layer: Callable[[read.Curves, read.Layers], read.Numbers],
+        columns: list[int] | None = None,
+    ) -> Estimate:
+        """A place, of the layers of the drop; the worst unseen image has its drop at an end."""
+        drop = self._drop(columns or list(range(self.layers)))
+
+        def of(curve: ndarray | None) -> Callable[[Weights], read.Numbers]:
+            means: Means = self.means if curve is None else self.means.with_unseen(curve)
+            layers = drop.layers if curve is None else drop.layers | (curve < 0)
+            return lambda weights: layer(means.curves(weights), layers) / self.layers
+
+        ends = between(of(drop.early), of(drop.late)) if self.counts_unseen else None
+        return replace(
+            self._estimate(what, _none),
+            source=ImageStatistic(self.means.images, of(None), ends),
+            unit="depth",
+            kind=Kind.PLACE,
+            floor=0.0,
+            obstacle=drop.obstacle,
+        )
+
+
+def _none(_: Means, weights: Weights) -> read.Numbers:
+    return np.full(len(weights), np.nan)
 
 
 def _verdict(test: Equivalence, margin: float) -> Verdict:

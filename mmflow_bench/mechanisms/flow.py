@@ -73,6 +73,7 @@ class Flow:
             width=width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
+            counts_unseen=not self._is_part,
         )
 
     def lens(self, probe: str, task: str, *, variant: str | None = None) -> LensCurve:

@@ -13,6 +13,8 @@ from numpy import ndarray
 Curves = Float[ndarray, "draw layer"]
 Numbers = Float[ndarray, "draw"]
 
+Layers = Bool[ndarray, "layer"]
+
 PLATEAU = 0.9
 """Layers whose drop is at least this share of the deepest belong to the peak."""
 
@@ -44,12 +46,41 @@ def plateau_midpoint(curves: Curves, *, floor: float) -> Numbers:
     return np.where(deepest < -floor, (before + after) / 2, np.nan)
 
 
-def drop_weighted_centre(curves: Curves, *, floor: float) -> Numbers:
-    """Mean layer, weighted by the drop: sum(l * max(0, -c)) / sum(max(0, -c))."""
-    drops = _drops(curves, floor)
+def shown_drops(
+    mean: Float[ndarray, "layer"],
+    error: Float[ndarray, "layer"],
+    *,
+    times: float,
+    floor: float,
+) -> Layers:
+    """Layers whose drop is shown beyond noise, with the neighbours that belong to it.
+
+    A drop is shown where it is deeper than `times` its standard error, and reaches as far as it
+    stays deeper than `floor` and one standard error. What noise makes of layers without any drop is
+    no part of it.
+    """
+    beyond = np.maximum(0.0, -mean - floor)
+    is_shown = beyond > times * error
+    is_deep = beyond > error
+    edges = np.diff(np.concatenate([[False], is_deep, [False]]).astype(int))
+    kept = np.zeros_like(is_shown)
+    for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        kept[start:stop] = is_shown[start:stop].any()
+    return kept
+
+
+def drop_weighted_centre(curves: Curves, layers: Layers, *, floor: float) -> Numbers:
+    """Mean layer, weighted by the drop: sum(l * -c) / sum(-c) over the layers of the drop.
+
+    With their signs, so that noise at a layer without a drop pulls to neither side.
+    """
+    drops = np.where(layers, -curves, 0.0)
     total = drops.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray((drops @ np.arange(curves.shape[1])) / np.where(total > 0, total, np.nan))
+    has_drop = drops.max(axis=1) > floor
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (drops @ np.arange(curves.shape[1])) / np.where(total > 0, total, np.nan)
+    # Weights of both signs could put it beyond all layers.
+    return np.where(has_drop, np.clip(centre, 0, curves.shape[1] - 1), np.nan)
 
 
 def cross_fitted_prominence(
@@ -60,9 +91,20 @@ def cross_fitted_prominence(
     The first drop is looked for in the layers `early`, the second in `late`, all after them; the
     two sets of curves are of the two halves of the images.
     """
-    there = _prominence(second, *_two_drops(first, early, late))
-    back = _prominence(first, *_two_drops(second, early, late))
+    there = _prominence(second, *two_drops(first, early, late))
+    back = _prominence(first, *two_drops(second, early, late))
     return np.asarray((there + back) / 2)
+
+
+def two_drops(
+    curves: Curves, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
+) -> tuple[Int[ndarray, "draw"], Int[ndarray, "draw"], Int[ndarray, "draw"]]:
+    """Places of the first drop, the valley and the second drop."""
+    one = early[curves[:, early].argmin(axis=1)]
+    two = late[curves[:, late].argmin(axis=1)]
+    layer = np.arange(curves.shape[1])[None, :]
+    is_between: Bool[ndarray, "draw layer"] = (layer >= one[:, None]) & (layer <= two[:, None])
+    return one, np.where(is_between, curves, -np.inf).argmax(axis=1), two
 
 
 def overlap(first: Curves, second: Curves, *, floor: float) -> Numbers:
@@ -93,17 +135,6 @@ def onset(curves: Curves, *, floor: float) -> Numbers:
 
 def _drops(curves: Curves, floor: float) -> Curves:
     return np.where(curves < -floor, -curves, 0.0)
-
-
-def _two_drops(
-    curves: Curves, early: Int[ndarray, "a"], late: Int[ndarray, "b"]
-) -> tuple[Int[ndarray, "draw"], Int[ndarray, "draw"], Int[ndarray, "draw"]]:
-    """Places of the first drop, the valley and the second drop."""
-    one = early[curves[:, early].argmin(axis=1)]
-    two = late[curves[:, late].argmin(axis=1)]
-    layer = np.arange(curves.shape[1])[None, :]
-    is_between: Bool[ndarray, "draw layer"] = (layer >= one[:, None]) & (layer <= two[:, None])
-    return one, np.where(is_between, curves, -np.inf).argmax(axis=1), two
 
 
 def _prominence(
