@@ -20,6 +20,8 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.statistics.combining import holm
 from mmflow_bench.statistics.paired import MarginTest, margin_test
+from mmflow_bench.statistics.resampling import ImageStatistic
+from mmflow_bench.statistics.unseen import images_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,8 @@ def _difference(
         images=len(getattr(moved.source, "images", ())),
     )
     if test is None:
-        return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason="too few images"))
+        reason = moved.evidence.reason or "too few images"
+        return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason=reason))
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
     return _Judged(row=row, test=test, is_confirmed=is_confirmed)
 
@@ -195,8 +198,14 @@ def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
     evidence = estimate.evidence
     if evidence.interval is None or not len(evidence.replicates):
         return None
+    assert isinstance(estimate.source, ImageStatistic)
     return margin_test(
-        evidence.replicates, evidence.correction, margin=margin, floor=evidence.floor
+        evidence.replicates,
+        evidence.correction,
+        margin=margin,
+        floor=evidence.floor,
+        unseen=evidence.unseen,
+        alike=estimate.source.unseen(is_alike=True),
     )
 
 
@@ -216,7 +225,11 @@ def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> 
     if test.p_inside <= alpha:
         return replace(row, verdict=Change.UNCHANGED)
     if p_changed > alpha:
-        return replace(row, verdict=Change.UNDECIDED, reason="the interval reaches the tolerance")
+        count = images_needed(*test.inside, images=row.images or 1, alpha=alpha)
+        reason = "the interval reaches the tolerance"
+        if count:
+            reason += f": needs about {count} images like these, has {row.images}"
+        return replace(row, verdict=Change.UNDECIDED, needed=count, reason=reason)
     if not one.is_confirmed:
         other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
         return replace(row, verdict=Change.UNDECIDED, reason=f"{other} agree (saturation)")

@@ -49,6 +49,8 @@ class ComparedRow:
     n: int | None = None
     """Samples that are compared."""
     images: int | None = None
+    needed: int | None = None
+    """About how many images it takes to show that nothing changed, where these do not tell."""
     p_changed: float | None = None
     """Adjusted by Holm over the gate set."""
     p_unchanged: float | None = None

@@ -88,6 +88,8 @@ class Curve:
         return self._estimate(
             "peak",
             lambda means, w: read.cross_fitted_minimum(*(h[:, columns] for h in means.halves(w))),
+            # Half of the images may miss where the drop is: it is no deeper than the whole's.
+            lowest=lambda means, w: means.curves(w)[:, columns].min(axis=1),
         )
 
     def peak_in(self, band: Band) -> Estimate:
@@ -179,13 +181,16 @@ class Curve:
             return statistic
 
         # The worst image has either drop where the other one is, or both far apart.
+        plain = ImageStatistic(pair[0].means.images, shared(None, (one.layers, two.layers)))
         apart = shared((one.early, two.late), (one.layers, two.layers))
         alike = shared((pair[1].means.mean, pair[0].means.mean), (every, every))
-        source = ImageStatistic(
-            pair[0].means.images,
-            shared(None, (one.layers, two.layers)),
-            between(apart, alike) if self.counts_unseen else None,
-        )
+
+        def most(weights: Weights) -> read.Numbers:
+            # Noise makes the smaller of two shares smaller, in the sample as in its draws.
+            lost = plain.value - float(np.nanmean(plain.replicates()))
+            return np.asarray(alike(weights) + 2 * max(0.0, lost))
+
+        source = replace(plain, extremes=between(apart, most) if self.counts_unseen else None)
         estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
         return replace(
             estimate,
@@ -295,10 +300,12 @@ class Curve:
         self,
         what: str,
         statistic: Reading,
+        *,
         unseen: tuple[ndarray, ndarray] | None = None,
+        lowest: Reading | None = None,
     ) -> Estimate:
-        ends = [self.means.with_unseen(curve) for curve in unseen or self._unseen()]
-        low, high = (partial(statistic, end) for end in ends)
+        worst, best = (self.means.with_unseen(curve) for curve in unseen or self._unseen())
+        low, high = partial(lowest or statistic, worst), partial(statistic, best)
         return Estimate(
             source=ImageStatistic(
                 self.means.images,
@@ -327,12 +334,15 @@ class Curve:
         layer: Callable[[read.Curves, read.Layers], read.Numbers],
         columns: list[int] | None = None,
     ) -> Estimate:
-        """A place, of the layers of the drop; the worst unseen image has its drop at an end."""
+        """A place, of the layers at which a drop is shown.
+
+        The worst unseen image has its drop at an end, and what is not shown may be there too.
+        """
         drop = self._drop(columns or list(range(self.layers)))
 
         def of(curve: ndarray | None) -> Callable[[Weights], read.Numbers]:
             means: Means = self.means if curve is None else self.means.with_unseen(curve)
-            layers = drop.layers if curve is None else drop.layers | (curve < 0)
+            layers = drop.layers if curve is None else drop.possible
             return lambda weights: layer(means.curves(weights), layers) / self.layers
 
         ends = between(of(drop.early), of(drop.late)) if self.counts_unseen else None

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below, interval
-from mmflow_bench.statistics.unseen import Tail, images_needed, share_beyond
+from mmflow_bench.statistics.unseen import Tail, images_needed, outer, share_beyond
 
 NO_CORRECTION = Correction()
 Draws = Float[ndarray, "draw"]
@@ -70,9 +70,7 @@ def bounds(
     own = interval(replicates, correction, alpha=2 * alpha / tails)
     if unseen is None:
         return own
-    # Not between two draws: one of them may be infinite.
-    low = np.quantile(unseen[0], alpha, method="lower")
-    high = np.quantile(unseen[1], 1 - alpha, method="higher")
+    low, high = outer(*unseen, alpha=alpha)
     return Interval(min(own.low, float(low)), max(own.high, float(high)))
 
 

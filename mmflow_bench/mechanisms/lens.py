@@ -60,13 +60,15 @@ class LensCurve:
     @cached_property
     def max(self) -> Estimate:
         """The highest mean probability, cross-fitted over halves of the images."""
-        return self._estimate("max", _cross_fitted_maximum)
+        return self._estimate("max", _cross_fitted_maximum, highest=_maximum)
 
     def max_until(self, depth: float) -> Estimate:
         """The highest mean probability at layers up to `depth`, cross-fitted."""
         kept = slice(0, int(np.floor(depth * self.layers + 1e-9)) + 1)
         return self._estimate(
-            f"max until depth {depth:g}", partial(_cross_fitted_maximum, kept=kept)
+            f"max until depth {depth:g}",
+            partial(_cross_fitted_maximum, kept=kept),
+            highest=partial(_maximum, kept=kept),
         )
 
     @cached_property
@@ -135,14 +137,24 @@ class LensCurve:
         early[0], late[-1] = 0.0, height
         return early, late
 
-    def _estimate(self, what: str, statistic: Reading, *, is_place: bool = False) -> Estimate:
+    def _estimate(
+        self,
+        what: str,
+        statistic: Reading,
+        *,
+        highest: Reading | None = None,
+        is_place: bool = False,
+    ) -> Estimate:
         """An estimate by this lens, with the same by the other one beside it."""
-        low, high = (
-            partial(statistic, self.means.with_unseen(curve)) for curve in self._unseen(is_place)
-        )
+        least, most = (self.means.with_unseen(curve) for curve in self._unseen(is_place))
+        twin = None
+        if self.twin is not None:
+            twin = self.twin._estimate(what, statistic, highest=highest, is_place=is_place)
         return Estimate(
             source=ImageStatistic(
-                self.means.images, partial(statistic, self.means), between(low, high)
+                self.means.images,
+                partial(statistic, self.means),
+                between(partial(statistic, least), partial(highest or statistic, most)),
             ),
             name=f"{what} of {self.name}",
             unit="probability",
@@ -150,7 +162,7 @@ class LensCurve:
             alpha=self.alpha,
             curve=tuple(self.means.mean.tolist()),
             floor=self.noise_floor,
-            twin=self.twin._estimate(what, statistic, is_place=is_place) if self.twin else None,
+            twin=twin,
         )
 
 
@@ -159,6 +171,11 @@ def _cross_fitted_maximum(
 ) -> read.Numbers:
     first, second = (half[:, kept] for half in means.halves(weights))
     return -read.cross_fitted_minimum(-first, -second)
+
+
+def _maximum(means: Means, weights: Weights, kept: slice = slice(None)) -> read.Numbers:
+    """Half of the words may miss where it is highest: it is no higher than on the whole."""
+    return np.asarray(means.curves(weights)[:, kept].max(axis=1))
 
 
 def _as_place(estimate: Estimate) -> Estimate:

@@ -26,6 +26,8 @@ class Drop:
 
     layers: Bool[ndarray, "layer"]
     """Those at which it is shown."""
+    possible: Bool[ndarray, "layer"]
+    """Those at which the opposite, a rise, is not shown: what is not shown may still be there."""
     early: Float[ndarray, "layer"]
     late: Float[ndarray, "layer"]
     """Curves of an image that drops as much as the others, but at the first or the last layers."""
@@ -55,10 +57,11 @@ def drop_of(
     is_hidden = not inner.any() and bool((mean < -floor).any())
     if is_hidden:
         inner = mean < -floor
-    layers = np.zeros(means.mean.shape, dtype=bool)
-    layers[np.array(columns)[inner]] = True
+    layers, possible = (np.zeros(means.mean.shape, dtype=bool) for _ in range(2))
+    layers[columns] = inner
+    possible[columns] = ~shown_drops(-mean, error, times=times, floor=floor)
     reach = min(width, len(columns))
     each = -min(1.0, float(-mean[inner].sum()) / reach)
     early, late = np.zeros(means.mean.shape), np.zeros(means.mean.shape)
     early[columns[:reach]], late[columns[-reach:]] = each, each
-    return Drop(layers, early, late, NOT_SHOWN if is_hidden else "")
+    return Drop(layers, possible, early, late, NOT_SHOWN if is_hidden else "")

@@ -14,37 +14,72 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.statistics.intervals import Correction, confidence_below
+from mmflow_bench.statistics.unseen import Tail, share_beyond
 
 SATURATED = 1e-6
 """Probabilities closer than this to 0 or 1 have the log-odds of this: float32 tells no more."""
+
+
+Draws = Float[ndarray, "draw"]
 
 
 @dataclass(frozen=True, slots=True)
 class MarginTest:
     """A paired difference against +-margin."""
 
-    p_inside: float
+    inside: Tail
     """Of the hypothesis that the difference is as large as the margin: small when it is less."""
-    p_beyond: float
+    beyond: Tail
     """Of the hypothesis that it is within the margin: small when it is more."""
+
+    @property
+    def p_inside(self) -> float:
+        """The larger of the p-values by resampling and with an unseen image."""
+        return self.inside.p
+
+    @property
+    def p_beyond(self) -> float:
+        """The larger of both."""
+        return self.beyond.p
 
 
 def margin_test(
-    replicates: Float[ndarray, "draw"], correction: Correction, *, margin: float, floor: float
+    replicates: Draws,
+    correction: Correction,
+    *,
+    margin: float,
+    floor: float,
+    unseen: tuple[Draws, Draws] | None = None,
+    alike: tuple[Draws, Draws] | None = None,
 ) -> MarginTest:
     """Both questions, from the bootstrap replicates of a difference.
 
-    `p_inside` is the larger of two one-sided p-values (equivalence); `p_beyond` is the smaller of
-    two, doubled, since either side would count as a change.
+    `inside` is the larger of two one-sided p-values (equivalence); `beyond` is the smaller of two,
+    doubled, since either side would count as a change.
 
-    The margin is the largest difference that counts as none, in the difference's unit; replicates,
-    of which there is at least one, are known no more exactly than `floor`.
+    Args:
+        replicates: The difference on draws of images, at least one.
+        correction: How they lie to its sampling distribution.
+        margin: The largest difference that counts as none, in the difference's unit.
+        floor: How exactly replicates are known.
+        unseen: The lowest and the highest difference with one unseen image more, that may do
+            anything: what speaks against `inside`.
+        alike: The same of an image that shows no difference: what speaks against `beyond`.
     """
     above_low = 1 - confidence_below(-margin, replicates, correction, floor=floor)
     below_high = confidence_below(margin, replicates, correction, floor=floor)
+    out = in_low = in_high = 0.0
+    if unseen is not None:
+        out = max(share_beyond(-unseen[0], margin), share_beyond(unseen[1], margin))
+    if alike is not None:
+        in_low, in_high = share_beyond(alike[1], -margin), share_beyond(-alike[0], -margin)
+    beyond = [
+        Tail(min(1.0, 2 * resampled), min(1.0, 2 * one))
+        for resampled, one in ((above_low, in_low), (below_high, in_high))
+    ]
     return MarginTest(
-        p_inside=max(1 - above_low, 1 - below_high),
-        p_beyond=min(1.0, 2 * min(above_low, below_high)),
+        inside=Tail(max(1 - above_low, 1 - below_high), out),
+        beyond=min(beyond, key=lambda tail: tail.p),
     )
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtri, stdtrit
 
-from mmflow_bench.statistics.unseen import Tail
+from mmflow_bench.statistics.unseen import Tail, outer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def equivalence(
     if unseen is None:
         return Equivalence(low, high, Tail(inside), Tail(outside))
     lowest, highest = unseen
-    low = np.minimum(low, np.quantile(lowest, alpha, axis=0, method="lower"))
-    high = np.maximum(high, np.quantile(highest, 1 - alpha, axis=0, method="higher"))
+    reach = outer(lowest, highest, alpha=alpha)
+    low, high = np.minimum(low, reach[0]), np.maximum(high, reach[1])
     # That all layers are inside is as likely wrong as it is at the worst of them.
     beyond = max((lowest <= -margin).mean(axis=0).max(), (highest >= margin).mean(axis=0).max())
     within = min((lowest <= margin).mean(axis=0).min(), (highest >= -margin).mean(axis=0).min())

@@ -110,6 +110,17 @@ def images_needed(
     return math.ceil(count - 1e-6) if images < count <= MANY else None
 
 
+def outer(
+    lowest: Float[ndarray, "draw ..."], highest: Float[ndarray, "draw ..."], *, alpha: float
+) -> tuple[Float[ndarray, "..."], Float[ndarray, "..."]]:
+    """The bounds that a share `alpha` of the draws lies at or beyond, on either side.
+
+    Never between two draws: one of them may be infinite.
+    """
+    count = max(1, int(alpha * len(lowest)))
+    return np.sort(lowest, axis=0)[count - 1], np.sort(highest, axis=0)[-count]
+
+
 def share_beyond(draws: Float[ndarray, "draw"], threshold: float) -> float:
     """Share of the draws that are at least `threshold`, followed beyond the last of them.
 
