@@ -57,10 +57,14 @@ class Comparison:
     """The comparisons that this one combines."""
     is_conjunction: bool = False
     """Whether all of `parts` must hold, not only some of them."""
+    is_exact: bool = False
+    """Whether nothing was sampled, so that nothing is tested either."""
 
     @property
     def p_value(self) -> float | None:
-        """p-value of the hypothesis that the verdict has rejected; None without a decision."""
+        """p-value of the hypothesis that the verdict has rejected; None without a test of it."""
+        if self.is_exact:
+            return None
         decided = {Verdict.HOLDS: self.p_hold, Verdict.FAILS: self.p_fail}
         return decided.get(self.verdict)
 
@@ -114,6 +118,7 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
         p_fail=min(part.p_fail for part in parts),
         parts=tuple(parts),
         is_conjunction=True,
+        is_exact=all(part.is_exact for part in parts),
     )
 
 

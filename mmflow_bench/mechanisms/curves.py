@@ -18,11 +18,10 @@ from numpy import ndarray
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Kind, Known
-from mmflow_bench.mechanisms.evidence import needed
+from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
-from mmflow_bench.mechanisms.places import Drop, drop_of
-from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import (
@@ -31,11 +30,8 @@ from mmflow_bench.statistics.resampling import (
     Means,
     Weights,
     between,
-    bootstrap_weights,
     image_means,
 )
-from mmflow_bench.statistics.simultaneous import Equivalence, deviations, equivalence
-from mmflow_bench.statistics.unseen import unseen_weights
 
 Reading = Callable[[Means, Weights], read.Numbers]
 """What is read off mean curves, for every row of weights."""
@@ -160,45 +156,17 @@ class Curve:
         At the layers at which each is shown. Its upper bound counts what is not shown as well.
         """
         common = set(self.means.images) & set(other.means.images)
-        pair = [self._only(common), other._only(common)]
+        pair = self._only(common), other._only(common)
         one, two = (curve._drop(list(range(curve.layers))) for curve in pair)
-        every, floor = np.ones(self.layers, dtype=bool), self._least_drop
-
-        def shared(
-            unseen: tuple[ndarray, ndarray] | None, layers: tuple[ndarray, ndarray]
-        ) -> Callable[[Weights], read.Numbers]:
-            means: list[Means] = [curve.means for curve in pair]
-            if unseen is not None:
-                means = [c.means.with_unseen(u) for c, u in zip(pair, unseen, strict=True)]
-
-            def statistic(weights: Weights) -> read.Numbers:
-                curves = [
-                    np.where(kept, mean.curves(weights), 0.0)
-                    for mean, kept in zip(means, layers, strict=True)
-                ]
-                return read.overlap(*curves, floor=floor)
-
-            return statistic
-
-        # The worst image has either drop where the other one is, or both far apart.
-        plain = ImageStatistic(pair[0].means.images, shared(None, (one.layers, two.layers)))
-        apart = shared((one.early, two.late), (one.layers, two.layers))
-        alike = shared((pair[1].means.mean, pair[0].means.mean), (every, every))
-
-        def most(weights: Weights) -> read.Numbers:
-            # Noise makes the smaller of two shares smaller, in the sample as in its draws.
-            lost = plain.value - float(np.nanmean(plain.replicates()))
-            return np.asarray(alike(weights) + 2 * max(0.0, lost))
-
-        source = replace(plain, extremes=between(apart, most) if self.counts_unseen else None)
-        estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
-        return replace(
-            estimate,
-            source=source,
-            unit="ratio",
-            floor=0.0,
-            obstacle=one.obstacle or two.obstacle,
+        source = overlap_of(
+            (pair[0].means, pair[1].means),
+            (one, two),
+            floor=self._least_drop,
+            counts_unseen=self.counts_unseen,
         )
+        estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
+        obstacle = one.obstacle or two.obstacle
+        return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
 
     @cached_property
     def is_present(self) -> Comparison:
@@ -212,43 +180,24 @@ class Curve:
         +-`margin` at every layer, and fails when it lies beyond the margin at some layer
         (docs/decisions/005). The interval shown is what the band spans.
         """
-        columns, images = self._columns(self.band), len(self.means.images)
+        columns = self._columns(self.band)
         described = replace(self.peak, name=f"extreme of {self.name}{self._where}")
-        # The largest change is what a reader asks for beside the claim that all are small.
-        mean = self.means.mean[columns]
-        extreme = float(mean[np.abs(mean).argmax()])
-        verdict, bounds, p_values = Verdict.INCONCLUSIVE, Interval(np.nan, np.nan), (1.0, 1.0)
-        reason = "one image says nothing about others"
-        if images >= FEWEST_IMAGES:
-            draws = self.means.curves(bootstrap_weights(images))[:, columns]
-            spread = deviations(mean, draws, images=images)
-            test = equivalence(
-                mean,
-                spread,
-                margin=margin,
-                alpha=self.alpha,
-                floor=self.noise_floor,
-                unseen=self._unseen_curves(columns),
-            )
-            verdict, p_values = _verdict(test, margin), (test.inside.p, test.outside.p)
-            bounds = Interval(float(test.low.min()), float(test.high.max()))
-            is_constant = float(spread.error.max()) <= self.noise_floor
-            reason = needed(
-                test.inside,
-                test.outside,
-                images=images,
-                alpha=self.alpha,
-                tails=1,
-                is_constant=is_constant,
-            )
+        null = null_of(
+            self.means,
+            columns,
+            margin=margin,
+            alpha=self.alpha,
+            floor=self.noise_floor,
+            unseen=self._unseen() if self.counts_unseen else None,
+        )
         return Comparison(
-            verdict=verdict,
-            estimate=replace(described, source=Known(extreme, bounds)),
+            verdict=null.verdict,
+            estimate=replace(described, source=Known(null.extreme, null.interval)),
             threshold=f"+-{formatted(margin, described.unit)}",
-            p_hold=p_values[0],
-            p_fail=p_values[1],
+            p_hold=null.hold.p,
+            p_fail=null.fail.p,
             qualifier=described.caution,
-            reason=reason if verdict is Verdict.INCONCLUSIVE else "",
+            reason=null.reason,
         )
 
     @property
@@ -288,14 +237,6 @@ class Curve:
         highest = max(0.0, float(self.values.max()))
         return np.full(self.layers, lowest), np.full(self.layers, highest)
 
-    def _unseen_curves(self, columns: list[int]) -> tuple[read.Curves, read.Curves] | None:
-        """Mean curves with one unseen image more, by draw."""
-        if not self.counts_unseen:
-            return None
-        weights = unseen_weights(len(self.means.images))
-        low, high = (self.means.with_unseen(c).curves(weights)[:, columns] for c in self._unseen())
-        return low, high
-
     def _estimate(
         self,
         what: str,
@@ -331,24 +272,20 @@ class Curve:
     def _place(
         self,
         what: str,
-        layer: Callable[[read.Curves, read.Layers], read.Numbers],
+        layer: Place,
         columns: list[int] | None = None,
     ) -> Estimate:
-        """A place, of the layers at which a drop is shown.
-
-        The worst unseen image has its drop at an end, and what is not shown may be there too.
-        """
+        """A depth, of the layers at which a drop is shown."""
         drop = self._drop(columns or list(range(self.layers)))
-
-        def of(curve: ndarray | None) -> Callable[[Weights], read.Numbers]:
-            means: Means = self.means if curve is None else self.means.with_unseen(curve)
-            layers = drop.layers if curve is None else drop.possible
-            return lambda weights: layer(means.curves(weights), layers) / self.layers
-
-        ends = between(of(drop.early), of(drop.late)) if self.counts_unseen else None
+        source = place_of(
+            self.means,
+            drop,
+            lambda curves, layers: layer(curves, layers) / self.layers,
+            counts_unseen=self.counts_unseen,
+        )
         return replace(
             self._estimate(what, _none),
-            source=ImageStatistic(self.means.images, of(None), ends),
+            source=source,
             unit="depth",
             kind=Kind.PLACE,
             floor=0.0,
@@ -358,10 +295,3 @@ class Curve:
 
 def _none(_: Means, weights: Weights) -> read.Numbers:
     return np.full(len(weights), np.nan)
-
-
-def _verdict(test: Equivalence, margin: float) -> Verdict:
-    if ((test.high < -margin) | (test.low > margin)).any():
-        return Verdict.FAILS
-    is_inside = test.low.min() >= -margin and test.high.max() <= margin
-    return Verdict.HOLDS if is_inside else Verdict.INCONCLUSIVE

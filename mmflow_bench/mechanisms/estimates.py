@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.evidence import Evidence, bounds
+from mmflow_bench.mechanisms.evidence import ONE_IMAGE, Evidence, bounds
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
 from mmflow_bench.mechanisms.regions import Region, decide, two_instruments
 from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction
@@ -44,6 +44,8 @@ class Known:
 
     value: float
     interval: Interval
+    counts: tuple[int, int] | None = None
+    """Successes and trials of a proportion; None where nothing was sampled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -92,10 +94,11 @@ class Estimate:
     def evidence(self) -> Evidence:
         """Everything that a verdict rests on."""
         if isinstance(self.source, Known):
-            return Evidence(interval=self.source.interval, value=self.value)
+            known = self.source
+            return Evidence(interval=known.interval, value=known.value, counts=known.counts)
         images = len(self.source.images)
         if images < FEWEST_IMAGES:
-            return Evidence(value=self.value, reason="one image says nothing about others")
+            return Evidence(value=self.value, reason=ONE_IMAGE)
         if self.obstacle:
             return Evidence(value=self.value, reason=self.obstacle)
         draws = self.source.replicates()
@@ -265,6 +268,7 @@ def _compared(estimate: Estimate, region: Region) -> Comparison:
         p_fail=decision.p_fail,
         qualifier=estimate.caution,
         reason=decision.reason,
+        is_exact=isinstance(estimate.source, Known) and not estimate.source.counts,
     )
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.statistics.combining import as_many
 from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below, interval
 from mmflow_bench.statistics.unseen import Tail, images_needed, outer, share_beyond
 
+ONE_IMAGE = "one image says nothing about others"
 NO_CORRECTION = Correction()
 Draws = Float[ndarray, "draw"]
 
@@ -39,17 +41,24 @@ class Evidence:
     """Different images; 0 where nothing is resampled."""
     tails: int = 2
     """Sides that share the error rate when images are resampled."""
+    counts: tuple[int, int] | None = None
+    """Successes and trials, where the estimate is a proportion."""
     reason: str = ""
     """Why there is no interval."""
 
     def above(self, threshold: float) -> Tail:
         """Of the hypothesis that the parameter is at least `threshold`."""
+        if self.counts:
+            successes, trials = self.counts
+            return Tail(2 * as_many(trials - successes, trials, proportion=1 - threshold))
         below = confidence_below(threshold, self.replicates, self.correction, floor=self.floor)
         unseen = share_beyond(self.unseen[1], threshold) if self.unseen else 0.0
         return Tail(self.tails * (1 - below), unseen)
 
     def below(self, threshold: float) -> Tail:
         """Of the hypothesis that the parameter is at most `threshold`."""
+        if self.counts:
+            return Tail(2 * as_many(*self.counts, proportion=threshold))
         below = confidence_below(threshold, self.replicates, self.correction, floor=self.floor)
         unseen = share_beyond(-self.unseen[0], -threshold) if self.unseen else 0.0
         return Tail(self.tails * below, unseen)

@@ -20,7 +20,7 @@ from mmflow_bench.mechanisms.estimates import Estimate, Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.verdicts import NotApplicable
-from mmflow_bench.statistics.combining import wilson
+from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
 LENSES = ("normed", "raw")
@@ -212,7 +212,8 @@ class Flow:
             raise NotApplicable(f"no samples of task {task} (there are: {known})")
 
     def _proportion(self, successes: int, trials: int, name: str) -> Estimate:
-        known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha))
+        interval = clopper_pearson(successes, trials, alpha=self._alpha)
+        known = Known(successes / trials, interval, (successes, trials))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
     def _exact(self, value: float, name: str, n: int, unit: str) -> Estimate:

@@ -65,7 +65,7 @@ def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
     """The verdict on one estimate by one instrument."""
     if evidence.interval is None:
         return _by_absence(evidence, alpha)
-    if not len(evidence.replicates):
+    if evidence.counts is None and not len(evidence.replicates):
         return _by_known(evidence.interval, evidence.value, region)
     if evidence.is_place:
         hold, fail = _mass_outside(evidence, region)
@@ -76,7 +76,7 @@ def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
         hold, fail = _tails(evidence, region)
         verdict = _by_interval(evidence.interval, evidence.value, region)
     reason = ""
-    if verdict is Verdict.INCONCLUSIVE:
+    if verdict is Verdict.INCONCLUSIVE and not evidence.counts:
         reason = needed(
             hold,
             fail,

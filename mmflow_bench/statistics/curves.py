@@ -116,6 +116,31 @@ def overlap(first: Curves, second: Curves, *, floor: float) -> Numbers:
     return np.asarray(np.minimum(*scaled).sum(axis=1))
 
 
+def cross_fitted_overlap(
+    first: tuple[Curves, Curves], second: tuple[Curves, Curves], layers: tuple[Layers, Layers]
+) -> Numbers:
+    """The overlap of two drops, where half of the images say which of them is the smaller.
+
+    Noise makes the smaller of two shares too small; the share that the other half takes for the
+    smaller is at least as large as the smaller one. With their signs, so that noise at layers
+    without a drop adds nothing.
+
+    Args:
+        first: Curves of either half of the images.
+        second: Those of the other drop.
+        layers: Where either may have a drop.
+    """
+    shares = []
+    for halves, kept in zip((first, second), layers, strict=True):
+        drops = [np.where(kept, -curves, 0.0) for curves in halves]
+        totals = [drop.sum(axis=1, keepdims=True) for drop in drops]
+        shares.append([d / np.where(t > 0, t, np.nan) for d, t in zip(drops, totals, strict=True)])
+    (one, other), (one_too, other_too) = shares
+    there = np.where(one <= one_too, other, other_too).sum(axis=1)
+    back = np.where(other <= other_too, one, one_too).sum(axis=1)
+    return np.asarray((there + back) / 2)
+
+
 def support(curves: Curves, *, floor: float) -> tuple[Numbers, Numbers]:
     """First and last layer whose drop is at least half of the deepest."""
     deepest = curves.min(axis=1)

@@ -37,6 +37,14 @@ class Equivalence:
     outside: Tail
     """Small when some layer lies beyond it."""
 
+    @property
+    def p_inside(self) -> float:
+        return self.inside.p
+
+    @property
+    def p_outside(self) -> float:
+        return self.outside.p
+
 
 def deviations(
     mean: Float[ndarray, "layer"], draws: Float[ndarray, "draw layer"], *, images: int

@@ -111,14 +111,15 @@ def images_needed(
 
 
 def outer(
-    lowest: Float[ndarray, "draw ..."], highest: Float[ndarray, "draw ..."], *, alpha: float
-) -> tuple[Float[ndarray, "..."], Float[ndarray, "..."]]:
+    lowest: Float[ndarray, "draw *layer"], highest: Float[ndarray, "draw *layer"], *, alpha: float
+) -> tuple[Float[ndarray, "*layer"], Float[ndarray, "*layer"]]:
     """The bounds that a share `alpha` of the draws lies at or beyond, on either side.
 
     Never between two draws: one of them may be infinite.
     """
     count = max(1, int(alpha * len(lowest)))
-    return np.sort(lowest, axis=0)[count - 1], np.sort(highest, axis=0)[-count]
+    low, high = np.sort(lowest, axis=0)[count - 1], np.sort(highest, axis=0)[-count]
+    return np.asarray(low), np.asarray(high)
 
 
 def share_beyond(draws: Float[ndarray, "draw"], threshold: float) -> float:
