@@ -106,7 +106,7 @@ def named(comparison: BaselineComparison, verdict: str) -> str:
 
 
 def _enough(rows: Sequence[ComparedRow]) -> str:
-    """How many samples a task would decide some rows, by mechanism."""
+    """How many images a task would decide some rows, by mechanism."""
     needed = {
         name: max(row.needed or 0 for row in members)
         for name, members in grouped(rows, lambda row: row.id).items()
@@ -117,4 +117,4 @@ def _enough(rows: Sequence[ComparedRow]) -> str:
     each = ", ".join(
         f"{name} ({count})" for name, count in sorted(known.items(), key=lambda one: -one[1])
     )
-    return f"; needs about {max(known.values())} samples a task: {each}"
+    return f"; needs about {max(known.values())} images a task: {each}"

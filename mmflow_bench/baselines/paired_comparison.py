@@ -19,11 +19,13 @@ from mmflow_bench.baselines.paired_records import BaselineComparison, Change, Co
 from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.names import matches
 from mmflow_bench.statistics.combining import holm
-from mmflow_bench.statistics.paired import MarginTest, margin_test, samples_needed
+from mmflow_bench.statistics.paired import MarginTest, margin_test
 from mmflow_bench.statistics.power import standard_error
+from mmflow_bench.statistics.resampling import ImageStatistic
+from mmflow_bench.statistics.unseen import images_needed, images_to_show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +176,11 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
         error=_plain(standard_error(moved.replicates, images)),
         images=images,
     )
-    row = replace(row, needed=_needed(row, moved.alpha))
     if test is None:
-        return _Judged(row=replace(row, verdict=Change.UNDECIDED, reason="too few images"))
+        reason = moved.evidence.reason or "too few images"
+        fewest = images_to_show(margin, alpha=moved.alpha) if margin < 1 else None
+        row = replace(row, verdict=Change.UNDECIDED, reason=reason, needed=fewest)
+        return _Judged(row=row)
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
     return _Judged(row=row, test=test, is_confirmed=is_confirmed)
 
@@ -202,8 +206,14 @@ def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
     evidence = estimate.evidence
     if evidence.interval is None or not len(evidence.replicates):
         return None
+    assert isinstance(estimate.source, ImageStatistic)
     return margin_test(
-        evidence.replicates, evidence.correction, margin=margin, floor=evidence.floor
+        evidence.replicates,
+        evidence.correction,
+        margin=margin,
+        floor=evidence.floor,
+        unseen=evidence.unseen,
+        alike=estimate.source.unseen(is_alike=True),
     )
 
 
@@ -221,23 +231,18 @@ def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:
 def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> ComparedRow:
     row = replace(one.row, p_changed=p_changed, p_unchanged=test.p_inside)
     if test.p_inside <= alpha:
-        return replace(row, verdict=Change.UNCHANGED, needed=None)
+        return replace(row, verdict=Change.UNCHANGED)
     if p_changed > alpha:
-        return replace(row, verdict=Change.UNDECIDED, reason="the interval reaches the tolerance")
+        count = images_needed(*test.inside, images=row.images or 1, alpha=alpha)
+        reason = "the interval reaches the tolerance"
+        if count:
+            reason += f": needs about {count} images like these, has {row.images}"
+        return replace(row, verdict=Change.UNDECIDED, needed=count, reason=reason)
     if not one.is_confirmed:
         other = "the other lens does not" if row.reading.startswith("lens") else "log-odds do not"
         reason = f"{other} agree (saturation)"
-        return replace(row, verdict=Change.UNDECIDED, reason=reason, needed=None)
-    return replace(row, verdict=Change.CHANGED, needed=None)
-
-
-def _needed(row: ComparedRow, alpha: float) -> int | None:
-    """Samples that would decide the row, if they scattered as those at hand do."""
-    if row.difference is None or row.margin is None or not (row.images and row.n):
-        return None
-    images = samples_needed(row.difference, row.low, row.high, row.images, row.margin, alpha=alpha)
-    # The correction over all rows takes more than this one alone says.
-    return None if images is None else math.ceil(max(images, row.images + 1) * row.n / row.images)
+        return replace(row, verdict=Change.UNDECIDED, reason=reason)
+    return replace(row, verdict=Change.CHANGED)
 
 
 def _plain(value: float) -> float | None:

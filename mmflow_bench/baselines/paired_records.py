@@ -51,6 +51,8 @@ class ComparedRow:
     n: int | None = None
     """Samples that are compared."""
     images: int | None = None
+    needed: int | None = None
+    """About how many images would decide it, where these do not; None where nothing says."""
     p_changed: float | None = None
     """Adjusted by Holm over the gate set."""
     p_unchanged: float | None = None
@@ -69,8 +71,6 @@ class ComparedRow:
     """Why it is undecided or cannot be compared."""
     missing_in: str = ""
     """`baseline` or `checkpoint`, where that alone has not measured it."""
-    needed: int | None = None
-    """Samples that would decide it, about, where it is undecided; None where nothing says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,16 +16,16 @@ from numpy import ndarray
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.settings import matches
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve
+from mmflow_bench.names import matches
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.rows import grouped
 from mmflow_bench.runs.tables import AnswerRow, LensRow, SweepRow
 from mmflow_bench.statistics.paired import log_odds_change
-from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic
+from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, between
 
 Key = tuple[str, str]
 
@@ -253,7 +253,12 @@ def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float
         return None
     correct = np.array([[float(answers[question]["is_correct"])] for question in kept])
     means = ImageMeans(correct, [answers[question]["image_id"] for question in kept])
-    source = ImageStatistic(means.images, lambda weights: means.curves(weights)[:, 0])
+    none, all_ = (means.with_unseen(np.array([share])) for share in (0.0, 1.0))
+    source = ImageStatistic(
+        means.images,
+        lambda weights: means.curves(weights)[:, 0],
+        between(lambda w: none.curves(w)[:, 0], lambda w: all_.curves(w)[:, 0]),
+    )
     own = Estimate(
         source=source, name=f"accuracy on {task}", unit="fraction", n=len(kept), alpha=alpha
     )

@@ -17,7 +17,8 @@ from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import ALL, MechanismRow
 from mmflow_bench.runs.tables import AnswerRow
-from mmflow_bench.statistics.power import POWER, fewest_images, unseen_share
+from mmflow_bench.statistics.power import POWER
+from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 
 _EQUIVALENCE = "+-"
 """How the threshold of a row begins whose interval is the 1 - 2 alpha one."""
@@ -105,7 +106,7 @@ def _own(
         spread=half / z * math.sqrt(used),
         could_see=max(half * (z + float(ndtri(power))) / z, unseen),
         could_show=max(half, unseen),
-        needs=math.ceil(max(narrow, fewest_images(margin, alpha=alpha) / share) - 1e-9),
+        needs=math.ceil(max(narrow, images_to_show(margin, alpha=alpha) / share) - 1e-9),
     )
 
 

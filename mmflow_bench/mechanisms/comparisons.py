@@ -54,14 +54,20 @@ class Comparison:
     """p-value of the hypothesis that it holds."""
     qualifier: str = ""
     """What must be said beside the verdict."""
+    reason: str = ""
+    """Why it is inconclusive, and how many images it takes."""
     parts: tuple[Comparison, ...] = ()
     """The comparisons that this one combines."""
     is_conjunction: bool = False
     """Whether all of `parts` must hold, not only some of them."""
+    is_exact: bool = False
+    """Whether nothing was sampled, so that nothing is tested either."""
 
     @property
     def p_value(self) -> float | None:
-        """p-value of the hypothesis that the verdict has rejected; None without a decision."""
+        """p-value of the hypothesis that the verdict has rejected; None without a test of it."""
+        if self.is_exact:
+            return None
         decided = {Verdict.HOLDS: self.p_hold, Verdict.FAILS: self.p_fail}
         return decided.get(self.verdict)
 
@@ -101,11 +107,16 @@ class Comparison:
         # Of many parts only those that stand in the way are shown, unless none does.
         undecided = [part for part in self.parts if part.verdict is not Verdict.HOLDS]
         shown = undecided or self.parts or (self,)
-        return "; ".join(f"{one.estimate!r}: {one.verdict}, {one.threshold} asked" for one in shown)
+        return "; ".join(one._said for one in shown)
 
     def __repr__(self) -> str:
         # What pytest shows of a failed assertion.
         return f"<{self}>"
+
+    @property
+    def _said(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.estimate!r}: {self.verdict}, {self.threshold} asked{reason}"
 
     @property
     def _conjuncts(self) -> tuple[Comparison, ...]:
@@ -126,6 +137,7 @@ def both_or_all(parts: Sequence[Comparison]) -> Comparison:
         p_fail=min(part.p_fail for part in parts),
         parts=tuple(parts),
         is_conjunction=True,
+        is_exact=all(part.is_exact for part in parts),
     )
 
 

@@ -16,24 +16,28 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.bands import CONSISTENT, EVERYWHERE, LOWEST, NEGLIGIBLE, Band
+from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
+from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.estimates import FEWEST_IMAGES, Estimate, Kind, Known
+from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
-from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics import drops
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
-    Statistic,
+    Means,
     Weights,
-    bootstrap_weights,
+    between,
     image_means,
 )
-from mmflow_bench.statistics.simultaneous import Equivalence, deviations, equivalence
+
+Reading = Callable[[Means, Weights], read.Numbers]
+"""What is read off mean curves, for every row of weights."""
 
 TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
@@ -55,8 +59,11 @@ class Curve:
     """Largest relative change that the instrument makes by itself."""
     band: Band = EVERYWHERE
     """Where the curve is looked at."""
-    single: Curve | None = None
-    """Single layers on the same images: only what lies beyond their first drop is looked at."""
+    beyond: Beyond | None = None
+    """Only what lies beyond the first drop is looked at."""
+    counts_unseen: bool = True
+    """Whether images that were not seen may do otherwise; a second opinion asks about the
+    instrument, on the images that there are."""
 
     @cached_property
     def means(self) -> ImageMeans:
@@ -82,22 +89,27 @@ class Curve:
         (docs/decisions/023). It holds for peaks, places and the later of two drops.
         """
         common = set(self.means.images) & set(single.means.images)
-        return replace(self._only(common), single=single._only(common))
+        means, reach = single._only(common).means, self.width // 2
+        beyond = Beyond(means, reach=reach, floor=self._least_drop)
+        return replace(self._only(common), beyond=beyond)
 
     @cached_property
     def peak(self) -> Estimate:
         """The deepest drop, cross-fitted: located on half of the images, read on the others."""
         columns = self._columns(self.band)
-        if self.single is not None:
+        if (beyond := self.beyond) is not None:
             return self._estimate(
                 "peak beyond the first drop",
-                lambda w: drops.cross_fitted_minimum_in(
-                    self.means.halves(w), self._halves_beyond(w, columns)
+                lambda means, w: drops.cross_fitted_minimum_in(
+                    means.halves(w), beyond.halves(w, columns)
                 ),
+                lowest=lambda means, w: beyond.lowest(means, w, columns),
             )
         return self._estimate(
             "peak",
-            lambda w: read.cross_fitted_minimum(*(h[:, columns] for h in self.means.halves(w))),
+            lambda means, w: read.cross_fitted_minimum(*(h[:, columns] for h in means.halves(w))),
+            # Half of the images may miss where the drop is: it is no deeper than the whole's.
+            lowest=lambda means, w: means.curves(w)[:, columns].min(axis=1),
         )
 
     def peak_in(self, band: Band) -> Estimate:
@@ -107,37 +119,43 @@ class Curve:
     @cached_property
     def peak_depth(self) -> Estimate:
         """Depth of the layer that is hit where the drop is deepest."""
-        columns = self._columns(self.band)
-        first, floor = columns[0], self._least_drop
+        columns, floor = self._columns(self.band), self._least_drop
         return self._place(
             "depth of the peak",
-            lambda curves: first + read.plateau_midpoint(curves[:, columns], floor=floor),
+            lambda curves, layers: (
+                columns[0]
+                + read.plateau_midpoint(np.where(layers, curves, 0.0)[:, columns], floor=floor)
+            ),
+            columns,
         )
 
     @cached_property
     def centre(self) -> Estimate:
-        """Mean depth, weighted by the drop."""
+        """Mean depth, weighted by the drop, over the layers at which it is shown."""
         centre = partial(read.drop_weighted_centre, floor=self._least_drop)
         return replace(self._place("centre", centre), kind=Kind.CENTRE)
 
     @cached_property
     def first_depth(self) -> Estimate:
         """Depth of the first layer that a window holds while the drop is at least half its peak."""
-        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
-        return self._place("first layer", lambda c: np.maximum(0, support(c)[0] - reach))
+        reach = self.width // 2
+        return self._place(
+            "first layer", lambda c, layers: np.maximum(0, self._support(c, layers)[0] - reach)
+        )
 
     @cached_property
     def last_depth(self) -> Estimate:
         """Depth of the last layer that a window holds while the drop is at least half its peak."""
-        support, reach = partial(read.support, floor=self._least_drop), self.width // 2
-        last = self.layers - 1
-        return self._place("last layer", lambda c: np.minimum(last, support(c)[1] + reach))
+        reach, last = self.width // 2, self.layers - 1
+        return self._place(
+            "last layer", lambda c, layers: np.minimum(last, self._support(c, layers)[1] + reach)
+        )
 
     @cached_property
     def band_mean(self) -> Estimate:
         """The mean change over the centres looked at."""
         columns = self._columns(self.band)
-        return self._estimate("mean", lambda w: self.means.curves(w)[:, columns].mean(axis=1))
+        return self._estimate("mean", lambda means, w: means.curves(w)[:, columns].mean(axis=1))
 
     def prominence(self, early: Band, late: Band) -> Estimate:
         """How far the curve recovers between a drop in `early` and one in `late`, cross-fitted.
@@ -145,25 +163,38 @@ class Curve:
         Over the shallower of the two, so that one drop alone has none.
         """
         one, two = self._columns(early), self._columns(late)
+        first, second = self._first_and_second(one, two)
+        # The worst image loses everything between the drops and nothing at them, or the reverse.
+        valley, both = np.zeros(self.layers), np.zeros(self.layers)
+        valley[first + 1 : second] = -1.0
+        both[[first, second]] = -1.0
         return self._estimate(
             "prominence of two drops",
-            lambda w: drops.cross_fitted_prominence_of(
-                self.means.halves(w),
-                self._halves_beyond(w, one, is_beyond=False),
-                self._halves_beyond(w, two),
+            lambda means, w: drops.cross_fitted_prominence_of(
+                means.halves(w),
+                self._halves(w, one, is_beyond=False),
+                self._halves(w, two, is_beyond=True),
             ),
+            unseen=(valley, both),
         )
 
     def overlap(self, other: Curve) -> Estimate:
-        """Shared area of two drops, each scaled to area one, on the images of both."""
+        """Shared area of two drops, each scaled to area one, on the images of both.
+
+        At the layers at which each is shown. Its upper bound counts what is not shown as well.
+        """
         common = set(self.means.images) & set(other.means.images)
-        one, two = self._only(common), other._only(common)
-        floor, first, second = self._least_drop, one.means.curves, two.means.curves
-        estimate = one._estimate(
-            f"overlap (width {self.width}) with {other.name}",
-            lambda weights: read.overlap(first(weights), second(weights), floor=floor),
+        pair = self._only(common), other._only(common)
+        one, two = (curve._drop(list(range(curve.layers))) for curve in pair)
+        source = overlap_of(
+            (pair[0].means, pair[1].means),
+            (one, two),
+            floor=self._least_drop,
+            counts_unseen=self.counts_unseen,
         )
-        return replace(estimate, unit="ratio", floor=0.0)
+        estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
+        obstacle = one.obstacle or two.obstacle
+        return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
 
     @cached_property
     def is_present(self) -> Comparison:
@@ -182,30 +213,24 @@ class Curve:
         """
         refuse_unmeant(margin, unit=self.peak.unit, of=self.name)
         refuse_empty(-margin, margin, of=self.name)
-        columns, images = self._columns(self.band), len(self.means.images)
+        columns = self._columns(self.band)
         described = replace(self.peak, name=f"extreme of {self.name}{self._where}")
-        # The largest change is what a reader asks for beside the claim that all are small.
-        mean = self.means.mean[columns]
-        extreme = float(mean[np.abs(mean).argmax()])
-        verdict, bounds, p_values = Verdict.INCONCLUSIVE, Interval(np.nan, np.nan), (1.0, 1.0)
-        if images >= FEWEST_IMAGES:
-            draws = self.means.curves(bootstrap_weights(images))[:, columns]
-            test = equivalence(
-                mean,
-                deviations(mean, draws, images=images),
-                margin=margin,
-                alpha=self.alpha,
-                floor=self.noise_floor,
-            )
-            verdict, p_values = _verdict(test, margin), (test.p_inside, test.p_outside)
-            bounds = Interval(float(test.low.min()), float(test.high.max()))
+        null = null_of(
+            self.means,
+            columns,
+            margin=margin,
+            alpha=self.alpha,
+            floor=self.noise_floor,
+            unseen=self._unseen() if self.counts_unseen else None,
+        )
         return Comparison(
-            verdict=verdict,
-            estimate=replace(described, source=Known(extreme, bounds)),
+            verdict=null.verdict,
+            estimate=replace(described, source=Known(null.extreme, null.interval)),
             threshold=f"+-{formatted(margin, described.unit)}",
-            p_hold=p_values[0],
-            p_fail=p_values[1],
+            p_hold=null.hold.p,
+            p_fail=null.fail.p,
             qualifier=described.caution,
+            reason=null.reason,
         )
 
     @property
@@ -233,38 +258,22 @@ class Curve:
             )
         return columns
 
-    def _halves_beyond(
-        self, weights: Weights, columns: list[int], *, is_beyond: bool = True
+    def _halves(
+        self, weights: Weights, columns: list[int], *, is_beyond: bool
     ) -> tuple[drops.Places, drops.Places]:
-        """Which of some centres lie beyond the first drop, or not, by either half of the images."""
-        halves = self.means.halves(weights)
-        if self.single is not None:
-            halves = self.single.means.halves(weights)
-        one, two = (self._beyond(half, columns, is_beyond=is_beyond) for half in halves)
+        """Of `columns` those of one of two drops, by either half of the images."""
+        if self.beyond is not None:
+            return self.beyond.halves(weights, columns, is_beyond=is_beyond)
+        asked = np.isin(np.arange(self.layers), columns)
+        every = np.broadcast_to(asked, (len(weights), self.layers))
+        return every, every
+
+    def _first_and_second(self, early: list[int], late: list[int]) -> tuple[int, int]:
+        """The centres at which the mean curve has two drops."""
+        after = self.beyond.centres(late) if self.beyond is not None else late
+        before = sorted({*early} - {*after}) or early
+        one, two = (min(columns, key=self.mean.__getitem__) for columns in (before, after or late))
         return one, two
-
-    def _beyond(
-        self, single: read.Curves, columns: list[int], *, is_beyond: bool = True
-    ) -> drops.Places:
-        places = np.isin(np.arange(self.layers), columns)
-        if self.single is None:
-            return np.broadcast_to(places, single.shape)
-        ends = drops.end_of_first_drop(
-            single,
-            lowest=len(LOWEST.centres(self.layers, 1)),
-            gap=int(CONSISTENT * self.layers + 1e-9),
-            floor=self._least_drop,
-        )
-        lowest_held = np.arange(self.layers) - self.width // 2
-        return np.asarray(places & ((lowest_held > ends[:, None]) == is_beyond))
-
-    def _curves(self, weights: Weights) -> read.Curves:
-        """Mean curves where they are looked at, zero elsewhere."""
-        curves = self.means.curves(weights)
-        if self.single is None:
-            return curves
-        beyond = self._beyond(self.single.means.curves(weights), list(range(self.layers)))
-        return np.where(beyond, curves, 0.0)
 
     def _only(self, images: set[str]) -> Curve:
         kept = [i for i, image in enumerate(self.image_ids) if image in images]
@@ -272,9 +281,28 @@ class Curve:
             self, values=self.values[kept], image_ids=tuple(self.image_ids[i] for i in kept)
         )
 
-    def _estimate(self, what: str, statistic: Statistic) -> Estimate:
+    def _unseen(self) -> tuple[Float[ndarray, "layer"], Float[ndarray, "layer"]]:
+        """Curves of unseen images: everything is lost, or nothing but what some have gained."""
+        lowest = min(-1.0, float(self.values.min()))
+        highest = max(0.0, float(self.values.max()))
+        return np.full(self.layers, lowest), np.full(self.layers, highest)
+
+    def _estimate(
+        self,
+        what: str,
+        statistic: Reading,
+        *,
+        unseen: tuple[ndarray, ndarray] | None = None,
+        lowest: Reading | None = None,
+    ) -> Estimate:
+        worst, best = (self.means.with_unseen(curve) for curve in unseen or self._unseen())
+        low, high = partial(lowest or statistic, worst), partial(statistic, best)
         return Estimate(
-            source=ImageStatistic(self.means.images, statistic),
+            source=ImageStatistic(
+                self.means.images,
+                partial(statistic, self.means),
+                between(low, high) if self.counts_unseen else None,
+            ),
             name=f"{what} of {self.name}{self._where}",
             unit="fraction",
             n=len(self.values),
@@ -283,13 +311,36 @@ class Curve:
             floor=self.noise_floor,
         )
 
-    def _place(self, what: str, layer: Callable[[read.Curves], read.Numbers]) -> Estimate:
-        estimate = self._estimate(what, lambda w: layer(self._curves(w)) / self.layers)
-        return replace(estimate, unit="depth", kind=Kind.PLACE, floor=0.0)
+    def _support(self, curves: read.Curves, layers: read.Layers) -> tuple[read.Numbers, ...]:
+        return read.support(np.where(layers, curves, 0.0), floor=self._least_drop)
+
+    def _drop(self, columns: list[int]) -> Drop:
+        return drop_of(
+            self.means, columns, width=self.width, floor=self._least_drop, alpha=self.alpha
+        )
+
+    def _place(
+        self,
+        what: str,
+        layer: Place,
+        columns: list[int] | None = None,
+    ) -> Estimate:
+        """A depth, of the layers at which a drop is shown."""
+        columns = columns or list(range(self.layers))
+        if self.beyond is not None:
+            columns = self.beyond.centres(columns)
+        estimate = replace(self._estimate(what, _none), unit="depth", kind=Kind.PLACE, floor=0.0)
+        if not columns:
+            return estimate  # Of nothing, which has no place.
+        drop = self._drop(columns)
+        source = place_of(
+            self.means,
+            drop,
+            lambda curves, layers: layer(curves, layers) / self.layers,
+            counts_unseen=self.counts_unseen,
+        )
+        return replace(estimate, source=source, obstacle=drop.obstacle)
 
 
-def _verdict(test: Equivalence, margin: float) -> Verdict:
-    if ((test.high < -margin) | (test.low > margin)).any():
-        return Verdict.FAILS
-    is_inside = test.low.min() >= -margin and test.high.max() <= margin
-    return Verdict.HOLDS if is_inside else Verdict.INCONCLUSIVE
+def _none(_: Means, weights: Weights) -> read.Numbers:
+    return np.full(len(weights), np.nan)

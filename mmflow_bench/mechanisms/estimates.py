@@ -17,15 +17,16 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.evidence import ONE_IMAGE, Evidence, bounds
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
-from mmflow_bench.mechanisms.regions import Evidence, Region, decide, two_instruments
-from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction, interval
+from mmflow_bench.mechanisms.regions import Region, decide, two_instruments
+from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
 
 FEWEST_IMAGES = 2
 """One image says nothing about others."""
-FEW_IMAGES = 10
-"""With fewer, verdicts stand but are marked: resampling so few covers too little."""
+FEW_IMAGES = 30
+"""With fewer, verdicts stand but are marked: so few show little of how images differ."""
 
 
 class Kind(Enum):
@@ -45,6 +46,8 @@ class Known:
     interval: Interval
     images: int | None = None
     """Distinct images behind it, where they were counted."""
+    counts: tuple[int, int] | None = None
+    """Successes and trials of a proportion; None where nothing was sampled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -68,6 +71,10 @@ class Estimate:
     """How exactly the instrument knows the number; the interval is never narrower."""
     twin: Estimate | None = None
     """The same number by another instrument that should agree."""
+    tails: int = 2
+    """Sides that share `alpha` in the resampled interval: 1 in a test of equivalence."""
+    obstacle: str = ""
+    """Why nothing can be decided on it, whatever its value."""
 
     @cached_property
     def value(self) -> float:
@@ -94,28 +101,38 @@ class Estimate:
     def evidence(self) -> Evidence:
         """Everything that a verdict rests on."""
         if isinstance(self.source, Known):
-            return Evidence(interval=self.source.interval, value=self.value)
-        if len(self.source.images) < FEWEST_IMAGES:
-            return Evidence(value=self.value)
+            known = self.source
+            return Evidence(interval=known.interval, value=known.value, counts=known.counts)
+        images = len(self.source.images)
+        if images < FEWEST_IMAGES:
+            return Evidence(value=self.value, reason=ONE_IMAGE)
+        if self.obstacle:
+            return Evidence(value=self.value, reason=self.obstacle)
         draws = self.source.replicates()
         defined = draws[~np.isnan(draws)]
         if not math.isfinite(self.value):
             return Evidence(value=self.value, undefined=1 - len(defined) / len(draws))
         # Where more draws have no value than a tail of the interval holds, its bound is made up.
         if len(defined) < (1 - self.alpha / 2) * len(draws):
-            return Evidence(value=self.value)
-        correction = Correction()
+            missing = f"not defined in {1 - len(defined) / len(draws):.0%} of the draws of images"
+            return Evidence(value=self.value, reason=missing)
+        correction = Correction(images=images)
         # Leaving one image out says nothing of a place or a centre: it jumps, or does not move.
         if self.kind is Kind.SMOOTH:
-            correction = bca_correction(self.value, defined, self.source.jackknife())
-        bounds = interval(defined, correction, alpha=self.alpha)
+            jackknife = self.source.jackknife()
+            correction = bca_correction(self.value, defined, jackknife, images=images)
+        unseen = _worst(self.source.unseen())
+        around = bounds(defined, correction, unseen, alpha=self.alpha, tails=self.tails)
         return Evidence(
-            interval=bounds.widened(self.value, self.floor),
+            interval=around.widened(self.value, self.floor),
             value=self.value,
             replicates=defined,
             correction=correction,
+            unseen=unseen,
             is_place=self.kind is Kind.PLACE,
             floor=self.floor,
+            images=images,
+            tails=self.tails,
         )
 
     @property
@@ -155,9 +172,7 @@ class Estimate:
 
     def equivalent_to_zero(self, margin: float) -> Comparison:
         """Within +-`margin` of zero by two one-sided tests, that is by the 1 - 2 alpha interval."""
-        wide = _widened(self).compare(Region(low=-margin, high=margin, sign="+-"))
-        # Each of the two tests is one-sided, while `compare` gives p-values for both tails.
-        return replace(wide, p_hold=wide.p_hold / 2, p_fail=wide.p_fail / 2)
+        return _one_sided(self).compare(Region(low=-margin, high=margin, sign="+-"))
 
     def at_least(self, value: float, *, bound: float) -> Comparison:
         """At least `value` as measured, and above `bound` with confidence.
@@ -246,6 +261,7 @@ def combined(
         kind=kind,
         curve=next((part.curve for part in parts if part.curve), None),
         floor=parts[0].floor if floor is None else floor,
+        obstacle=next((part.obstacle for part in parts if part.obstacle), ""),
         twin=combined(function, twins, name=name, unit=unit, floor=floor) if has_twin else None,
     )
 
@@ -263,13 +279,25 @@ def _compared(estimate: Estimate, region: Region) -> Comparison:
         p_hold=decision.p_hold,
         p_fail=decision.p_fail,
         qualifier=estimate.caution,
+        reason=decision.reason,
+        is_exact=isinstance(estimate.source, Known) and not estimate.source.counts,
     )
 
 
-def _widened(estimate: Estimate) -> Estimate:
-    """The same estimate with its 1 - 2 alpha interval."""
-    twin = _widened(estimate.twin) if estimate.twin else None
-    return replace(estimate, alpha=2 * estimate.alpha, twin=twin)
+def _one_sided(estimate: Estimate) -> Estimate:
+    """The same estimate with its 1 - 2 alpha interval, and a whole alpha for either side."""
+    twin = _one_sided(estimate.twin) if estimate.twin else None
+    return replace(estimate, tails=1, twin=twin)
+
+
+def _worst(
+    unseen: tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None,
+) -> tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None:
+    """Where an unseen image leaves the number undefined, it may be anything."""
+    if unseen is None:
+        return None
+    low, high = unseen
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
 def _against(

@@ -30,7 +30,7 @@ from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 from mmflow_bench.names import one_of
-from mmflow_bench.statistics.combining import wilson
+from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
 LENSES = ("normed", "raw")
@@ -101,6 +101,7 @@ class Flow:
             width=sweep.width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
+            counts_unseen=not self._is_part,
         )
 
     def lens(self, probe: str, task: str, *, variant: str | None = None) -> LensCurve:
@@ -278,7 +279,8 @@ class Flow:
             raise NotApplicable(f"no samples of task {task} (there are: {selected})")
 
     def _proportion(self, successes: int, trials: int, images: int, name: str) -> Estimate:
-        known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha), images)
+        interval = clopper_pearson(successes, trials, alpha=self._alpha)
+        known = Known(successes / trials, interval, images, (successes, trials))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
     def _exact(self, value: float, name: str, n: int, images: int, unit: str) -> Estimate:

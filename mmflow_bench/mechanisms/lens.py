@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +18,16 @@ from numpy import ndarray
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate, Kind
 from mmflow_bench.statistics import curves as read
-from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, Statistic, image_means
+from mmflow_bench.statistics.resampling import (
+    ImageMeans,
+    ImageStatistic,
+    Means,
+    Weights,
+    between,
+    image_means,
+)
+
+Reading = Callable[[Means, Weights], read.Numbers]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +44,9 @@ class LensCurve:
     noise_floor: float = 0.0
     twin: LensCurve | None = None
     """The same by the other lens."""
+    lowest: float = 0.0
+    highest: float = 1.0
+    """What a single image may have, seen or not."""
 
     @cached_property
     def means(self) -> ImageMeans:
@@ -48,20 +60,21 @@ class LensCurve:
     @cached_property
     def max(self) -> Estimate:
         """The highest mean probability, cross-fitted over halves of the images."""
-        return self._estimate("max", lambda curve: lambda w: _cross_fitted_maximum(curve, w))
+        return self._estimate("max", _cross_fitted_maximum, highest=_maximum)
 
     def max_until(self, depth: float) -> Estimate:
         """The highest mean probability at layers up to `depth`, cross-fitted."""
         kept = slice(0, int(np.floor(depth * self.layers + 1e-9)) + 1)
         return self._estimate(
             f"max until depth {depth:g}",
-            lambda curve: lambda w: _cross_fitted_maximum(curve, w, kept),
+            partial(_cross_fitted_maximum, kept=kept),
+            highest=partial(_maximum, kept=kept),
         )
 
     @cached_property
     def final(self) -> Estimate:
         """The mean probability at the last layer."""
-        return self._estimate("last layer", lambda curve: lambda w: curve.means.curves(w)[:, -1])
+        return self._estimate("last layer", lambda means, w: means.curves(w)[:, -1])
 
     @cached_property
     def onset(self) -> Estimate:
@@ -69,7 +82,7 @@ class LensCurve:
 
         Counted as knockouts are: the output of layer l has depth l / number of layers.
         """
-        return _as_place(self._estimate("onset", lambda curve: curve._onset))
+        return _as_place(self._estimate("onset", self._onset, is_place=True))
 
     def at(self, depth: float) -> Estimate:
         """The mean probability after the layer at `depth`."""
@@ -79,28 +92,30 @@ class LensCurve:
                 f"a depth from 0 to the last layer's, {(self.layers - 1) / self.layers:g}, got "
                 f"{depth:g} ({self.name}); 0 is the first layer"
             )
-        return self._estimate(
-            f"at depth {depth:g}", lambda curve: lambda w: curve.means.curves(w)[:, column]
-        )
+        return self._estimate(f"at depth {depth:g}", lambda means, w: means.curves(w)[:, column])
 
     def __add__(self, other: LensCurve) -> LensCurve:
         """The probability of either word, on the samples of both."""
-        return self._with(other, np.add, "+")
+        return self._with(other, np.add, "+", (self.lowest, self.highest))
 
     def __sub__(self, other: LensCurve) -> LensCurve:
-        return self._with(other, np.subtract, "-")
+        ends = (self.lowest - other.highest, self.highest - other.lowest)
+        return self._with(other, np.subtract, "-", ends)
 
-    def _onset(self, weights: Float[ndarray, "draw image"]) -> Float[ndarray, "draw"]:
-        curves = self.means.curves(weights)
+    def _onset(self, means: Means, weights: Weights) -> read.Numbers:
+        curves = means.curves(weights)
         return (read.onset(curves, floor=3 * self.noise_floor) - 1) / self.layers
 
-    def _with(self, other: LensCurve, function: np.ufunc, sign: str) -> LensCurve:
+    def _with(
+        self, other: LensCurve, function: np.ufunc, sign: str, ends: tuple[float, float]
+    ) -> LensCurve:
+        """Of two words: together they are no more probable than one can be."""
         place = {question: i for i, question in enumerate(other.question_ids)}
         kept = [i for i, question in enumerate(self.question_ids) if question in place]
         theirs = [place[self.question_ids[i]] for i in kept]
         twin = None
         if self.twin is not None and other.twin is not None:
-            twin = self.twin._with(other.twin, function, sign)
+            twin = self.twin._with(other.twin, function, sign, ends)
         return replace(
             self,
             name=f"{self.name} {sign} {other.name}",
@@ -108,27 +123,59 @@ class LensCurve:
             question_ids=tuple(self.question_ids[i] for i in kept),
             image_ids=tuple(self.image_ids[i] for i in kept),
             twin=twin,
+            lowest=ends[0],
+            highest=ends[1],
         )
 
-    def _estimate(self, what: str, statistic: Callable[[LensCurve], Statistic]) -> Estimate:
+    def _unseen(self, is_place: bool) -> tuple[Float[ndarray, "depth"], Float[ndarray, "depth"]]:
+        """Curves of the worst images: never or always there, or there first or last."""
+        if not is_place:
+            depths = self.layers + 1
+            return np.full(depths, self.lowest), np.full(depths, self.highest)
+        height = float(self.means.mean.max())
+        early, late = np.full(self.layers + 1, height), np.zeros(self.layers + 1)
+        early[0], late[-1] = 0.0, height
+        return early, late
+
+    def _estimate(
+        self,
+        what: str,
+        statistic: Reading,
+        *,
+        highest: Reading | None = None,
+        is_place: bool = False,
+    ) -> Estimate:
         """An estimate by this lens, with the same by the other one beside it."""
+        least, most = (self.means.with_unseen(curve) for curve in self._unseen(is_place))
+        twin = None
+        if self.twin is not None:
+            twin = self.twin._estimate(what, statistic, highest=highest, is_place=is_place)
         return Estimate(
-            source=ImageStatistic(self.means.images, statistic(self)),
+            source=ImageStatistic(
+                self.means.images,
+                partial(statistic, self.means),
+                between(partial(statistic, least), partial(highest or statistic, most)),
+            ),
             name=f"{what} of {self.name}",
             unit="probability",
             n=len(self.values),
             alpha=self.alpha,
             curve=tuple(self.means.mean.tolist()),
             floor=self.noise_floor,
-            twin=self.twin._estimate(what, statistic) if self.twin else None,
+            twin=twin,
         )
 
 
 def _cross_fitted_maximum(
-    curve: LensCurve, weights: Float[ndarray, "draw image"], kept: slice = slice(None)
-) -> Float[ndarray, "draw"]:
-    first, second = (half[:, kept] for half in curve.means.halves(weights))
+    means: Means, weights: Weights, kept: slice = slice(None)
+) -> read.Numbers:
+    first, second = (half[:, kept] for half in means.halves(weights))
     return -read.cross_fitted_minimum(-first, -second)
+
+
+def _maximum(means: Means, weights: Weights, kept: slice = slice(None)) -> read.Numbers:
+    """Half of the words may miss where it is highest: it is no higher than on the whole."""
+    return np.asarray(means.curves(weights)[:, kept].max(axis=1))
 
 
 def _as_place(estimate: Estimate) -> Estimate:

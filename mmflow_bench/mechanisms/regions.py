@@ -8,21 +8,18 @@ table and verdict agree; equivalence to zero alone uses the 1 - 2 alpha interval
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
-
 from mmflow_bench.mechanisms.comparisons import Comparison
+from mmflow_bench.mechanisms.evidence import Evidence, needed
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.mechanisms.verdicts import Verdict
-from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below
+from mmflow_bench.statistics.intervals import Interval
+from mmflow_bench.statistics.unseen import Tail
 
 ROUNDING = 1e-9
-NO_CORRECTION = Correction()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +60,6 @@ class Region:
         return self.low if self.least is None else self.least
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Everything that a verdict on one estimate rests on."""
-
-    value: float
-    interval: Interval | None = None
-    """None where the estimate is not defined or cannot have one."""
-    undefined: float = 0.0
-    """Share of the draws of images on which the estimate does not exist."""
-    replicates: Float[ndarray, "draw"] = field(default_factory=lambda: np.empty(0))
-    correction: Correction = NO_CORRECTION
-    is_place: bool = False
-    """The region must hold the mass of the replicates, not the interval."""
-    floor: float = 0.0
-
-
 class Decision(NamedTuple):
     """A verdict, and the p-values of both hypotheses that it chose between."""
 
@@ -87,16 +68,35 @@ class Decision(NamedTuple):
     """Of the hypothesis that the estimate does not lie in the region."""
     p_fail: float
     """Of the hypothesis that it does."""
+    reason: str = ""
+    """Why nothing is decided, and how many images it takes."""
 
 
 def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
     """The verdict on one estimate by one instrument."""
     if evidence.interval is None:
         return _by_absence(evidence, alpha)
+    if evidence.counts is None and not len(evidence.replicates):
+        return _by_known(evidence.interval, evidence.value, region)
     if evidence.is_place:
-        return _by_mass(evidence, region, alpha)
-    verdict = _by_interval(evidence.interval, evidence.value, region)
-    return Decision(verdict, *_p_values(evidence, region))
+        hold, fail = _mass_outside(evidence, region)
+        verdict = Verdict.INCONCLUSIVE
+        if min(hold.p, fail.p) <= alpha:
+            verdict = Verdict.HOLDS if hold.p <= alpha else Verdict.FAILS
+    else:
+        hold, fail = _tails(evidence, region)
+        verdict = _by_interval(evidence.interval, evidence.value, region)
+    reason = ""
+    if verdict is Verdict.INCONCLUSIVE and not evidence.counts:
+        reason = needed(
+            hold,
+            fail,
+            images=evidence.images,
+            alpha=alpha,
+            tails=1 if evidence.is_place else evidence.tails,
+            is_constant=float(evidence.replicates.std()) <= evidence.floor,
+        )
+    return Decision(verdict, hold.p, fail.p, reason)
 
 
 def two_instruments(one: Comparison, other: Comparison) -> Comparison:
@@ -134,33 +134,37 @@ def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:
 
 def _by_absence(evidence: Evidence, alpha: float) -> Decision:
     """A curve without a drop has no place: nothing can be said of it, and no claim on it holds."""
-    is_absent = evidence.undefined >= 1 - alpha
+    is_absent = not evidence.reason and evidence.undefined >= 1 - alpha
     verdict = Verdict.FAILS if is_absent else Verdict.INCONCLUSIVE
-    return Decision(verdict, 1.0, 1 - evidence.undefined if is_absent else 1.0)
+    p_fail = 1 - evidence.undefined if is_absent else 1.0
+    return Decision(verdict, 1.0, p_fail, evidence.reason)
 
 
-def _by_mass(evidence: Evidence, region: Region, alpha: float) -> Decision:
+def _by_known(bounds: Interval, value: float, region: Region) -> Decision:
+    """What is known by itself is no test, and has no other p-value than what it says."""
+    verdict = _by_interval(bounds, value, region)
+    return Decision(verdict, float(verdict != Verdict.HOLDS), float(verdict != Verdict.FAILS))
+
+
+def _mass_outside(evidence: Evidence, region: Region) -> tuple[Tail, Tail]:
+    """Shares of the draws that are not in the region, and that are not outside."""
     # Places are multiples of 1 / layers, whose differences are off by rounding.
-    draws, slack = evidence.replicates, -ROUNDING if region.sign in {"<", ">"} else ROUNDING
-    mass = float(((draws >= region.low - slack) & (draws <= region.high + slack)).mean())
-    verdict = Verdict.INCONCLUSIVE
-    if min(mass, 1 - mass) <= alpha:
-        verdict = Verdict.HOLDS if 1 - mass <= alpha else Verdict.FAILS
-    return Decision(verdict, p_hold=1 - mass, p_fail=mass)
+    slack = -ROUNDING if region.sign in {"<", ">"} else ROUNDING
+    low, high = region.low - slack, region.high + slack
+    not_in, not_out = [], []
+    for draws in (evidence.replicates, *(evidence.unseen or ())):
+        # What is not defined is in neither.
+        not_in.append(1 - float(((draws >= low) & (draws <= high)).mean()))
+        not_out.append(1 - float(((draws < low) | (draws > high)).mean()))
+    return tuple(Tail(one[0], max(one[1:], default=0.0)) for one in (not_in, not_out))  # type: ignore[return-value]
 
 
-def _p_values(evidence: Evidence, region: Region) -> tuple[float, float]:
-    """p-values for holding and for failing; for a known interval, only what it says itself."""
-    if not len(evidence.replicates):
-        return 1.0, 1.0
-    draws, correction, floor = evidence.replicates, evidence.correction, evidence.floor
-    below_low = confidence_below(region.low, draws, correction, floor=floor)
-    below_high = confidence_below(region.high, draws, correction, floor=floor)
-    below_ceiling = confidence_below(region.ceiling, draws, correction, floor=floor)
-    # Twice the tail, as for the two-sided interval: verdict and p-value must not contradict.
-    p_hold = 2 * max(below_low, 1 - below_high)
+def _tails(evidence: Evidence, region: Region) -> tuple[Tail, Tail]:
+    """p-values for holding and for failing, that verdict and table agree with."""
+    low, high = evidence.below(region.low), evidence.above(region.high)
+    hold = Tail(max(low.resampled, high.resampled), max(low.unseen, high.unseen))
     # Whatever is shown with confidence, what is measured is not there.
     if region.least is not None and evidence.value < region.least:
-        p_hold = 1.0
-    p_fail = 2 * min(1 - below_ceiling, below_high)
-    return min(1.0, p_hold), min(1.0, p_fail)
+        hold = Tail(1.0, 1.0)
+    fails = [evidence.above(region.ceiling), evidence.below(region.high)]
+    return hold, min(fails, key=lambda tail: tail.p)

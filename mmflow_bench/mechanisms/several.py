@@ -26,7 +26,8 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     not is tested with Bonferroni's correction.
     """
     pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
-    return at_least(len(pairs), pairs)
+    # Where one pair is far apart, another of them may be the closer.
+    return _some(len(pairs), pairs, is_positive=False)
 
 
 def all_of(comparisons: Sequence[Comparison]) -> Comparison:
@@ -47,13 +48,22 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
 
+    Of claims that speak for each other or not at all, as those on several tasks do (Simes' form).
     Shown by the comparison that is the `required`-th clearest to hold.
     """
+    return _some(required, comparisons, is_positive=True)
+
+
+def _some(required: int, comparisons: Sequence[Comparison], *, is_positive: bool) -> Comparison:
     from mmflow_bench.statistics.combining import partial_conjunction
 
     count = len(comparisons)
-    p_hold = partial_conjunction([one.p_hold for one in comparisons], required)
-    p_fail = partial_conjunction([one.p_fail for one in comparisons], count - required + 1)
+    p_hold = partial_conjunction(
+        [one.p_hold for one in comparisons], required, is_positive=is_positive
+    )
+    p_fail = partial_conjunction(
+        [one.p_fail for one in comparisons], count - required + 1, is_positive=is_positive
+    )
     ranked = sorted(comparisons, key=lambda one: one.p_hold)
     shown = ranked[required - 1]
     # By p-values alone: verdicts of the parts know nothing of how many parts there are.
@@ -68,4 +78,5 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
         qualifier="" if required == count else f"{required} of {count}",
         parts=tuple(ranked),
         is_conjunction=False,
+        is_exact=all(one.is_exact for one in comparisons),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betainc, betaincinv
 
 from mmflow_bench.statistics.intervals import Interval
 
@@ -19,13 +19,20 @@ def intersection_union(p_values: Sequence[float]) -> float:
     return max(p_values)
 
 
-def partial_conjunction(p_values: Sequence[float], required: int) -> float:
-    """The p-value of "at least `required` of them", valid under any dependence.
+def partial_conjunction(
+    p_values: Sequence[float], required: int, *, is_positive: bool = False
+) -> float:
+    """The p-value of "at least `required` of them".
 
-    Benjamini and Heller 2008 (Biometrics 64, 1215), Bonferroni form: of the p-values that remain
-    when the `required - 1` smallest are set aside, the smallest times their number.
+    Benjamini and Heller 2008 (Biometrics 64, 1215): of the p-values that remain when the
+    `required - 1` smallest are set aside, the smallest times their number (Bonferroni), which is
+    valid under any dependence. Where small p-values never make others larger (`is_positive`),
+    Simes' form is valid, which is sharper where several are about equally small: the i-th smallest
+    times their number over i, at its least.
 
     >>> partial_conjunction([0.01, 0.9, 0.02, 0.01], 3)
+    0.04
+    >>> partial_conjunction([0.04, 0.04, 0.04, 0.04, 0.04], 4, is_positive=True)
     0.04
 
     Raises:
@@ -33,8 +40,9 @@ def partial_conjunction(p_values: Sequence[float], required: int) -> float:
     """
     if not 1 <= required <= len(p_values):
         raise ValueError(f"1 to {len(p_values)} tests can be required, got {required}")
-    rest = len(p_values) - required + 1
-    return min(1.0, rest * sorted(p_values)[required - 1])
+    rest = sorted(p_values)[required - 1 :]
+    ranks = range(1, len(rest) + 1) if is_positive else [1]
+    return min(1.0, *(len(rest) / rank * rest[rank - 1] for rank in ranks))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -73,19 +81,25 @@ def survives(p_values: Sequence[float], *, method: str, alpha: float) -> list[bo
     return [p <= alpha for p in ADJUSTED[method](p_values)]
 
 
-def wilson(successes: int, trials: int, *, alpha: float) -> Interval:
-    """Wilson's interval of a proportion; sensible also when all trials succeed.
+def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
+    """The exact interval of a proportion: it misses with probability `alpha` at most.
 
-    >>> wilson(24, 24, alpha=0.05).low.__round__(3)
-    0.862
+    >>> clopper_pearson(24, 24, alpha=0.05).low.__round__(3)
+    0.858
 
     Raises:
         ValueError: There are no trials.
     """
     if trials < 1:
         raise ValueError(f"a proportion needs at least one trial, got {trials}")
-    z = -float(ndtri(alpha / 2))
-    share, spread = successes / trials, z * z / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * (share * (1 - share) / trials + spread / (4 * trials)) ** 0.5
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    low = betaincinv(successes, trials - successes + 1, alpha / 2) if successes else 0.0
+    has_failed = successes < trials
+    high = betaincinv(successes + 1, trials - successes, 1 - alpha / 2) if has_failed else 1.0
+    return Interval(float(low), float(high))
+
+
+def as_many(successes: int, trials: int, *, proportion: float) -> float:
+    """Probability of at least so many successes at a proportion."""
+    if successes == 0 or proportion >= 1:
+        return 1.0
+    return float(betainc(successes, trials - successes + 1, max(0.0, proportion)))

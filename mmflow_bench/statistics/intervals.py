@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +39,50 @@ class Correction:
     """z0: normal quantile of the share of replicates below the estimate."""
     acceleration: float = 0.0
     """a: from the skewness of the jackknife values."""
+    images: int | None = None
+    """Of so many images replicates spread too little: by the root of (n - 1) / n, and as a normal
+    curve where t is due. None for infinitely many."""
 
     def level(self, alpha: float) -> float:
         """The quantile of the replicates that bounds the parameter at one-sided `alpha`."""
-        z = self.bias + float(ndtri(alpha))
+        z = self.bias + self._widened(float(ndtri(alpha)))
         return float(ndtr(self.bias + z / (1 - self.acceleration * z)))
 
     def alpha(self, z: float) -> float:
         """The inverse of `level`, for a quantile given as a normal deviate."""
         shifted = z - self.bias
-        return float(ndtr(shifted / (1 + self.acceleration * shifted) - self.bias))
+        inner = shifted / (1 + self.acceleration * shifted) - self.bias
+        if self.images is None:
+            return float(ndtr(inner))
+        scale = (self.images / (self.images - 1)) ** 0.5
+        return float(stdtr(self.images - 1, inner / scale))
+
+    def _widened(self, z: float) -> float:
+        """The deviate that t has where the normal curve has `z` (Hesterberg 2015)."""
+        if self.images is None:
+            return z
+        scale = (self.images / (self.images - 1)) ** 0.5
+        return float(scale * stdtrit(self.images - 1, ndtr(z)))
 
 
 def bca_correction(
-    value: float, replicates: Float[ndarray, "draw"], jackknife: Float[ndarray, "group"]
+    value: float,
+    replicates: Float[ndarray, "draw"],
+    jackknife: Float[ndarray, "group"],
+    *,
+    images: int | None = None,
 ) -> Correction:
-    """BCa's constants; no correction where they are not defined."""
+    """BCa's constants; no correction where they are not defined.
+
+    With a number of `images` the interval is widened for having few.
+    """
     share = (np.mean(replicates < value) + np.mean(replicates <= value)) / 2
     deviations = jackknife.mean() - jackknife
     spread = float((deviations**2).sum())
     if not 0 < share < 1 or not np.isfinite(spread):
-        return Correction()
+        return Correction(images=images)
     skewness = float((deviations**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    return Correction(bias=float(ndtri(share)), acceleration=skewness)
+    return Correction(bias=float(ndtri(share)), acceleration=skewness, images=images)
 
 
 def interval(

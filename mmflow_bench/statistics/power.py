@@ -16,6 +16,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtr, ndtri
 
+from mmflow_bench.statistics.unseen import images_to_show, unseen_share
+
 POWER = 0.8
 """How often what is there is to be found."""
 
@@ -27,32 +29,6 @@ def standard_error(replicates: Float[ndarray, "draw"] | None, images: int) -> fl
         return math.nan
     # A bootstrap draws from the images there are, whose spread is a little too small.
     return float(known.std()) * math.sqrt(images / (images - 1))
-
-
-def fewest_images(margin: float, *, alpha: float) -> int:
-    """Images that show a null within `margin` when not one of them differs.
-
-    Each image that was not looked at may lose everything: with n that agree, up to
-    1 - alpha^(1/n) of all images may differ.
-
-    >>> fewest_images(0.05, alpha=0.05), fewest_images(0.1, alpha=0.05)
-    (59, 29)
-
-    Args:
-        margin: Largest mean that counts as none, in (0, 1).
-        alpha: Error rate of the claim.
-    """
-    # A power of a margin may come out a hair above a whole number.
-    return math.ceil(math.log(alpha) / math.log1p(-margin) - 1e-9)
-
-
-def unseen_share(images: float, *, alpha: float) -> float:
-    """The share of all images that may differ although none of `images` does.
-
-    >>> round(unseen_share(14, alpha=0.05), 2)
-    0.19
-    """
-    return -math.expm1(math.log(alpha) / images)
 
 
 def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: float) -> int:
@@ -67,7 +43,7 @@ def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: f
         power: Probability of the verdict, in (0, 1).
     """
     needed = (_quantiles(alpha, (1 - power) / 2) * spread / margin) ** 2
-    return max(fewest_images(margin, alpha=alpha), math.ceil(needed - 1e-9))
+    return max(images_to_show(margin, alpha=alpha), math.ceil(needed - 1e-9))
 
 
 def images_for_changed(
@@ -87,7 +63,7 @@ def images_for_changed(
 
 def chance_of_unchanged(spread: float, margin: float, images: float, *, alpha: float) -> float:
     """The probability that a difference of zero is called `unchanged` on so many images."""
-    if images < fewest_images(margin, alpha=alpha):
+    if images < images_to_show(margin, alpha=alpha):
         return 0.0
     if not spread:
         return 1.0

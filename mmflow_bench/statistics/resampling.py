@@ -12,24 +12,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from zlib import crc32
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from mmflow_bench.statistics.unseen import unseen_weights
+
 DRAWS = 2000
 SEED = 241118620
 JACKKNIFE_GROUPS = 200
 """Most images are left out one by one; more than this many, in groups of equal size."""
 
+KEPT = 3
+"""Draws, jackknife and unseen image: weights that are shared."""
 SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
 Weights = Float[ndarray, "draw image"]
 Known = list[tuple[ndarray, ndarray]]
 """Weights and what was worked out for them."""
-Statistic = Callable[[Weights], Float[ndarray, "draw"]]
+Numbers = Float[ndarray, "draw"]
+Statistic = Callable[[Weights], Numbers]
+Extremes = Callable[[Weights, bool], tuple[Numbers, Numbers]]
+"""The lowest and the highest number that one unseen image more can make.
+
+Of weights whose last column is that image's, and of whether it behaves alike in all parts.
+"""
+MOST_CORNERS = 3
+"""An unseen image behaves in every combination of ways in so many parts, in more it does alike."""
 
 
 @lru_cache(maxsize=8)
@@ -62,6 +75,8 @@ class ImageStatistic:
     """Sorted and unique; the columns of the weights."""
     statistic: Statistic
     """The number for every row of weights; NaN where it is not defined."""
+    extremes: Extremes | None = None
+    """None where nothing is said of images that were not seen."""
 
     @property
     def value(self) -> float:
@@ -76,6 +91,16 @@ class ImageStatistic:
         """The number without each image, or group of images, in turn."""
         return self.on(jackknife_weights(len(self.images)))
 
+    def unseen(self, *, is_alike: bool = False) -> tuple[Numbers, Numbers] | None:
+        """The lowest and highest number with one unseen image more, on every draw of weights.
+
+        With `is_alike` the image does to all parts of the number what it does to one: it is as
+        extreme as can be, and shows no difference.
+        """
+        if self.extremes is None:
+            return None
+        return self.extremes(unseen_weights(len(self.images)), is_alike)
+
     def on(self, weights: Weights) -> Float[ndarray, "draw"]:
         """The number for every row of weights, worked out once for those that all share."""
         return _once(self._known, weights, self.statistic)
@@ -85,9 +110,7 @@ class ImageStatistic:
         return []
 
 
-def joined(
-    function: Callable[..., Float[ndarray, "draw"]], parts: Sequence[ImageStatistic]
-) -> ImageStatistic:
+def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) -> ImageStatistic:
     """A function of several statistics, paired: every draw of images reaches all of them."""
     images = tuple(sorted(set().union(*(part.images for part in parts))))
     place = {image: i for i, image in enumerate(images)}
@@ -96,14 +119,27 @@ def joined(
         for part in parts
     ]
 
-    def statistic(weights: Weights) -> Float[ndarray, "draw"]:
+    def statistic(weights: Weights) -> Numbers:
         values = [
             part.on(weights if column is None else weights[:, column])
             for part, column in zip(parts, columns, strict=True)
         ]
         return function(*values)
 
-    return ImageStatistic(images, statistic)
+    def extremes(weights: Weights, is_alike: bool) -> tuple[Numbers, Numbers]:
+        ends = [
+            part.extremes(weights if c is None else weights[:, [*c, len(images)]], is_alike)
+            for part, c in zip(parts, columns, strict=True)
+            if part.extremes is not None
+        ]
+        if is_alike or len(ends) > MOST_CORNERS:
+            corners = [function(*side) for side in zip(*ends, strict=True)]
+        else:
+            corners = [function(*corner) for corner in product(*ends)]
+        return np.fmin.reduce(corners), np.fmax.reduce(corners)
+
+    says_of_unseen = all(part.extremes is not None for part in parts)
+    return ImageStatistic(images, statistic, extremes if says_of_unseen else None)
 
 
 class ImageMeans:
@@ -120,6 +156,7 @@ class ImageMeans:
         sums = np.zeros((len(self.images), values.shape[1]))
         np.add.at(sums, owner, values)
         counts = np.bincount(owner, minlength=len(self.images)).astype(float)
+        self.samples = len(values)
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
         table = np.column_stack([sums, counts])
@@ -130,7 +167,7 @@ class ImageMeans:
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where no sample is drawn."""
-        first, second = self._totals(weights)
+        first, second = self.totals(weights)
         return _ratio(first + second)
 
     def halves(
@@ -140,14 +177,45 @@ class ImageMeans:
 
         Where a draw leaves a half without samples, the mean of the whole stands in for it.
         """
-        first, second = halves = self._totals(weights)
-        whole = _ratio(first + second)
-        one, other = (np.where(half[:, -1:] > 0, _ratio(half), whole) for half in halves)
-        return one, other
+        return _halves_of(self.totals(weights))
+
+    def with_unseen(self, curve: Float[ndarray, "layer"]) -> WithUnseen:
+        """The same with one image more, of as many samples as an average one, that has `curve`."""
+        return WithUnseen(self, curve)
+
+    def totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
+        """Sums over the samples of either half, and in the last column their numbers."""
+        images = len(self.images)
+        totals = _once(
+            self._known, weights, lambda shared: np.asarray(shared[:, :images] @ self._table)
+        )
+        return np.split(totals, 2, axis=1)
+
+
+class WithUnseen:
+    """Mean curves of samples and of one image that was not seen, half of it in either half."""
+
+    def __init__(self, means: ImageMeans, curve: Float[ndarray, "layer"]) -> None:
+        self._means = means
+        # As many samples as an average image.
+        self._one = np.append(curve, 1.0) * means.samples / len(means.images)
+
+    def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
+        first, second = self._totals(weights)
+        return _ratio(first + second)
+
+    def halves(
+        self, weights: Weights
+    ) -> tuple[Float[ndarray, "draw layer"], Float[ndarray, "draw layer"]]:
+        return _halves_of(self._totals(weights))
 
     def _totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
-        totals = _once(self._known, weights, lambda shared: np.asarray(shared @ self._table))
-        return np.split(totals, 2, axis=1)
+        half = weights[:, -1:] * self._one / 2
+        return [seen + half for seen in self._means.totals(weights)]
+
+
+Means = ImageMeans | WithUnseen
+"""What has `curves` and `halves` for weights of images."""
 
 
 def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]) -> ndarray:
@@ -157,7 +225,7 @@ def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]
             return result
     result = work_out(weights)
     if not weights.flags.writeable:
-        known[:] = [*known[-1:], (weights, result)]
+        known[:] = [*known[1 - KEPT :], (weights, result)]
     return result
 
 
@@ -176,9 +244,22 @@ def _image_means(
     return ImageMeans(np.frombuffer(content, dtype).reshape(shape), image_ids)
 
 
+def between(low: Statistic, high: Statistic) -> Extremes:
+    """The extremes of one number: by the image that makes it lowest, and by that of the highest."""
+    return lambda weights, _: (low(weights), high(weights))
+
+
 def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(totals[:, :-1] / totals[:, -1:])
+
+
+def _halves_of(
+    halves: list[Float[ndarray, "draw column"]],
+) -> tuple[Float[ndarray, "draw layer"], Float[ndarray, "draw layer"]]:
+    whole = _ratio(halves[0] + halves[1])
+    one, other = (np.where(half[:, -1:] > 0, _ratio(half), whole) for half in halves)
+    return one, other
 
 
 def _halves(images: Sequence[str]) -> Bool[ndarray, "image"]:

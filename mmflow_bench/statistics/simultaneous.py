@@ -14,6 +14,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtri, stdtrit
 
+from mmflow_bench.statistics.unseen import Tail, outer
+
 
 @dataclass(frozen=True, slots=True)
 class Deviations:
@@ -29,11 +31,19 @@ class Equivalence:
 
     low: Float[ndarray, "layer"]
     high: Float[ndarray, "layer"]
-    """The simultaneous 1 - 2 alpha band."""
-    p_inside: float
+    """The simultaneous 1 - 2 alpha band, and as wide as an unseen image can make it."""
+    inside: Tail
     """Small when every layer lies within the margin."""
-    p_outside: float
+    outside: Tail
     """Small when some layer lies beyond it."""
+
+    @property
+    def p_inside(self) -> float:
+        return self.inside.p
+
+    @property
+    def p_outside(self) -> float:
+        return self.outside.p
 
 
 def deviations(
@@ -61,19 +71,33 @@ def sup_t_band(
 
 
 def equivalence(
-    mean: Float[ndarray, "layer"], spread: Deviations, *, margin: float, alpha: float, floor: float
+    mean: Float[ndarray, "layer"],
+    spread: Deviations,
+    *,
+    margin: float,
+    alpha: float,
+    floor: float,
+    unseen: tuple[Float[ndarray, "draw layer"], Float[ndarray, "draw layer"]] | None = None,
 ) -> Equivalence:
     """Two one-sided tests on the simultaneous band: is the whole curve within +-margin?
 
-    Each p-value is at most alpha exactly where the 1 - 2 alpha band says so.
+    Each p-value is at most alpha exactly where the 1 - 2 alpha band says so. `unseen` are the
+    lowest and the highest mean curves with one unseen image more; every layer must stand both.
     """
     low, high = sup_t_band(mean, spread, level=1 - 2 * alpha, floor=floor)
     room = margin - np.abs(mean)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.where(np.abs(room) > floor, room / spread.error, 0.0)
-    return Equivalence(
-        low, high, _tail(spread.largest, errors.min()), _tail(spread.largest, -errors.min())
-    )
+    inside, outside = _tail(spread.largest, errors.min()), _tail(spread.largest, -errors.min())
+    if unseen is None:
+        return Equivalence(low, high, Tail(inside), Tail(outside))
+    lowest, highest = unseen
+    reach = outer(lowest, highest, alpha=alpha)
+    low, high = np.minimum(low, reach[0]), np.maximum(high, reach[1])
+    # That all layers are inside is as likely wrong as it is at the worst of them.
+    beyond = max((lowest <= -margin).mean(axis=0).max(), (highest >= margin).mean(axis=0).max())
+    within = min((lowest <= margin).mean(axis=0).min(), (highest >= -margin).mean(axis=0).min())
+    return Equivalence(low, high, Tail(inside, float(beyond)), Tail(outside, float(within)))
 
 
 def _tail(largest: Float[ndarray, "draw"], distance: float) -> float:

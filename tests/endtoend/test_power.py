@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmflow_bench.cli.main import main
-from mmflow_bench.statistics.power import fewest_images, unseen_share
+from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 
 
 def planned(cache: Path, *arguments: str) -> Result:
@@ -28,9 +28,9 @@ def test_a_pilot_says_what_each_row_needs_and_is_measured_once(tmp_path: Path) -
     assert rows["rel-dom-2"]["verdict"] != rows["q-last-drop"]["verdict"] == "unchanged"
     # These checkpoints hardly vary, so that what images that agree can show decides.
     scale = rows["q-last-drop"]["images"] / rows["q-last-drop"]["used"]
-    fewest = fewest_images(0.1, alpha=0.05)
+    fewest = images_to_show(0.1, alpha=0.05)
     assert fewest * scale <= rows["q-last-drop"]["needs"] <= fewest * scale + 1
-    assert rows["acc-95"]["needs"] == fewest_images(0.05, alpha=0.05)
+    assert rows["acc-95"]["needs"] == images_to_show(0.05, alpha=0.05)
     assert told["needs"] <= max(row["needs"] or 0 for row in told["rows"])
     seen = unseen_share(rows["q-last-drop"]["used"], alpha=0.05)
     assert rows["q-last-drop"]["could_see"] == pytest.approx(seen)

@@ -9,13 +9,12 @@ from scipy.stats import norm
 from mmflow_bench.statistics.power import (
     chance_of_at_least,
     chance_of_unchanged,
-    fewest_images,
     images_for_changed,
     images_for_unchanged,
     smallest_change,
     smallest_margin,
-    unseen_share,
 )
+from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 
 ASKED = {"alpha": 0.05, "power": 0.8}
 
@@ -39,7 +38,7 @@ def test_a_change_takes_as_many_images_as_the_table_says(
 
 
 def test_a_null_takes_59_images_however_equal_they_are():
-    assert images_for_unchanged(0.0, 0.05, **ASKED) == fewest_images(0.05, alpha=0.05) == 59
+    assert images_for_unchanged(0.0, 0.05, **ASKED) == images_to_show(0.05, alpha=0.05) == 59
     assert unseen_share(59, alpha=0.05) <= 0.05 < unseen_share(58, alpha=0.05)
 
 
