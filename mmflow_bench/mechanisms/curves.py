@@ -171,7 +171,7 @@ class Curve:
             bounds = Interval(float(test.low.min()), float(test.high.max()))
         return Comparison(
             verdict=verdict,
-            estimate=replace(described, source=Known(extreme, bounds)),
+            estimate=replace(described, source=Known(extreme, bounds, described.images)),
             threshold=f"+-{formatted(margin, described.unit)}",
             p_hold=p_values[0],
             p_fail=p_values[1],
@@ -182,7 +182,7 @@ class Curve:
     def largest_change(self) -> Estimate:
         """The largest change in any sample at any layer; exact, since nothing is sampled."""
         value = float(np.abs(self.values).max())
-        source = Known(value, Interval(value, value))
+        source = Known(value, Interval(value, value), self.peak.images)
         return replace(self.peak, source=source, name=f"largest change of {self.name}")
 
     @property

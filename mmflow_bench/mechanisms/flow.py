@@ -215,14 +215,14 @@ class Flow:
             known = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {known})")
 
-    def _proportion(self, successes: int, trials: int, images: int, name: str) -> Estimate:
+    def _proportion(self, successes: int, trials: int, images: int | None, name: str) -> Estimate:
         known = Known(successes / trials, wilson(successes, trials, alpha=self._alpha), images)
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
-    def _exact(self, value: float, name: str, n: int, images: int, unit: str) -> Estimate:
+    def _exact(self, value: float, name: str, n: int, images: int | None, unit: str) -> Estimate:
         known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
 
 
-def _images(counts: Iterable[AnswerCount]) -> int:
-    return len({image for count in counts for image in count.image_ids})
+def _images(counts: Iterable[AnswerCount]) -> int | None:
+    return len({image for count in counts for image in count.image_ids}) or None
