@@ -27,8 +27,10 @@ class AnswerCount:
     correct: int
     unscored: Mapping[str, int]
     """Reason -> number of samples."""
+    images: int = 0
+    """Distinct images of the selected samples."""
     image_ids: frozenset[str] = frozenset()
-    """Of the scored samples."""
+    """Of the samples that an answer was compared of."""
 
     @property
     def scored(self) -> int:

@@ -127,7 +127,8 @@ class StoredResults:
         """How many samples of a task were answered correctly, and how many not scored, and why."""
         members = self.samples.of(task)
         refused = self.refused()
-        unreadable = Counter(bad.reason for bad in self.samples.unreadable if bad.task == task)
+        lost = [bad for bad in self.samples.unreadable if bad.task == task]
+        unreadable = Counter(bad.reason for bad in lost)
         scopes = [(self._key(sample), ANSWER_SCOPE) for sample in members]
         unscored = unreadable + Counter(refused[scope] for scope in scopes if scope in refused)
         return AnswerCount(
@@ -135,6 +136,7 @@ class StoredResults:
             selected=len(members) + unreadable.total(),
             correct=sum(answer["is_correct"] for _, answer in self.answered(task)),
             unscored=dict(sorted(unscored.items())),
+            images=len({one.image_id for one in members} | {bad.image_id for bad in lost}),
             image_ids=frozenset(sample.image_id for sample, _ in self.answered(task)),
         )
 

@@ -225,7 +225,9 @@ class Curve:
         )
         return Comparison(
             verdict=null.verdict,
-            estimate=replace(described, source=Known(null.extreme, null.interval)),
+            estimate=replace(
+                described, source=Known(null.extreme, null.interval, described.images)
+            ),
             threshold=f"+-{formatted(margin, described.unit)}",
             p_hold=null.hold.p,
             p_fail=null.fail.p,
@@ -237,7 +239,7 @@ class Curve:
     def largest_change(self) -> Estimate:
         """The largest change in any sample at any layer; exact, since nothing is sampled."""
         value = float(np.abs(self.values).max())
-        source = Known(value, Interval(value, value))
+        source = Known(value, Interval(value, value), self.peak.images)
         return replace(self.peak, source=source, name=f"largest change of {self.name}")
 
     @property

@@ -278,18 +278,18 @@ class Flow:
             selected = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {selected})")
 
-    def _proportion(self, successes: int, trials: int, images: int, name: str) -> Estimate:
+    def _proportion(self, successes: int, trials: int, images: int | None, name: str) -> Estimate:
         interval = clopper_pearson(successes, trials, alpha=self._alpha)
         known = Known(successes / trials, interval, images, (successes, trials))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
-    def _exact(self, value: float, name: str, n: int, images: int, unit: str) -> Estimate:
+    def _exact(self, value: float, name: str, n: int, images: int | None, unit: str) -> Estimate:
         known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
 
 
-def _images(counts: Iterable[AnswerCount]) -> int:
-    return len({image for count in counts for image in count.image_ids})
+def _images(counts: Iterable[AnswerCount]) -> int | None:
+    return len({image for count in counts for image in count.image_ids}) or None
 
 
 def _require_of_the_paper(*names: str) -> None:

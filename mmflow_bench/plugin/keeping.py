@@ -91,10 +91,11 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
     tasks: dict[str, TaskFacts] = {}
     # A task none of whose samples can be read is not looked at, and must not vanish for that.
     for task in {bad.task for bad in unreadable} - planned.counts.keys():
-        reasons = Counter(bad.reason for bad in unreadable if bad.task == task)
+        lost = [bad for bad in unreadable if bad.task == task]
+        reasons = Counter(bad.reason for bad in lost)
         tasks[task] = {
-            "selected": reasons.total(),
-            "images": _images(planned, task),
+            "selected": len(lost),
+            "images": len({bad.image_id for bad in lost}),
             "correct": 0,
             "unscored": dict(reasons),
         }
@@ -102,7 +103,7 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
     for task, count in planned.counts.items():
         tasks[task] = {
             "selected": int(count.selected),
-            "images": _images(planned, task),
+            "images": int(count.images),
             "correct": int(count.correct),
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
             "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
@@ -110,12 +111,6 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
         if task in blind:
             tasks[task]["blind"] = dict(blind[task].described())
     return tasks
-
-
-def _images(planned: PlannedMeasurements, task: str) -> int:
-    samples = planned.opened.samples
-    readable = {sample.image_id for sample in samples.by_task.get(task, ())}
-    return len(readable | {bad.image_id for bad in samples.unreadable if bad.task == task})
 
 
 def _experiment(planned: PlannedMeasurements) -> dict[str, object]:

@@ -29,6 +29,9 @@ def test_the_run_folder_holds_results_mechanisms_and_samples(project):
     results = read_run(folder).results
     assert results.summary == {"holds": 4}
     mechanisms = pq.read_table(folder / "mechanisms.parquet").to_pylist()
+    images = len(set(pq.read_table(folder / "samples.parquet")["image_id"].to_pylist()))
+    assert {(row.n, row.images) for row in results.mechanisms} == {(40, images)}
+    run_result.stdout.fnmatch_lines([f"*ChooseAttr*holds* 40/{images} *"])
     assert [row["id"] for row in mechanisms] == [row.id for row in results.mechanisms]
     assert len(mechanisms[0]["curve"]) == 12
     samples = pq.read_table(folder / "samples.parquet").to_pylist()

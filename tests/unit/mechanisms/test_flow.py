@@ -17,6 +17,15 @@ def test_a_curve_knows_its_peak_its_place_and_its_n(measured):
     assert drop.at(B2).band_mean.value > drop.peak.value
 
 
+def test_every_estimate_counts_the_images_behind_it(measured):
+    drop = Flow(measured())("question -> last", "ChooseAttr")
+    images = len(set(drop.image_ids))
+    found = [drop.peak, drop.peak - drop.at(B2).band_mean, drop.largest_change]
+    found.append(drop.equivalent_to_zero(0.05).estimate)
+    assert [one.images for one in found] == [images] * 4
+    assert Flow(measured()).accuracy("ChooseAttr").images is None
+
+
 def test_an_edge_with_an_unknown_role_is_refused(measured):
     with pytest.raises(KnockoutError, match="got 'imag'"):
         Flow(measured())("imag -> last", "ChooseAttr")
