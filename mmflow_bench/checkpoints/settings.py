@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
+from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.options import Place, comma_separated, setting
@@ -47,6 +48,15 @@ class CheckpointSettings:
         metavar="K=V,...",
         parse=parse_model_args,
         places=Place.LOADING,
+    )
+    stands_for: str | None = setting(
+        None,
+        "the paper's checkpoint whose thresholds and exceptions a fine-tune or a folder is asked "
+        "for (default: what the paper says of any)",
+        flag="--mmflow-as",
+        command_flag="--as",
+        choices=tuple(entry.name for entry in RELEASED if entry.paper_model is not None),
+        places=(Place.RUN | Place.MEASURE) & ~Place.RESULTS,
     )
     input: InputChoice | None = setting(
         None,
@@ -101,6 +111,8 @@ def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
         trust_remote_code=settings.trust_remote_code,
         input_choice=settings.input,
     )
+    # What has a record of its own keeps it: a run may have the paper's checkpoint beside it.
+    spec = replace(spec, paper_model=spec.paper_model or settings.stands_for)
     return with_patch_rule(spec, settings.patches)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mmflow_bench.checkpoints.resembling import resembled
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.mechanisms.blind import blind_controls
@@ -74,6 +75,9 @@ def facts_of(planned: PlannedMeasurements) -> Facts:
             "name": str(opened.name),
             "source": str(opened.spec.source),
             "revision": opened.spec.revision,
+            "as": opened.paper_model,
+            # Said at the end, where it is asked as none: whoever names it knows better.
+            "resembles": None if opened.paper_model else resembled(opened.spec),
             "fingerprint": opened.fingerprint,
             **opened.provenance,
         },

@@ -56,6 +56,8 @@ def _parts(
     for model, of_model in groupby(rows, lambda row: row.model):
         members, known = list(of_model), facts.get(model, {})
         yield _model_line(model, known)
+        if line := record_line(known):
+            yield Text(printable(line), style="magenta", overflow="fold")
         for section, of_section in groupby(members, lambda row: row.section):
             yield from _section(section, list(of_section), width)
         for line in self_test_lines(known):
@@ -73,6 +75,17 @@ def self_test_lines(facts: Facts) -> list[str]:
         for check in facts.get("self_test", ())
         if not check["passed"]
     ]
+
+
+def record_line(facts: Facts) -> str:
+    """How to choose the paper's record of a checkpoint that has the shape of one; else nothing."""
+    like = facts.get("checkpoint", {}).get("resembles")
+    if not like:
+        return ""
+    return (
+        f"asked what the paper says of any checkpoint; it has the shape of {like}: "
+        f"--mmflow-as={like} asks what it says of that one"
+    )
 
 
 def unscored_lines(facts: Facts) -> list[str]:
@@ -118,6 +131,8 @@ def _model_line(model: str, facts: Facts) -> Text:
     about = [str(checkpoint[name]) for name in ("family", "dtype") if checkpoint.get(name)]
     if checkpoint.get("decoder_layers"):
         about.insert(0, f"{checkpoint['decoder_layers']} layers")
+    if checkpoint.get("as") not in (None, checkpoint.get("name")):
+        about.append(f"asked as {checkpoint['as']}")
     if facts.get("noise_floor"):
         about.append(f"noise floor {facts['noise_floor']:.1e}")
     if _follows_reference(facts):

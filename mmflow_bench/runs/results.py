@@ -50,6 +50,12 @@ class CheckpointResult(_Record):
     decoder_layers: int | None = None
     dtype: str = ""
     attention: str = "exact"
+    asked_as: str | None = Field(default=None, alias="as")
+    """The paper's checkpoint whose thresholds and exceptions it was asked for; None for those that
+    the paper has for any."""
+
+
+_OF_CHECKPOINT = {one.alias or name for name, one in CheckpointResult.model_fields.items()}
 
 
 class CheckResult(_Record):
@@ -124,7 +130,7 @@ class Results(_Record):
     summary: dict[Verdict, int]
 
     def as_json(self) -> str:
-        return self.model_dump_json(indent=1) + "\n"
+        return self.model_dump_json(indent=1, by_alias=True) + "\n"
 
 
 def results_of(
@@ -138,9 +144,7 @@ def results_of(
     errors: Sequence[Mapping[str, str]] = (),
 ) -> Results:
     """The results of one checkpoint, from what the run has learned of it (`facts`) and its rows."""
-    checkpoint = {
-        k: v for k, v in facts["checkpoint"].items() if k in CheckpointResult.model_fields
-    }
+    checkpoint = {k: v for k, v in facts["checkpoint"].items() if k in _OF_CHECKPOINT}
     data = {"name": str(settings.get("questions") or f"samples of {checkpoint['name']}")}
     mechanisms = [{name: getattr(row, name) for name in RESULT_FIELDS} for row in rows]
     return Results.model_validate(

@@ -143,6 +143,29 @@ def test_what_is_expected_of_one_checkpoint_is_not_expected_of_another(project, 
 
 
 @pytest.mark.parametrize(
+    ("name", "said", "found"),
+    [
+        ("planted/mini", ["--mmflow-as=llava-1.5-7b"], "llava-1.5-7b"),
+        ("planted/mini", [], None),
+        ("llava-1.5-13b", ["--mmflow-as=llava-1.5-7b"], "llava-1.5-13b"),
+    ],
+)
+def test_a_checkpoint_may_be_asked_as_one_of_the_papers(project, results, name, said, found):
+    write(project, NOT_ABOUT.format('only_for=("llava-1.5-7b",)'))
+    ended = project.runpytest_inprocess(f"--model={name}", *said)
+    is_asked = found == "llava-1.5-7b"
+    ended.assert_outcomes(**{"passed" if is_asked else "skipped": 1})
+    assert results()["checkpoint"]["as"] == found
+    assert ("asked as llava-1.5-7b" in ended.stdout.str()) == is_asked
+
+
+def test_a_checkpoint_that_the_paper_does_not_have_is_no_choice(project):
+    ended = project.runpytest_inprocess("--mmflow-as=llava-1.5-70b")
+    assert ended.ret == pytest.ExitCode.USAGE_ERROR
+    ended.stderr.fnmatch_lines(["*--mmflow-as*llava-1.5-70b*llava-1.5-7b*"])
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ('@pytest.mark.mechanism("mien")\ndef test_a(flow): ...', "*test_suite.py::test_a: a doc*"),

@@ -39,6 +39,18 @@ def test_undecided_mechanisms_are_neither_passed_nor_failed(run, results, behave
     assert {row["outcome"] for row in content["mechanisms"]} == {"inconclusive"}
 
 
+def test_a_place_that_there_is_not_fails_with_a_reason(project, results, behave):
+    (project.path / "test_suite.py").write_text(
+        "def test_early(flow):\n    'Early.'\n"
+        "    assert flow('question -> last', 'ChooseAttr').peak_depth < 0.5\n"
+    )
+    behave(drops={"question->last": 0.0}, noise=0.0)
+    project.runpytest_inprocess()
+    (row,) = results()["mechanisms"]
+    assert (row["verdict"], row["estimate"]) == ("fails", None)
+    assert row["reason"].startswith("nothing beyond the noise, so no place")
+
+
 def test_every_ending_has_its_verdict(project, results, behave):
     behave(correct=39)
     (project.path / "test_suite.py").write_text(

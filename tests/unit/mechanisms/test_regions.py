@@ -100,6 +100,14 @@ def test_the_bound_itself_belongs_to_a_region_that_says_so(sign, ends, verdict):
     assert decided(known(*ends), region(sign, 0.0)).verdict == verdict
 
 
+def test_what_is_measured_too_small_has_no_p_value_for_holding():
+    asked = Region(low=0.0, sign=">", least=0.03)
+    small, large = (decided(normal(mean, sd=0.008), asked) for mean in (0.02, 0.05))
+    assert (small.verdict, small.p_hold) == ("inconclusive", 1.0)
+    assert large.verdict == "holds"
+    assert large.p_hold <= 0.05
+
+
 @given(
     mean=st.floats(-0.5, 0.5),
     bound=st.floats(-0.5, 0.5),

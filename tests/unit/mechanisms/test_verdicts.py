@@ -125,6 +125,12 @@ def test_layers_that_differ_between_tasks_are_not_consistent(measured, verdict, 
     assert verdict("imgq-layers-consistent", usual) == "holds"
 
 
+@pytest.mark.parametrize(("changed", "expected"), [({}, "holds"), ({"second": None}, "fails")])
+def test_layers_of_noisy_drops_are_decided(measured, verdict, changed, expected):
+    noisy = measured(changed=changed, n=120, noise=0.1)
+    assert verdict("imgq-layers-consistent", noisy) == expected
+
+
 @pytest.mark.parametrize(("correct", "expected"), [(100, "holds"), (80, "fails"), (0, "fails")])
 def test_too_few_correct_answers_fail(measured, verdict, correct, expected):
     class Wrong(type(measured())):

@@ -83,6 +83,16 @@ def test_a_row_without_numbers_says_why():
     assert "1 of 40 answers" in render(ROWS[-1:], facts=FACTS, width=80)
 
 
+def test_a_checkpoint_of_the_shape_of_the_papers_is_told_how_to_be_asked_as_it():
+    known = {"name": "/runs/mine", "as": None, "resembles": "llava-1.5-7b"}
+    text = render(ROWS, facts={"planted_base": {"checkpoint": known}}, width=200)
+    assert "it has the shape of llava-1.5-7b: --mmflow-as=llava-1.5-7b asks" in text
+    asked = {"name": "/runs/mine", "as": "llava-1.5-7b", "resembles": None}
+    text = render(ROWS, facts={"planted_base": {"checkpoint": asked}}, width=200)
+    assert "asked as llava-1.5-7b" in text
+    assert "--mmflow-as" not in text + render(ROWS, facts=FACTS, width=200)
+
+
 def test_counts_name_what_was_expected():
     assert verdict_line(ROWS) == (
         "4 holds, 1 fails (1 as expected), 1 inconclusive, 1 precondition-failed"

@@ -44,7 +44,7 @@ def test_the_contract_is_kept():
     }
     assert content["checkpoint"].keys() == {
         *("name", "source", "revision", "fingerprint", "family", "decoder_layers", "dtype"),
-        "attention",
+        *("attention", "as"),
     }
     assert content["mechanisms"][0].keys() >= {
         *("id", "task", "verdict", "expected", "outcome", "estimate", "low", "high", "unit"),
