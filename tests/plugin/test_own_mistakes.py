@@ -125,9 +125,9 @@ def test_a_task_that_is_only_not_selected_is_no_typo(own, results):
 
 def test_every_row_has_an_estimate_or_a_reason(own, results, behave):
     behave(drops={}, noise=0.0)
-    ends = ["assert drop.centre >= 0.3", "assert not (drop.peak >= -0.1)", "assert drop.peak <= 0.1"]
     reasons = []
-    for line in ends:
+    for end in ("drop.centre >= 0.3", "not (drop.peak >= -0.1)", "drop.peak <= 0.1"):
+        line = f"assert {end}"
         own(DROP, line)
         (row,) = results()["mechanisms"]
         assert row["estimate"] is not None or row["reason"]
