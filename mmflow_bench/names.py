@@ -73,6 +73,10 @@ def hint(name: str, known: Iterable[str]) -> str:
 
     >>> hint("ChoseAttr", ["ChooseAttr", "QueryAttr"])
     '; did you mean ChooseAttr?'
+    >>> hint("CHOOSEATTR", ["ChooseAttr"]), hint("Nothing", ["ChooseAttr"])
+    ('; did you mean ChooseAttr?', '')
     """
-    closest = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {closest[0]}?" if closest else ""
+    # Case is the commonest slip, and half of a name says which one is meant.
+    by_lower = {one.lower(): one for one in known}
+    closest = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[closest[0]]}?" if closest else ""

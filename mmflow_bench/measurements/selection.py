@@ -98,6 +98,30 @@ def select(
     return chosen
 
 
+def selected(
+    file: QuestionFile,
+    *,
+    tasks: Sequence[str] = (),
+    limit: Limit | None = None,
+    seed: int | None = None,
+) -> dict[str, tuple[Sample, ...]]:
+    """The same of a question file, each of whose names and patterns must be of one of its tasks.
+
+    Raises:
+        SelectionError: A task that is asked for, or the limit, selects nothing.
+    """
+    # Of rows that do not say their task nothing is known, and their reasons are told instead.
+    if file.tasks:
+        refuse_unmatched(
+            tasks,
+            file.tasks,
+            option="--tasks",
+            what="a task of the questions",
+            advice="check the names, or --questions",
+        )
+    return select(file.samples, tasks=tasks, limit=limit, seed=seed)
+
+
 class SampleSet:
     """The selected samples by task, each with its content hash and its counterfactual donor."""
 
@@ -111,16 +135,7 @@ class SampleSet:
     ) -> None:
         self.known_tasks = file.tasks
         """Every task of the questions, whether it is selected or not."""
-        # Of rows that do not say their task nothing is known, and their reasons are told instead.
-        if self.known_tasks:
-            refuse_unmatched(
-                tasks,
-                self.known_tasks,
-                option="--tasks",
-                what="a task of the questions",
-                advice="check the names, or --questions",
-            )
-        self.by_task = select(file.samples, tasks=tasks, limit=limit, seed=seed)
+        self.by_task = selected(file, tasks=tasks, limit=limit, seed=seed)
         chosen = [sample for members in self.by_task.values() for sample in members]
         if file.source is not None:
             file.source.prepare({sample.image_id for sample in chosen})

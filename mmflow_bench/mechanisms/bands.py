@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from mmflow_bench.errors import MechanismError
+
 SIGNIFICANT = -0.10
 """The paper's "significant", "sharp": a drop by a tenth or more."""
 NEGLIGIBLE = 0.05
@@ -36,6 +38,14 @@ class Band:
     the band, or they are left out."""
     is_open: bool = False
     """Whether `low` itself is left out."""
+
+    def __post_init__(self) -> None:
+        # Layers instead of depths would leave no centre, or every one.
+        if not 0 <= self.low <= self.high <= 1:
+            raise MechanismError(
+                f"a band of depths from 0 to 1, got {self.low:g} to {self.high:g}; a depth is "
+                "layer / number of layers"
+            )
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.low, self.high))

@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate, Kind
+from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
@@ -63,7 +64,13 @@ class LensCurve:
         return self._estimate("max", _cross_fitted_maximum, highest=_maximum)
 
     def max_until(self, depth: float) -> Estimate:
-        """The highest mean probability at layers up to `depth`, cross-fitted."""
+        """The highest mean probability at layers up to `depth`, cross-fitted.
+
+        Raises:
+            MechanismError: The depth is none.
+        """
+        refuse_unmeant(depth, unit="depth", of=self.name)
+        refuse_empty(0.0, depth, of=self.name)
         kept = slice(0, int(np.floor(depth * self.layers + 1e-9)) + 1)
         return self._estimate(
             f"max until depth {depth:g}",

@@ -17,10 +17,11 @@ from mmflow_bench.baselines.gate_set import GateRow, gate_rows
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.measurements.asking import asked_questions
+from mmflow_bench.measurements.selection import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.watching import Reads, watch
-from mmflow_bench.names import matches, refuse_unmatched, unmatched
+from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
 from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
@@ -68,14 +69,14 @@ def declare(run: Run, test: pytest.Function) -> None:
 
 
 def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
-    """Refuse --mechanisms and --tasks of which a part matches nothing.
+    """Refuse --mechanisms, --tasks and --limit where a part of them selects nothing.
 
-    Of the collected tests, before any other selection; a task may also be one of the questions
-    alone, which statements across tasks read.
+    Of the collected tests, before any other selection, and of the questions of every checkpoint:
+    what is found out later is found out by each worker and test.
 
     Raises:
-        SelectionError: A name or pattern matches nothing.
-        QuestionError: The questions, where they must be looked at, cannot be read.
+        SelectionError: A name, a pattern or the limit selects nothing.
+        QuestionError: The questions cannot be read.
     """
     tests = [item for item in items if model_of(item)]
     chosen = run.settings.measurement
@@ -86,21 +87,27 @@ def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
         what="a mechanism of the collected tests",
         advice="`mmflow ls mechanisms` lists those that ship",
     )
-    tasks = dict.fromkeys(task for test in tests if (task := task_of(test)))
-    # Reading the questions takes time, which only a name that no test has is worth.
-    if unmatched(chosen.tasks, tasks):
-        for spec in run.specs.values():
-            file = asked_questions(
-                spec, questions=chosen.questions, images=chosen.images, cache=chosen.cache
-            )
-            tasks |= dict.fromkeys(file.tasks)
+    if not chosen.tasks and not chosen.limit:
+        return
+    files = [
+        asked_questions(spec, questions=chosen.questions, images=chosen.images, cache=chosen.cache)
+        for spec in run.specs.values()
+    ]
+    # A task may be one of the questions alone, which statements across tasks read.
+    known = [task for test in tests if (task := task_of(test))]
+    known += [task for file in files for task in file.tasks]
     refuse_unmatched(
         chosen.tasks,
-        tasks,
+        dict.fromkeys(known),
         option="--tasks",
         what="a task of the collected tests or of the questions",
         advice="`mmflow ls tasks` lists the paper's",
     )
+    # A plugin that opens measurements by itself may ask other questions than these.
+    if not run.config.hook.pytest_mmflow_open_measurements.get_hookimpls():
+        limit = Limit.parse(chosen.limit) if chosen.limit else None
+        for file in files:
+            selected(file, tasks=chosen.tasks, limit=limit)
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:

@@ -206,9 +206,9 @@ def is_asked_for(config: pytest.Config) -> bool:
     """Whether the user has said anything to this plugin; looks at nothing that costs time."""
     given = vars(config.option)
     chosen = (given.get(o.key) for o in options_of(Settings) if not o.off)
-    return any(value not in (None, False) for value in chosen) or bool(
-        config.getini("mmflow_model")
-    )
+    # What may be refused: where workers refuse it, this process is the one that says so.
+    refusable = (config.getini(key) for key in ("mmflow_model", "mmflow_limit"))
+    return any(value not in (None, False) for value in chosen) or any(refusable)
 
 
 def _value(config: pytest.Config, option: Option[object]) -> object | None:

@@ -333,7 +333,7 @@ NOTHING = {
     "sweep --edges=imag->last": "got 'imag' (edge 'imag->last'); did you mean `image`?",
     "sweep --limit=500-600": "got one that begins at 500 (--limit); the largest task has ",
     "lens --limit=500-600": "a limit that leaves an image of some task",
-    "lens --images=folder": "can be used, got none of 5525 rows (missing-image 5525): the image",
+    "lens --questions=one.jsonl --images=folder": "got none of 1 rows (missing-image 1): the image",
     "positions --questions=none.jsonl": "questions that can be used, got no row at all",
     "lens --questions=broken.jsonl": "got none of 1 rows (malformed-row 1): one JSON object",
 }
@@ -345,6 +345,8 @@ def test_what_matches_nothing_is_refused_and_not_everything_measured(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "none.jsonl").write_text("")
+    row = {"question_id": "1", "image_id": "1", "task": "mine", "question": "?", "answer": "a"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(row))
     (tmp_path / "broken.jsonl").write_text('{"question_id": "1", "image_id"\n')
     name, *arguments = command.split()
     done = mmflow(name, "--model=planted/mini", *arguments)

@@ -132,6 +132,7 @@ def test_no_more_are_kept_than_wanted_and_the_seed_says_which(
         (("--output=set.csv", "--model=planted/mini", "--no-filter"), "--no-filter"),
         (("--output=set.xlsx", "--no-filter"), "set.xlsx"),
         (("--no-filter",), "--output"),
+        (("--output=set.csv", "--no-filter", "--tasks=Qeury*"), "'Qeury*' (--tasks); did you mean"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused(

@@ -16,6 +16,7 @@ REFUSED = {
     "--questions=missing.csv": "a question file*missing.csv",
     "--images=missing": "--images takes a folder*missing",
     "--model=planted/bsae": "*planted/base*",
+    "--model=": "a registered name *, a folder or a hub id, got ''*",
     "--inconclusive=maybe": "*--inconclusive: invalid choice: 'maybe'*",
 }
 

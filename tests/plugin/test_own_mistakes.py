@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+IMPORTS = """
+import pytest
+from mmflow_bench import agree
+from mmflow_bench.mechanisms.bands import Band
+"""
 DROP = 'drop = flow("question -> last", "ChooseAttr")'
 UNCOMPARED = "a comparison of an estimate, got a test of `flow` that makes none"
 
@@ -14,8 +19,8 @@ def own(project):
 
     def write_and_run(*lines: str, mark: str = "", arguments: tuple[str, ...] = ()):
         body = "".join(f"    {line}\n" for line in lines)
-        head = "import pytest\nfrom mmflow_bench import agree\n"
-        (project.path / "test_suite.py").write_text(f"{head}\n{mark}\ndef test_it(flow):\n{body}")
+        test = f"{IMPORTS}\n{mark}\ndef test_it(flow):\n{body}"
+        (project.path / "test_suite.py").write_text(test)
         return project.runpytest_inprocess(*arguments)
 
     return write_and_run
@@ -85,6 +90,14 @@ def test_marks_keep_their_meaning(own, mark, line, outcomes):
         ("assert drop.peak.at_least(3, bound=0)", "for a fraction, got 3"),
         ("assert agree([drop.peak, drop.peak], within=10)", "for a fraction, got -10"),
         ("assert drop.peak <= float('nan')", "a number for a fraction, got nan"),
+        (
+            "assert drop.peak_in(Band(4, 8)) <= -0.1",
+            "a band of depths from 0 to 1, got 4 to 8; a d",
+        ),
+        (
+            "assert flow.lens('answer', 'ChooseAttr').max_until(6) >= 0",
+            "for a depth, got 6 (*layer",
+        ),
     ],
 )
 def test_a_threshold_outside_the_range_of_its_unit_is_an_error(own, results, line, said):
@@ -125,9 +138,9 @@ def test_a_task_that_is_only_not_selected_is_no_typo(own, results):
 
 def test_every_row_has_an_estimate_or_a_reason(own, results, behave):
     behave(drops={}, noise=0.0)
-    ends = ["assert drop.centre >= 0.3", "assert not (drop.peak >= -0.1)", "assert drop.peak <= 0"]
     reasons = []
-    for line in ends:
+    for end in ("drop.centre >= 0.3", "not (drop.peak >= -0.1)", "drop.peak <= 0.1"):
+        line = f"assert {end}"
         own(DROP, line)
         (row,) = results()["mechanisms"]
         assert row["estimate"] is not None or row["reason"]
@@ -137,7 +150,7 @@ def test_every_row_has_an_estimate_or_a_reason(own, results, behave):
         "no centre of question->last on ChooseAttr: it is not defined on these samples",
     )
     assert reasons[1][0] == "fails"
-    assert reasons[1][1].startswith("assert not <peak of question->last on ChooseAttr = 0%")
+    assert reasons[1][1].startswith("assert not peak of question->last on ChooseAttr = 0%")
     assert reasons[2] == ("holds", "")
 
 

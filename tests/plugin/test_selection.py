@@ -74,6 +74,27 @@ def test_a_file_that_cannot_be_collected_is_said_first(project):
     run_result.stdout.fnmatch_lines(["*nothing_of_that_name*"])
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_limit_beyond_the_end_is_said_before_anything_is_loaded(project, is_shared):
+    (project.path / "conftest.py").write_text("")  # its measurements are of no questions
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nmmflow_limit = 500-600\n")
+    run_result = project.runpytest_subprocess(*(["-n", "1"] if is_shared else []))
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    said = [line for line in run_result.outlines + run_result.errlines if "begins at 500" in line]
+    assert len(said) == 1
+    assert said[0].startswith("ERROR: a limit that leaves a sample of some task, got one that")
+
+
+def test_a_task_that_the_questions_lack_is_said_before_anything_is_loaded(project):
+    (project.path / "conftest.py").write_text("")
+    suite = project.path / "test_suite.py"
+    suite.write_text(suite.read_text().replace("QueryAttr", "mine"))
+    run_result = project.runpytest_inprocess("--tasks=mine")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines(["ERROR: a task of the questions (*), got 'mine' (--tasks)*"])
+
+
 OF_ALL_TASKS = """
 from mmflow_bench import at_least
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmflow_bench.errors import SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, Unscored
 from mmflow_bench.measurements.selection import Limit, SampleSet, select
 
 
@@ -101,7 +102,36 @@ def test_a_part_has_all_samples_of_its_images_and_every_answer_that_takes_its_tu
 
 
 def test_only_the_asked_tasks_are_kept() -> None:
-    assert list(select(samples(2) + samples(2, "QueryAttr"), tasks=["QueryAttr"])) == ["QueryAttr"]
+    two = samples(2) + samples(2, "QueryAttr")
+    assert list(select(two, tasks=["QueryAttr"])) == ["QueryAttr"]
+    assert list(select(two, tasks=["Q*", "mine"])) == ["QueryAttr"]
+    assert list(select(two)) == ["ChooseAttr", "QueryAttr"]
+
+
+def test_a_limit_beyond_the_end_of_every_task_is_refused() -> None:
+    members = samples(5) + samples(3, "QueryAttr")
+    assert select(members, limit=Limit.parse("4-9"))["QueryAttr"] == ()
+    with pytest.raises(SelectionError, match=r"begins at 5 \(--limit\); the largest task has 5"):
+        select(members, limit=Limit.parse("5-9"))
+
+
+def test_a_task_that_is_not_selected_is_known_all_the_same() -> None:
+    lost = Unscored(question_id="1", image_id="1", task="Lost", reason="?", message="?")
+    unsaid = replace(lost, task=UNKNOWN_TASK)
+    members = tuple(samples(5) + samples(3, "QueryAttr"))
+    file = QuestionFile(samples=members, unscored=(lost, unsaid), fingerprint="")
+    chosen = SampleSet(file, tasks=["Choose*", "Lost"])
+    assert chosen.tasks == ("ChooseAttr",)
+    assert chosen.known_tasks == chosen.part().known_tasks == ("ChooseAttr", "QueryAttr", "Lost")
+    assert chosen.unreadable == (lost, unsaid)
+    with pytest.raises(SelectionError, match=r"got 'Queri' \(--tasks\); did you mean QueryAttr\?"):
+        SampleSet(file, tasks=["Choose*", "Queri"])
+
+
+def test_rows_that_do_not_say_their_task_are_told_instead_of_a_name_that_is_missed() -> None:
+    bad = Unscored(question_id="", image_id="", task=UNKNOWN_TASK, reason="?", message="?")
+    file = QuestionFile(samples=(), unscored=(bad,), fingerprint="")
+    assert SampleSet(file, tasks=["mine"]).unreadable == (bad,)
 
 
 def test_a_donor_has_an_image_of_the_same_size_where_one_has() -> None:
