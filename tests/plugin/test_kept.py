@@ -84,7 +84,7 @@ def test_a_verdict_that_does_not_survive_is_withdrawn_everywhere(run, project, b
     assert {row["outcome"] for row in withdrawn} == {"inconclusive"}
     assert all("does not survive holm over 4 tested" in row["reason"] for row in withdrawn)
     paths = project.path.glob(".mmflow/runs/*/junit.xml")
-    assert max(paths, key=lambda one: one.stat().st_mtime_ns).read_text().count("survive holm") == 2
+    assert "does not survive holm" in max(paths, key=lambda p: p.stat().st_mtime_ns).read_text()
     strict = run("--multiplicity=holm", "--inconclusive=fail")
     assert strict.ret == 1
     strict.assert_outcomes(passed=2, failed=2)
