@@ -36,7 +36,8 @@ def is_asked(base: RunValues, tuned: RunValues, row: GateRow, task: str) -> bool
     measured = [has_values(run, row, task) for run in (base, tuned)]
     if all(measured) or not tuned.selects(row.id, task):
         return all(measured)
-    known = [task, ALL] if row.reading == ACCURACY else [task]
+    is_of_all = row.reading == ACCURACY and (task in base.counts or task in tuned.counts)
+    known = [task, ALL] if is_of_all else [task]
     said = {run.verdicts.get((row.id, name), "") for run in (base, tuned) for name in known}
     return any(measured) or bool(said - _NOBODY_ASKED)
 

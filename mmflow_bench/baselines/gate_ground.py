@@ -63,7 +63,9 @@ def baseless(
     for whose, run in ((BASELINE, base), (CHECKPOINT, tuned)):
         if run is not None:
             yield from instrument_faults(whose, run.failed_checks, run.broken)
-    yield from unanswered(CHECKPOINT, tuned.counts) if tuned.verdicts else ()
+    # Runs of before there were counts have answers all the same.
+    if tuned.verdicts and (tuned.counts or not tuned.answers):
+        yield from unanswered(CHECKPOINT, tuned.counts)
     yield from _all_below(tuned)
     for whose in (BASELINE, CHECKPOINT):
         if missing := [row for row in rows if row.missing_in == whose]:

@@ -92,10 +92,15 @@ def _of_nothing(run: Run) -> GateDecision | None:
     )
 
 
-def _without_ground(run: Run) -> Iterator[str]:
+def _without_ground(run: Run) -> list[str]:
     """Why a run lets nothing pass, under every gate but `none`."""
-    if run.rows and all(row.verdict == "not-applicable" for row in run.rows):
-        yield f"nothing was measured: no mechanism applies ({_first_reasons(run.rows)})"
+    found = list(_by_checkpoint(run))
+    if not found and run.rows and all(row.verdict == "not-applicable" for row in run.rows):
+        return [f"nothing was measured: no mechanism applies ({_first_reasons(run.rows)})"]
+    return found
+
+
+def _by_checkpoint(run: Run) -> Iterator[str]:
     several = len(run.settings.slugs) > 1
     for slug in run.settings.slugs:
         comparison = run.comparisons.get(slug)

@@ -40,6 +40,30 @@ class FlowScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return measurement_key(nodeid, self.slugs) or nodeid
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Give the tests of a worker that is gone to others, but for the one that has killed it.
+
+        xdist's own would hand that one out again.
+        """
+        workload = self.assigned_work.pop(node)
+        left = [(unit, name) for unit in workload.values() for name in unit if not unit[name]]
+        if not left:
+            return None
+        unit, crashed = left[0]
+        unit[crashed] = True
+        self.workqueue.update({k: unit for k, unit in workload.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return str(crashed)
+
+    def schedule(self) -> None:
+        super().schedule()
+        # A worker keeps its last test until it hears that there is no other; xdist's own would
+        # leave one that has replaced another waiting for ever.
+        for node in self.nodes if not self.workqueue else ():
+            if not node.shutting_down:
+                node.shutdown()
+
 
 class ChosenByCollection:
     """xdist's own scheduler unless some collected test asks for `flow`.

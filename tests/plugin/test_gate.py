@@ -125,7 +125,88 @@ def test_a_gate_does_not_pass_on_a_checkpoint_that_lost_its_tasks(project, model
     models(tuned={"correct": 4})
     result = project.runpytest_inprocess(*AGAINST)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["gate (regression): failed: nothing was decided*"])
+    result.stdout.fnmatch_lines(
+        ["gate (regression): failed: every task is below its precondition*"]
+    )
+
+
+CHECK = [{"name": "fast-path", "passed": False, "detail": "knockouts differ"}]
+
+
+@pytest.mark.parametrize(
+    ("who", "arguments", "line"),
+    [
+        ("base", AGAINST, "gate (regression): failed: the self-test failed on the baseline*"),
+        ("tuned", AGAINST, "gate (regression): failed: the self-test failed on the checkpoint*"),
+        ("tuned", (), "gate (mechanisms): failed: the self-test failed on the checkpoint*"),
+        ("base", (*AGAINST, "--gate=mechanisms"), "gate (mechanisms): failed: the self-test*"),
+        ("base", (*AGAINST, "--gate=none"), None),
+    ],
+)
+def test_a_self_test_that_failed_on_either_side_fails_the_run(
+    project, models, who, arguments, line
+):
+    models(**{who: {"self_test": CHECK}})
+    result = project.runpytest_inprocess(*arguments)
+    assert result.ret == (line is not None)
+    if line:
+        result.stdout.fnmatch_lines([line])
+
+
+def test_flow_that_is_gone_in_noise_is_undecided_and_red(run, models, comparison):
+    models(noise=0.9, correct=40, tuned={"drops": GONE}, base={"noise": 0.5})
+    result = run(*AGAINST, "--mechanisms=q-last-drop")
+    assert result.ret == 1
+    assert {row.verdict for row in comparison().rows if row.id == "q-last-drop"} == {"undecided"}
+    result.stdout.fnmatch_lines(
+        ["gate (regression): failed: undecided: * comparable rows*needs about * samples a task:*"]
+    )
+
+
+def test_how_much_must_be_decided_is_an_option(project, models):
+    models(tuned={"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15})
+    for share, code in (("0.5", 0), ("60%", 0), ("0.7", 1)):
+        result = project.runpytest_inprocess(*AGAINST, f"--decided={share}")
+        assert result.ret == code, share
+    wrong = project.runpytest_inprocess(*AGAINST, "--decided=most")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_run_that_measures_nothing_does_not_pass(project):
+    suite = project.path / "test_suite.py"
+    suite.write_text(suite.read_text() + "\ndef test_something_else():\n    pass\n")
+    result = project.runpytest_inprocess("-k", "else", "--gate=mechanisms")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["gate (mechanisms): failed: nothing was measured: no test of*"])
+    assert project.runpytest_inprocess("-k", "else").ret == 0
+    result = project.runpytest_inprocess("--mechanisms=imgq-low-only")
+    assert result.ret != 0
+    assert project.runpytest_inprocess("--collect-only", "--gate=mechanisms").ret == 0
+
+
+def test_a_worker_that_dies_fails_the_gate_and_is_counted(project):
+    suite = project.path / "test_suite.py"
+    dying = """
+def test_that_kills_its_worker(flow, tmp_path):
+    import os
+    os._exit(3)
+"""
+    suite.write_text(suite.read_text() + dying)
+    result = project.runpytest_subprocess("-n", "2", *AGAINST)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["gate (regression): failed: 1 test of the checkpoint ended without a verdict*"]
+    )
+
+
+def test_a_run_that_ended_early_does_not_pass(project):
+    suite = project.path / "test_suite.py"
+    ending = "\ndef test_z(flow):\n    pytest.exit('enough', returncode=7)\n"
+    suite.write_text(suite.read_text() + ending)
+    result = project.runpytest_inprocess("--gate=mechanisms")
+    assert result.ret == 7
+    kept = json.loads(next(project.path.glob(".mmflow/runs/*/gate.json")).read_text())
+    assert kept["why"] == ["the run has ended early (exit code 7)"]
 
 
 def test_a_regression_gate_without_any_baseline_does_not_pass(project):
@@ -256,7 +337,12 @@ def test_an_unknown_report_is_a_usage_error(project):
         ({"drops": MOVED}, (), 1),
         ({"drops": MOVED}, ("--fail-on=none",), 0),
         ({"drops": MOVED}, ("--tolerance=nonsense",), 2),
-        ({"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15}, (), 0),
+        ({"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15}, (), 4),
+        (
+            {"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15},
+            ("--decided=0.6",),
+            0,
+        ),
         (
             {"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15},
             ("--fail-on=inconclusive",),

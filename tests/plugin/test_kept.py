@@ -61,8 +61,33 @@ def test_a_failed_assertion_shows_the_curve(project, behave):
 
 
 @pytest.mark.parametrize("method", ["holm", "bh"])
-def test_a_correction_is_reported_and_changes_no_verdict(project, results, method):
+def test_a_correction_is_reported_and_leaves_what_survives_it(project, results, method):
     run_result = project.runpytest_inprocess(f"--multiplicity={method}")
     run_result.assert_outcomes(passed=4)
-    run_result.stdout.fnmatch_lines([f"--multiplicity={method}: * verdicts with a p-value*"])
+    run_result.stdout.fnmatch_lines(
+        [f"--multiplicity={method}: 4 of 4 verdicts survive over 4 tested rows at alpha 0.05*"]
+    )
     assert results()["summary"] == {"holds": 4}
+
+
+BARELY = -0.0925
+"""A drop that is shown to be less than a tenth at p = 0.03, but not twice."""
+
+
+def test_a_verdict_that_does_not_survive_is_withdrawn_everywhere(run, project, behave, results):
+    behave(drops={"question->last": BARELY, "image->question": -0.5})
+    assert project.runpytest_inprocess().ret == 1
+    result = run("--multiplicity=holm", "--report=junit")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*2 passed, 2 inconclusive*"])
+    result.stdout.no_fnmatch_line("*FAILURES*")
+    kept = results()
+    assert kept["summary"] == {"holds": 2, "inconclusive": 2}
+    withdrawn = [row for row in kept["mechanisms"] if row["verdict"] == "inconclusive"]
+    assert {row["outcome"] for row in withdrawn} == {"inconclusive"}
+    assert all("does not survive holm over 4 tested" in row["reason"] for row in withdrawn)
+    paths = project.path.glob(".mmflow/runs/*/junit.xml")
+    assert "does not survive holm" in max(paths, key=lambda p: p.stat().st_mtime_ns).read_text()
+    strict = run("--multiplicity=holm", "--inconclusive=fail")
+    assert strict.ret == 1
+    strict.assert_outcomes(passed=2, failed=2)
