@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,19 +12,16 @@ import click
 from click.core import ParameterSource
 
 from mmflow_bench.baselines.power import DECIDED, Power, power_of_comparison
-from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.baselines.tolerances import parse_tolerance
 from mmflow_bench.baselines.verdict_power import power_of_verdicts
-from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.cli.baselines import compared_runs
 from mmflow_bench.cli.options import Asked, Parsed, asking
-from mmflow_bench.cli.run import pytest_arguments
-from mmflow_bench.errors import BaselineError, MechanismError
-from mmflow_bench.options import Place, arguments_of
+from mmflow_bench.cli.pilot import piloted
+from mmflow_bench.errors import BaselineError
+from mmflow_bench.options import Place
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.power_table import render_power
 from mmflow_bench.reports.summary import summary_of
-from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import named_by_user, read_run
 from mmflow_bench.statistics.power import POWER
 
@@ -34,8 +30,6 @@ PILOT = 20
 DEFAULT_ALPHA = 0.05
 _MODEL = "mmflow_model"
 """What click calls --model, which a variable may have given, too."""
-_ENDED = (0, 1)
-"""Exit codes of pytest after a run; whatever it decided, it was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +105,7 @@ def power(
     )
     if run is None:
         with TemporaryDirectory() as folder:
-            measured = _piloted(asked, baseline, pilot, alpha, Path(folder))
+            measured = piloted(asked, baseline, pilot, alpha, Path(folder))
             found = _planned(measured, None, wanted)
     else:
         found = _planned(run, base_run, wanted)
@@ -140,52 +134,6 @@ def _require_one_question(asked: Asked, run: Path | None, baseline: str | None) 
         )
 
 
-def _piloted(
-    asked: Asked, baseline: str | None, images: int, alpha: float | None, folder: Path
-) -> Path:
-    """The run folder of a pilot; what it measures is in the store for the run that follows.
-
-    Raises:
-        MMFlowError: The checkpoint or the baseline is not there, or the pilot did not end.
-    """
-    _ = asked.spec
-    if baseline is not None:
-        source = source_here(baseline, offline=asked.checkpoint.offline)
-        if source.kind == "verdicts":
-            raise BaselineError(
-                f"a baseline with values of samples, got verdicts only ({baseline}); `mmflow ls "
-                "baselines` says which are paired"
-            )
-        if source.kind == "checkpoint":
-            resolve_spec(source.name, asked.checkpoint)
-    # What confirms a verdict is no part of what is planned.
-    measured = replace(asked.measurement, twins=False, limit=str(images))
-    arguments = [
-        *arguments_of(replace(asked, measurement=measured)),
-        *([f"--baseline={baseline}"] if baseline is not None else []),
-        *([f"--alpha={alpha}"] if alpha is not None else []),
-        *([] if measured.cache else ["--mmflow-cache=off"]),
-        *("--gate=none", f"--mmflow-output={folder}", "-q", "-p", "no:cacheprovider"),
-    ]
-    click.echo(f"measuring a pilot of {images} images per task", err=True)
-    command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    found = sorted(folder.glob(f"*/{RESULTS}"))
-    if ended.returncode not in _ENDED or not found:
-        raise MechanismError(
-            f"a pilot that ends with verdicts, got exit code {ended.returncode} and "
-            f"{_last_line(ended.stdout + ended.stderr)!r}; `mmflow run` with the same options "
-            "shows all of it"
-        )
-    return found[0].parent
-
-
-def _last_line(output: str) -> str:
-    """What pytest said last, of an error if it said one."""
-    lines = [line for line in output.splitlines() if line.strip()] or ["nothing"]
-    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-
-
 def _planned(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     """What a run folder could have seen, and what it needs.
 
@@ -196,8 +144,8 @@ def _planned(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     if found.needs is None:
         reasons = "; ".join(dict.fromkeys(row.reason for row in found.rows)) or "no rows at all"
         raise BaselineError(
-            f"a run with an interval in some row, got {reasons} ({run}); `mmflow report` shows the "
-            "whole run"
+            f"a run with an interval in some row, got {reasons} (run {run.name}); `mmflow run` and "
+            "`mmflow report` show all of it"
         )
     return found
 

@@ -29,6 +29,7 @@ from mmflow_bench.reports.comparison_table import (
 )
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.escaping import markdown as escaped
+from mmflow_bench.reports.power_table import comparison_could_have_seen
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, grouped, verdict_counts
 
@@ -99,6 +100,7 @@ def _open(summary: Summary) -> Iterable[str]:
         yield "\n".join(f"- not comparable: {escaped(why, 400)}" for why in comparison.refused)
         return
     yield f"**{escaped(summary_line(comparison))}**"
+    yield escaped(comparison_could_have_seen(comparison), 400)
     if changed := comparison.of(Change.CHANGED):
         yield _compared(changed)
 

@@ -2,19 +2,22 @@
 
 Normal approximation (Chow, Shao and Wang 2008, Sample Size Calculations in Clinical Research,
 chapter 3): a difference has a standard error that shrinks with the root of the number of images.
-Where hardly any image differs it is too hopeful, so nothing is promised below what images that
-agree could show (docs/decisions/026).
+Where hardly any image differs that is too hopeful, so one image that was not seen is always
+reckoned with: it may have lost everything (docs/decisions/026).
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtr, ndtri
+from scipy.stats import exponnorm
 
 from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 
@@ -31,10 +34,29 @@ def standard_error(replicates: Float[ndarray, "draw"] | None, images: int) -> fl
     return float(known.std()) * math.sqrt(images / (images - 1))
 
 
+def reach(error: float, images: float, *, alpha: float) -> float:
+    """How far a mean of zero may be from zero, for all that some images tell.
+
+    The upper alpha quantile of a normal error plus the weight of one image that was not seen and
+    has lost everything; of the first alone with many images, of the second alone without noise.
+
+    Args:
+        error: Standard error of the mean.
+        images: How many there are.
+        alpha: Error rate of one side.
+    """
+    unseen = unseen_share(images, alpha=alpha)
+    weight = unseen / -math.log(alpha)
+    if error < 1e-3 * weight:
+        return unseen
+    return float(exponnorm.isf(alpha, weight / error, scale=error))
+
+
 def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: float) -> int:
     """Images from which a difference of zero is called `unchanged` with probability `power`.
 
-    Two one-sided tests, at zero: (z(1-alpha) + z((1+power)/2))^2 spread^2 / margin^2.
+    Two one-sided tests, at zero: with many images (z(1-alpha) + z((1+power)/2))^2 spread^2 /
+    margin^2, and the more for the image that was not seen the fewer they are.
 
     Args:
         spread: Standard deviation of the difference from image to image.
@@ -42,8 +64,11 @@ def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: f
         alpha: Error rate of the claim.
         power: Probability of the verdict, in (0, 1).
     """
-    needed = (_quantiles(alpha, (1 - power) / 2) * spread / margin) ** 2
-    return max(images_to_show(margin, alpha=alpha), math.ceil(needed - 1e-9))
+    fewest = images_to_show(margin, alpha=alpha)
+    many = (_quantiles(alpha, (1 - power) / 2) * spread / margin) ** 2
+    numbers = range(fewest, 8 * (fewest + math.ceil(many)))
+    chance = partial(chance_of_unchanged, spread, margin, alpha=alpha)
+    return numbers[bisect_left(numbers, power, key=chance)]
 
 
 def images_for_changed(
@@ -67,8 +92,8 @@ def chance_of_unchanged(spread: float, margin: float, images: float, *, alpha: f
         return 0.0
     if not spread:
         return 1.0
-    reach = margin * math.sqrt(images) / spread - float(ndtri(1 - alpha))
-    return max(0.0, 2 * float(ndtr(reach)) - 1)
+    error = spread / math.sqrt(images)
+    return max(0.0, 2 * float(ndtr((margin - reach(error, images, alpha=alpha)) / error)) - 1)
 
 
 def smallest_change(
@@ -93,8 +118,7 @@ def smallest_change(
 
 def smallest_margin(error: float, images: int, *, alpha: float, power: float) -> float:
     """The smallest tolerance within which zero would have been called `unchanged`."""
-    shown = _quantiles(alpha, (1 - power) / 2) * error
-    return max(shown, unseen_share(images, alpha=alpha))
+    return reach(error, images, alpha=alpha) - float(ndtri((1 - power) / 2)) * error
 
 
 def chance_of_at_least(chances: Sequence[float], required: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -42,11 +43,13 @@ def points(result) -> int:
 
 @pytest.mark.usefixtures("differ")
 def test_the_end_of_a_gate_says_what_it_could_have_seen(run, project, mmflow):
-    result = run(*AGAINST)
+    result = run(*AGAINST, "--report=md")
     result.stdout.fnmatch_lines(
         ["gate (regression): passed*", "gate (regression): could have seen * points*"]
     )
-    told = json.loads(mmflow(folder_of(project), "--json").output)
+    folder = folder_of(project)
+    assert f"could have seen {points(result)} points" in Path(folder, "summary.md").read_text()
+    told = json.loads(mmflow(folder, "--json").output)
     seen = sorted(row["could_see"] for row in told["rows"] if row["unit"] == "fraction")
     assert seen[0] < points(result) / 100 <= seen[-1] + 0.01
 

@@ -11,6 +11,7 @@ from mmflow_bench.statistics.power import (
     chance_of_unchanged,
     images_for_changed,
     images_for_unchanged,
+    reach,
     smallest_change,
     smallest_margin,
 )
@@ -60,11 +61,25 @@ def test_what_could_be_seen_and_how_many_images_it_takes_are_one_formula():
     assert shown[0] <= 0.1 < shown[1]
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.15, 0.6])
+def test_an_image_that_was_not_seen_is_reckoned_with(spread):
+    """The weight of one of n + 1 images is beta distributed, as in a Bayesian bootstrap."""
+    generator = np.random.default_rng(0)
+    error = spread / 60**0.5
+    drawn = generator.normal(0, error, 200_000) + generator.beta(1, 60, 200_000)
+    assert reach(error, 60, alpha=0.05) == pytest.approx(np.quantile(drawn, 0.95), rel=0.02)
+
+
 def test_the_chance_of_unchanged_is_that_of_both_one_sided_tests():
-    error, margin, z = 0.3 / np.sqrt(60), 0.1, norm.ppf(0.95)
+    error, margin = 0.3 / np.sqrt(60), 0.15
     drawn = np.random.default_rng(0).normal(0, error, 200_000)
-    counted = np.mean(np.abs(drawn) + z * error <= margin)
+    counted = np.mean(np.abs(drawn) + reach(error, 60, alpha=0.05) <= margin)
     assert chance_of_unchanged(0.3, margin, 60, alpha=0.05) == pytest.approx(counted, abs=0.005)
+
+
+def test_with_many_images_the_textbook_is_right():
+    plain = ((norm.ppf(0.95) + norm.ppf(0.9)) * 2.0 / 0.1) ** 2
+    assert images_for_unchanged(2.0, 0.1, **ASKED) == pytest.approx(plain, rel=0.01)
 
 
 def test_few_images_have_not_seen_what_they_have_not_met():
