@@ -1,7 +1,8 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths, `flow.blind(task)` what is answered without the image. What a checkpoint or its samples cannot have raises `NotApplicable`.
+depths, `flow.blind(task)` what is answered without the image. What a checkpoint or its samples
+cannot have raises `NotApplicable`.
 """
 
 from __future__ import annotations
