@@ -39,6 +39,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.measurements",
     "mmflow_bench.statistics",
     # Not mechanisms.flow: its protocol can be checked only by asking for every property.
+    "mmflow_bench.mechanisms.blind",
     "mmflow_bench.mechanisms.curves",
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.lens",

@@ -20,6 +20,10 @@ from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
 from mmflow_bench.positions.roles import Role
 
+TIE = 1e-6
+"""First tokens whose probabilities differ by less are equally likely: none of them is an answer,
+for which of them comes first is up to the machine."""
+
 
 def blind_rows(wants: Sequence[Blind], work: SampleAtWork) -> Rows:
     """A row for each way of taking the image away; one `unscored` row for one that is refused."""
@@ -66,11 +70,12 @@ def _row(want: Blind, work: SampleAtWork) -> dict[str, object]:
         _ = work.roles[Role.IMAGE]
     blind = without_image(work) if is_removed else work.donated
     answer = greedy_answer(work.checkpoint, blind, work.sample)
-    followed = work.answer["answer_token_id"]
+    chances = probabilities(blind.logits)
+    first, second = chances.topk(2).values.tolist()
     return {
         "sample": work.job.key_of(want),
         "prediction": answer["prediction"],
-        "is_correct": answer["is_correct"],
-        "blind_probability": float(probabilities(blind.logits)[followed]),
+        "is_correct": answer["is_correct"] and first - second > TIE,
+        "blind_probability": float(chances[work.answer["answer_token_id"]]),
         "reference_probability": answer["reference_probability"],
     }

@@ -22,18 +22,29 @@ def blind_lines(tasks: Tasks) -> list[str]:
     ]
 
 
-def blind_cells(count: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Accuracy without the image, accuracy with another one, saturation; empty where unknown."""
+CELLS = {
+    "accuracy_removed": "right without the image",
+    "accuracy_exchanged": "right with another image",
+    "probability_removed": "probability without it",
+    "saturation": "drops saturate near",
+}
+"""Columns of a table of tasks: the name in results.json, and the head."""
+
+
+def blind_cells(count: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of a task; empty where a number is not known."""
     blind = count.get("blind") or {}
-    names = ("accuracy_removed", "accuracy_exchanged", "saturation")
-    removed, exchanged, saturation = (_shown(blind.get(name)) for name in names)
-    return removed, exchanged, saturation
+    return tuple(_shown(blind.get(name)) for name in CELLS)
 
 
 def blind_note(count: Mapping[str, Any]) -> str:
     """What stands beside every curve of a task; nothing where it was not measured."""
-    removed, *_ = blind_cells(count)
-    return f"{removed} right without the image{_saturating(count['blind'])}" if removed else ""
+    blind = count.get("blind")
+    if not blind:
+        return ""
+    probability = _shown(blind["probability_removed"])
+    said = f" (probability {probability})" if probability else ""
+    return f"{_shown(blind['accuracy_removed'])} right without the image{said}{_saturating(blind)}"
 
 
 def _saturating(blind: Mapping[str, Any]) -> str:

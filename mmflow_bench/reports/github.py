@@ -20,7 +20,7 @@ from mmflow_bench.baselines.paired_records import (
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing
 from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
-from mmflow_bench.reports.blind import Tasks, blind_cells, blind_lines
+from mmflow_bench.reports.blind import CELLS, Tasks, blind_cells, blind_lines
 from mmflow_bench.reports.comparison_table import (
     headline,
     numbers_of,
@@ -129,7 +129,7 @@ def _folded_blind(tasks: Tasks) -> Iterable[str]:
     known = {task: count for task, count in tasks.items() if count.get("blind")}
     if not known:
         return
-    head = ("task", "samples", "right", "right without the image", "with another", "saturation")
+    head = ("task", "samples", "right", *CELLS.values())
     cells = [
         (escaped(task), str(count["selected"]), str(count["correct"]), *blind_cells(count))
         for task, count in known.items()

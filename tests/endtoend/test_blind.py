@@ -57,14 +57,15 @@ def naming_their_answer(count: int) -> list[Sample]:
 
 
 def test_without_its_image_a_planted_checkpoint_gives_every_word_the_same_chance() -> None:
-    flow = Flow(opened(limit="1"))
+    flow = Flow(opened(limit="3"))
     for task in SIX_TASKS:
         blind = flow.blind(task)
         chance = 1 / (RIVALS + 1)
         expected = chance / closed_form.base_probability("planted/mini", task=task) - 1
         assert blind.probability_removed.value == pytest.approx(chance, abs=1e-5), task
         assert blind.saturation.value == pytest.approx(expected, abs=1e-5), task
-        assert blind.accuracy.value == 1.0
+        # Of words that are equally likely none is an answer, whichever happens to come first.
+        assert (blind.accuracy.value, blind.accuracy_removed.value) == (1.0, 0.0)
     # A part of the image cannot be worth more than the whole.
     assert flow("image -> question", TASK).peak.value > flow.blind(TASK).saturation.value
 

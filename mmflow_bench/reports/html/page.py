@@ -23,7 +23,7 @@ from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
-from mmflow_bench.reports.blind import blind_cells, blind_lines
+from mmflow_bench.reports.blind import CELLS, blind_cells, blind_lines
 from mmflow_bench.reports.html.figures import Figure, Panel
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.html.samples import shown_samples
@@ -128,6 +128,7 @@ def environment() -> Environment:
         "panel_svg": panel_svg,
         "swatch": swatch,
         "compared": compared,
+        "blind_heads": tuple(CELLS.values()),
         "blind_cells": blind_cells,
         "blind_lines": blind_lines,
         "compared_verdicts": COMPARED,

@@ -13,6 +13,7 @@ def count(removed, exchanged=None, *, saturation=-0.12, correct=19):
     blind = {
         "accuracy_removed": removed,
         "accuracy_exchanged": exchanged,
+        "probability_removed": None if saturation is None else 0.8,
         "saturation": saturation,
         "n": 20,
     }
@@ -39,11 +40,13 @@ def test_a_task_is_named_where_either_accuracy_hardly_falls():
 
 
 def test_beside_a_curve_stands_where_its_drops_saturate():
-    assert blind_note(count(0.25)) == "25% right without the image, drops saturate near -12%"
+    assert blind_note(count(0.25)) == (
+        "25% right without the image (probability 80%), drops saturate near -12%"
+    )
     assert blind_note(count(0.25, saturation=None)) == "25% right without the image"
     assert blind_note({"selected": 1}) == ""
-    assert blind_cells(count(0.25, 0.5)) == ("25%", "50%", "-12%")
-    assert blind_cells({}) == ("", "", "")
+    assert blind_cells(count(0.25, 0.5)) == ("25%", "50%", "80%", "-12%")
+    assert blind_cells({}) == ("", "", "", "")
 
 
 @pytest.mark.parametrize(("tasks", "is_said"), [({"CompareAttr": count(0.9)}, True), ({}, False)])
