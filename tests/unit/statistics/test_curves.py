@@ -56,7 +56,7 @@ def test_the_centre_weights_layers_by_their_drop():
 def test_noise_at_layers_without_a_drop_does_not_move_the_centre():
     noise = 0.03 * np.random.default_rng(0).standard_normal((4000, 40))
     centres = read.drop_weighted_centre(knockout_curve(40, 9, {6: 0.3}) + noise, EVERY, floor=0.0)
-    assert centres.mean() == pytest.approx(6, abs=0.05)
+    assert centres.mean() == pytest.approx(6, abs=0.1)
 
 
 def test_a_shown_drop_reaches_as_far_as_it_is_deep_and_noise_is_no_part_of_it():
@@ -70,12 +70,12 @@ def test_a_cross_fitted_overlap_is_never_too_small_on_average():
     generator = np.random.default_rng(0)
     one, two = knockout_curve(40, 7, {18: 0.3}), knockout_curve(40, 7, {21: 0.2})
     drawn = [
-        [curve + 0.02 * generator.standard_normal((4000, 40)) for _ in range(2)]
+        tuple(curve + 0.02 * generator.standard_normal((4000, 40)) for _ in range(2))
         for curve in (one, two)
     ]
     true = read.overlap(one, two, floor=0.0)[0]
     assert read.overlap(drawn[0][0], drawn[1][0], floor=0.1).mean() < true
-    assert read.cross_fitted_overlap(*drawn, (EVERY, EVERY)).mean() > true - 0.002
+    assert read.cross_fitted_overlap(*drawn, (EVERY, EVERY)).mean() > true - 0.01
 
 
 def test_cross_fitting_takes_the_bias_out_of_a_minimum():
