@@ -114,6 +114,11 @@ class Comparison:
         return f"<{self}>"
 
     @property
+    def cautions(self) -> frozenset[str]:
+        """What must be said beside the verdict or any part of it."""
+        return frozenset({self.qualifier}).union(*(part.cautions for part in self.parts))
+
+    @property
     def _said(self) -> str:
         reason = f" ({self.reason})" if self.reason else ""
         return f"{self.estimate!r}: {self.verdict}, {self.threshold} asked{reason}"

@@ -20,6 +20,7 @@ from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.evidence import ONE_IMAGE, Evidence, bounds
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
 from mmflow_bench.mechanisms.regions import Region, decide, two_instruments
+from mmflow_bench.mechanisms.verdicts import FEW
 from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
 
@@ -95,7 +96,7 @@ class Estimate:
     def caution(self) -> str:
         """What a reader must know beside a verdict on this estimate."""
         is_small = isinstance(self.source, ImageStatistic) and len(self.source.images) < FEW_IMAGES
-        return "few images" if is_small else ""
+        return FEW if is_small else ""
 
     @cached_property
     def evidence(self) -> Evidence:

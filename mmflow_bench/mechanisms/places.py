@@ -110,10 +110,22 @@ def overlap_of(
     ends = None
     if counts_unseen:
         apart = one.with_unseen(drops[0].early), two.with_unseen(drops[1].late)
-        alike = one.with_unseen(two.mean), two.with_unseen(one.mean)
+        shapes = [np.where(drop.layers, m.mean, 0.0) for m, drop in zip(means, drops, strict=True)]
+        alike = (
+            one.with_unseen(_as_large(shapes[1], shapes[0])),
+            two.with_unseen(_as_large(shapes[0], shapes[1])),
+        )
         most = partial(_largest_overlap, layers=(drops[0].possible, drops[1].possible))
         ends = between(partial(shared, *apart), partial(most, *alike))
     return ImageStatistic(one.images, partial(shared, one, two), ends)
+
+
+def _as_large(
+    shape: Float[ndarray, "layer"], other: Float[ndarray, "layer"]
+) -> Float[ndarray, "layer"]:
+    """A drop of one shape and another's size."""
+    total = float(shape.sum())
+    return shape * (float(other.sum()) / total) if total < 0 else other
 
 
 def _read(means: Means, place: Place, layers: read.Layers, weights: Weights) -> read.Numbers:

@@ -33,6 +33,10 @@ DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
 """What is shown one way or the other."""
 
 
+FEW = "few images"
+"""Beside a verdict that few images have given."""
+
+
 class Undecided(Exception):
     """An ending of a mechanism that is neither holding nor failing."""
 

@@ -15,14 +15,16 @@ import pytest
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
-from mmflow_bench.mechanisms.comparisons import current_recorder
-from mmflow_bench.mechanisms.verdicts import DECIDED, verdict_of
+from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
+from mmflow_bench.mechanisms.verdicts import DECIDED, FEW, verdict_of
 from mmflow_bench.plugin.collecting import has_second_opinion, reads_of
 from mmflow_bench.plugin.run import run_of
 from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
 KNOCKOUT_ONLY = "knockout-only"
 RENORMALISATION = "renormalisation-artefact"
+ON_FEW = f"second opinion on {FEW}"
+"""Beside a verdict that rests on more images than the other methods have seen."""
 
 
 def qualified(item: pytest.Item, row: MechanismRow) -> MechanismRow:
@@ -59,20 +61,23 @@ def qualifier(verdict: str, *, counterfactual: str | None, unnormalised: str | N
 
 
 def _opinion(item: pytest.Item, row: MechanismRow) -> str:
+    asked = Recorder()
     try:
-        verdicts = {method: _verdict(item, method) for method in SECOND_OPINIONS}
+        verdicts = {method: _verdict(item, method, asked) for method in SECOND_OPINIONS}
     except MMFlowError as error:
         run_of(item.config).notice(f"verdicts of {row.model} have no second opinion: {error}")
         return ""
-    return qualifier(
+    said = qualifier(
         row.verdict,
         counterfactual=verdicts[Method.COUNTERFACTUAL],
         unnormalised=verdicts[Method.UNNORMALISED],
     )
+    is_on_few = any(FEW in comparison.cautions for comparison in asked.comparisons)
+    return f"{said}, {ON_FEW}" if is_on_few and FEW not in row.qualifier else said
 
 
-def _verdict(item: pytest.Item, method: Method) -> str | None:
-    """The verdict of the test's own function on its flow by another method.
+def _verdict(item: pytest.Item, method: Method, recorder: Recorder) -> str | None:
+    """The verdict of the test's own function on its flow by another method, told to `recorder`.
 
     What is no verdict ends the test as it would have ended it the first time.
     """
@@ -80,7 +85,7 @@ def _verdict(item: pytest.Item, method: Method) -> str | None:
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # type: ignore[attr-defined]
     arguments["flow"] = arguments["flow"].by(method)
     # What the other methods compare must not be shown as what decided.
-    token = current_recorder.set(None)
+    token = current_recorder.set(recorder)
     try:
         function(**arguments)
     except Exception as error:

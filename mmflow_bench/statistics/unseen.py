@@ -128,11 +128,13 @@ def share_beyond(draws: Float[ndarray, "draw"], threshold: float) -> float:
 
     The tail is continued as an exponential one, which is what an unseen image's weight has.
     """
-    count = int((draws >= threshold).sum()) if threshold < math.inf else 0
+    if threshold == math.inf:
+        return 0.0
+    count = int((draws >= threshold).sum())
     if count:
         return count / len(draws)
-    inner, outer = np.quantile(draws, [0.95, 0.9975])
-    if outer <= inner or threshold == math.inf:
+    near, far = np.quantile(draws, [0.95, 0.9975])
+    if far <= near:
         return 0.0
-    rate = math.log(20) / (outer - inner)
-    return float(0.0025 * np.exp(-rate * (threshold - outer)))
+    rate = math.log(20) / (far - near)
+    return float(0.0025 * np.exp(-rate * (threshold - far)))

@@ -51,9 +51,10 @@ def test_a_change_is_named_with_both_numbers_and_the_interval(made):
 def test_the_interval_is_that_of_the_paired_difference(made):
     """With the same noise in both, the difference has none, however wide each of them is."""
     found = compared(made(noise=0.15), made(noise=0.15, drops={"question->last": -0.53}))
-    moved = row(found, "q-last-drop")
+    apart = compared(made(noise=0.15), made(noise=0.15, drops={"question->last": -0.53}, seed=1))
+    moved, other = (row(one, "q-last-drop") for one in (found, apart))
     assert moved.verdict == "unchanged"
-    assert moved.high - moved.low < 0.02
+    assert moved.high - moved.low < other.high - other.low - 0.03
 
 
 def test_a_change_in_one_task_is_not_averaged_away(made):
@@ -193,7 +194,7 @@ def test_nothing_passes_on_nothing(made):
 
 
 def test_a_wide_interval_is_undecided_and_a_policy(made):
-    found = compared(made(n=8, noise=0.4), made(n=8, noise=0.4, seed=1))
+    found = compared(made(noise=0.6), made(noise=0.6, seed=1))
     assert row(found, "q-last-drop").verdict == "undecided"
     assert gate_decision(found).passed
     assert not gate_decision(found, fail_undecided=True).passed

@@ -128,7 +128,7 @@ class SyntheticMeasurements:
         self,
         known: Known,
         *,
-        n: int = 24,
+        n: int = 200,
         noise: float = 1e-6,
         spread: float = 0.0,
         paper_model: str | None = None,
@@ -241,7 +241,7 @@ def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
 
 @pytest.fixture(scope="session")
 def measured() -> Callable[..., SyntheticMeasurements]:
-    """`measured(kind, changed={}, n=24, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint.
+    """`measured(kind, changed={}, n=200, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint.
 
     What is `changed` of the known flow of that name is by the fields of `Known`.
     """

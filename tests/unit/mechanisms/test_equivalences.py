@@ -12,7 +12,7 @@ from mmflow_bench.mechanisms.verdicts import Inconclusive
 LAYERS = 20
 
 
-def curve(mean, *, n=40, sd=0.05, seed=0, **options):
+def curve(mean, *, n=120, sd=0.05, seed=0, **options):
     """Samples whose mean curve is exactly `mean` (a number, or a number for each layer)."""
     noise = np.random.default_rng(seed).standard_normal((n, LAYERS))
     if n > 1:
@@ -76,11 +76,11 @@ def test_the_value_shown_is_the_mean_that_is_farthest_from_zero():
     assert two.estimate.low < -0.04
     assert two.estimate.high > 0.03
     assert two.threshold == "+-5%"
-    assert two.estimate.n == 40
+    assert two.estimate.n == 120
 
 
 def test_the_band_is_never_narrower_than_the_noise_floor():
-    exact = curve(0.0, sd=0.0, noise_floor=0.01)
+    exact = curve(0.0, sd=0.0, noise_floor=0.01, counts_unseen=False)
     assert exact.equivalent_to_zero(0.02).verdict == "holds"
     assert exact.equivalent_to_zero(0.005).verdict == "inconclusive"
     estimate = exact.equivalent_to_zero(0.02).estimate
@@ -97,7 +97,7 @@ def test_a_curve_on_the_margin_is_seldom_decided_by_chance():
     held = failed = 0
     for seed in range(150):
         noise = 0.02 * np.random.default_rng(seed).standard_normal((40, LAYERS))
-        margin = replace(curve(0.0), values=bump(10, -0.05) + noise)
+        margin = replace(curve(0.0, n=40), values=bump(10, -0.05) + noise)
         verdict = margin.equivalent_to_zero(0.05).verdict
         held, failed = held + (verdict == "holds"), failed + (verdict == "fails")
     # Each is an error, of at most 5%.
@@ -106,4 +106,26 @@ def test_a_curve_on_the_margin_is_seldom_decided_by_chance():
 
 
 def test_few_images_are_marked():
-    assert curve(0.0, n=9, sd=0.001).equivalent_to_zero(0.05).qualifier == "few images"
+    assert curve(0.0, n=29, sd=0.001).equivalent_to_zero(0.05).qualifier == "few images"
+    assert curve(0.0, n=30, sd=0.001).equivalent_to_zero(0.05).qualifier == ""
+
+
+@pytest.mark.parametrize(
+    ("n", "verdict"), [(14, "inconclusive"), (58, "inconclusive"), (59, "holds")]
+)
+def test_a_constant_sample_is_no_certainty(n, verdict):
+    """Of n images that agree, up to 1 - alpha^(1/n) may differ: a twentieth at 59."""
+    constant = curve(0.0, n=n, sd=0.0)
+    assert constant.equivalent_to_zero(0.05).verdict == verdict
+    if verdict == "inconclusive":
+        with pytest.raises(
+            Inconclusive, match=f"needs about 59 images where none differs, has {n}"
+        ):
+            bool(constant.equivalent_to_zero(0.05))
+
+
+def test_a_second_opinion_asks_about_the_instrument_alone():
+    part = curve(0.0, n=14, sd=0.0, counts_unseen=False)
+    assert part.equivalent_to_zero(0.05).verdict == "holds"
+    assert (part.peak >= -0.05).verdict == "holds"
+    assert (replace(part, counts_unseen=True).peak >= -0.05).verdict == "inconclusive"

@@ -15,7 +15,7 @@ from mmflow_bench.mechanisms.verdicts import InstrumentDependent
 LAYERS = 8
 
 
-def lens(mean, *, n=20, sd=0.0, seed=0, first=0, **options):
+def lens(mean, *, n=60, sd=0.0, seed=0, first=0, **options):
     """A curve over `len(mean) - 1` layers; sample i is question `q<first + i>` of its own image."""
     noise = np.random.default_rng(seed).standard_normal((n, len(mean)))
     names = tuple(f"q{first + i}" for i in range(n))

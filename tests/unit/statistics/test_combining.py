@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmflow_bench.statistics.combining import holm, intersection_union, partial_conjunction, wilson
+from mmflow_bench.statistics.combining import (
+    as_many,
+    clopper_pearson,
+    holm,
+    intersection_union,
+    partial_conjunction,
+)
 
 
 def test_all_is_as_weak_as_its_weakest_part():
@@ -35,12 +41,36 @@ def test_holm_keeps_the_order_given():
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (7, 10), (24, 24), (900, 1000)])
-def test_wilson_is_scipys(successes, trials):
-    theirs = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    ours = wilson(successes, trials, alpha=0.05)
+def test_the_exact_interval_is_scipys(successes, trials):
+    theirs = stats.binomtest(successes, trials).proportion_ci(method="exact")
+    ours = clopper_pearson(successes, trials, alpha=0.05)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def test_a_proportion_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one trial, got 0"):
-        wilson(0, 0, alpha=0.05)
+        clopper_pearson(0, 0, alpha=0.05)
+
+
+@pytest.mark.parametrize("successes", [0, 7, 10])
+def test_as_many_is_the_binomial_tail(successes):
+    assert as_many(successes, 10, proportion=0.6) == pytest.approx(
+        stats.binom.sf(successes - 1, 10, 0.6)
+    )
+
+
+def test_five_nulls_that_60_images_show_are_four_of_five():
+    # Bonferroni's form asks for more of the fourth than of each alone; Simes' sees that all agree.
+    p_values = [0.95**64] * 5
+    assert partial_conjunction(p_values, 4, is_positive=True) == pytest.approx(0.95**64)
+    assert partial_conjunction(p_values, 4) > 0.05
+
+
+def test_simes_form_keeps_its_error_rate_when_tests_speak_for_each_other():
+    generator = np.random.default_rng(0)
+    for shared in (0.0, 0.5, 0.95):
+        normal = np.sqrt(shared) * generator.standard_normal((8000, 1))
+        normal = normal + np.sqrt(1 - shared) * generator.standard_normal((8000, 2))
+        p_values = np.hstack([np.full((8000, 3), 1e-6), stats.norm.sf(normal)])
+        held = [partial_conjunction(list(row), 4, is_positive=True) <= 0.05 for row in p_values]
+        assert np.mean(held) <= 0.057

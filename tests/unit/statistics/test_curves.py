@@ -9,6 +9,8 @@ from mmflow_bench.interventions.knockout import layer_window
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import ImageMeans
 
+EVERY = np.ones(40, dtype=bool)
+
 
 def knockout_curve(layers, width, transfers):
     """Drops of transfers {layer: drop} that are cut by every window that holds the layer."""
@@ -41,14 +43,39 @@ def test_noise_on_a_plateau_does_not_move_its_middle():
 def test_a_curve_without_a_drop_has_no_place():
     flat = 1e-7 * np.random.default_rng(0).standard_normal((3, 40))
     assert np.isnan(read.plateau_midpoint(flat, floor=1e-6)).all()
-    assert np.isnan(read.drop_weighted_centre(flat, floor=1e-6)).all()
+    assert np.isnan(read.drop_weighted_centre(flat, EVERY, floor=1e-6)).all()
     assert np.isnan(read.onset(flat, floor=1e-6)).all()
     assert np.isnan(read.support(flat, floor=1e-6)[0]).all()
 
 
 def test_the_centre_weights_layers_by_their_drop():
-    curve = np.array([[-1.0, 0.0, 0.5, -3.0]])
-    assert read.drop_weighted_centre(curve, floor=0.0)[0] == pytest.approx(9 / 4)
+    curve, kept = np.array([[-1.0, 0.0, 0.5, -3.0]]), np.array([True, True, False, True])
+    assert read.drop_weighted_centre(curve, kept, floor=0.0)[0] == pytest.approx(9 / 4)
+
+
+def test_noise_at_layers_without_a_drop_does_not_move_the_centre():
+    noise = 0.03 * np.random.default_rng(0).standard_normal((4000, 40))
+    centres = read.drop_weighted_centre(knockout_curve(40, 9, {6: 0.3}) + noise, EVERY, floor=0.0)
+    assert centres.mean() == pytest.approx(6, abs=0.1)
+
+
+def test_a_shown_drop_reaches_as_far_as_it_is_deep_and_noise_is_no_part_of_it():
+    mean = -np.array([0.0, 0.02, 0.05, 0.3, 0.05, 0.0, 0.02, 0.0])
+    shown = read.shown_drops(mean, np.full(8, 0.02), times=3.0, floor=0.0)
+    assert np.flatnonzero(shown).tolist() == [2, 3, 4]
+    assert not read.shown_drops(mean, np.full(8, 0.2), times=3.0, floor=0.0).any()
+
+
+def test_a_cross_fitted_overlap_is_never_too_small_on_average():
+    generator = np.random.default_rng(0)
+    one, two = knockout_curve(40, 7, {18: 0.3}), knockout_curve(40, 7, {21: 0.2})
+    drawn = [
+        tuple(curve + 0.02 * generator.standard_normal((4000, 40)) for _ in range(2))
+        for curve in (one, two)
+    ]
+    true = read.overlap(one, two, floor=0.0)[0]
+    assert read.overlap(drawn[0][0], drawn[1][0], floor=0.1).mean() < true
+    assert read.cross_fitted_overlap(*drawn, (EVERY, EVERY)).mean() > true - 0.01
 
 
 def test_cross_fitting_takes_the_bias_out_of_a_minimum():
