@@ -241,7 +241,7 @@ def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
 
 @pytest.fixture(scope="session")
 def measured() -> Callable[..., SyntheticMeasurements]:
-    """`measured(kind, changed={}, n=200, noise=1e-6, spread=0.0)`: tables of a synthetic checkpoint.
+    """`measured(kind, changed={}, n=200, noise=1e-6, spread=0.0)`: a synthetic checkpoint.
 
     What is `changed` of the known flow of that name is by the fields of `Known`.
     """
