@@ -13,29 +13,19 @@ from typing import Any
 import numpy as np
 
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.plugin.measuring import GuardedMeasurements, SecondOpinions
 
 COPIES = 60
 
 
-def pytest_configure() -> None:
-    table, accuracy = Measurements.table, Measurements.accuracy
-    answered, described = Measurements.answered, Measurements.described
-    kind: Any = Measurements
-    kind.table = lambda self, task, want: many_samples(table(self, task, want))
-    kind.accuracy = lambda self, task: many_answers(accuracy(self, task))
-    kind.answered = lambda self: many_rows(answered(self))
-    kind.described = lambda self: many_rows(described(self))
-
-
-def many_samples(table: Any) -> Any:
+def many(table: Any) -> Any:
     """The table with every sample in it `COPIES` times, as many samples of as many images."""
     count = len(table.question_ids)
     changed: dict[str, Any] = {}
     for field in fields(table):
         value = getattr(table, field.name)
         if field.name in {"question_ids", "image_ids"}:
-            changed[field.name] = tuple(_named(i, one) for i in range(COPIES) for one in value)
+            changed[field.name] = tuple(f"{i}-{one}" for i in range(COPIES) for one in value)
         elif isinstance(value, np.ndarray) and len(value) == count:
             changed[field.name] = np.concatenate([value] * COPIES)
         elif isinstance(value, tuple) and len(value) == count:
@@ -43,21 +33,25 @@ def many_samples(table: Any) -> Any:
     return replace(table, **changed)
 
 
-def many_answers(count: AnswerCount) -> AnswerCount:
-    return replace(
-        count,
-        selected=count.selected * COPIES,
-        correct=count.correct * COPIES,
-        unscored={reason: number * COPIES for reason, number in count.unscored.items()},
-    )
+def pytest_configure() -> None:
+    for kind in (GuardedMeasurements, SecondOpinions):
+        _multiply(kind)
 
 
-def many_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = ("question_id", "image_id")
-    return [
-        row | {name: _named(i, row[name]) for name in names} for i in range(COPIES) for row in rows
-    ]
+def _multiply(kind: Any) -> None:
+    table, accuracy = kind.table, kind.accuracy
 
+    def many_samples(self: Any, task: str, want: Any) -> Any:
+        return many(table(self, task, want))
 
-def _named(copy: int, name: str) -> str:
-    return f"{copy}-{name}"
+    def many_answers(self: Any, task: str) -> AnswerCount:
+        count = accuracy(self, task)
+        unscored = {reason: n * COPIES for reason, n in count.unscored.items()}
+        return AnswerCount(
+            task=task,
+            selected=count.selected * COPIES,
+            correct=count.correct * COPIES,
+            unscored=unscored,
+        )
+
+    kind.table, kind.accuracy = many_samples, many_answers
