@@ -56,6 +56,7 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     p_fail = partial_conjunction([one.p_fail for one in comparisons], count - required + 1)
     ranked = sorted(comparisons, key=lambda one: one.p_hold)
     shown = ranked[required - 1]
+    some = f"{required} of {count}" if required < count else ""
     # By p-values alone: verdicts of the parts know nothing of how many parts there are.
     verdict = Verdict.INCONCLUSIVE
     if min(p_hold, p_fail) <= shown.estimate.alpha:
@@ -65,7 +66,7 @@ def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
         verdict=verdict,
         p_hold=p_hold,
         p_fail=p_fail,
-        qualifier="" if required == count else f"{required} of {count}",
+        qualifier=", ".join(filter(None, [shown.qualifier, some])),
         parts=tuple(ranked),
         is_conjunction=False,
     )
