@@ -63,11 +63,9 @@ def test_first_drop_is_smaller_in_the_smaller_checkpoint(flow, task):
     assert drops[0] > drops[1]
 
 
+# App. I: Llama3-LLaVA-NeXT "appears" to have a single drop, and yet integrates in two stages.
 @pytest.mark.mechanism(
-    # App. I: there "appears to exhibit only a single drop", and yet integrates in two stages.
-    "imgq-drop2",
-    unsaid_of=(NEXT_LLAMA3_8B,),
-    gate=Gate("peak", "image -> question", band=B2),
+    "imgq-drop2", unsaid_of=(NEXT_LLAMA3_8B,), gate=Gate("peak", "image -> question", band=B2)
 )
 @pytest.mark.parametrize("task", TWO_DROP_TASKS)
 def test_second_drop_follows(flow, task):

@@ -66,6 +66,7 @@ def _some(required: int, comparisons: Sequence[Comparison], *, is_positive: bool
     )
     ranked = sorted(comparisons, key=lambda one: one.p_hold)
     shown = ranked[required - 1]
+    some = f"{required} of {count}" if required < count else ""
     # By p-values alone: verdicts of the parts know nothing of how many parts there are.
     verdict = Verdict.INCONCLUSIVE
     if min(p_hold, p_fail) <= shown.estimate.alpha:
@@ -75,7 +76,7 @@ def _some(required: int, comparisons: Sequence[Comparison], *, is_positive: bool
         verdict=verdict,
         p_hold=p_hold,
         p_fail=p_fail,
-        qualifier="" if required == count else f"{required} of {count}",
+        qualifier=", ".join(filter(None, [shown.qualifier, some])),
         parts=tuple(ranked),
         is_conjunction=False,
         is_exact=all(one.is_exact for one in comparisons),

@@ -104,7 +104,7 @@ def test_what_second_opinions_are_asked_of():
         if reads.second_opinions
     }
     no_knockout = {"lens-lower-rise", "lens-lower-mid", "lens-lower-fall", "lens-upper-late"}
-    no_knockout |= {"lens-order", "lens-false"}
+    no_knockout |= {"lens-order", "lens-false", "lens-newline-8b"}
     # The size of single layers is claimed, or no other image stands in for captions.
     refused = {"stages-disjoint", "imgq-two-drops"} | {
         one.id for one in MECHANISMS if one.section == TEXT_ONLY
