@@ -29,9 +29,9 @@ def test_a_pilot_says_what_each_row_needs_and_is_measured_once(tmp_path: Path) -
     # These checkpoints hardly vary, so that what images that agree can show decides.
     scale = rows["q-last-drop"]["images"] / rows["q-last-drop"]["used"]
     fewest = images_to_show(0.1, alpha=0.05)
-    assert fewest * scale <= rows["q-last-drop"]["needs"] <= fewest * scale + 1
+    assert fewest * scale <= rows["q-last-drop"]["needs"] <= 1.2 * fewest * scale
     assert rows["acc-95"]["needs"] == images_to_show(0.05, alpha=0.05)
-    assert told["needs"] <= max(row["needs"] or 0 for row in told["rows"])
+    assert told["needs"] >= min(row["needs"] for row in told["rows"] if row["needs"])
     seen = unseen_share(rows["q-last-drop"]["used"], alpha=0.05)
     assert rows["q-last-drop"]["could_see"] == pytest.approx(seen)
     # The same pilot from the store, of one of the two by itself.
@@ -42,8 +42,8 @@ def test_a_pilot_says_what_each_row_needs_and_is_measured_once(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_pilot_that_pytest_refuses_is_one_line(tmp_path: Path) -> None:
+def test_a_pilot_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
     found = planned(tmp_path, "--from-cache")
     assert found.exit_code == 2
     assert "Traceback" not in found.output
-    assert "--from-cache" in found.stderr or "interval" in found.stderr
+    assert "a store that holds everything asked for" in found.stderr

@@ -111,7 +111,8 @@ def test_the_gate_needs_what_enough_of_its_rows_need():
         power_of_comparison(comparison(*rows), decided=decided) for decided in (0.8, 1.0)
     )
     noisy = most.rows[-1].needs
-    assert most.needs == most.rows[0].needs < noisy
+    quiet = most.rows[0].needs
+    assert quiet <= most.needs < 2 * quiet < noisy
     assert every.needs == pytest.approx(noisy, abs=1)
     # Rows that are alike are each decided a little more often than all that must be.
     alike = power_of_comparison(comparison(*[compared_row(0.4, id=f"m{i}") for i in range(10)]))
