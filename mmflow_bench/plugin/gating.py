@@ -125,14 +125,14 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
         )
         for task, told in facts.get("tasks", {}).items()
     }
-    if rows and not broken and not any(count.scored for count in counts.values()):
-        yield from unanswered(CHECKPOINT, counts)
-        return
     # Controls hold on a checkpoint that answers nothing: they are about the instrument.
-    chosen = [row for row in rows if row.tier != "control"] or rows
-    decided = [row for row in chosen if row.verdict not in _NOTHING | {"not-applicable"}]
-    refused = [row for row in chosen if row.verdict in _NOTHING]
-    if refused and not decided:
+    chosen = [row for row in rows if row.tier != "control"]
+    decided = [row for row in chosen or rows if row.verdict not in _NOTHING | {"not-applicable"}]
+    refused = [row for row in chosen or rows if row.verdict in _NOTHING]
+    no_answers = list(unanswered(CHECKPOINT, counts)) if rows and not broken else []
+    if no_answers and not (chosen and decided):
+        yield from no_answers
+    elif refused and not decided and not failed:
         yield (
             f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)} "
             f"({_first_reasons(refused)})"

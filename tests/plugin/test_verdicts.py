@@ -242,5 +242,5 @@ def test_a_failed_self_test_leaves_no_verdict_standing(run, results, behave):
     assert content["summary"] == {"instrument-dependent": 4}
     assert "batch-parity" in content["mechanisms"][0]["reason"]
     assert [check["passed"] for check in content["self_test"]] == [True, False]
-    run_result.stdout.fnmatch_lines(["gate (mechanisms): failed: nothing was decided*"])
+    run_result.stdout.fnmatch_lines(["gate (mechanisms): failed: the self-test failed on*"])
     run_result.stdout.fnmatch_lines(["self-test failed: batch-parity: apart; likely cause*"])

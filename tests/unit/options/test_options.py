@@ -99,6 +99,7 @@ def test_results_describe_a_run_in_these_words() -> None:
         "baseline": None,
         "tolerance": {"fraction": 0.1, "probability": 0.1, "depth": 0.1, "accuracy": 0.05},
         "gate": "mechanisms",
+        "decided": 0.8,
         "model_args": {},
         "input": "auto",
         "patches": "overlap",
