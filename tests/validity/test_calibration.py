@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 TRUTH = closed_form.relative_change("planted/base", "question->last", width=9, task="ChooseAttr")
 ALPHA = 0.05
-DRAWS = 1000
+DRAWS = 600
 # A band that lies on the flat part of the curve, so that where the peak is found does not matter.
 FLAT = Band(0.45, 0.70)
 TRUE_MEAN = float(TRUTH[list(FLAT.centres(40, 9))].mean())
@@ -93,10 +93,10 @@ def test_intervals_cover_at_their_nominal_rate(
 ) -> None:
     intervals = [bounds(found) for found in drawn(n)]
     missed = sum(not low <= truth <= high for low, high in intervals)
-    # Of skewed samples as few as 60 a bootstrap covers a little less (.92 to .94).
-    nominal = ALPHA if n > 60 else 0.075
-    assert within_binomial_error(missed / DRAWS, at_most=nominal, draws=DRAWS), missed / DRAWS
-    assert missed / DRAWS >= 0.02, "intervals that never miss are too wide"
+    assert within_binomial_error(missed / DRAWS, at_most=ALPHA, draws=DRAWS), missed / DRAWS
+    # Of few images most of the width is for those that were not seen.
+    least = {60: 0.0, 200: 0.005, 500: 0.01}[n]
+    assert missed / DRAWS >= least, "intervals that never miss are too wide"
 
 
 @pytest.mark.parametrize("n", [60, 200, 500])
