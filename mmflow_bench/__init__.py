@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "APPEARED": "mechanisms.bands",
     "B1": "mechanisms.bands",
     "B2": "mechanisms.bands",
     "Box": "inputs.samples",

@@ -5,7 +5,7 @@ Each probability is read by the lens with and without the final norm, which must
 
 import pytest
 
-from mmflow_bench import CHOOSE_TASKS, SIX_TASKS, Gate
+from mmflow_bench import APPEARED, CHOOSE_TASKS, SIX_TASKS, Gate
 from mmflow_bench.mechanisms.paper import NEXT_LLAMA3_8B, PAPER_MODELS, VICUNA_13B
 
 pytestmark = pytest.mark.mechanism(section="Sec. 7, logit lens", citation="Sec. 7, Fig. 6")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.mechanism(section="Sec. 7, logit lens", citation="Sec. 
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_lower_case_answer_becomes_probable(flow, task):
     """The lower-case answer becomes probable at the last position."""
-    assert flow.lens("noncapitalized", task).max >= 0.10
+    assert flow.lens("noncapitalized", task).max >= APPEARED
 
 
 @pytest.mark.mechanism("lens-lower-20-70", tier="replicates", only_for=(VICUNA_13B,))
@@ -32,7 +32,7 @@ def test_lower_case_answer_rises_to_20_to_70_percent(flow, task):
 def test_lower_case_answer_appears_mid_depth(flow, task):
     """The lower-case answer appears around the middle layers."""
     lower = flow.lens("noncapitalized", task)
-    assert (lower.max >= 0.10) & lower.onset.within(0.35, 0.70)
+    assert (lower.max >= APPEARED) & lower.onset.within(0.35, 0.70)
 
 
 @pytest.mark.mechanism(
@@ -46,7 +46,7 @@ def test_answer_appears_after_the_image_is_in_while_the_question_is_read(flow, t
     lower = flow.lens("noncapitalized", task)
     related, read = flow("related_patches -> question", task), flow("question -> last", task)
     assert (
-        (lower.max >= 0.10)
+        (lower.max >= APPEARED)
         & related.is_present
         & read.is_present
         & (lower.onset >= related.centre)
@@ -60,7 +60,7 @@ def test_answer_appears_after_the_image_is_in_while_the_question_is_read(flow, t
 def test_lower_case_answer_is_gone_at_the_end(flow, task):
     """The lower-case answer is gone at the last layer."""
     lower = flow.lens("noncapitalized", task)
-    assert (lower.max >= 0.10) & (lower.final <= 0.05)
+    assert (lower.max >= APPEARED) & (lower.final <= 0.05)
 
 
 @pytest.mark.mechanism("lens-upper-late", gate=Gate("lens final", "capitalized"))
@@ -68,7 +68,9 @@ def test_lower_case_answer_is_gone_at_the_end(flow, task):
 def test_capitalised_answer_comes_late(flow, task):
     """The capitalised answer stays low in the first half and wins at the end."""
     upper = flow.lens("capitalized", task)
-    assert (upper.max_until(0.5) <= 0.05) & (upper.final >= 0.50)
+    # Low is 5% as measured; shown is that it is not as probable as what has appeared.
+    is_low = upper.max_until(0.5).at_most(0.05, bound=APPEARED)
+    assert is_low & (upper.final >= 0.50)
 
 
 @pytest.mark.mechanism("lens-order", citation="Sec. 7 Obs. 2, Fig. 6", fails_for=(NEXT_LLAMA3_8B,))
@@ -78,7 +80,7 @@ def test_lower_case_comes_first_and_capitals_take_over(flow, task):
     lower, upper = flow.lens("noncapitalized", task), flow.lens("capitalized", task)
     lead = lower - upper
     crosses = (lead.max > 0) & (lead.final < 0)
-    assert (lower.max >= 0.10) & crosses & (lower.onset < upper.onset)
+    assert (lower.max >= APPEARED) & crosses & (lower.onset < upper.onset)
 
 
 @pytest.mark.mechanism("lens-false", unsaid_of=PAPER_MODELS)

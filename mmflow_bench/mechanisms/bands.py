@@ -22,7 +22,8 @@ SLIGHT = -0.02
 """The paper's "slight", "smaller decreases": there is no verdict on less."""
 CONSISTENT = 0.1
 """Depths of the paper's "consistent layers" differ by no more than this."""
-
+APPEARED = 0.10
+"""An answer has appeared where the lens gives it a tenth or more."""
 TEXT_ANSWERABLE = 0.20
 """Questions need their image where the accuracy falls by at least this much without it."""
 

@@ -183,6 +183,10 @@ class Estimate:
         """
         return self.compare(Region(low=bound, sign=">", least=value))
 
+    def at_most(self, value: float, *, bound: float) -> Comparison:
+        """At most `value` as measured, and below `bound` with confidence; as `at_least` does."""
+        return self.compare(Region(high=bound, sign="<", most=value))
+
     def __sub__(self, other: Estimate | float) -> Estimate:
         if not isinstance(other, Estimate):
             return self + -other

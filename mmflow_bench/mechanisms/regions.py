@@ -32,6 +32,8 @@ class Region:
     """How the region is written: `<=`, `<`, `>=`, `>`, `..` or `+-`."""
     least: float | None = None
     """The value itself must be at least this, beside what is asked of the interval."""
+    most: float | None = None
+    """The value itself must be at most this."""
 
     def refuse_unmeant(self, unit: str, *, of: str) -> None:
         """Refuse bounds that no value of a unit can reach, and a region that is empty.
@@ -39,8 +41,8 @@ class Region:
         Raises:
             MechanismError: It is such a region of the estimate `of`.
         """
-        least = () if self.least is None else (self.least,)
-        refuse_unmeant(self.low, self.high, *least, unit=unit, of=of)
+        measured = (one for one in (self.least, self.most) if one is not None)
+        refuse_unmeant(self.low, self.high, *measured, unit=unit, of=of)
         refuse_empty(self.low, self.high, of=of)
 
     def text(self, unit: str) -> str:
@@ -48,6 +50,8 @@ class Region:
         low, high = formatted(self.low, unit), formatted(self.high, unit)
         if self.least is not None:
             return f">= {formatted(self.least, unit)}, {self.sign} {low}"
+        if self.most is not None:
+            return f"<= {formatted(self.most, unit)}, {self.sign} {high}"
         if self.sign == "..":
             return f"{low}..{high}"
         if self.sign == "+-":
@@ -58,6 +62,16 @@ class Region:
     def ceiling(self) -> float:
         """The region fails when the whole interval is below this."""
         return self.low if self.least is None else self.least
+
+    @property
+    def roof(self) -> float:
+        """And when it is above this."""
+        return self.high if self.most is None else self.most
+
+    def admits(self, value: float) -> bool:
+        """Whether the value itself is where it must be, whatever is shown with confidence."""
+        is_large = self.least is None or value >= self.least
+        return is_large and (self.most is None or value <= self.most)
 
 
 class Decision(NamedTuple):
@@ -124,10 +138,9 @@ def _by_interval(bounds: Interval, value: float, region: Region) -> Verdict:
     is_strict = region.sign in {"<", ">"}
     reaches_low = bounds.low > region.low if is_strict else bounds.low >= region.low
     reaches_high = bounds.high < region.high if is_strict else bounds.high <= region.high
-    is_large = region.least is None or value >= region.least
-    if reaches_low and reaches_high and is_large:
+    if reaches_low and reaches_high and region.admits(value):
         return Verdict.HOLDS
-    if bounds.high < region.ceiling or bounds.low > region.high:
+    if bounds.high < region.ceiling or bounds.low > region.roof:
         return Verdict.FAILS
     return Verdict.INCONCLUSIVE
 
@@ -163,8 +176,7 @@ def _tails(evidence: Evidence, region: Region) -> tuple[Tail, Tail]:
     """p-values for holding and for failing, that verdict and table agree with."""
     low, high = evidence.below(region.low), evidence.above(region.high)
     hold = Tail(max(low.resampled, high.resampled), max(low.unseen, high.unseen))
-    # Whatever is shown with confidence, what is measured is not there.
-    if region.least is not None and evidence.value < region.least:
+    if not region.admits(evidence.value):
         hold = Tail(1.0, 1.0)
-    fails = [evidence.above(region.ceiling), evidence.below(region.high)]
+    fails = [evidence.above(region.ceiling), evidence.below(region.roof)]
     return hold, min(fails, key=lambda tail: tail.p)

@@ -51,6 +51,10 @@ def recorder():
         (lambda e: e.at_least(-0.29, bound=-0.4), "inconclusive"),
         (lambda e: e.at_least(-0.31, bound=-0.305), "inconclusive"),
         (lambda e: e.at_least(-0.2, bound=-0.4), "fails"),
+        (lambda e: e.at_most(-0.29, bound=-0.2), "holds"),
+        (lambda e: e.at_most(-0.31, bound=-0.2), "inconclusive"),
+        (lambda e: e.at_most(-0.29, bound=-0.295), "inconclusive"),
+        (lambda e: e.at_most(-0.4, bound=-0.2), "fails"),
     ],
 )
 def test_an_interval_lies_in_the_region_or_in_its_complement_or_in_neither(ask, verdict):

@@ -89,7 +89,7 @@ def test_a_changed_flow_fails_the_mechanisms_that_it_lacks_and_no_other(verdicts
 @pytest.mark.parametrize("noise", [1e-6, 0.02])
 def test_one_transfer_is_no_second_one_however_far_its_windows_reach(verdicts, layer, noise):
     one = {"first": layer, "second": None}
-    found = verdicts(changed=one, tasks=("ChooseAttr",), n=60, noise=noise)
+    found = verdicts(changed=one, tasks=("ChooseAttr",), n=120, noise=noise)
     # What is hit in a window with the first layer is the first drop.
     assert found["imgq-drop1", "ChooseAttr"] == "holds"
     for name in ("imgq-drop2", "imgq-two-drops", "imgq-drop2-lt-drop1", "rel-dom-2"):
