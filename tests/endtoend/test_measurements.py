@@ -105,9 +105,9 @@ def test_the_counterfactual_table_says_what_the_other_image_would_answer() -> No
 
 
 def test_a_part_is_read_from_the_same_store_with_the_same_donors(tmp_path: Path) -> None:
-    whole = opened("planted/mini", limit="6", tasks=("ChooseAttr",), cache=tmp_path)
+    whole = opened("planted/mini", limit="8", tasks=("ChooseAttr",), cache=tmp_path)
     part = whole.part()
-    assert len(part.samples.of("ChooseAttr")) == 4
+    assert len(part.samples.of("ChooseAttr")) == 6
     of_part = part.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))
     of_whole = whole.table("ChooseAttr", Sweep.of("image->question", method="counterfactual"))
     assert set(of_part.question_ids) < set(of_whole.question_ids)

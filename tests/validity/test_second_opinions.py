@@ -35,7 +35,7 @@ def test_the_qualifier_tells_flows_from_artefacts(name: str, tmp_path: Path) -> 
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider"),
-            *(f"--model={name}", "--tasks=ChooseAttr", "--limit=7"),
+            *(f"--model={name}", "--tasks=ChooseAttr", "--limit=8"),
             *(f"--mechanisms={','.join(CASES[name])}", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
         cwd=ROOT,
