@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
 from mmflow_bench.baselines.tolerances import DEFAULTS
@@ -91,7 +90,7 @@ def drawn(run: RunValues, chosen: np.ndarray) -> RunValues:
 
 
 def gated(base: RunValues, tuned: RunValues, redraws: int = REDRAWS) -> tuple[int, int]:
-    """On how many subsets of the images the gate fails, and a difference exceeds the tolerance."""
+    """On how many subsets a row is called changed, and a difference exceeds the tolerance."""
     generator = np.random.default_rng(11)
     failed = beyond = 0
     for _ in range(redraws):
@@ -102,7 +101,7 @@ def gated(base: RunValues, tuned: RunValues, redraws: int = REDRAWS) -> tuple[in
         )
         moved = [row for row in told.rows if row.difference is not None]
         assert len(moved) >= len(DROPS)
-        failed += not gate_decision(told).passed
+        failed += bool(told.changed)
         beyond += any(abs(row.difference) > row.margin for row in moved)
     return failed, beyond
 
