@@ -92,7 +92,7 @@ def drawn(run: RunValues, chosen: np.ndarray) -> RunValues:
 def gated(
     base: RunValues, tuned: RunValues, redraws: int = REDRAWS, images_drawn: int = DRAWN
 ) -> tuple[int, int]:
-    """On how many subsets of the images the gate sees a change, and a difference is as large."""
+    """On how many subsets a row is called changed, and a difference exceeds the tolerance."""
     generator = np.random.default_rng(11)
     failed = beyond = 0
     for _ in range(redraws):

@@ -196,8 +196,9 @@ def test_nothing_passes_on_nothing(made):
 def test_a_wide_interval_is_undecided_and_a_policy(made):
     found = compared(made(noise=0.6), made(noise=0.6, seed=1))
     assert row(found, "q-last-drop").verdict == "undecided"
-    assert gate_decision(found).passed
-    assert not gate_decision(found, fail_undecided=True).passed
+    assert gate_decision(found, decided=0.0).passed
+    assert not gate_decision(found, decided=0.0, fail_undecided=True).passed
+    assert not gate_decision(found).passed
 
 
 def test_a_comparison_survives_its_file(made):

@@ -7,7 +7,12 @@ import pytest
 from scipy.special import expit, logit, ndtr
 
 from mmflow_bench.statistics.intervals import Correction
-from mmflow_bench.statistics.paired import log_odds_change, margin_test
+from mmflow_bench.statistics.paired import (
+    fewest_alike,
+    log_odds_change,
+    margin_test,
+    samples_needed,
+)
 
 DRAWS = np.random.default_rng(0).standard_normal(200_000)
 
@@ -52,3 +57,21 @@ def test_being_surer_changes_fractions_and_not_log_odds():
 
 def test_certainty_is_no_infinity():
     assert np.isfinite(log_odds_change(np.array([1.0]), np.array([[-1.0, 0.0]]))).all()
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.04, -0.04, 0.3])
+def test_as_many_samples_as_are_needed_bring_the_interval_to_one_side_of_the_margin(difference):
+    half, n, margin = 0.3, 20, 0.1
+    needed = samples_needed(difference, difference - half, difference + half, n, margin)
+    narrowed = half * (n / needed) ** 0.5
+    if abs(difference) < margin:
+        assert abs(difference) + narrowed * 1.645 / 1.96 == pytest.approx(margin, abs=0.002)
+    else:
+        assert abs(difference) - narrowed == pytest.approx(margin, abs=0.01)
+
+
+def test_no_number_of_samples_decides_a_difference_that_is_the_margin():
+    assert samples_needed(0.1, 0.0, 0.2, 20, 0.1) is None
+    assert samples_needed(0.3, None, None, 1, 0.1) is None
+    # Without an interval, as many as show that hardly any differs.
+    assert samples_needed(0.0, None, None, 1, 0.05) == fewest_alike(0.05, 0.05) == 59
