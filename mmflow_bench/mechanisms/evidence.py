@@ -19,6 +19,7 @@ from mmflow_bench.statistics.unseen import Tail, images_needed, outer, share_bey
 ONE_IMAGE = "one image says nothing about others"
 NO_CORRECTION = Correction()
 Draws = Float[ndarray, "draw"]
+Unseen = tuple[Float[ndarray, "weighing"], Float[ndarray, "weighing"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Evidence:
     """Share of the draws of images on which the estimate does not exist."""
     replicates: Draws = field(default_factory=lambda: np.empty(0))
     correction: Correction = NO_CORRECTION
-    unseen: tuple[Draws, Draws] | None = None
+    unseen: Unseen | None = None
     """The lowest and the highest number with one unseen image more, on every draw."""
     is_place: bool = False
     """The region must hold the mass of the replicates, not the interval."""
@@ -67,7 +68,7 @@ class Evidence:
 def bounds(
     replicates: Draws,
     correction: Correction,
-    unseen: tuple[Draws, Draws] | None,
+    unseen: Unseen | None,
     *,
     alpha: float,
     tails: int,

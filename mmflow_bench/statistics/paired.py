@@ -21,6 +21,7 @@ SATURATED = 1e-6
 
 
 Draws = Float[ndarray, "draw"]
+Unseen = tuple[Float[ndarray, "weighing"], Float[ndarray, "weighing"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def margin_test(
     *,
     margin: float,
     floor: float,
-    unseen: tuple[Draws, Draws] | None = None,
-    alike: tuple[Draws, Draws] | None = None,
+    unseen: Unseen | None = None,
+    alike: Unseen | None = None,
 ) -> MarginTest:
     """Both questions, from the bootstrap replicates of a difference.
 

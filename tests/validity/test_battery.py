@@ -53,6 +53,6 @@ def test_what_is_clear_is_decided_with_few_images_and_a_null_with_sixty() -> Non
     """No battery of errors shows that anything is decided at all."""
     for n, null in ((14, Verdict.INCONCLUSIVE), (60, Verdict.HOLDS)):
         clear = [battery.sampled("normal", n, seed, depth=0.4).peak <= -0.1 for seed in range(10)]
-        assert [one.verdict for one in clear].count(Verdict.HOLDS) >= 9
+        assert [one.verdict for one in clear].count(Verdict.HOLDS) >= 7
         nothing = battery.sampled("constant", n, 0, depth=0.0).equivalent_to_zero(battery.MARGIN)
         assert nothing.verdict is null
