@@ -9,6 +9,10 @@ from enum import StrEnum
 from math import nan
 
 
+FEW_IMAGES = 30
+"""With fewer, verdicts stand but are marked: so few show little of how images differ."""
+
+
 class Followed(StrEnum):
     """Whose answer's probability is followed through the knockouts (docs/decisions/017)."""
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, sample_fingerprint
+from mmflow_bench.measurements.records import FEW_IMAGES
 from mmflow_bench.names import matches, refuse_unmatched
 
 PART = 3
-"""Of so many images, one is looked at for a second opinion."""
+"""Of so many images one is looked at for a second opinion, of two where they would be few."""
 FEWEST_OF_PART = 4
 """Images, where a task has as many."""
 
@@ -183,7 +184,7 @@ class SampleSet:
         return next(iter(same or others), None)
 
     def part(self) -> SampleSet:
-        """The samples of every third image of each task, or of more where few would be left.
+        """The samples of every third image of each task, or of every second where they are few.
 
         There are four images at least, as far as the task has as many. Donors are those of the
         whole, so that a sample's rows are the same in both.
@@ -208,7 +209,8 @@ def _shuffled(samples: Sequence[Sample], draw: random.Random) -> list[Sample]:
 
 def _part_of(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     images = list(_by_image(samples))
-    step = max(1, min(PART, len(images) // FEWEST_OF_PART))
+    step = PART if len(images) >= PART * FEW_IMAGES else PART - 1
+    step = max(1, min(step, len(images) // FEWEST_OF_PART))
     # One of each `step` in a row, at a place that moves on: answers that take turns all occur.
     chosen = frozenset(one for i, one in enumerate(images) if i % step == i // step % step)
     return tuple(sample for sample in samples if sample.image_id in chosen)

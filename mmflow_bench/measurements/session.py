@@ -93,7 +93,7 @@ class Measurements:
         return cls(spec, samples, settings, progress=progress)
 
     def part(self) -> Measurements:
-        """The same on about a third of the samples: what is costly and need only agree."""
+        """The same on a third or half of the samples: what is costly and need only agree."""
         return self.on(self.samples.part())
 
     def on(self, samples: SampleSet) -> Measurements:

@@ -209,7 +209,7 @@ class MeasurementSettings:
     twins: bool = setting(
         True,
         "check verdicts by the counterfactual and the unnormalised method (default)",
-        off="skip these checks, which measure a third of the samples twice more",
+        off="skip these checks, which measure part of the samples twice more",
         places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.measurements.records import FEW_IMAGES
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.evidence import ONE_IMAGE, Evidence, bounds
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
@@ -26,8 +27,6 @@ from mmflow_bench.statistics.resampling import ImageStatistic, joined
 
 FEWEST_IMAGES = 2
 """One image says nothing about others."""
-FEW_IMAGES = 30
-"""With fewer, verdicts stand but are marked: so few show little of how images differ."""
 
 
 class Kind(Enum):
