@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
 
-
 FEW_IMAGES = 30
 """With fewer, verdicts stand but are marked: so few show little of how images differ."""
 
