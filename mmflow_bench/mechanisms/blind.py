@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +18,13 @@ from numpy import ndarray
 from mmflow_bench.measurements.blind import Blinding, BlindTable
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.statistics.resampling import ImageStatistic, image_means
+from mmflow_bench.statistics.resampling import (
+    ImageStatistic,
+    Means,
+    Weights,
+    between,
+    image_means,
+)
 
 
 def blind_controls(tables: Iterable[object], *, alpha: float = 0.05) -> dict[str, BlindControl]:
@@ -112,7 +118,8 @@ class BlindControl:
     def _falls(self) -> Iterator[Estimate]:
         for table in filter(None, (self.removed, self.exchanged)):
             lost = table.is_correct.astype(float) - table.is_blind_correct
-            yield self._mean(f"fall of the {_without(table)} on {table.task}", table, lost)
+            name = f"fall of the {_without(table)} on {table.task}"
+            yield self._mean(name, table, lost, lowest=-1.0)
 
     def _share(self, what: str, table: BlindTable, is_correct: ndarray) -> Estimate:
         return self._mean(f"{what} on {table.task}", table, is_correct.astype(float))
@@ -123,8 +130,15 @@ class BlindControl:
         kept = table.is_followed
         if not kept.any():
             return None
-        unit = "probability" if what == "probability" else "fraction"
-        return self._mean(f"{what} on {table.task}", table, values, kept=kept, unit=unit)
+        is_probability = what == "probability"
+        return self._mean(
+            f"{what} on {table.task}",
+            table,
+            values,
+            kept=kept,
+            unit="probability" if is_probability else "fraction",
+            lowest=0.0 if is_probability else -1.0,
+        )
 
     def _mean(
         self,
@@ -134,17 +148,32 @@ class BlindControl:
         *,
         kept: ndarray | None = None,
         unit: str = "fraction",
+        lowest: float = 0.0,
     ) -> Estimate:
-        """The mean over samples, whose images are drawn again."""
+        """The mean over samples, whose images are drawn again.
+
+        An image that was not seen may have anything from `lowest` to 1, or to the most that was
+        seen.
+        """
         chosen = np.flatnonzero(np.ones(len(values)) if kept is None else kept)
         means = image_means(values[chosen, None], [table.image_ids[i] for i in chosen])
+        highest = max(1.0, float(values[chosen].max()))
+        worst, best = (means.with_unseen(np.array([end])) for end in (lowest, highest))
         return Estimate(
-            source=ImageStatistic(means.images, lambda weights: means.curves(weights)[:, 0]),
+            source=ImageStatistic(
+                means.images,
+                partial(_only_column, means),
+                between(partial(_only_column, worst), partial(_only_column, best)),
+            ),
             name=name,
             unit=unit,
             n=len(chosen),
             alpha=self.alpha,
         )
+
+
+def _only_column(means: Means, weights: Weights) -> Float[ndarray, "draw"]:
+    return means.curves(weights)[:, 0]
 
 
 def _without(table: BlindTable) -> str:
