@@ -160,7 +160,7 @@ def test_a_self_test_that_failed_on_either_side_fails_the_run(
 
 
 def test_flow_that_is_gone_in_noise_is_undecided_and_red(run, models, comparison):
-    models(noise=0.9, correct=40, tuned={"drops": GONE}, base={"noise": 0.5})
+    models(tuned={"drops": GONE, "noise": 0.5}, base={"noise": 0.05})
     result = run(*AGAINST, "--mechanisms=q-last-drop")
     assert result.ret == 1
     assert {row.verdict for row in comparison().rows if row.id == "q-last-drop"} == {"undecided"}

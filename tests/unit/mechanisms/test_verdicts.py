@@ -105,9 +105,7 @@ def test_one_transfer_is_no_second_one_however_far_its_windows_reach(verdicts, l
 def test_two_transfers_are_two_however_close_they_are(verdicts, first, second, noise):
     two = {"first": first, "second": second}
     # Nothing above 5% in the later half takes 59 images without noise; these are 96.
-    found = verdicts(
-        changed=two, tasks=("ChooseAttr", "all"), names=("imgq*",), n=120, noise=noise
-    )
+    found = verdicts(changed=two, tasks=("ChooseAttr", "all"), names=("imgq*",), n=120, noise=noise)
     held = {name for (name, _), verdict in found.items() if verdict == "holds"}
     assert held >= {"imgq-drop1", "imgq-drop2", "imgq-two-drops", "imgq-layers-consistent"}
     assert set(found.values()) <= {"holds", "not-applicable"}
