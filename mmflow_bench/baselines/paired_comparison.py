@@ -16,7 +16,8 @@ from mmflow_bench.baselines.gate_ground import baseless, lost
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
-from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
+from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.row_values import Reading, curves_of, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate

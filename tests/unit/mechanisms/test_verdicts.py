@@ -166,6 +166,7 @@ def test_every_mechanism_without_a_control_is_killed_by_some_changed_flow():
 
 def test_noise_leaves_open_and_never_turns_round(verdicts):
     clean, noisy = verdicts("base"), verdicts("base", spread=0.4, noise=0.1, n=40)
+    assert noisy.keys() == clean.keys()
     changed = {key for key, verdict in noisy.items() if verdict != clean[key]}
     assert changed
     assert {noisy[key] for key in changed} == {"inconclusive"}
@@ -182,7 +183,7 @@ def test_without_any_flow_no_mechanism_that_claims_one_holds(verdicts, noise):
 
 @pytest.mark.parametrize(("n", "noise"), [(1, 0.05), (2, 1e-6), (6, 0.05)])
 def test_few_samples_are_never_an_error(verdicts, n, noise):
-    found = verdicts("base", n=n, noise=noise)
+    found = verdicts("base", tasks=("ChooseAttr", "CompareAttr", "all"), n=n, noise=noise)
     wrong = {key for key, verdict in found.items() if verdict == "fails"} - SMALL_SECOND_DROP
     assert not wrong
 
@@ -198,13 +199,14 @@ def test_captions_in_the_images_place_decide_their_own_rows(verdicts):
 
 
 def test_the_papers_own_numbers_are_asked_of_its_own_checkpoint_only(verdicts):
-    found = verdicts("base", paper_model="llava-1.5-13b")
-    replicated = {key: verdict for key, verdict in found.items() if key[0] in OTHERS_ONLY}
-    assert replicated["q-last-30", "ChooseAttr"] == "holds"
-    assert replicated["imgq-drop1-60", "all"] == "holds"
-    assert replicated["imgq-drop2-21", "all"] == "holds"
-    assert replicated["img-last-qa-slight", "QueryAttr"] == "fails"
-    assert replicated["oth-7b-less", "ChooseAttr"] == "not-applicable"
+    names = ("q-last-30", "imgq-drop1-60", "imgq-drop2-21", "img-last-qa-slight", "oth-7b-less")
+    found = verdicts("base", paper_model="llava-1.5-13b", names=names)
+    assert {name for name, _ in found} == set(names) <= OTHERS_ONLY
+    assert found["q-last-30", "ChooseAttr"] == "holds"
+    assert found["imgq-drop1-60", "all"] == "holds"
+    assert found["imgq-drop2-21", "all"] == "holds"
+    assert found["img-last-qa-slight", "QueryAttr"] == "fails"
+    assert found["oth-7b-less", "ChooseAttr"] == "not-applicable"
 
 
 def test_two_checkpoints_are_compared_when_both_are_measured(measured):
@@ -221,10 +223,6 @@ def test_a_task_without_samples_is_not_applicable(measured):
     measurements.tasks = ("ChooseAttr",)
     with pytest.raises(NotApplicable, match="no samples of task ChooseRel"):
         Flow(measurements)("question -> last", "ChooseRel")
-
-
-def test_all_rows_of_noisy_samples_are_decided(verdicts):
-    assert len(verdicts("base", spread=0.3, noise=0.05)) > 150
 
 
 def test_tasks_of_the_suites_are_the_six(verdicts):
