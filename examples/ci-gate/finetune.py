@@ -20,7 +20,7 @@ from mmflow_bench.scenes.questions import scene_samples
 
 INSTRUCTION = "\nAnswer the question using a single word or phrase."
 STEPS = 6
-LEARNING_RATES = {"harmless": 1e-7, "harmful": 1e-5}
+LEARNING_RATES = {"harmless": 5e-8, "harmful": 1e-5}
 
 
 def main(folder: Path) -> None:

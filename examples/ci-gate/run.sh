@@ -14,7 +14,7 @@ gate() { # gate CHECKPOINT EXPECTED_EXIT_CODE
   local code=0
   python -m pytest "$repository/suites" -q --no-header -p no:cacheprovider \
     --model="checkpoints/$1" --baseline=checkpoints/base --gate=regression \
-    --tasks=ChooseAttr,QueryAttr --limit=10 --no-twins \
+    --tasks=ChooseAttr --no-twins \
     --mechanisms='q-last-*,img*,oth-*,rel-*,lens-lower-rise,lens-upper-late' \
     --report=md,junit --mmflow-output=runs >"$1.txt" || code=$?
   sed -n '/against the baseline/,$p' "$1.txt"
