@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A gate in three acts: the same checkpoint, a harmless fine-tune, a harmful one.
-# Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under three minutes on two cores)
+# Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under two minutes on two cores)
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${1:-$(mktemp -d)}
