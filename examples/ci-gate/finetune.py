@@ -1,8 +1,8 @@
 """Three checkpoints for a gate: a base, a harmless fine-tune of it and a harmful one.
 
 Both fine-tunes see the same scenes for the same number of steps; the harmful one has a learning
-rate that is two hundred times too high. Its loss is the lower one and it answers every question, but
-the image's context no longer reaches the question in the first layers.
+rate that is two hundred times too high. Its loss is the lower one and it answers every question,
+but the image's context no longer reaches the question in the first layers.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from mmflow_bench.statistics.combining import holm
 from mmflow_bench.statistics.paired import MarginTest, margin_test
 from mmflow_bench.statistics.power import standard_error
 from mmflow_bench.statistics.resampling import ImageStatistic
-from mmflow_bench.statistics.unseen import images_needed, images_to_show
+from mmflow_bench.statistics.unseen import images_to_show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +178,9 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
     )
     if test is None:
         reason = moved.evidence.reason or "too few images"
-        fewest = images_to_show(margin, alpha=moved.alpha) if margin < 1 else None
-        row = replace(row, verdict=Change.UNDECIDED, reason=reason, needed=fewest)
+        fewest = images_to_show(margin, alpha=moved.alpha) if margin < 1 else 0
+        needed = fewest if fewest > images else None
+        row = replace(row, verdict=Change.UNDECIDED, reason=reason, needed=needed)
         return _Judged(row=row)
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
     return _Judged(row=row, test=test, is_confirmed=is_confirmed)
@@ -233,7 +234,7 @@ def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> 
     if test.p_inside <= alpha:
         return replace(row, verdict=Change.UNCHANGED)
     if p_changed > alpha:
-        count = images_needed(*test.inside, images=row.images or 1, alpha=alpha)
+        count = test.needed(images=row.images or 1, alpha=alpha)
         reason = "the interval reaches the tolerance"
         if count:
             reason += f": needs about {count} images like these, has {row.images}"
