@@ -166,6 +166,8 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
     if not all(map(math.isfinite, values)):
         where = "baseline" if math.isnan(values[0]) else "checkpoint"
         return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
+    if before.own.obstacle and after.own.obstacle:
+        return _Judged(row=replace(row, reason="no drop is shown in either to have a place"))
     moved = after.own - before.own
     test = _tested(moved, margin)
     images = len(getattr(moved.source, "images", ()))
