@@ -42,9 +42,13 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.blind",
     "mmflow_bench.mechanisms.curves",
     "mmflow_bench.mechanisms.estimates",
+    "mmflow_bench.mechanisms.evidence",
     "mmflow_bench.mechanisms.lens",
+    "mmflow_bench.mechanisms.nulls",
+    "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",
     "mmflow_bench.baselines.paired_values",
+    "mmflow_bench.baselines.row_values",
     "mmflow_bench.reports.html.figures",
 )
 TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"

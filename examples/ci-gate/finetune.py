@@ -1,8 +1,8 @@
 """Three checkpoints for a gate: a base, a harmless fine-tune of it and a harmful one.
 
 Both fine-tunes see the same scenes for the same number of steps; the harmful one has a learning
-rate that is a hundred times too high. Its loss is the lower one and it answers every question, but
-the image's context no longer reaches the question in the first layers.
+rate that is two hundred times too high. Its loss is the lower one and it answers every question,
+but the image's context no longer reaches the question in the first layers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmflow_bench.scenes.questions import scene_samples
 
 INSTRUCTION = "\nAnswer the question using a single word or phrase."
 STEPS = 6
-LEARNING_RATES = {"harmless": 1e-7, "harmful": 1e-5}
+LEARNING_RATES = {"harmless": 5e-8, "harmful": 1e-5}
 
 
 def main(folder: Path) -> None:

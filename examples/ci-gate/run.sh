@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A gate in three acts: the same checkpoint, a harmless fine-tune, a harmful one.
-# Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under three minutes on two cores)
+# Usage: examples/ci-gate/run.sh [FOLDER]   (no network, no GPU, under two minutes on two cores)
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${1:-$(mktemp -d)}
@@ -14,7 +14,7 @@ gate() { # gate CHECKPOINT EXPECTED_EXIT_CODE
   local code=0
   python -m pytest "$repository/suites" -q --no-header -p no:cacheprovider \
     --model="checkpoints/$1" --baseline=checkpoints/base --gate=regression \
-    --tasks=ChooseAttr,QueryAttr --limit=10 --no-twins \
+    --tasks=ChooseAttr --no-twins \
     --mechanisms='q-last-*,img*,oth-*,rel-*,lens-lower-rise,lens-upper-late' \
     --report=md,junit --mmflow-output=runs >"$1.txt" || code=$?
   sed -n '/against the baseline/,$p' "$1.txt"

@@ -12,7 +12,8 @@ from dataclasses import replace
 from mmflow_bench.baselines.gate_ground import ACCURACY, BASELINE, CHECKPOINT, below
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.baselines.paired_records import ComparedRow
-from mmflow_bench.baselines.paired_values import RunValues, has_values
+from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.row_values import has_values
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.runs.rows import ALL
 

@@ -16,7 +16,8 @@ from mmflow_bench.baselines.gate_ground import baseless, lost
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
-from mmflow_bench.baselines.paired_values import Reading, RunValues, curves_of, has_values, read
+from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.row_values import Reading, curves_of, has_values, read
 from mmflow_bench.baselines.tolerances import TWIN_FACTOR
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
@@ -25,7 +26,7 @@ from mmflow_bench.statistics.combining import holm
 from mmflow_bench.statistics.paired import MarginTest, margin_test
 from mmflow_bench.statistics.power import standard_error
 from mmflow_bench.statistics.resampling import ImageStatistic
-from mmflow_bench.statistics.unseen import images_needed, images_to_show
+from mmflow_bench.statistics.unseen import images_to_show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +166,8 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
     if not all(map(math.isfinite, values)):
         where = "baseline" if math.isnan(values[0]) else "checkpoint"
         return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
+    if before.own.obstacle and after.own.obstacle:
+        return _Judged(row=replace(row, reason="no drop is shown in either to have a place"))
     moved = after.own - before.own
     test = _tested(moved, margin)
     images = len(getattr(moved.source, "images", ()))
@@ -178,8 +181,9 @@ def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: fl
     )
     if test is None:
         reason = moved.evidence.reason or "too few images"
-        fewest = images_to_show(margin, alpha=moved.alpha) if margin < 1 else None
-        row = replace(row, verdict=Change.UNDECIDED, reason=reason, needed=fewest)
+        fewest = images_to_show(margin, alpha=moved.alpha) if margin < 1 else 0
+        needed = fewest if fewest > images else None
+        row = replace(row, verdict=Change.UNDECIDED, reason=reason, needed=needed)
         return _Judged(row=row)
     row, is_confirmed = _with_twin(row, moved, before, after, margin)
     return _Judged(row=row, test=test, is_confirmed=is_confirmed)
@@ -233,7 +237,7 @@ def _verdict(one: _Judged, test: MarginTest, p_changed: float, alpha: float) -> 
     if test.p_inside <= alpha:
         return replace(row, verdict=Change.UNCHANGED)
     if p_changed > alpha:
-        count = images_needed(*test.inside, images=row.images or 1, alpha=alpha)
+        count = test.needed(images=row.images or 1, alpha=alpha)
         reason = "the interval reaches the tolerance"
         if count:
             reason += f": needs about {count} images like these, has {row.images}"

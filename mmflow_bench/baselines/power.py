@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from mmflow_bench.baselines.paired_records import BaselineComparison, ComparedRow
+from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.statistics.power import (
     POWER,
     chance_of_at_least,
@@ -21,9 +22,6 @@ from mmflow_bench.statistics.power import (
     smallest_change,
     smallest_margin,
 )
-
-DECIDED = 0.8
-"""Share of the rows that have to be `unchanged` before a gate is green."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

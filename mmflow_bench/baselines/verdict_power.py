@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from scipy.special import ndtri
 
-from mmflow_bench.baselines.power import DECIDED, Power, RowPower, required
+from mmflow_bench.baselines.power import Power, RowPower, required
+from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import ALL, MechanismRow

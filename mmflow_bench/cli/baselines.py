@@ -105,7 +105,8 @@ def compare(
         click.echo(text, nl=False, color=colour)
     code, line = _conclusion(found, fail_on, decided)
     click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
-    click.echo(printable(comparison_could_have_seen(found)), err=is_json)
+    if seen := comparison_could_have_seen(found):
+        click.echo(printable(seen), err=is_json)
     ctx.exit(code)
 
 

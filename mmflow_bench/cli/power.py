@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import click
 from click.core import ParameterSource
 
-from mmflow_bench.baselines.power import DECIDED, Power, power_of_comparison
-from mmflow_bench.baselines.tolerances import parse_tolerance
+from mmflow_bench.baselines.power import Power, power_of_comparison
+from mmflow_bench.baselines.tolerances import DECIDED, parse_tolerance
 from mmflow_bench.baselines.verdict_power import power_of_verdicts
 from mmflow_bench.cli.baselines import compared_runs
 from mmflow_bench.cli.options import Asked, Parsed, asking

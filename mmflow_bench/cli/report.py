@@ -114,5 +114,6 @@ def _print(run: Path, columns: int) -> None:
         click.echo(text, nl=False, color=colour)
     if summary.gate is not None:
         click.echo(printable(f"gate: {summary.gate.line}"))
-        if summary.comparison is not None:
-            click.echo(printable(f"gate: {comparison_could_have_seen(summary.comparison)}"))
+        compared = summary.comparison
+        if compared is not None and (seen := comparison_could_have_seen(compared)):
+            click.echo(printable(f"gate: {seen}"))

@@ -19,7 +19,8 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
 from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.evidence import Kind, Known
 from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of

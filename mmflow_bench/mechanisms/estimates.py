@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import cached_property
 
 import numpy as np
@@ -18,36 +17,11 @@ from numpy import ndarray
 
 from mmflow_bench.measurements.records import FEW_IMAGES
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.evidence import ONE_IMAGE, Evidence, bounds
+from mmflow_bench.mechanisms.evidence import Evidence, Kind, Known, evidence_of
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
 from mmflow_bench.mechanisms.regions import Region, decide, two_instruments
 from mmflow_bench.mechanisms.verdicts import FEW
-from mmflow_bench.statistics.intervals import Correction, Interval, bca_correction
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
-
-FEWEST_IMAGES = 2
-"""One image says nothing about others."""
-
-
-class Kind(Enum):
-    """Which interval suits an estimate; the less regularly it behaves, the later."""
-
-    SMOOTH = "bias-corrected and accelerated bootstrap"
-    CENTRE = "percentile bootstrap"
-    PLACE = "bootstrap mass by layer"
-    """A layer index: the region must hold the mass, whatever shape it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A number and an interval that come from no resampling."""
-
-    value: float
-    interval: Interval
-    images: int | None = None
-    """Distinct images behind it, where they were counted."""
-    counts: tuple[int, int] | None = None
-    """Successes and trials of a proportion; None where nothing was sampled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -100,39 +74,14 @@ class Estimate:
     @cached_property
     def evidence(self) -> Evidence:
         """Everything that a verdict rests on."""
-        if isinstance(self.source, Known):
-            known = self.source
-            return Evidence(interval=known.interval, value=known.value, counts=known.counts)
-        images = len(self.source.images)
-        if images < FEWEST_IMAGES:
-            return Evidence(value=self.value, reason=ONE_IMAGE)
-        if self.obstacle:
-            return Evidence(value=self.value, reason=self.obstacle)
-        draws = self.source.replicates()
-        defined = draws[~np.isnan(draws)]
-        if not math.isfinite(self.value):
-            return Evidence(value=self.value, undefined=1 - len(defined) / len(draws))
-        # Where more draws have no value than a tail of the interval holds, its bound is made up.
-        if len(defined) < (1 - self.alpha / 2) * len(draws):
-            missing = f"not defined in {1 - len(defined) / len(draws):.0%} of the draws of images"
-            return Evidence(value=self.value, reason=missing)
-        correction = Correction(images=images)
-        # Leaving one image out says nothing of a place or a centre: it jumps, or does not move.
-        if self.kind is Kind.SMOOTH:
-            jackknife = self.source.jackknife()
-            correction = bca_correction(self.value, defined, jackknife, images=images)
-        unseen = _worst(self.source.unseen())
-        around = bounds(defined, correction, unseen, alpha=self.alpha, tails=self.tails)
-        return Evidence(
-            interval=around.widened(self.value, self.floor),
-            value=self.value,
-            replicates=defined,
-            correction=correction,
-            unseen=unseen,
-            is_place=self.kind is Kind.PLACE,
-            floor=self.floor,
-            images=images,
+        return evidence_of(
+            self.source,
+            self.value,
+            kind=self.kind,
+            alpha=self.alpha,
             tails=self.tails,
+            floor=self.floor,
+            obstacle=self.obstacle,
         )
 
     @property
@@ -292,16 +241,6 @@ def _one_sided(estimate: Estimate) -> Estimate:
     """The same estimate with its 1 - 2 alpha interval, and a whole alpha for either side."""
     twin = _one_sided(estimate.twin) if estimate.twin else None
     return replace(estimate, tails=1, twin=twin)
-
-
-def _worst(
-    unseen: tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None,
-) -> tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None:
-    """Where an unseen image leaves the number undefined, it may be anything."""
-    if unseen is None:
-        return None
-    low, high = unseen
-    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
 def _against(

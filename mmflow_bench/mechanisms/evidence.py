@@ -6,20 +6,52 @@ image more (docs/decisions/020). So is a p-value the larger of two.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.statistics.combining import as_many
-from mmflow_bench.statistics.intervals import Correction, Interval, confidence_below, interval
+from mmflow_bench.statistics.intervals import (
+    Correction,
+    Interval,
+    bca_correction,
+    confidence_below,
+    interval,
+)
+from mmflow_bench.statistics.resampling import ImageStatistic
 from mmflow_bench.statistics.unseen import Tail, images_needed, outer, share_beyond
 
+FEWEST_IMAGES = 2
+"""One image says nothing about others."""
 ONE_IMAGE = "one image says nothing about others"
 NO_CORRECTION = Correction()
 Draws = Float[ndarray, "draw"]
 Unseen = tuple[Float[ndarray, "weighing"], Float[ndarray, "weighing"]]
+
+
+class Kind(Enum):
+    """Which interval suits an estimate; the less regularly it behaves, the later."""
+
+    SMOOTH = "bias-corrected and accelerated bootstrap"
+    CENTRE = "percentile bootstrap"
+    PLACE = "bootstrap mass by layer"
+    """A layer index: the region must hold the mass, whatever shape it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A number and an interval that come from no resampling."""
+
+    value: float
+    interval: Interval
+    images: int | None = None
+    """Distinct images behind it, where they were counted."""
+    counts: tuple[int, int] | None = None
+    """Successes and trials of a proportion; None where nothing was sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +97,62 @@ class Evidence:
         return Tail(self.tails * below, unseen)
 
 
+def evidence_of(
+    source: ImageStatistic | Known,
+    value: float,
+    *,
+    kind: Kind,
+    alpha: float,
+    tails: int,
+    floor: float,
+    obstacle: str,
+) -> Evidence:
+    """What a number gives to rest a verdict on.
+
+    Args:
+        source: The number as a function of image weights, or with an interval.
+        value: The number.
+        kind: Which interval suits it.
+        alpha: Error rate of the two-sided interval.
+        tails: Sides that share it.
+        floor: How exactly the instrument knows the number.
+        obstacle: Why nothing can be decided on it; empty where something can.
+    """
+    if isinstance(source, Known):
+        return Evidence(interval=source.interval, value=source.value, counts=source.counts)
+    images = len(source.images)
+    if images < FEWEST_IMAGES:
+        return Evidence(value=value, reason=ONE_IMAGE)
+    if obstacle:
+        return Evidence(value=value, reason=obstacle)
+    draws = source.replicates()
+    defined = draws[~np.isnan(draws)]
+    if not math.isfinite(value):
+        return Evidence(value=value, undefined=1 - len(defined) / len(draws))
+    # Where more draws have no value than a tail of the interval holds, its bound is made up.
+    if len(defined) < (1 - alpha / 2) * len(draws):
+        missing = f"not defined in {1 - len(defined) / len(draws):.0%} of the draws of images"
+        return Evidence(value=value, reason=missing)
+    correction = Correction(images=images)
+    # Leaving one image out says nothing of a place or a centre: it jumps, or does not move.
+    if kind is Kind.SMOOTH:
+        jackknife = source.jackknife()
+        correction = bca_correction(value, defined, jackknife, images=images)
+    unseen = _worst(source.unseen())
+    around = bounds(defined, correction, unseen, alpha=alpha, tails=tails)
+    return Evidence(
+        interval=around.widened(value, floor),
+        value=value,
+        replicates=defined,
+        correction=correction,
+        unseen=unseen,
+        is_place=kind is Kind.PLACE,
+        floor=floor,
+        images=images,
+        tails=tails,
+    )
+
+
 def bounds(
     replicates: Draws,
     correction: Correction,
@@ -96,3 +184,13 @@ def needed(
         return f"{images} images do not tell"
     alike = "where none differs" if is_constant else "like these"
     return f"needs about {count} images {alike}, has {images}"
+
+
+def _worst(
+    unseen: tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None,
+) -> tuple[Float[ndarray, "draw"], Float[ndarray, "draw"]] | None:
+    """Where an unseen image leaves the number undefined, it may be anything."""
+    if unseen is None:
+        return None
+    low, high = unseen
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)

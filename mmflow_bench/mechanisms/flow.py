@@ -24,7 +24,8 @@ from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
-from mmflow_bench.mechanisms.estimates import Estimate, Known
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.estimates import Estimate, Kind
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import (

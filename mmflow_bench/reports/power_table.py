@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mmflow_bench.baselines.paired_records import BaselineComparison
-from mmflow_bench.baselines.power import DECIDED, Power, RowPower, power_of_comparison
+from mmflow_bench.baselines.power import Power, RowPower, power_of_comparison
+from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.baselines.verdict_power import power_of_rows
 from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.reports.columns import Column, head, printed, table

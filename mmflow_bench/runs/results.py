@@ -36,7 +36,8 @@ Verdict = Annotated[str, OneOf(VERDICTS)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What is dumped must be readable again, `as` included.
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 class CheckpointResult(_Record):
@@ -130,7 +131,7 @@ class Results(_Record):
     summary: dict[Verdict, int]
 
     def as_json(self) -> str:
-        return self.model_dump_json(indent=1, by_alias=True) + "\n"
+        return self.model_dump_json(indent=1) + "\n"
 
 
 def results_of(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.statistics.intervals import Correction, confidence_below
-from mmflow_bench.statistics.unseen import Tail, share_beyond
+from mmflow_bench.statistics.unseen import Tail, images_needed, share_beyond
 
 SATURATED = 1e-6
 """Probabilities closer than this to 0 or 1 have the log-odds of this: float32 tells no more."""
@@ -42,6 +42,14 @@ class MarginTest:
     def p_beyond(self) -> float:
         """The larger of both."""
         return self.beyond.p
+
+    def needed(self, *, images: int, alpha: float) -> int | None:
+        """About how many images would show that it is less, or else that it is more.
+
+        None where nothing says: the difference is about the margin, or has scattered too much.
+        """
+        less = images_needed(*self.inside, images=images, alpha=alpha)
+        return less or images_needed(*self.beyond, images=images, alpha=alpha, tails=2)
 
 
 def margin_test(

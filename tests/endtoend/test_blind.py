@@ -126,7 +126,7 @@ def test_mmflow_measure_measures_it_and_a_run_from_the_store_reads_it(tmp_path: 
     stored = opened(tasks=(TASK,), limit="3", cache=tmp_path, from_cache=True)
     for want in (REMOVED, EXCHANGED):
         table = stored.table(TASK, want)
-        assert len(table.question_ids) == 3
+        assert len(set(table.image_ids)) == 3
         fresh = opened(tasks=(TASK,), limit="3").table(TASK, want)
         np.testing.assert_array_equal(table.blind_probability, fresh.blind_probability)
 

@@ -18,8 +18,8 @@ def test_answers_that_begin_with_a_word_begin_with_no_line_break() -> None:
     measurements = Measurements.open(resolve_checkpoint("planted/mini"), settings)
     table = measurements.table("ChooseAttr", FirstToken())
     answers = {row["question_id"]: row["prediction"] for row in measurements.answered()}
-    assert len(table.texts) == 2
+    assert len(set(table.image_ids)) == 2
     for question, text in zip(table.question_ids, table.texts, strict=True):
         assert text == answers[question]
     share = Flow(measurements).line_break_share("ChooseAttr")
-    assert (share.value, share.n) == (0.0, 2)
+    assert (share.value, share.n) == (0.0, len(table.texts))

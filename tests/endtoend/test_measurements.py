@@ -64,8 +64,9 @@ def test_the_measured_lens_is_that_of_the_design(variant: str) -> None:
 
 
 def test_samples_measured_together_are_those_measured_one_by_one() -> None:
+    given = {"limit": "3", "tasks": ("ChooseAttr", "LogicalObj")}
     tables = [
-        sweep_rows(opened("planted/mini", limit="3", batch_size=size), edges=EDGES, method="masked")
+        sweep_rows(opened("planted/mini", batch_size=size, **given), edges=EDGES, method="masked")
         for size in (1, 4)
     ]
     alone, together = (table.to_pydict() for table in tables)
@@ -76,8 +77,9 @@ def test_samples_measured_together_are_those_measured_one_by_one() -> None:
 
 
 def test_the_store_gives_back_what_was_measured(tmp_path: Path) -> None:
-    measured = sweep_rows(opened("planted/mini", cache=tmp_path), edges=EDGES, method="masked")
-    read = opened("planted/mini", cache=tmp_path, from_cache=True)
+    given = {"tasks": ("ChooseAttr", "LogicalObj"), "cache": tmp_path}
+    measured = sweep_rows(opened("planted/mini", **given), edges=EDGES, method="masked")
+    read = opened("planted/mini", from_cache=True, **given)
     assert sweep_rows(read, edges=EDGES, method="masked").equals(measured)
 
 

@@ -17,6 +17,8 @@ HELD = {
     *("acc-95", "last-last-null", "lens-lower-rise", "lens-lower-20-70", "lens-lower-mid"),
     *("lens-lower-fall", "lens-upper-late", "lens-order", "lens-false"),
     *("causal-noop", "lens-final-consistency", "noise-floor"),
+    # Of the questions, which nobody answers without their image.
+    "ds-blind",
 }
 """What holds of a checkpoint whose question carries nothing from the image."""
 

@@ -48,7 +48,8 @@ def run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedPro
 
 def test_a_mechanism_of_ones_own_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(OWN_MECHANISM)
-    done = run(installed, tmp_path, "-m", "pytest", "test_mine.py", "--limit=6")
+    options = ("--model=planted/mini", "--limit=30")
+    done = run(installed, tmp_path, "-m", "pytest", "test_mine.py", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
@@ -71,6 +72,7 @@ def test_the_packaged_suites_run_with_their_baselines(installed: Path, tmp_path:
         installed,
         tmp_path,
         *("-m", "mmflow_bench.cli", "run", "--mechanisms=q-last-drop", "--tasks=ChooseAttr"),
+        "--limit=16",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "q-last-drop" in done.stdout

@@ -12,6 +12,11 @@ AGAINST = ("--model=planted/base", "--baseline=planted/mini")
 SAME = {"question->last": -0.4, "image->question": -0.5}
 MOVED = {"question->last": -0.8, "image->question": -0.5}
 GONE = {"question->last": 0.0, "image->question": -0.5}
+WEAK = {"question->last": -0.02, "image->question": -0.5}
+"""Shown to be less than a tenth, and yet to have a place."""
+ONE_UNDECIDED = {"drops": {"question->last": -0.47, "image->question": -0.5}, "noise": 0.04}
+"""Of five rows of the gate on each of two tasks: eight of ten are unchanged."""
+UNDECIDED = {"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15}
 
 
 @pytest.fixture
@@ -67,7 +72,7 @@ def test_a_regression_gate_does_not_ask_whether_mechanisms_hold(run, models):
 
 
 def test_a_strict_gate_does(project, models):
-    models(drops=GONE)
+    models(drops=WEAK)
     result = project.runpytest_inprocess(*AGAINST, "--gate=strict")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["gate (strict): failed: 2 mechanisms failed"])
@@ -112,7 +117,8 @@ def test_controls_that_hold_are_nothing_either(project, models):
     control = """
 @pytest.mark.mechanism("noise-floor", minimum_accuracy=0.0)
 def test_control(flow):
-    assert flow("last -> last", "ChooseAttr").peak >= -0.1
+    # Thirty images leave room for a tenth that was not seen.
+    assert flow("last -> last", "ChooseAttr").peak >= -0.2
 """
     suite.write_text(suite.read_text() + control)
     result = project.runpytest_inprocess()
@@ -154,18 +160,18 @@ def test_a_self_test_that_failed_on_either_side_fails_the_run(
 
 
 def test_flow_that_is_gone_in_noise_is_undecided_and_red(run, models, comparison):
-    models(noise=0.9, correct=40, tuned={"drops": GONE}, base={"noise": 0.5})
+    models(tuned={"drops": GONE, "noise": 0.5}, base={"noise": 0.05})
     result = run(*AGAINST, "--mechanisms=q-last-drop")
     assert result.ret == 1
     assert {row.verdict for row in comparison().rows if row.id == "q-last-drop"} == {"undecided"}
     result.stdout.fnmatch_lines(
-        ["gate (regression): failed: undecided: * comparable rows*needs about * samples a task:*"]
+        ["gate (regression): failed: undecided: * comparable rows*needs about * images a task:*"]
     )
 
 
 def test_how_much_must_be_decided_is_an_option(project, models):
-    models(tuned={"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15})
-    for share, code in (("0.5", 0), ("60%", 0), ("0.7", 1)):
+    models(tuned=ONE_UNDECIDED)
+    for share, code in (("0.7", 0), ("80%", 0), ("0.9", 1)):
         result = project.runpytest_inprocess(*AGAINST, f"--decided={share}")
         assert result.ret == code, share
     wrong = project.runpytest_inprocess(*AGAINST, "--decided=most")
@@ -320,6 +326,7 @@ def test_reports_are_written_and_printed_again(project, models, monkeypatch):
     again = CliRunner().invoke(main, ["report", str(folder)])
     assert again.exit_code == 0, again.output
     assert "4 mechanisms: 4 holds" in again.output
+    assert "asked as llava-1.5-13b" in again.output
     assert "gate: failed: changed: q-last-drop (ChooseAttr, QueryAttr)" in again.output
     for line in result.outlines:
         if "≠ changed" in line:
@@ -337,17 +344,10 @@ def test_an_unknown_report_is_a_usage_error(project):
         ({"drops": MOVED}, (), 1),
         ({"drops": MOVED}, ("--fail-on=none",), 0),
         ({"drops": MOVED}, ("--tolerance=nonsense",), 2),
-        ({"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15}, (), 4),
-        (
-            {"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15},
-            ("--decided=0.6",),
-            0,
-        ),
-        (
-            {"drops": {"question->last": -0.52, "image->question": -0.5}, "noise": 0.15},
-            ("--fail-on=inconclusive",),
-            4,
-        ),
+        (UNDECIDED, (), 4),
+        (ONE_UNDECIDED, (), 0),
+        (ONE_UNDECIDED, ("--decided=0.9",), 4),
+        (ONE_UNDECIDED, ("--fail-on=inconclusive",), 4),
     ],
 )
 def test_compare_exits_as_it_says(project, models, tuned, arguments, code):

@@ -147,7 +147,8 @@ def test_every_row_has_an_estimate_or_a_reason(own, results, behave):
         reasons.append((row["verdict"], row["reason"]))
     assert reasons[0] == (
         "fails",
-        "no centre of question->last on ChooseAttr: it is not defined on these samples",
+        "nothing beyond the noise, so no place and no ratio: there is no centre of question->last "
+        "on ChooseAttr",
     )
     assert reasons[1][0] == "fails"
     assert reasons[1][1].startswith("assert not peak of question->last on ChooseAttr = 0%")

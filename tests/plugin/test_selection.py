@@ -83,7 +83,7 @@ def test_a_limit_beyond_the_end_is_said_before_anything_is_loaded(project, is_sh
     assert run_result.ret == pytest.ExitCode.USAGE_ERROR
     said = [line for line in run_result.outlines + run_result.errlines if "begins at 500" in line]
     assert len(said) == 1
-    assert said[0].startswith("ERROR: a limit that leaves a sample of some task, got one that")
+    assert said[0].startswith("ERROR: a limit that leaves an image of some task, got one that")
 
 
 def test_a_task_that_the_questions_lack_is_said_before_anything_is_loaded(project):

@@ -35,11 +35,15 @@ def test_the_qualifier_tells_flows_from_artefacts(name: str, tmp_path: Path) -> 
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider"),
-            *(f"--model={name}", "--tasks=ChooseAttr", "--limit=8"),
+            *("-p", "many_images", f"--model={name}", "--tasks=ChooseAttr", "--limit=2"),
             *(f"--mechanisms={','.join(CASES[name])}", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
         cwd=ROOT,
-        env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
+        env=os.environ
+        | {
+            "MMFLOW_CACHE": str(tmp_path / "cache"),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'builders'}",
+        },
         capture_output=True,
     )
     (path,) = (tmp_path / "runs").glob("*/results.json")

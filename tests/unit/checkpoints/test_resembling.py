@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -53,8 +54,10 @@ def test_the_shape_of_a_checkpoint(config, name):
 
 def test_a_folder_is_told_by_its_configuration_and_nothing_else_is_looked_at(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(CONVERTED_7B))
-    assert resembled(resolve_checkpoint(str(tmp_path))) == "llava-1.5-7b"
-    assert resembled(resolve_checkpoint("someone/finetune")) is None
+    folder = resolve_checkpoint(str(tmp_path))
+    assert resembled(folder) == "llava-1.5-7b"
+    # Not a name that the hub would be asked for.
+    assert resembled(replace(folder, kind="hub")) is None
     assert resembled(resolve_checkpoint("planted/mini")) is None
 
 

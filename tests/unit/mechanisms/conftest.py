@@ -22,6 +22,7 @@ from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
+from mmflow_bench.names import matches
 
 LAYERS = 40
 CONTEXT, ATTRIBUTE = 3.888, 2.25
@@ -269,17 +270,31 @@ def verdict() -> Callable[..., str]:
 def verdicts(
     measured: Callable[..., SyntheticMeasurements],
 ) -> Callable[..., dict[tuple[str, str], str]]:
-    """`verdicts(kind, tasks=..., **options)`: (mechanism, task) -> verdict, for the suites."""
+    """`verdicts(kind, tasks=..., names=..., **options)`: (mechanism, task) -> verdict.
+
+    Of the suites; `names` are patterns of the only mechanisms that are asked. What several tests
+    ask of one checkpoint is worked out once.
+    """
+    known: dict[str, dict[tuple[str, str], str]] = {}
 
     def decide(
-        kind: str = "base", *, tasks: tuple[str, ...] = (*SIX_TASKS, "all"), **options: object
+        kind: str = "base",
+        *,
+        tasks: tuple[str, ...] = (*SIX_TASKS, "all"),
+        names: tuple[str, ...] = (),
+        **options: object,
     ) -> dict[tuple[str, str], str]:
+        asked = repr((kind, tasks, names, sorted(options.items())))
+        if asked in known:
+            return known[asked]
         flow = Flow(measured(kind, **options))
-        return {
+        known[asked] = {
             (test.declaration.id, task): verdict_of(test, flow, task)
             for test in shipped()
+            if matches(test.declaration.id, names)
             for task in test.declaration.tasks
             if task in tasks
         }
+        return known[asked]
 
     return decide

@@ -7,7 +7,8 @@ import pytest
 
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.curves import Curve
-from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known
+from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.evidence import Kind, Known
 from mmflow_bench.mechanisms.several import agree, at_least, average
 from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.statistics.intervals import Interval

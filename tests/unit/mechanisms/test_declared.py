@@ -150,7 +150,7 @@ def test_rows_of_one_checkpoint_refuse_every_other_and_rows_of_any_refuse_none(m
         captions = one.section == TEXT_ONLY
         applies = set()
         for name in (*PAPER_MODELS, None):
-            measurements = measured(paper_model=name, captions=captions)
+            measurements = measured(paper_model=name, captions=captions, n=2)
             others = dict.fromkeys(PAPER_MODELS, measurements)
             if run_quietly(test, Flow(measurements, others=others)) != "not-applicable":
                 applies.add(name)

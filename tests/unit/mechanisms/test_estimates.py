@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmflow_bench.mechanisms.estimates import Estimate, Kind, Known, combined
+from mmflow_bench.mechanisms.estimates import Estimate, combined
+from mmflow_bench.mechanisms.evidence import Kind, Known
 from mmflow_bench.mechanisms.several import agree, average
 from mmflow_bench.statistics.intervals import Correction, Interval
 from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.estimates import Kind
+from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.verdicts import InstrumentDependent
 

@@ -89,10 +89,14 @@ def test_a_changed_flow_fails_the_mechanisms_that_it_lacks_and_no_other(verdicts
 @pytest.mark.parametrize("noise", [1e-6, 0.02])
 def test_one_transfer_is_no_second_one_however_far_its_windows_reach(verdicts, layer, noise):
     one = {"first": layer, "second": None}
-    found = verdicts(changed=one, tasks=("ChooseAttr",), n=120, noise=noise)
+    two = ("imgq-drop2", "imgq-two-drops", "imgq-drop2-lt-drop1", "rel-dom-2")
+    # That no drop is 2% deep takes 149 images of which none drops, and some more in noise.
+    found = verdicts(
+        changed=one, tasks=("ChooseAttr",), names=("imgq-drop1", *two), n=240, noise=noise
+    )
     # What is hit in a window with the first layer is the first drop.
     assert found["imgq-drop1", "ChooseAttr"] == "holds"
-    for name in ("imgq-drop2", "imgq-two-drops", "imgq-drop2-lt-drop1", "rel-dom-2"):
+    for name in two:
         assert found[name, "ChooseAttr"] == "fails", name
 
 
@@ -100,17 +104,19 @@ def test_one_transfer_is_no_second_one_however_far_its_windows_reach(verdicts, l
 @pytest.mark.parametrize("noise", [1e-6, 0.02])
 def test_two_transfers_are_two_however_close_they_are(verdicts, first, second, noise):
     two = {"first": first, "second": second}
-    found = verdicts(changed=two, tasks=("ChooseAttr", "all"), n=60, noise=noise)
-    for (name, task), verdict in found.items():
-        if name.startswith("imgq") and verdict != "not-applicable":
-            assert verdict == "holds", (name, task)
+    # Nothing above 5% in the later half takes 59 images without noise; these are 96.
+    found = verdicts(changed=two, tasks=("ChooseAttr", "all"), names=("imgq*",), n=120, noise=noise)
+    held = {name for (name, _), verdict in found.items() if verdict == "holds"}
+    assert held >= {"imgq-drop1", "imgq-drop2", "imgq-two-drops", "imgq-layers-consistent"}
+    assert set(found.values()) <= {"holds", "not-applicable"}
 
 
 def test_one_broad_transfer_is_one(verdicts):
     broad = {"first_to": 12, "second": None}
-    found = verdicts(changed=broad, tasks=("ChooseAttr",), n=60)
-    assert found["imgq-two-drops", "ChooseAttr"] == "fails"
-    assert found["imgq-drop2", "ChooseAttr"] == "fails"
+    two = ("imgq-drop2", "imgq-two-drops")
+    # That no valley of 3% lies between two takes 99 images; these are 120.
+    found = verdicts(changed=broad, tasks=("ChooseAttr",), names=two, n=150)
+    assert found == {(name, "ChooseAttr"): "fails" for name in two}
 
 
 @pytest.mark.parametrize(("changed", "layer"), [("first", 7), ("second", 15)])
@@ -127,7 +133,8 @@ def test_layers_that_differ_between_tasks_are_not_consistent(measured, verdict, 
 
 @pytest.mark.parametrize(("changed", "expected"), [({}, "holds"), ({"second": None}, "fails")])
 def test_layers_of_noisy_drops_are_decided(measured, verdict, changed, expected):
-    noisy = measured(changed=changed, n=120, noise=0.1)
+    # That there is no second drop of 5% takes 59 images, and more than twice as many in noise.
+    noisy = measured(changed=changed, n=200, noise=0.1)
     assert verdict("imgq-layers-consistent", noisy) == expected
 
 
@@ -159,6 +166,7 @@ def test_every_mechanism_without_a_control_is_killed_by_some_changed_flow():
 
 def test_noise_leaves_open_and_never_turns_round(verdicts):
     clean, noisy = verdicts("base"), verdicts("base", spread=0.4, noise=0.1, n=40)
+    assert noisy.keys() == clean.keys()
     changed = {key for key, verdict in noisy.items() if verdict != clean[key]}
     assert changed
     assert {noisy[key] for key in changed} == {"inconclusive"}
@@ -175,7 +183,7 @@ def test_without_any_flow_no_mechanism_that_claims_one_holds(verdicts, noise):
 
 @pytest.mark.parametrize(("n", "noise"), [(1, 0.05), (2, 1e-6), (6, 0.05)])
 def test_few_samples_are_never_an_error(verdicts, n, noise):
-    found = verdicts("base", n=n, noise=noise)
+    found = verdicts("base", tasks=("ChooseAttr", "CompareAttr", "all"), n=n, noise=noise)
     wrong = {key for key, verdict in found.items() if verdict == "fails"} - SMALL_SECOND_DROP
     assert not wrong
 
@@ -191,13 +199,14 @@ def test_captions_in_the_images_place_decide_their_own_rows(verdicts):
 
 
 def test_the_papers_own_numbers_are_asked_of_its_own_checkpoint_only(verdicts):
-    found = verdicts("base", paper_model="llava-1.5-13b")
-    replicated = {key: verdict for key, verdict in found.items() if key[0] in OTHERS_ONLY}
-    assert replicated["q-last-30", "ChooseAttr"] == "holds"
-    assert replicated["imgq-drop1-60", "all"] == "holds"
-    assert replicated["imgq-drop2-21", "all"] == "holds"
-    assert replicated["img-last-qa-slight", "QueryAttr"] == "fails"
-    assert replicated["oth-7b-less", "ChooseAttr"] == "not-applicable"
+    names = ("q-last-30", "imgq-drop1-60", "imgq-drop2-21", "img-last-qa-slight", "oth-7b-less")
+    found = verdicts("base", paper_model="llava-1.5-13b", names=names)
+    assert {name for name, _ in found} == set(names) <= OTHERS_ONLY
+    assert found["q-last-30", "ChooseAttr"] == "holds"
+    assert found["imgq-drop1-60", "all"] == "holds"
+    assert found["imgq-drop2-21", "all"] == "holds"
+    assert found["img-last-qa-slight", "QueryAttr"] == "fails"
+    assert found["oth-7b-less", "ChooseAttr"] == "not-applicable"
 
 
 def test_two_checkpoints_are_compared_when_both_are_measured(measured):
@@ -214,10 +223,6 @@ def test_a_task_without_samples_is_not_applicable(measured):
     measurements.tasks = ("ChooseAttr",)
     with pytest.raises(NotApplicable, match="no samples of task ChooseRel"):
         Flow(measurements)("question -> last", "ChooseRel")
-
-
-def test_all_rows_of_noisy_samples_are_decided(verdicts):
-    assert len(verdicts("base", spread=0.3, noise=0.05)) > 150
 
 
 def test_tasks_of_the_suites_are_the_six(verdicts):

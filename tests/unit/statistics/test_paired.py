@@ -7,12 +7,8 @@ import pytest
 from scipy.special import expit, logit, ndtr
 
 from mmflow_bench.statistics.intervals import Correction
-from mmflow_bench.statistics.paired import (
-    fewest_alike,
-    log_odds_change,
-    margin_test,
-    samples_needed,
-)
+from mmflow_bench.statistics.paired import MarginTest, log_odds_change, margin_test
+from mmflow_bench.statistics.unseen import Tail
 
 DRAWS = np.random.default_rng(0).standard_normal(200_000)
 
@@ -59,19 +55,27 @@ def test_certainty_is_no_infinity():
     assert np.isfinite(log_odds_change(np.array([1.0]), np.array([[-1.0, 0.0]]))).all()
 
 
-@pytest.mark.parametrize("difference", [0.0, 0.04, -0.04, 0.3])
-def test_as_many_samples_as_are_needed_bring_the_interval_to_one_side_of_the_margin(difference):
-    half, n, margin = 0.3, 20, 0.1
-    needed = samples_needed(difference, difference - half, difference + half, n, margin)
-    narrowed = half * (n / needed) ** 0.5
-    if abs(difference) < margin:
-        assert abs(difference) + narrowed * 1.645 / 1.96 == pytest.approx(margin, abs=0.002)
-    else:
-        assert abs(difference) - narrowed == pytest.approx(margin, abs=0.01)
+@pytest.mark.parametrize("difference", [0.04, -0.04, 0.3])
+def test_as_many_images_as_are_needed_decide_what_a_few_leave_open(difference):
+    images, alpha, margin, spread = 20, 0.05, 0.1, 1.0
+
+    def asked(count):
+        draws = difference + spread * DRAWS / count**0.5
+        return margin_test(draws, Correction(), margin=margin, floor=0.0)
+
+    needed = asked(images).needed(images=images, alpha=alpha)
+    for count, is_enough in ((0.9 * needed, False), (1.1 * needed, True)):
+        test = asked(count)
+        # What lies within the margin is shown to, and what lies beyond it too.
+        p = test.p_inside if abs(difference) < margin else test.p_beyond
+        assert (p <= alpha) == is_enough
 
 
-def test_no_number_of_samples_decides_a_difference_that_is_the_margin():
-    assert samples_needed(0.1, 0.0, 0.2, 20, 0.1) is None
-    assert samples_needed(0.3, None, None, 1, 0.1) is None
-    # Without an interval, as many as show that hardly any differs.
-    assert samples_needed(0.0, None, None, 1, 0.05) == fewest_alike(0.05, 0.05) == 59
+def test_no_number_of_images_decides_a_difference_that_is_the_margin():
+    test = margin_test(0.1 + DRAWS - DRAWS.mean(), Correction(), margin=0.1, floor=0.0)
+    assert test.needed(images=20, alpha=0.05) is None
+
+
+def test_images_that_are_all_alike_need_as_many_as_leave_less_than_the_margin_unseen():
+    alike = MarginTest(inside=Tail(0.0, 0.95**14), beyond=Tail(1.0, 1.0))
+    assert alike.needed(images=14, alpha=0.05) == 59
