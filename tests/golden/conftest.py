@@ -31,7 +31,7 @@ ROOT = HERE.parents[1]
 REWRITE = bool(os.environ.get("MMFLOW_REWRITE_GOLDENS"))
 TOLERANCE = 2e-3
 NUMBER = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
-HASH = re.compile(r"\b[0-9a-f]{16}\b")
+HASH = re.compile(r"(?<![\w.])[0-9a-f]{16}\b")
 CLOSING = re.compile(r"\d+ [a-z][a-z -]+(: |$)|baseline: |not comparable: |gate \(|no verdict: ")
 TELLING = re.compile(
     r"ERROR: |_pytest.outcomes.Exit: |no verdict: |gate \(|mmflow: -|\d+ (mechanisms|compared): "
