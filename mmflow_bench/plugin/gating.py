@@ -57,13 +57,13 @@ def gate_of(run: Run, *, exit_code: int) -> GateDecision | None:
     if settings.gate in {"strict", "mechanisms"}:
         why += _by_themselves(run)
     has_failed = exit_code == pytest.ExitCode.TESTS_FAILED
+    has_reason = bool(why)
     if has_failed and not why:
         failed = sum(row.outcome in FAILED for row in run.rows)
         why = [f"{failed} mechanisms failed" if failed else "a test or a worker failed"]
     # Without a gate in so many words, pytest's own summary has said everything already.
     is_said = settings.is_gate_explicit or settings.baseline is not None
-    is_new = bool(why) and not has_failed
-    return GateDecision(not why, tuple(dict.fromkeys(why))) if is_said or is_new else None
+    return GateDecision(not why, tuple(dict.fromkeys(why))) if is_said or has_reason else None
 
 
 def could_have_seen(run: Run) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import many_images
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -138,17 +139,24 @@ def test_a_run_names_the_task_that_is_answered_without_its_images(tmp_path: Path
     command = [
         *(sys.executable, "-m", "mmflow_bench.cli", "run", str(suites)),
         *("--model=planted/true-false-option", "--mechanisms=ds-blind", "--report=md,html"),
-        *(f"--questions={tmp_path / 'q.jsonl'}", f"--images={tmp_path}"),
+        *(f"--questions={tmp_path / 'q.jsonl'}", f"--images={tmp_path}", "-p", "many_images"),
         *(f"--mmflow-output={tmp_path / 'out'}", "--no-self-test", "--mmflow-cache=off"),
     ]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ)
+    environment = os.environ | {"PYTHONPATH": str(Path(many_images.__file__).parent)}
+    finished = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
     assert finished.returncode == 1, finished.stdout + finished.stderr
     line = "ChooseAttr can be answered without its image (100% right without it, 100% with it)"
     (folder,) = (tmp_path / "out").iterdir()
     content = json.loads((folder / "results.json").read_text())
     assert content["summary"] == {"fails": 1, "not-applicable": 5}
     blind = content["data"]["tasks"][TASK]["blind"]
-    assert (blind["accuracy_removed"], blind["accuracy_exchanged"], blind["n"]) == (1.0, 1.0, 8)
+    assert (blind["accuracy_removed"], blind["accuracy_exchanged"], blind["n"]) == (
+        1.0,
+        1.0,
+        8 * many_images.COPIES,
+    )
     shown = f"drops saturate near {round(100 * blind['saturation'], 1):g}%"
     folded = " ".join(finished.stdout.split())
     for text in (folded, (folder / "report.html").read_text(), (folder / "summary.md").read_text()):

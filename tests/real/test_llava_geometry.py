@@ -270,8 +270,9 @@ def test_nothing_is_claimed_of_a_model_that_answers_nothing(
     verdicts = {row["verdict"] for row in results["mechanisms"] if row["id"] not in CONTROLS}
     assert verdicts == {"precondition-failed", "not-applicable"}, done.stdout
     controls = {row["verdict"] for row in results["mechanisms"] if row["id"] in CONTROLS}
-    assert controls <= {"precondition-failed", "holds"}, done.stdout
-    # No verdict says anything against the checkpoint, and none says anything for it.
+    assert controls == {"precondition-failed", "fails"}, done.stdout
+    # That it answers nothing is all that is said of it.
+    assert [row["id"] for row in results["mechanisms"] if row["verdict"] == "fails"] == ["acc-95"]
     assert done.returncode == 1, done.stdout + done.stderr
     assert "gate (mechanisms): failed: nothing was decided" in done.stdout
     # The instrument itself was proved on these photos and questions, and it works.
