@@ -1,7 +1,7 @@
 """A real language model reads captions in the image's place, as the committed baseline says.
 
-The baseline in baselines/gemma_3_270m was measured on the first 330 rows of the published
-ChooseAttr file. Ten of them are measured again here, from the weights to the verdicts.
+The baseline in baselines/gemma_3_270m was measured on the 361 questions on the first 321 images
+of the published ChooseAttr file. Ten of them are measured again here, from the weights to the verdicts.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def test_the_suites_decide_from_the_store_alone(
     assert verdicts <= {"holds", "fails", "inconclusive"}
     # Six samples may decide nothing or the opposite: only a mechanism that fails fails the run.
     assert done.returncode == (1 if "fails" in verdicts else 0), done.stdout + done.stderr
-    # The baseline of 330 rows is of other conditions: these verdicts are not compared with it.
+    # The baseline of 361 rows is of other conditions: these verdicts are not compared with it.
     assert {row["baseline"] for row in mechanisms} == {"other-conditions"}
     assert {path.name: path.read_bytes() for path in BASELINE.iterdir()} == before
 
