@@ -1,7 +1,8 @@
 """A real language model reads captions in the image's place, as the committed baseline says.
 
 The baseline in baselines/gemma_3_270m was measured on the 361 questions on the first 321 images
-of the published ChooseAttr file. Ten of them are measured again here, from the weights to the verdicts.
+of the published ChooseAttr file. Ten of them are measured again here, from the weights to the
+verdicts.
 """
 
 from __future__ import annotations
