@@ -7,7 +7,6 @@ is the layer that is hit (docs/decisions/002).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -32,13 +31,11 @@ from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
     Means,
+    Reading,
     Weights,
     between,
     image_means,
 )
-
-Reading = Callable[[Means, Weights], read.Numbers]
-"""What is read off mean curves, for every row of weights."""
 
 TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""

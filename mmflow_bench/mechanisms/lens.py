@@ -7,7 +7,6 @@ the verdict is `instrument-dependent` (docs/decisions/006).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -24,12 +23,11 @@ from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,
     Means,
+    Reading,
     Weights,
     between,
     image_means,
 )
-
-Reading = Callable[[Means, Weights], read.Numbers]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -216,6 +216,8 @@ class WithUnseen:
 
 Means = ImageMeans | WithUnseen
 """What has `curves` and `halves` for weights of images."""
+Reading = Callable[[Means, Weights], Numbers]
+"""What is read off mean curves, for every row of weights."""
 
 
 def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]) -> ndarray:
