@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmflow_bench.errors import MMFlowError
+
+
+class NotAFile(OSError):
+    """A folder, a pipe or a device stands where a file is expected."""
 
 
 @contextmanager
@@ -31,9 +37,29 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file at once; text as UTF-8, with the same line ends on every system."""
+    """Write a file at once; text as UTF-8, with the same line ends on every system.
+
+    Raises:
+        OSError: It cannot be written, or does not read as it was written.
+    """
+    data = content.encode() if isinstance(content, str) else content
     with replacing(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        _write(temporary, data)
+        # Not every disk says that it has kept less than it was given.
+        if whole_file(temporary) != data:
+            raise OSError(errno.EIO, "a file that does not read as it was written")
+
+
+def whole_file(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        NotAFile: It is a folder, or a pipe that might never end.
+        OSError: It cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise NotAFile(errno.EINVAL, "a folder or a device where a file is expected")
+    return path.read_bytes()
 
 
 @contextmanager
@@ -53,3 +79,7 @@ def refusing(
     except OSError as wrong:
         end = f"; {advice}" if advice else ""
         raise error(f"{expected}, got {wrong.strerror or wrong} ({place}){end}") from wrong
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

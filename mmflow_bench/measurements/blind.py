@@ -14,17 +14,18 @@ from numpy import ndarray
 from mmflow_bench.measurements.knockout_sweep import REFERENCE_CEILING
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 _SCHEMA = pa.schema(
-    {
-        "sample": pa.string(),
-        "prediction": pa.string(),
-        "is_correct": pa.bool_(),
-        "blind_probability": pa.float64(),
-        "reference_probability": pa.float64(),
-    }
+    [
+        filled("sample", pa.string()),
+        filled("prediction", pa.string()),
+        filled("is_correct", pa.bool_()),
+        filled("blind_probability", pa.float64()),
+        ("reference_probability", pa.float64()),
+    ]
 )
+_RANGES = dict.fromkeys(("blind_probability", "reference_probability"), PROBABILITY)
 
 
 class Blinding(StrEnum):
@@ -76,7 +77,7 @@ class Blind(Want[BlindTable]):
 
     @property
     def shard(self) -> Shard:
-        return Shard(f"blind.{self.blinding}", _SCHEMA)
+        return Shard(f"blind.{self.blinding}", _SCHEMA, ranges=_RANGES)
 
     @property
     def name(self) -> str:

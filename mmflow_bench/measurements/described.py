@@ -8,14 +8,25 @@ import pyarrow as pa
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.measurements.stored import StoredResults
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, Shard, filled
 
-_GRID = {
-    **dict.fromkeys(("width", "height", "rows", "columns"), pa.int64()),
-    **dict.fromkeys(("left", "top", "cell_width", "cell_height"), pa.float64()),
-    "related": pa.list_(pa.int64()),
-}
-PATCHES = Shard("patches", pa.schema({"sample": pa.string()} | _GRID))
+_COUNTED = ("width", "height", "rows", "columns")
+_CELLS = ("cell_width", "cell_height")
+PATCHES = Shard(
+    "patches",
+    pa.schema(
+        [
+            filled("sample", pa.string()),
+            *(filled(name, pa.int64()) for name in _COUNTED),
+            *(filled(name, pa.float64()) for name in ("left", "top", *_CELLS)),
+            filled("related", pa.list_(pa.int64())),
+        ]
+    ),
+    ranges={
+        **dict.fromkeys(_COUNTED, AT_LEAST_ONE),
+        **dict.fromkeys((*_CELLS, "related"), AT_LEAST_ZERO),
+    },
+)
 """Which patches show the objects asked about."""
 
 

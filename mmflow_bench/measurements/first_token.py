@@ -12,12 +12,14 @@ from mmflow_bench.checkpoints.families.decoders import PUBLISHED_END
 from mmflow_bench.checkpoints.families.recognising import conversation
 from mmflow_bench.errors import AnswerError
 from mmflow_bench.measurements.wants import Kept, Rows, Want
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import Shard, filled
 
 if TYPE_CHECKING:
     from mmflow_bench.measurements.sample_rows import SampleAtWork
 
-FIRST_TOKENS = Shard("first-tokens", pa.schema({"sample": pa.string(), "text": pa.string()}))
+FIRST_TOKENS = Shard(
+    "first-tokens", pa.schema([filled("sample", pa.string()), filled("text", pa.string())])
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

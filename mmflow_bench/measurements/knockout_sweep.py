@@ -14,21 +14,26 @@ from mmflow_bench.interventions.knockout import Edge, Method
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 REFERENCE_CEILING = 1.0
 """Relative change at which that of a reference answer is cut: one that has hardly a chance may
 gain it a thousandfold (docs/decisions/017)."""
 
-_COLUMNS = {
-    "sample": pa.string(),
-    "layer": pa.int64(),
-    "knockout_probability": pa.float64(),
-    "reference_probability": pa.float64(),
-}
-_SCHEMA = pa.schema(_COLUMNS)
+_SCHEMA = pa.schema(
+    [
+        filled("sample", pa.string()),
+        filled("layer", pa.int64()),
+        filled("knockout_probability", pa.float64()),
+        ("reference_probability", pa.float64()),
+    ]
+)
 _COUNTERFACTUAL_SCHEMA = pa.schema(
-    _COLUMNS | {"counterfactual_probability": pa.float64(), "is_flipped": pa.bool_()}
+    [
+        *_SCHEMA,
+        filled("counterfactual_probability", pa.float64()),
+        filled("is_flipped", pa.bool_()),
+    ]
 )
 
 
@@ -99,7 +104,9 @@ class Sweep(Want[SweepTable]):
             kind, schema = "counterfactual", _COUNTERFACTUAL_SCHEMA
         edge = f"{self.edge.source}-to-{self.edge.target}"
         name = f"{kind}.{edge}.{self.method}.w{self.width}"
-        return Shard(name, schema, keys=("sample", "layer"))
+        probabilities = (one for one in schema.names if one.endswith("_probability"))
+        ranges = dict.fromkeys(probabilities, PROBABILITY)
+        return Shard(name, schema, keys=("sample", "layer"), ranges=ranges)
 
     @property
     def name(self) -> str:

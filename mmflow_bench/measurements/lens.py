@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 PROBES = ("answer", "capitalized", "noncapitalized", "false_capitalized", "false_noncapitalized")
 VARIANTS = ("raw", "normed")
@@ -25,10 +25,16 @@ REFERENCE_PROBE = "reference"
 LENS = Shard(
     "lens",
     pa.schema(
-        {"sample": pa.string(), "layer": pa.int64()}
-        | {"probe": pa.string(), "variant": pa.string(), "probability": pa.float64()}
+        [
+            filled("sample", pa.string()),
+            filled("layer", pa.int64()),
+            filled("probe", pa.string()),
+            filled("variant", pa.string()),
+            filled("probability", pa.float64()),
+        ]
     ),
     keys=("sample", "layer", "probe", "variant"),
+    ranges={"probability": PROBABILITY},
 )
 """One for all probes and variants: whichever is asked for first measures every one."""
 

@@ -27,7 +27,7 @@ from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
-from mmflow_bench.store.shards import Store
+from mmflow_bench.store.store import Store
 
 Table = TypeVar("Table")
 Progress = Callable[[str, int, int], None]

@@ -14,7 +14,8 @@ from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed, Refusal, refusals_of
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, AnswerRow, Kept, Want
-from mmflow_bench.store.shards import Shard, Store
+from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.store import Store
 
 Made = TypeVar("Made")
 Table = TypeVar("Table")

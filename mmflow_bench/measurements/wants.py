@@ -19,7 +19,7 @@ import pyarrow as pa
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.store.shards import Shard
+from mmflow_bench.store.shards import AT_LEAST_ZERO, PROBABILITY, Shard, filled
 
 Table = TypeVar("Table", covariant=True)
 Rows = dict[Shard, list[dict[str, object]]]
@@ -28,21 +28,25 @@ Rows = dict[Shard, list[dict[str, object]]]
 ANSWERS = Shard(
     "answers",
     pa.schema(
-        {
-            "sample": pa.string(),
-            "prediction": pa.string(),
-            "is_correct": pa.bool_(),
-            "answer_token_id": pa.int64(),
-            "base_probability": pa.float64(),
-            "reference_token_id": pa.int64(),
-            "reference_probability": pa.float64(),
-            "noise": pa.float64(),
-        }
+        [
+            filled("sample", pa.string()),
+            filled("prediction", pa.string()),
+            filled("is_correct", pa.bool_()),
+            filled("answer_token_id", pa.int64()),
+            filled("base_probability", pa.float64()),
+            ("reference_token_id", pa.int64()),
+            ("reference_probability", pa.float64()),
+            filled("noise", pa.float64()),
+        ]
     ),
+    ranges={
+        **dict.fromkeys(("base_probability", "reference_probability"), PROBABILITY),
+        **dict.fromkeys(("answer_token_id", "reference_token_id", "noise"), AT_LEAST_ZERO),
+    },
 )
 UNSCORED = Shard(
     "unscored",
-    pa.schema({name: pa.string() for name in ("sample", "scope", "reason", "message")}),
+    pa.schema([filled(name, pa.string()) for name in ("sample", "scope", "reason", "message")]),
     keys=("sample", "scope"),
 )
 """What could not be measured: `scope` is the name of a shard, or `ANSWER_SCOPE`."""

@@ -1,34 +1,34 @@
-"""The measurement store: what was measured once is never measured again, nor lost.
+"""What a table of a store holds: its columns, what tells its rows apart, which values may be.
 
-A `Store` holds everything measured under one identity (checkpoint, processor, prompt, dtype,
-attention, versions). A measurement is appended to the *journal* the moment its sample is finished,
-one small Parquet file under a temporary name and then `os.replace`, so a killed run loses at most
-the sample it was working on. `compact` merges the journal into one sorted Parquet file for each
-`Shard`, which makes the files of a resumed run byte-identical to those of a run that was never
-interrupted. Nothing is pickled.
+Rows are checked before they are written and whenever they are read: a number that cannot be is
+never handed on, wherever it comes from.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from math import inf
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from filelock import FileLock
 
-from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file, replacing
-from mmflow_bench.store.held import Held, file_state
+PROBABILITY = (0.0, 1.0 + 1e-9)
+"""Sums of probabilities may exceed one by their rounding."""
+AT_LEAST_ZERO = (0.0, inf)
+AT_LEAST_ONE = (1.0, inf)
+LAYER = "layer"
+"""A key column of this name counts layers, from 0 without a gap."""
+
+
+def filled(name: str, kind: pa.DataType) -> pa.Field:
+    """A column that has a value in every row."""
+    return pa.field(name, kind, nullable=False)
+
+
+class Damaged(Exception):
+    """Something else than what was measured: says what was expected, and what came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,176 +41,93 @@ class Shard:
     name: str
     """Of the file, and of what could not be measured; written from a record and never parsed."""
     schema: pa.Schema = field(compare=False, repr=False)
+    """A field that is not nullable has a value in every row."""
     keys: tuple[str, ...] = field(default=("sample",), compare=False, repr=False)
     """Columns that tell its rows apart, `sample` first: the content hash of a sample."""
+    ranges: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Column -> its least and its greatest value; any other number is finite."""
 
-
-Row = Mapping[str, object]
-Rows = Mapping[Shard, Sequence[Row]]
-"""What was measured of one sample."""
-
-_ATTEMPTS = 100
-"""Times that a shard is read anew while others merge into it."""
-_NAME_BYTES = 150
-"""About what one content hash takes in a set."""
-Value = TypeVar("Value")
-
-
-def identity_digest(identity: Mapping[str, object]) -> str:
-    """Sha256 of the canonical JSON of an identity, as 64 hex digits."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-class Store:
-    """Shards and journal of one identity, in a folder of its own under `root`."""
-
-    def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
-        self.folder = root / identity_digest(identity)[:24]
-        self._held = Held()
-        with _storing(self.folder):
-            (self.folder / "journal").mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "identity.json").exists():
-                text = json.dumps(identity, indent=1, sort_keys=True)
-                replace_file(self.folder / "identity.json", text)
-
-    def facts(self) -> dict[str, object]:
-        """What was learned of the checkpoint when it was last loaded, such as its depth."""
-        path = self.folder / "facts.json"
-        if not path.exists():
-            return {}
-
-        def facts() -> dict[str, object]:
-            found: dict[str, object] = json.loads(path.read_text())
-            return found
-
-        return dict(self._held.get("facts", file_state([path]), facts, lambda _: 0))
-
-    def remember(self, facts: Mapping[str, object]) -> None:
-        """Keep facts of the checkpoint so that a later run need not load it."""
-        with _storing(self.folder):
-            replace_file(self.folder / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
-
-    def append(self, measured: Rows, *, sample: str) -> None:
-        """Journal everything measured of one sample, shard by shard, in the order given.
+    def typed(self, table: pa.Table) -> pa.Table:
+        """A table with the schema of this shard.
 
         Raises:
-            StoreError: The disk is full or the folder is not writable.
+            Damaged: It has other columns, or lacks values.
         """
-        with _storing(self.folder):
-            for shard, rows in measured.items():
-                table = pa.Table.from_pylist(list(rows), schema=shard.schema)
-                content = identity_digest({"rows": list(rows)})[:8]
-                path = self.folder / "journal" / f"{shard.name}@{sample[:32]}-{content}.parquet"
-                with replacing(path) as temporary:
-                    pq.write_table(table, temporary)
-
-    def read(self, shard: Shard, samples: Iterable[str] | None = None) -> pa.Table:
-        """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
-        nothing = shard.schema.empty_table()
-
-        def rows(files: Sequence[Path]) -> pa.Table:
-            return _sorted_unique(pa.concat_tables([nothing, *map(_read_rows, files)]), shard.keys)
-
-        table = self._look(shard, "rows", rows, lambda found: found.nbytes)
-        if samples is None:
-            return table
-        wanted = pa.array(sorted(set(samples)), pa.string())
-        return table.filter(pc.is_in(table["sample"], value_set=wanted)).combine_chunks()
-
-    def finished(self, shard: Shard) -> frozenset[str]:
-        """Content hashes of the samples that a shard already holds."""
-        return self._look(shard, "samples", _samples_in, lambda found: _NAME_BYTES * len(found))
-
-    def compact(self, shards: Iterable[Shard]) -> None:
-        """Merge the journal of some shards into one sorted file each; safe to be killed anywhere.
-
-        The journal of others stays for whoever measures them: reading looks at both.
-        """
-        with _storing(self.folder), FileLock(self.folder / "compact.lock"):
-            for shard in shards:
-                # Listed before it is merged: what others append meanwhile must not be deleted.
-                journal = self._journal(shard)
-                if journal:
-                    with replacing(self.folder / f"{shard.name}.parquet") as temporary:
-                        pq.write_table(self.read(shard), temporary)
-                    for path in journal:
-                        path.unlink(missing_ok=True)
-
-    def clear(self) -> None:
-        """Forget everything measured under this identity."""
-        with _storing(self.folder), FileLock(self.folder / "compact.lock"):
-            for path in [*self.folder.glob("*.parquet"), *(self.folder / "journal").iterdir()]:
-                path.unlink(missing_ok=True)
-
-    def lock(self, name: str) -> FileLock:
-        """A lock shared by every process that measures under this identity."""
-        return FileLock(self.folder / f"{name}.lock")
-
-    def _look(
-        self,
-        shard: Shard,
-        what: str,
-        read: Callable[[Sequence[Path]], Value],
-        size: Callable[[Value], int],
-    ) -> Value:
-        for _ in range(_ATTEMPTS):
-            # Another process may merge its journal at any time: its rows are in the shard then.
-            with suppress(FileNotFoundError):
-                files = self._files(shard)
-                state = file_state(files)
-                return self._held.get((shard, what), state, partial(read, files), size)
-        raise StoreError(
-            f"a store that is left alone for a moment, got files that vanished {_ATTEMPTS} times "
-            f"while they were read ({self.folder}, {shard.name}); give every job a store of its "
-            "own with --mmflow-cache"
+        found, expected = (
+            {one.name: one.type for one in schema} for schema in (table.schema, self.schema)
         )
+        if found != expected or len(table.schema) != len(expected):
+            raise Damaged(f"the columns {_listed(self.schema)}, got {_listed(table.schema)}")
+        columns = [table[name] for name in self.schema.names]
+        for one, column in zip(self.schema, columns, strict=True):
+            if column.null_count and (not one.nullable or one.name in self.keys):
+                raise Damaged(f"a value of {one.name} in every row, got {column.null_count} empty")
+        return pa.table(columns, names=self.schema.names).cast(self.schema)
 
-    def _files(self, shard: Shard) -> list[Path]:
-        # The journal first: what is merged between the two looks is in the shard.
-        journal = self._journal(shard)
-        merged = self.folder / f"{shard.name}.parquet"
-        return [merged, *journal] if merged.exists() else journal
+    def check(self, table: pa.Table) -> None:
+        """Look at every value of a table with the schema of this shard.
 
-    def _journal(self, shard: Shard) -> list[Path]:
-        folder, begin = self.folder / "journal", f"{shard.name}@"
-        names = [name for name in os.listdir(folder) if name.startswith(begin)]
-        return [folder / name for name in sorted(names) if name.endswith(".parquet")]
+        Raises:
+            Damaged: A value is out of its range, a row is there twice, or a layer is missing.
+        """
+        for one in self.schema:
+            self._check_range(one.name, table[one.name])
+        if len(table):
+            codes = {name: _codes(table[name]) for name in self.keys if name != LAYER}
+            if LAYER in self.keys:
+                _check_layers(table[LAYER].to_numpy(), codes)
+            elif len(np.unique(_combined(list(codes.values())))) < len(table):
+                raise Damaged(f"one row for each {' and '.join(self.keys)}, got two of one")
 
-
-def _read_rows(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """All rows of one file, or some columns of them."""
-    # Opened once: `pq.read_table` of a path opens it again for the rows, and another process may
-    # have put a longer or shorter file in its place by then.
-    with path.open("rb") as file:
-        return pq.ParquetFile(file).read(columns)
-
-
-def _samples_in(files: Sequence[Path]) -> frozenset[str]:
-    """Content hashes of the samples that have rows in `files`."""
-    columns = (_read_rows(path, ["sample"])["sample"] for path in files)
-    return frozenset(name for column in columns for name in column.unique().to_pylist())
-
-
-def _sorted_unique(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """One row per key, in key order: a row journalled twice (two workers) is kept once."""
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
-    table = table.take(order).combine_chunks()
-    is_first = np.ones(len(table), dtype=bool)
-    is_first[1:] = np.any([_is_new(table[name]) for name in keys], axis=0)
-    return table.filter(pa.array(is_first)).combine_chunks()
-
-
-def _is_new(column: pa.ChunkedArray) -> np.ndarray:
-    """Whether each value but the first differs from the one before it."""
-    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
-    return np.asarray(codes[1:] != codes[:-1])
+    def _check_range(self, name: str, column: pa.ChunkedArray) -> None:
+        if pa.types.is_list(column.type):
+            column = pc.list_flatten(column)
+        if not pa.types.is_floating(column.type) and not pa.types.is_integer(column.type):
+            return
+        if not pc.all(pc.is_finite(column), min_count=0).as_py():
+            raise Damaged(f"finite values of {name}, got others")
+        least, greatest = self.ranges.get(name, (-inf, inf))
+        found = pc.min_max(column).as_py()
+        # Of no values at all both are None.
+        for value in (found["min"], found["max"]):
+            if value is not None and not least <= value <= greatest:
+                raise Damaged(f"values of {name} from {least:g} to {greatest:g}, got {value:g}")
 
 
-_storing = partial(
-    refusing,
-    StoreError,
-    "a writable measurement store with free space",
-    advice="point --mmflow-cache at another folder or switch it off with --mmflow-cache=off. What "
-    "was measured before is kept.",
-)
+def _check_layers(layers: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
+    """Every sample has each layer once, and all have as many."""
+    group = _combined(list(codes.values()))
+    rows_of = np.bincount(group)
+    depth = rows_of[group]
+    if layers.min() < 0 or np.any(layers >= depth):
+        raise Damaged(f"layers from 0 on without a gap, got layer {layers.max()} of {depth.max()}")
+    # The place of each row where rows are sorted: as many places as rows, so none may be taken.
+    places = (np.cumsum(rows_of) - rows_of)[group] + layers
+    if np.bincount(places).max() > 1:
+        raise Damaged("each layer of a sample once, got one twice and another not at all")
+    alike = _combined([code for name, code in codes.items() if name != "sample"] or [layers * 0])
+    for kind in np.unique(alike):
+        depths = np.unique(depth[alike == kind])
+        if len(depths) > 1:
+            raise Damaged(f"as many layers for every sample, got {depths[0]} and {depths[-1]}")
+
+
+def _combined(codes: Sequence[np.ndarray]) -> np.ndarray:
+    """One code for each combination of codes, from 0 without a gap."""
+    combined = codes[0]
+    for code in codes[1:]:
+        pairs = combined.astype(np.int64) * (int(code.max()) + 1) + code
+        combined = np.unique(pairs, return_inverse=True)[1]
+    return combined
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """A number for each value, from 0 without a gap, equal for equal values."""
+    codes: np.ndarray = column.combine_chunks().dictionary_encode().indices.to_numpy()
+    return codes
+
+
+def _listed(schema: pa.Schema) -> str:
+    return ", ".join(f"{one.name} ({one.type})" for one in schema)

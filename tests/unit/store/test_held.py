@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.store import shards
+from mmflow_bench.store import store as module
 from mmflow_bench.store.held import Held, file_state
-from mmflow_bench.store.shards import Store
+from mmflow_bench.store.store import Store
 
 SHARD = Sweep.of("image->question", width=9).shard
 
@@ -24,9 +24,9 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     store, other = (Store(tmp_path, {"checkpoint": "a"}) for _ in range(2))
     store.append({SHARD: rows("a")}, sample="a")
     looks: list[Path] = []
-    plain = shards._read_rows
+    plain = module.read_rows
     monkeypatch.setattr(
-        shards, "_read_rows", lambda path, *columns: looks.append(path) or plain(path, *columns)
+        module, "read_rows", lambda path, *of, **how: looks.append(path) or plain(path, *of, **how)
     )
     first = store.read(SHARD)
     assert store.read(SHARD) is first

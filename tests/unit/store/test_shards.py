@@ -10,7 +10,8 @@ import pytest
 from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.wants import UNSCORED
-from mmflow_bench.store.shards import Store, identity_digest
+from mmflow_bench.store.sealed import identity_digest
+from mmflow_bench.store.store import Store
 
 IDENTITY = {"checkpoint": "abc", "dtype": "float32"}
 SHARD = Sweep.of("image->question", width=9).shard
