@@ -69,8 +69,8 @@ class Option(Generic[Value]):
     """Given to pytest once for each value; commands take one."""
     is_empty_said: bool = False
     """Whether an empty text is a value, not the same as no option at all."""
-    unsaid: str | None = None
-    """Text that stands in for the option where it is offered and not given."""
+    unsaid: Callable[[], object] | None = None
+    """Gives the value where the option is offered and not given."""
     environment: str | None = None
     """Variable that is asked after the command line and before the ini file."""
     places: Place = Place.RUN

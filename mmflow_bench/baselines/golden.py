@@ -155,11 +155,11 @@ def change_entries(path: Path, change: Callable[[Entries], Entries]) -> None:
         BaselineError: The folder cannot be written, or the file is unreadable.
     """
     # Only who writes needs it; listings should not wait for its import.
-    from filelock import FileLock
+    from mmflow_bench.store.locking import alone
 
     with refusing(BaselineError, "a folder for baselines that can be written", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_file(path)):
+        with alone(_lock_file(path), is_kept=False):
             entries = change(read_entries(path))
             if entries:
                 content = {"schema_version": SCHEMA_VERSION, "baselines": entries}

@@ -11,6 +11,7 @@ import click
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.reports.escaping import printable, replace_in
+from mmflow_bench.reports.warned import Warned
 
 USAGE_ERROR = 2
 COMMANDS = {
@@ -61,8 +62,7 @@ class LazyGroup(click.Group):
         except MMFlowError as error:
             if os.environ.get("MMFLOW_DEBUG"):
                 raise
-            colour = False if os.environ.get("NO_COLOR") else None
-            click.secho(f"mmflow: {printable(error)}", fg="red", err=True, color=colour)
+            click.secho(f"mmflow: {printable(error)}", fg="red", err=True, color=_colour())
             ctx.exit(USAGE_ERROR)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
@@ -80,13 +80,23 @@ def imported(name: str) -> click.Command:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mmflow-bench")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Test and measure how information flows inside a vision-language model.
 
     MMFLOW_DEBUG=1 shows the traceback of an error.
     """
     replace_in(sys.stdout)
     replace_in(sys.stderr)
+    ctx.call_on_close(Warned.hear(_warn).close)
+
+
+def _warn(line: str) -> None:
+    click.secho(f"mmflow: {printable(line)}", fg="yellow", err=True, color=_colour())
+
+
+def _colour() -> bool | None:
+    return False if os.environ.get("NO_COLOR") else None
 
 
 for name, summary in COMMANDS.items():

@@ -20,16 +20,20 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import PATCHES, answered, described
-from mmflow_bench.measurements.identity import store_identity
+from mmflow_bench.measurements.identity import are_facts, store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
+from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.store import Store
 
 Table = TypeVar("Table")
+Value = TypeVar("Value")
+_ATTEMPTS = 3
+"""Times that the same is measured before a store counts as one that loses what it is given."""
 Progress = Callable[[str, int, int], None]
 """Called with what is measured, how many samples are done, and of how many."""
 
@@ -126,6 +130,8 @@ class Measurements:
                     f"(checkpoint {self.name}, --from-cache); run the same command without "
                     "--from-cache where the checkpoint can be loaded, or `mmflow measure`"
                 )
+            # Loading may take minutes.
+            self.store.require_writable()
             # torch is imported here, not above: a run from the store needs none.
             proved = importlib.import_module("mmflow_bench.measurements.proved")
             self._checkpoint, facts = proved.load_proved(
@@ -140,7 +146,7 @@ class Measurements:
 
     @property
     def decoder_layers(self) -> int:
-        known = self.store.facts().get("decoder_layers")
+        known = self.provenance.get("decoder_layers")
         return known if isinstance(known, int) else int(self.checkpoint.decoder_layers)
 
     @property
@@ -151,7 +157,7 @@ class Measurements:
     @property
     def provenance(self) -> dict[str, object]:
         """Facts of the checkpoint for reports; empty before anything was measured."""
-        return self.store.facts()
+        return self.store.facts(are_facts)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -164,7 +170,7 @@ class Measurements:
     @property
     def self_test(self) -> tuple[dict[str, Any], ...]:
         """Outcome of the checks on this checkpoint: `name`, `passed`, `detail`; empty if none."""
-        checks: Any = self.store.facts().get("self_test", ())
+        checks: Any = self.provenance.get("self_test", ())
         return tuple(checks)
 
     @property
@@ -182,6 +188,7 @@ class Measurements:
 
         Raises:
             MechanismError: The question file has no samples of the task.
+            StoreError: The store cannot be read or written, or loses what it is given.
         """
         wants = resolved(wants, self.width) if wants else ()
         self._asked.setdefault(task, {}).update(dict.fromkeys(wants))
@@ -190,11 +197,14 @@ class Measurements:
         minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
         with self.store.lock(f"measure-{task}"):
-            jobs = self.stored.jobs(task, wants)
-            if jobs:
-                self._measure(task, jobs, self.stored.mastery(task, minimum))
+            for _ in range(_ATTEMPTS):
+                jobs = self.stored.jobs(task, wants)
+                if not jobs or self._measure(task, jobs, self.stored.mastery(task, minimum)):
+                    return
+        raise self._forgetful(task)
 
-    def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> None:
+    def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> bool:
+        """Measure some jobs; False where not all of it is found in the store again."""
         checkpoint = self.checkpoint
         measuring = importlib.import_module("mmflow_bench.measurements.measuring")
         tell = self._progress or (lambda *_: None)
@@ -202,17 +212,38 @@ class Measurements:
         finished = measuring.measure(
             checkpoint, jobs, batch_size=self.settings.batch_size, goes_on=mastery.is_possible
         )
+        written: dict[Shard, set[object]] = {}
         for done, measured in enumerate(finished, start=1):
             self.store.append(measured.rows, sample=measured.key)
+            for shard, rows in measured.rows.items():
+                written.setdefault(shard, set()).update(row["sample"] for row in rows)
             mastery.see(measured.rows)
             tell(task, done, len(jobs))
         # Of all that was asked, not only of what was missing: a killed run may have left the rest.
         asked = dict.fromkeys(want.shard for want in self._asked[task])
         self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
+        return all(keys <= self.store.finished(shard) for shard, keys in written.items())
+
+    def _forgetful(self, task: str) -> StoreError:
+        return StoreError(
+            f"a store that keeps what it is given, got one that lost measurements {_ATTEMPTS} "
+            f"times (task {task}, {self.store.folder}); point --mmflow-cache at another disk"
+        )
+
+    def _ensured(
+        self, task: str, wants: Collection[Want[object]], read: Callable[[], Value]
+    ) -> Value:
+        """What is read of a task once all of it is there."""
+        for _ in range(_ATTEMPTS):
+            self.ensure(task, wants)
+            value = read()
+            # A file may turn out to be damaged only when it is read: its rows are missing then.
+            if not self.stored.jobs(task, resolved(wants, self.width) if wants else ()):
+                return value
+        raise self._forgetful(task)
 
     def accuracy(self, task: str) -> AnswerCount:
-        self.ensure(task)
-        return self.stored.accuracy(task)
+        return self._ensured(task, (), lambda: self.stored.accuracy(task))
 
     def refusals(self, task: str) -> dict[str, dict[str, int]]:
         """Edge or `lens` -> reason -> answered samples that it could not be measured on.
@@ -234,5 +265,8 @@ class Measurements:
 
     def table(self, task: str, want: Want[Table]) -> Table:
         """What a want tells of a task, over its kept samples; measures what is missing."""
-        self.ensure(task, [want])
-        return self.stored.table(task, want.at(self.width), layers=self.decoder_layers)
+
+        def table() -> Table:
+            return self.stored.table(task, want.at(self.width), layers=self.decoder_layers)
+
+        return self._ensured(task, [want], table)

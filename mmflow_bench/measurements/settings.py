@@ -100,10 +100,16 @@ def default_cache() -> Path:
 
 
 def parse_cache(text: str, folder: Path = Path()) -> Path | None:
-    """The folder that --mmflow-cache names; None for `off`, the default folder for no text."""
-    if text == "off":
-        return None
-    return folder / os.path.expanduser(text or default_cache())
+    """The folder that --mmflow-cache names; None for `off`.
+
+    Raises:
+        ValueError: The text is empty, as that of a variable is which a job has lost.
+    """
+    if not text.strip():
+        raise ValueError(
+            f"--mmflow-cache takes a folder or `off`, got {text!r}; leave it out for the default"
+        )
+    return None if text == "off" else folder / os.path.expanduser(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,8 @@ class MeasurementSettings:
         metavar="DIR|off",
         locate=parse_cache,
         # Whoever opens measurements in a program keeps nothing unless a folder is named.
-        unsaid="",
+        is_empty_said=True,
+        unsaid=default_cache,
         places=(Place.MEASURING | Place.BUILD_SET | Place.INI) & ~Place.RESULTS,
     )
     """Folder of the measurement store; nothing is kept when None."""

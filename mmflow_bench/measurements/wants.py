@@ -16,6 +16,7 @@ from typing import ClassVar, Generic, TypedDict, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.records import Followed
@@ -181,11 +182,22 @@ class Kept:
         return replace(self, samples=samples, answers=answers, keys=found)
 
     def matrix(self, rows: pa.Table, column: str, width: int) -> np.ndarray:
-        """Values of `column` as (sample, layer), samples in the order of the keys."""
+        """Values of `column` as (sample, layer), samples in the order of the keys.
+
+        Raises:
+            StoreError: A sample has more values than `width`, or fewer.
+        """
         values: dict[str, list[float]] = {}
         for key, value in zip(rows["sample"].to_pylist(), rows[column].to_pylist(), strict=True):
             values.setdefault(key, []).append(value)
-        found = [values[key] for key in self.keys]
+        found = [values.get(key, []) for key in self.keys]
+        for key, of_sample in zip(self.keys, found, strict=True):
+            if len(of_sample) != width or None in of_sample:
+                raise StoreError(
+                    f"{width} values of {column} for a checkpoint of {self.layers} layers, got "
+                    f"{sum(one is not None for one in of_sample)} (task {self.task}, sample "
+                    f"{key[:12]}); measure again with --refresh"
+                )
         return np.array(found, dtype=float).reshape(len(self.keys), width)
 
 

@@ -39,6 +39,7 @@ from mmflow_bench.plugin.paired import measure_baseline
 from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
 from mmflow_bench.reports.escaping import plain
+from mmflow_bench.reports.warned import Warned
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class FlowSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.run = new_run(config)
+        # Of the store, say; what is logged while a test runs is otherwise shown if it fails.
+        config.add_cleanup(Warned.hear(self.run.notice).close)
 
     def check_options(self) -> None:
         """Look for the checkpoints and the baseline that the user has named.
@@ -213,6 +216,8 @@ class FlowSession:
             learned = json.loads(sent)
             self.run.refusal = self.run.refusal or learned["refusal"]
             self.run.learn(learned["facts"])
+            for line in learned["notices"]:
+                self.run.notice(line)
             self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
             # Every worker collects all tests.
             self.run.selected = max(self.run.selected, learned["selected"])
@@ -230,6 +235,7 @@ class FlowSession:
                 "selected": run.selected,
                 "deselected": run.deselected,
                 "refusal": run.refusal,
+                "notices": run.notices,
             }
             session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
             return

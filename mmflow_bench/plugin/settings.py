@@ -220,9 +220,7 @@ def _value(config: pytest.Config, option: Option[object]) -> object | None:
         # A checkpoint that is named twice is one.
         return tuple(dict.fromkeys(said))
     if not said and not (option.is_empty_said and said is not None):
-        said = option.unsaid
-    if said is None:
-        return None
+        return option.unsaid() if option.unsaid else None
     if option.choices and said not in option.choices:
         # argparse has looked at the command line already.
         takes = "|".join(option.choices)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing
+from mmflow_bench.files import refusing, replace_file
 from mmflow_bench.store.damage import SetAside
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.locking import alone
@@ -62,6 +62,17 @@ class Store:
         self._set_aside = SetAside(self.folder)
         with _storing(self.folder):
             self._is_sealed = open_store(self.folder, identity, self._set_aside)
+
+    def require_writable(self) -> None:
+        """Find out whether anything can be kept, before it is measured.
+
+        Raises:
+            StoreError: Nothing can.
+        """
+        probe = self.folder / JOURNAL / f"probe-{os.getpid()}"
+        with _storing(self.folder):
+            replace_file(probe, b"a disk that takes this may be full at the next byte")
+            probe.unlink(missing_ok=True)
 
     def facts(
         self, fit: Callable[[Mapping[str, object]], bool] = lambda _: True

@@ -47,9 +47,12 @@ def test_commas_between_no_names_are_refused_and_no_text_is_no_option(parse):
 
 def test_the_store_is_where_the_user_says(monkeypatch):
     monkeypatch.setenv("MMFLOW_CACHE", "/data/flows")
-    assert parse_cache("") == default_cache() == Path("/data/flows")
+    assert default_cache() == Path("/data/flows")
     assert parse_cache("here") == Path("here")
     assert parse_cache("off") is None
+    for nothing in ("", " "):
+        with pytest.raises(ValueError, match="--mmflow-cache takes a folder or `off`, got"):
+            parse_cache(nothing)
 
 
 def test_pairs_and_windows_are_parsed():
