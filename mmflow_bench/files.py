@@ -22,6 +22,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader of `path` finds the old file or the new one, never half of it. Folders are made where
     needed.
+
+    Raises:
+        OSError: It cannot be written; says so of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process's id keeps workers apart that write the same file at once.
@@ -29,7 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         # What stopped the writing, a full disk say, may also keep this from working.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -55,11 +60,15 @@ def whole_file(path: Path) -> bytes:
 
     Raises:
         NotAFile: It is a folder, or a pipe that might never end.
-        OSError: It cannot be read.
+        OSError: It cannot be read; says so of `path`.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise NotAFile(errno.EINVAL, "a folder or a device where a file is expected")
-    return path.read_bytes()
+        raise NotAFile(errno.EINVAL, "a folder or a device", str(path))
+    try:
+        return _read(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -78,8 +87,14 @@ def refusing(
         yield
     except OSError as wrong:
         end = f"; {advice}" if advice else ""
-        raise error(f"{expected}, got {wrong.strerror or wrong} ({place}){end}") from wrong
+        file = Path(str(wrong.filename or place))
+        where = file if file.is_relative_to(place) else place
+        raise error(f"{expected}, got {wrong.strerror or wrong} ({where}){end}") from wrong
 
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()

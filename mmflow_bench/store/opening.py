@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from mmflow_bench.store.sealed import (
 )
 from mmflow_bench.store.shards import Damaged
 
+logger = logging.getLogger(__name__)
+
 JOURNAL = "journal"
 IDENTITY = "identity.json"
 FACTS = "facts.json"
@@ -29,8 +32,16 @@ MARK = "sealed"
 _MARK_TEXT = "Every file of this store carries a seal of its content; one without is damaged.\n"
 
 
-def open_store(folder: Path, identity: Mapping[str, object], set_aside: SetAside) -> bool:
-    """Make a store, or look at the one that is there.
+def make_store(
+    folder: Path, identity: Mapping[str, object], set_aside: SetAside, *, is_foreign: bool
+) -> bool:
+    """Make a store, or complete the one that is there.
+
+    Args:
+        folder: Of this store alone.
+        identity: What it is kept under.
+        set_aside: For what is not as it must be.
+        is_foreign: What `is_foreign` has said.
 
     Returns:
         Whether every file of it must have a seal.
@@ -39,7 +50,6 @@ def open_store(folder: Path, identity: Mapping[str, object], set_aside: SetAside
         OSError: There is none and none can be made. One that is there may be read at least.
     """
     is_there = folder.is_dir()
-    is_foreign = is_there and _is_foreign(folder / IDENTITY, identity, set_aside)
     try:
         _make(folder, identity, set_aside)
         if not (folder / MARK).exists():
@@ -47,10 +57,13 @@ def open_store(folder: Path, identity: Mapping[str, object], set_aside: SetAside
                 if not is_foreign:
                     _seal_older(folder, owner=identity_digest(identity))
                 replace_file(folder / MARK, _MARK_TEXT)
-    except OSError:
-        # Who may not write here, or has no room left, may still read.
+    except OSError as error:
         if not is_there:
             raise
+        logger.warning(
+            "the store cannot be written, got %s (%s): what is in it is read, and can be no more",
+            *(error.strerror or error, error.filename or folder),
+        )
     return is_foreign or (folder / MARK).exists()
 
 
@@ -63,23 +76,26 @@ def _make(folder: Path, identity: Mapping[str, object], set_aside: SetAside) -> 
         replace_file(folder / IDENTITY, json.dumps(identity, indent=1, sort_keys=True))
 
 
-def _is_foreign(path: Path, identity: Mapping[str, object], set_aside: SetAside) -> bool:
-    """Whether the folder says that it is of another identity; what it says wrongly is set aside.
+def is_foreign(folder: Path, identity: Mapping[str, object], set_aside: SetAside) -> bool:
+    """Whether a folder says that it is of another identity; what it says wrongly is set aside.
 
     Then files without a seal are not to be taken over: nothing tells what they are of.
+
+    Raises:
+        OSError: The system cannot read what it says.
     """
-    is_foreign = False
+    path, is_other = folder / IDENTITY, False
     try:
         state = file_state([path])
         try:
             known = parsed_record(path)
-            if is_foreign := identity_digest(known) != identity_digest(identity):
+            if is_other := identity_digest(known) != identity_digest(identity):
                 raise Damaged("the identity that the folder is named after, got another one")
         except Damaged as why:
             set_aside(path, state, why)
-    except FileNotFoundError:
-        pass
-    return is_foreign
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # There is no such folder.
+    return is_other
 
 
 def _seal_older(folder: Path, *, owner: str) -> None:

@@ -37,7 +37,7 @@ def write_rows(path: Path, table: pa.Table, *, name: str, owner: str) -> None:
     Raises:
         OSError: They cannot be written, or do not read as they were written.
     """
-    sink = pa.BufferOutputStream()
+    table, sink = table.replace_schema_metadata(), pa.BufferOutputStream()
     # Types are those of the columns: what Arrow says of them beside that might be damaged.
     kept = {"store_schema": False, "write_page_checksum": True}
     with pq.ParquetWriter(sink, table.schema, **kept) as writer:

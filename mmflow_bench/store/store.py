@@ -26,7 +26,7 @@ from mmflow_bench.files import refusing, replace_file
 from mmflow_bench.store.damage import SetAside
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.locking import alone
-from mmflow_bench.store.opening import COMPACT, FACTS, JOURNAL, open_store
+from mmflow_bench.store.opening import COMPACT, FACTS, JOURNAL, is_foreign, make_store
 from mmflow_bench.store.sealed import (
     identity_digest,
     read_record,
@@ -60,8 +60,12 @@ class Store:
         self.folder = root / self._owner[:24]
         self._held = Held()
         self._set_aside = SetAside(self.folder)
+        with _reading(self.folder):
+            is_other = is_foreign(self.folder, identity, self._set_aside)
         with _storing(self.folder):
-            self._is_sealed = open_store(self.folder, identity, self._set_aside)
+            self._is_sealed = make_store(
+                self.folder, identity, self._set_aside, is_foreign=is_other
+            )
 
     def require_writable(self) -> None:
         """Find out whether anything can be kept, before it is measured.
@@ -274,6 +278,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreError(
-            f"a measurement store that can be read, got {error.strerror or error} ({path}); run "
+            f"a measurement store that can be read, got {error.strerror or error} "
+            f"({error.filename or path}); run "
             "again once it can, or point --mmflow-cache at another folder"
         ) from error
