@@ -45,7 +45,7 @@ class SetAside:
             self._ignored[path] = state
             done = f"it is ignored, for it cannot be moved away ({error.strerror or error})"
         else:
-            done = f"it was moved to {place.relative_to(path.parents[1])}"
+            done = f"it was moved to {place.parent.name}/{place.name} there"
         logger.warning(
             "damaged file in the store: expected %s (%s); %s, and what it held counts as not "
             "measured",
