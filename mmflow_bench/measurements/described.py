@@ -4,30 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.measurements.stored import StoredResults
-from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, Shard, filled
-
-_COUNTED = ("width", "height", "rows", "columns")
-_CELLS = ("cell_width", "cell_height")
-PATCHES = Shard(
-    "patches",
-    pa.schema(
-        [
-            filled("sample", pa.string()),
-            *(filled(name, pa.int64()) for name in _COUNTED),
-            *(filled(name, pa.float64()) for name in ("left", "top", *_CELLS)),
-            filled("related", pa.list_(pa.int64())),
-        ]
-    ),
-    ranges={
-        **dict.fromkeys(_COUNTED, AT_LEAST_ONE),
-        **dict.fromkeys((*_CELLS, "related"), AT_LEAST_ZERO),
-    },
-)
-"""Which patches show the objects asked about."""
+from mmflow_bench.measurements.wants import PATCHES
 
 
 def answered(stored: StoredResults) -> Iterator[dict[str, object]]:

@@ -25,10 +25,9 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
-from mmflow_bench.measurements.described import PATCHES
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
-from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Answer, Rows, Want
+from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Answer, Rows, Want
 from mmflow_bench.positions.resolve import RolePositions, patches_overlapping, resolve_roles
 
 

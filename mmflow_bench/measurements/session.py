@@ -19,14 +19,14 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import StoreError
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
-from mmflow_bench.measurements.described import PATCHES, answered, described
+from mmflow_bench.measurements.described import answered, described
 from mmflow_bench.measurements.identity import are_facts, store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
-from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Want, resolved
+from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.store import Store
 
@@ -221,6 +221,7 @@ class Measurements:
             tell(task, done, len(jobs))
         # Of all that was asked, not only of what was missing: a killed run may have left the rest.
         asked = dict.fromkeys(want.shard for want in self._asked[task])
+        self.stored.redone.update(job.key for job in jobs)
         self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
         return all(keys <= self.store.finished(shard) for shard, keys in written.items())
 

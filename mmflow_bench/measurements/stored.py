@@ -13,7 +13,15 @@ from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.records import AnswerCount, Followed, Refusal, refusals_of
 from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.measurements.wants import ANSWER_SCOPE, ANSWERS, UNSCORED, AnswerRow, Kept, Want
+from mmflow_bench.measurements.wants import (
+    ANSWER_SCOPE,
+    ANSWERS,
+    PATCHES,
+    UNSCORED,
+    AnswerRow,
+    Kept,
+    Want,
+)
 from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.store import Store
 
@@ -37,6 +45,8 @@ class StoredResults:
         self.follow = follow
         # A reference answer can be followed whatever the model answers.
         self.keep_incorrect = keep_incorrect or follow is Followed.REFERENCE
+        self.redone: set[str] = set()
+        """Samples whose answers were measured anew for what stands beside them."""
         self._made: dict[Shard, tuple[pa.Table, Any]] = {}
 
     def answers(self) -> Mapping[str, AnswerRow]:
@@ -70,24 +80,26 @@ class StoredResults:
     def jobs(self, task: str, wants: Collection[Want[object]]) -> list[Job]:
         """One job for each sample that lacks something; a wrong answer needs little more."""
         answers, refused = self.answers(), self.refused()
+        again = self._without_patches(task)
         # Of the wants that share a shard one is enough: they are measured together.
         by_shard = {want.shard: want for want in wants}
         have = {shard: self.store.finished(shard) for shard in by_shard}
         jobs = []
         for sample in self.samples.of(task):
             donor = self.samples.donor(task, sample)
+            key = self._key(sample)
             job = Job(
                 sample=sample,
-                key=self._key(sample),
+                key=key,
                 keep_incorrect=self.keep_incorrect,
-                answer=answers.get(self._key(sample)),
+                answer=None if key in again else answers.get(key),
                 donor=donor,
                 donor_key=self._key(donor) if donor else None,
             )
             missing = tuple(
                 want
                 for shard, want in by_shard.items()
-                if (key := job.key_of(want)) not in have[shard] and (key, shard.name) not in refused
+                if (own := job.key_of(want)) not in have[shard] and (own, shard.name) not in refused
                 if job.answer is None or job.asks(want, job.answer)
             )
             # What could not be answered is not asked again.
@@ -95,6 +107,17 @@ class StoredResults:
             if not is_lost and (job.answer is None or missing):
                 jobs.append(replace(job, wants=missing))
         return jobs
+
+    def _without_patches(self, task: str) -> frozenset[str]:
+        """Samples whose patches may have been in a file that was damaged.
+
+        They are measured with the answer, and no row of them may also mean that there are none.
+        """
+        found = self.store.finished(PATCHES)
+        if not self.store.has_lost(PATCHES):
+            return frozenset()
+        asked = {self._key(sample) for sample in self.samples.of(task) if sample.boxes}
+        return frozenset(asked - found - self.redone)
 
     def _key(self, sample: Sample) -> str:
         return self.samples.keys[sample.question_id]
@@ -143,10 +166,11 @@ class StoredResults:
 
     def mastery(self, task: str, minimum: float) -> Mastery:
         """Whether a task may be mastered, as far as its answers are known."""
-        known = self.accuracy(task)
+        known, again = self.accuracy(task), self._without_patches(task)
+        answers = [answer for _, answer in self.answered(task) if answer["sample"] not in again]
         return Mastery(
             selected=known.selected,
-            wrong=len(self.answered(task)) - known.correct,
+            wrong=sum(not answer["is_correct"] for answer in answers),
             unscored=known.selected - known.scored,
             minimum=minimum,
         )

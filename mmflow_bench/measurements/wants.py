@@ -20,7 +20,7 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.store.shards import AT_LEAST_ZERO, PROBABILITY, Shard, filled
+from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, PROBABILITY, Shard, filled
 
 Table = TypeVar("Table", covariant=True)
 Rows = dict[Shard, list[dict[str, object]]]
@@ -52,6 +52,24 @@ UNSCORED = Shard(
 )
 """What could not be measured: `scope` is the name of a shard, or `ANSWER_SCOPE`."""
 ANSWER_SCOPE = "answer"
+_COUNTED = ("width", "height", "rows", "columns")
+_CELLS = ("cell_width", "cell_height")
+PATCHES = Shard(
+    "patches",
+    pa.schema(
+        [
+            filled("sample", pa.string()),
+            *(filled(name, pa.int64()) for name in _COUNTED),
+            *(filled(name, pa.float64()) for name in ("left", "top", *_CELLS)),
+            filled("related", pa.list_(pa.int64())),
+        ]
+    ),
+    ranges={
+        **dict.fromkeys(_COUNTED, AT_LEAST_ONE),
+        **dict.fromkeys((*_CELLS, "related"), AT_LEAST_ZERO),
+    },
+)
+"""Which patches show the objects asked about."""
 
 
 class Answer(TypedDict):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from itertools import count
 from pathlib import Path
 
 from mmflow_bench.store.held import FileState, file_state
 from mmflow_bench.store.shards import Damaged
 
+_NUMBER = re.compile(r"^\d+-")
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +53,12 @@ class SetAside:
             "measured",
             *(why, path, done),
         )
+
+    def has(self, name: str) -> bool:
+        """Whether a file of a shard has ever come to harm here."""
+        moved = os.listdir(self._folder) if self._folder.is_dir() else []
+        names = [_NUMBER.sub("", one) for one in moved] + [path.name for path in self._ignored]
+        return any(one.startswith((f"{name}.parquet", f"{name}@")) for one in names)
 
     def is_ignored(self, path: Path) -> bool:
         """Whether a damaged file is still where it was."""

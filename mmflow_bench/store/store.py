@@ -136,6 +136,10 @@ class Store:
 
         return self._look(shard, "samples", samples, lambda found: _NAME_BYTES * len(found))
 
+    def has_lost(self, shard: Shard) -> bool:
+        """Whether a file of a shard was damaged at any time, whatever was measured since."""
+        return self._set_aside.has(shard.name)
+
     def compact(self, shards: Iterable[Shard]) -> None:
         """Merge the journal of some shards into one sorted file each; safe to be killed anywhere.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,7 +17,10 @@ from mmflow_bench.baselines.golden import (
 from mmflow_bench.errors import BaselineError
 
 
-def test_entries_written_at_once_are_all_kept(tmp_path):
+def test_entries_written_at_once_are_all_kept_and_no_lock_is_left(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     path = baseline_file(tmp_path, "planted_base", "test_a")
 
     def add(number: int) -> None:
@@ -26,6 +30,8 @@ def test_entries_written_at_once_are_all_kept(tmp_path):
         list(pool.map(add, range(20)))
     assert len(read_entries(path)) == 20
     assert json.loads(path.read_text())["schema_version"] == 1
+    assert not list(temporary.iterdir())
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_file_without_entries_is_removed(tmp_path):

@@ -22,7 +22,7 @@ from mmflow_bench.measurements.measuring import Measured
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
-from mmflow_bench.measurements.wants import ANSWERS
+from mmflow_bench.measurements.wants import ANSWERS, PATCHES
 from mmflow_bench.store.store import Store
 
 TASK, LAYERS = "ChooseAttr", 3
@@ -50,6 +50,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                     row = rows[want.shard][0]
                     rows[want.shard] = [row | {"layer": layer} for layer in range(LAYERS)]
             if job.answer is None:
+                rows[PATCHES] = [_patches(job.key, chance)]
                 rows[ANSWERS] = [_answer(job.key, chance)]
             yield Measured(key=job.key, rows=rows)
 
@@ -65,6 +66,12 @@ def _row(want: object, key: str, chance: float) -> dict[str, object]:
         return {"sample": key, "knockout_probability": chance}
     answer = {"prediction": "red", "is_correct": False}
     return {"sample": key, **answer, "blind_probability": chance / 2}
+
+
+def _patches(key: str, chance: float) -> dict[str, object]:
+    size = dict.fromkeys(("width", "height", "rows", "columns"), 1 + int(9 * chance))
+    cell = dict.fromkeys(("left", "top", "cell_width", "cell_height"), chance)
+    return {"sample": key, **size, **cell, "related": [0, 1]}
 
 
 def _answer(key: str, chance: float) -> dict[str, object]:
@@ -94,6 +101,7 @@ def told(measurements: Measurements) -> dict[str, object]:
         "sweep": sweep.knockout_probability.tolist(),
         "base": sweep.base_probability.tolist(),
         "blind": blind.blind_probability.tolist(),
+        "described": measurements.described(),
     }
 
 
@@ -202,7 +210,42 @@ def test_what_such_a_reader_lacks_is_said_before_anything_is_loaded(
     assert not made_up
 
 
-@pytest.mark.parametrize("harmed", ["facts.json", "answers.parquet", "sweep*"])
+def test_patches_that_were_lost_are_measured_again_with_the_answers_and_once(
+    tmp_path: Path, undisturbed: dict[str, object], made_up: list[str]
+) -> None:
+    folder = tmp_path / "undisturbed"
+    (path,) = folder.glob("*/patches.parquet")
+    harm(path, "noise")
+    for _ in range(2):
+        made_up.clear()
+        assert told(opened(folder)) == undisturbed
+    assert not made_up
+
+
+def test_a_sample_that_never_had_patches_is_not_measured_for_them_again_and_again(
+    tmp_path: Path,
+    undisturbed: dict[str, object],
+    made_up: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = measuring.measure
+
+    def measure(*args: Any, **how: Any) -> Iterator[Measured]:
+        for measured in plain(*args, **how):
+            measured.rows.pop(PATCHES, None)
+            yield measured
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    (path,) = (tmp_path / "undisturbed").glob("*/patches.parquet")
+    harm(path, "noise")
+    measurements = opened(tmp_path / "undisturbed")
+    made_up.clear()
+    for _ in range(3):
+        assert measurements.accuracy(TASK).correct == undisturbed["right"]
+    assert len(made_up) == 1 + len(undisturbed["ids"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("harmed", ["facts.json", "answers.parquet", "sweep*", "patches.parquet"])
 def test_from_cache_what_was_lost_is_an_error_and_not_a_smaller_sample(
     harmed: str, tmp_path: Path, undisturbed: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:

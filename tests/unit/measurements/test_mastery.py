@@ -6,9 +6,8 @@ from itertools import product
 
 import pytest
 
-from mmflow_bench.measurements.described import PATCHES
 from mmflow_bench.measurements.jobs import Mastery
-from mmflow_bench.measurements.wants import ANSWERS
+from mmflow_bench.measurements.wants import ANSWERS, PATCHES
 from mmflow_bench.measurements.wants import UNSCORED as UNSCORED_ROWS
 
 RIGHT = {ANSWERS: [{"is_correct": True}], PATCHES: [{}]}
