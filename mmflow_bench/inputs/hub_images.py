@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +82,14 @@ class HubImages(ImageSource):
         is_reachable = not self.offline or Path(self.data_set).exists()
         if not self._missing(image_ids) or not is_reachable:
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            where = f"a folder that images can be kept in ({self.folder})"
-            raise self._refused(where, error) from error
-        # Several workers want the same images: one fetches, the others find them on disk.
-        with FileLock(self.folder / "fetch.lock"):
+        with ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                # Several workers want the same images: one fetches, the others find them on disk.
+                held.enter_context(FileLock(self.folder / "fetch.lock"))
+            except OSError as error:
+                where = f"a folder that images can be kept in ({self.folder})"
+                raise self._refused(where, error) from error
             for configuration in self.configurations or (None,):
                 missing = self._missing(image_ids)
                 if missing:

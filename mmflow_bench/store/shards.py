@@ -81,6 +81,15 @@ class Shard:
             elif len(np.unique(_combined(list(codes.values())))) < len(table):
                 raise Damaged(f"one row for each {' and '.join(self.keys)}, got two of one")
 
+    def merged(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """One row per key, in key order: a row journalled twice (two workers) is kept once."""
+        table = pa.concat_tables([self.schema.empty_table(), *tables])
+        order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in self.keys])
+        table = table.take(order).combine_chunks()
+        is_first = np.ones(len(table), dtype=bool)
+        is_first[1:] = np.any([_is_new(table[name]) for name in self.keys], axis=0)
+        return table.filter(pa.array(is_first)).combine_chunks()
+
     def _check_range(self, name: str, column: pa.ChunkedArray) -> None:
         if pa.types.is_list(column.type):
             column = pc.list_flatten(column)
@@ -94,6 +103,12 @@ class Shard:
         for value in (found["min"], found["max"]):
             if value is not None and not least <= value <= greatest:
                 raise Damaged(f"values of {name} from {least:g} to {greatest:g}, got {value:g}")
+
+
+def _is_new(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each value but the first differs from the one before it."""
+    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+    return np.asarray(codes[1:] != codes[:-1])
 
 
 def _check_layers(layers: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -118,7 +117,8 @@ class Store:
         for shard, rows in measured.items():
             content = identity_digest({"rows": list(rows)})[:8]
             name = f"{shard.name}@{sample[:32]}-{content}.parquet"
-            self._write(self.folder / JOURNAL / name, shard, _table_of(shard, rows))
+            table = pa.Table.from_pylist(list(rows), schema=shard.schema)
+            self._write(self.folder / JOURNAL / name, shard, table)
 
     def read(self, shard: Shard, samples: Iterable[str] | None = None) -> pa.Table:
         """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
@@ -201,7 +201,7 @@ class Store:
 
     def _rows(self, shard: Shard, files: Sequence[Path]) -> pa.Table:
         """Rows of the files that hold what was written; others are set aside."""
-        tables = [shard.schema.empty_table()]
+        tables = []
         for path in files:
             with _reading(path):
                 state = file_state([path])
@@ -211,7 +211,7 @@ class Store:
                     self._set_aside(path, state, why)
                 else:
                     tables.append(rows)
-        return _sorted_unique(pa.concat_tables(tables), shard.keys)
+        return shard.merged(tables)
 
     def _look(
         self,
@@ -243,25 +243,6 @@ class Store:
         names = os.listdir(folder) if folder.is_dir() else []
         chosen = sorted(name for name in names if name.startswith(begin))
         return [folder / name for name in chosen if name.endswith(".parquet")]
-
-
-def _table_of(shard: Shard, rows: Sequence[Row]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=shard.schema)
-
-
-def _sorted_unique(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """One row per key, in key order: a row journalled twice (two workers) is kept once."""
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
-    table = table.take(order).combine_chunks()
-    is_first = np.ones(len(table), dtype=bool)
-    is_first[1:] = np.any([_is_new(table[name]) for name in keys], axis=0)
-    return table.filter(pa.array(is_first)).combine_chunks()
-
-
-def _is_new(column: pa.ChunkedArray) -> np.ndarray:
-    """Whether each value but the first differs from the one before it."""
-    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
-    return np.asarray(codes[1:] != codes[:-1])
 
 
 _storing = partial(

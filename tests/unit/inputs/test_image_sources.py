@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import read_only
 from PIL import Image
 
 from mmflow_bench.errors import ImageError, QuestionError
@@ -262,6 +263,17 @@ def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     source = HubImages.parse("hub", cache=tmp_path, offline=True)
     source.prepare({"42"})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_no_image_can_be_kept_in_is_one_clear_error(
+    data_set: Path, tmp_path: Path
+) -> None:
+    source = hub(data_set, tmp_path)
+    source.prepare({"42"})
+    with read_only():
+        source.prepare({"42"})
+        with pytest.raises(QuestionError, match=r"a folder that images can be kept in.*Read-only"):
+            source.prepare({"41"})
 
 
 def test_a_data_set_without_ids_or_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
