@@ -73,7 +73,11 @@ def whole_file(path: Path) -> bytes:
 
 @contextmanager
 def refusing(
-    error: type[MMFlowError], expected: str, place: Path, advice: str = ""
+    error: type[MMFlowError],
+    expected: str,
+    place: Path,
+    advice: str = "",
+    but: type[OSError] | tuple[()] = (),
 ) -> Iterator[None]:
     """Say what the system refuses in the block as an error of a stage.
 
@@ -82,9 +86,12 @@ def refusing(
         expected: What was expected, in domain words.
         place: The file or folder in question.
         advice: What to do, if there is something.
+        but: What is raised as it is.
     """
     try:
         yield
+    except but:
+        raise
     except OSError as wrong:
         end = f"; {advice}" if advice else ""
         file = Path(str(wrong.filename or place))

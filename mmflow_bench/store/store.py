@@ -252,18 +252,11 @@ _storing = partial(
     advice="point --mmflow-cache at another folder or switch it off with --mmflow-cache=off. What "
     "was measured before is kept.",
 )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say what cannot be read; what is gone is for the caller to look for again."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(
-            f"a measurement store that can be read, got {error.strerror or error} "
-            f"({error.filename or path}); run "
-            "again once it can, or point --mmflow-cache at another folder"
-        ) from error
+_reading = partial(
+    refusing,
+    StoreError,
+    "a measurement store that can be read",
+    advice="run again once it can, or point --mmflow-cache at another folder",
+    # What is gone is for whoever reads to look for again.
+    but=FileNotFoundError,
+)
