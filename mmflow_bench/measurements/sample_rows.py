@@ -140,7 +140,9 @@ def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:
     reason = error.reason if isinstance(error, SampleError) else "knockout-refused"
-    return {UNSCORED: [{"sample": key, "scope": scope, "reason": reason, "message": str(error)}]}
+    # Names of files may hold bytes that are no text.
+    message = str(error).encode(errors="replace").decode()
+    return {UNSCORED: [{"sample": key, "scope": scope, "reason": reason, "message": message}]}
 
 
 def merge(rows: Rows, more: Rows) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmflow_bench.errors import StoreError
+
 PROBABILITY = (0.0, 1.0 + 1e-9)
 """Sums of probabilities may exceed one by their rounding."""
 AT_LEAST_ZERO = (0.0, inf)
@@ -48,6 +50,22 @@ class Shard:
         default_factory=dict, compare=False, repr=False
     )
     """Column -> its least and its greatest value; any other number is finite."""
+
+    def table(self, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+        """Rows that were measured, as a table.
+
+        Raises:
+            StoreError: They are not what this shard holds.
+        """
+        try:
+            table = pa.Table.from_pylist(list(rows), schema=self.schema)
+            self.check(self.typed(table))
+        except (Damaged, pa.ArrowException, ValueError, TypeError, OverflowError) as why:
+            raise StoreError(
+                f"measurements that can be: {why} ({self.name}); a kind of measurement gave rows "
+                "that its shard does not allow, which is a mistake in its code"
+            ) from why
+        return table
 
     def typed(self, table: pa.Table) -> pa.Table:
         """A table with the schema of this shard.

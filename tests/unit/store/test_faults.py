@@ -115,7 +115,7 @@ def bytes_of(root: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     kind=st.sampled_from(FAULTS),
     at=st.integers(0, 40),
@@ -271,6 +271,13 @@ def test_a_measurement_that_cannot_be_is_not_written(value: float | None, tmp_pa
     with pytest.raises(StoreError, match=r"knockout_probability.*sweep\.image-to-question"):
         store.append({SWEEP: measured}, sample="a")
     assert store.read(SWEEP).num_rows == 0
+
+
+@pytest.mark.parametrize("value", ["often", [0.5], {"a": 1}, b"0.5", object()], ids=str)
+def test_a_measurement_of_another_type_is_one_clear_error(value: object, tmp_path: Path) -> None:
+    measured = [row | {"knockout_probability": value} for row in rows(SWEEP, "a")]
+    with pytest.raises(StoreError, match=r"measurements that can be.*sweep\.image-to-question"):
+        Store(tmp_path, IDENTITY).append({SWEEP: measured}, sample="a")
 
 
 @pytest.mark.parametrize("layers", [[0, 1, 3], [0, 0, 1], [1, 2, 3], [0, 1, -1], [0, 1, 2**60]])
