@@ -62,6 +62,12 @@ def test_tables_are_lines_where_the_output_is_not_utf_8(project, monkeypatch, en
     assert not any("\\u2" in line or "\\n" in line for line in lines)
 
 
+def test_an_empty_cache_is_refused_and_not_the_default(project):
+    run_result = project.runpytest_inprocess("--mmflow-cache=")
+    assert run_result.ret == 4
+    run_result.stderr.fnmatch_lines(["ERROR: --mmflow-cache takes a folder or `off`, got ''; *"])
+
+
 def test_from_cache_and_refresh_contradict_each_other(project):
     run_result = project.runpytest_inprocess("--from-cache", "--refresh")
     assert run_result.ret == pytest.ExitCode.USAGE_ERROR

@@ -151,3 +151,11 @@ def test_a_table_that_cannot_be_written_is_an_error_in_words(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="what was measured is in the store"):
         _write(pa.table({"a": [1]}), tmp_path / "file" / "t.csv")
+
+
+@pytest.mark.parametrize("command", ["measure", "sweep", "lens"])
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_cache_is_refused_and_not_the_default(command: str, text: str) -> None:
+    done = CliRunner().invoke(main, [command, "--model=planted/mini", f"--mmflow-cache={text}"])
+    assert done.exit_code == 2
+    assert f"--mmflow-cache takes a folder or `off`, got {text!r}" in done.stderr
