@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from mmflow_bench.measurements.knockout_sweep import REFERENCE_CEILING
-from mmflow_bench.measurements.records import Followed
+from mmflow_bench.measurements.records import Followed, refuse_not_finite
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import Shard
 
@@ -57,6 +57,15 @@ class BlindTable:
     """Of the same answer without it."""
     ceiling: float | None = None
     """Largest relative change that counts; None for any."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number, whoever has measured it.
+
+        Raises:
+            StoreError: A probability is NaN or infinite.
+        """
+        probabilities = (self.base_probability, self.blind_probability)
+        refuse_not_finite(f"image {self.blinding} on {self.task}", *probabilities)
 
     @property
     def relative_change(self) -> Float[ndarray, "sample"]:
