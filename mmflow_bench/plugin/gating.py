@@ -8,8 +8,9 @@ import pytest
 
 from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision, ground_lost
 from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, unanswered
+from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.run import Facts, Run
 from mmflow_bench.reports.power_table import comparison_could_have_seen, verdicts_could_have_seen
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
@@ -119,6 +120,7 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
     facts = run.facts.get(slug, {})
     failed = [str(check["name"]) for check in facts.get("self_test", ()) if not check["passed"]]
     yield from instrument_faults(CHECKPOINT, failed, broken)
+    yield from _without_numbers(facts)
     counts = {
         task: AnswerCount(
             task=task, selected=told["selected"], correct=told["correct"], unscored=told["unscored"]
@@ -136,6 +138,24 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
         yield (
             f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)} "
             f"({_first_reasons(refused)})"
+        )
+
+
+def _without_numbers(facts: Facts) -> Iterator[str]:
+    """What was asked of a task and gave no finite number on any of its samples."""
+    follows_all = facts.get("experiment", {}).get("follow") == "reference"
+    lost = [
+        f"{name} on {task}"
+        for task, told in facts.get("tasks", {}).items()
+        for name, reasons in told.get("edges_unscored", {}).items()
+        if (number := reasons.get(NOT_FINITE))
+        and number
+        >= (told["selected"] - sum(told["unscored"].values()) if follows_all else told["correct"])
+    ]
+    if lost:
+        yield (
+            f"no finite number was measured: {', '.join(lost)}; look at the weights, or load them "
+            "with another --model-args=dtype="
         )
 
 
