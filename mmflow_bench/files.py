@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,20 @@ def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file at once; text as UTF-8, with the same line ends on every system."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder and write a byte into it, which is taken away again.
+
+    Better refused now than after hours of measuring.
+
+    Raises:
+        OSError: The system does not let anything be written there.
+    """
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    with replacing(probe) as temporary:
+        temporary.write_bytes(b"0")
+    probe.unlink()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmflow_bench.baselines.golden import Entries, baseline_file, change_entries, entry_of
-from mmflow_bench.baselines.sources import VALUES
+from mmflow_bench.baselines.sources import VALUES, refuse_incomplete
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.files import refusing, replace_file, replacing
 from mmflow_bench.runs.folder import ANSWERS, LENS, RESULTS, SAMPLES
@@ -30,7 +30,14 @@ from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 from mmflow_bench.runs.tables import arrow_table
 
 
-def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool = False) -> Path:
+def bless(
+    run: Path,
+    root: Path,
+    *,
+    name: str | None = None,
+    allow_limited: bool = False,
+    allow_incomplete: bool = False,
+) -> Path:
     """Make a run the baseline of its checkpoint.
 
     Args:
@@ -38,6 +45,7 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
         root: Folder of baselines.
         name: Of the baseline; that of the checkpoint when None.
         allow_limited: Whether a run of a part of the samples may become one; it stays stamped.
+        allow_incomplete: Whether a run that has ended early may; it stays stamped too.
 
     Returns:
         The folder of the baseline.
@@ -47,6 +55,8 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
             folder cannot be written.
     """
     record = _finished(run)
+    if not allow_incomplete:
+        refuse_incomplete(run, record.results.model_dump())
     limit = record.results.settings.get("limit")
     if limit and not allow_limited:
         raise BaselineError(

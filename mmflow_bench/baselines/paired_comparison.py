@@ -78,7 +78,10 @@ def compare_runs(
         tasks=tuple(pairs[task].counts for task in names if pairs[task].is_known),
         lost=tuple(lost(base, tuned, rows)),
         baseless=tuple(baseless(base, tuned, rows, asked)),
-        notes=tuple(f"{name} is not recorded in both runs, so not compared" for name in missing),
+        notes=(
+            *(f"{run.name}: {run.incomplete}" for run in (base, tuned) if run.incomplete),
+            *(f"{name} is not recorded in both runs, so not compared" for name in missing),
+        ),
     )
 
 

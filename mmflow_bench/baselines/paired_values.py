@@ -66,6 +66,8 @@ class RunValues:
     """Of the self-test."""
     broken: int = 0
     """Tests that ended without a verdict."""
+    incomplete: str = ""
+    """Why the run is not complete; empty where it is."""
     answers: Mapping[str, Mapping[str, AnswerRow]] = field(default_factory=dict)
     """Task -> question id -> answer."""
     sweeps: Mapping[Key, SampleCurves] = field(default_factory=dict)
@@ -138,6 +140,7 @@ def values_of(record: RunRecord) -> RunValues:
         mechanisms=tuple(results.settings.get("mechanisms") or ()),
         failed_checks=tuple(check.name for check in results.self_test if not check.passed),
         broken=len(results.errors),
+        incomplete=results.incomplete,
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
         sweeps={
             key: _curves(

@@ -22,6 +22,9 @@ from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.progress import MeasuringBar
 
 SHOWN_MESSAGES = 3
+ALLOW_INCOMPLETE = click.option(
+    "--allow-incomplete", is_flag=True, help="Also a run that has ended early."
+)
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 

@@ -10,16 +10,13 @@ from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision, groun
 from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, unanswered
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.plugin.ending import ENDED
 from mmflow_bench.plugin.run import Facts, Run
 from mmflow_bench.reports.power_table import comparison_could_have_seen, verdicts_could_have_seen
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
-_ENDED = frozenset(
-    {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-)
-"""Exit codes of a run that has come to its end."""
 
 
 def conclude(run: Run, session: pytest.Session) -> None:
@@ -50,9 +47,8 @@ def gate_of(run: Run, *, exit_code: int) -> GateDecision | None:
     if settings.gate == "none" or settings.update_baselines or run.config.option.collectonly:
         return None
     if not (run.rows or run.crashes):
-        return _of_nothing(run) if exit_code in _ENDED else None
-    why = [] if exit_code in _ENDED else [f"the run has ended early (exit code {int(exit_code)})"]
-    why += _without_ground(run)
+        return _of_nothing(run) if exit_code in ENDED else None
+    why = [*run.unfinished, *_without_ground(run)]
     if settings.gate in {"strict", "regression"}:
         why += _against_paired(run) if run.paired else _against_stored(run)
     if settings.gate in {"strict", "mechanisms"}:

@@ -86,6 +86,7 @@ def _described(entry: Entry) -> dict[str, object]:
         "source": public(results.checkpoint.source),
         "run_id": results.run_id,
         "created": results.created,
+        "complete": results.complete,
         "conditions": entry.conditions,
         "data": {"name": public(results.data.name), "fingerprint": results.data.fingerprint},
         "samples": entry.selected,
