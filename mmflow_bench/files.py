@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +19,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader of `path` finds the old file or the new one, never half of it. Folders are made where
     needed.
+
+    Raises:
+        FileExistsError: A device or a pipe lies there, which no file may take the place of.
+        OSError: The system does not let the file be written.
     """
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, "a device or a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process's id keeps workers apart that write the same file at once.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -37,6 +45,15 @@ def replace_file(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def is_special(path: Path) -> bool:
+    """Whether a device, a pipe or a socket lies at `path`, by itself and not by a link."""
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode))
+
+
 def try_writing(folder: Path) -> None:
     """Make a folder and write a byte into it, which is taken away again.
 
@@ -49,6 +66,20 @@ def try_writing(folder: Path) -> None:
     with replacing(probe) as temporary:
         temporary.write_bytes(b"0")
     probe.unlink()
+
+
+def try_writing_file(path: Path) -> None:
+    """Try that a file can be put at `path`; what lies there stays as it is.
+
+    Raises:
+        OSError: A folder, a device or a pipe lies there, or the system lets nothing be written
+            beside it.
+    """
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, "a device or a pipe")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    try_writing(path.parent)
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def test_every_report_says_so_and_nothing_takes_it_for_a_baseline(stopping, proj
 
 def test_a_baseline_is_not_measured_after_the_run_was_stopped(stopping, project):
     result, _ = stopping(BREAKS["ctrl-c"], "--baseline=planted/mini")
-    models = {json.loads(line)["model"] for line in open(project.path / "ensured.jsonl")}
+    lines = (project.path / "ensured.jsonl").read_text().splitlines()
+    models = {json.loads(line)["model"] for line in lines}
     assert models == {"planted/base"}
     result.stdout.fnmatch_lines(["*the run has ended before the baseline was measured*"])
 
