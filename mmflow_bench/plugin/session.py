@@ -275,7 +275,8 @@ class FlowSession:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
         if not run.config.option.collectonly:
-            run.unfinished = unfinished(run, session)
+            # What a process could not keep is missing in the results that follow.
+            run.unfinished = [*unfinished(run, session), *run.unkept]
         if run.rows or run.crashes:
             stamp(run, run.unfinished)
             settle(run, session)

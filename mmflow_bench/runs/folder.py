@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -66,7 +67,8 @@ def keep_out_of_git(folder: Path) -> None:
 
 
 def has_results(folder: Path) -> bool:
-    return (folder / RESULTS).is_file()
+    # Path.is_file raises for a name that is longer than names of files may be.
+    return os.path.isfile(folder / RESULTS)
 
 
 def results_json(folder: Path) -> Any:
