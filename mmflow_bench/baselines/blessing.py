@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +28,10 @@ from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 from mmflow_bench.runs.tables import arrow_table
+
+
+KEPT = (SAMPLES, ANSWERS, LENS)
+"""Tables of a run that a comparison reads."""
 
 
 def bless(
@@ -72,9 +76,11 @@ def bless(
             "give one with --name"
         )
     folder = root / slug
+    # Read before anything is written: a damaged table must not leave half a baseline.
+    tables = _tables(record)
     with refusing(BaselineError, "a folder for baselines that can be written", folder):
         _write_verdicts(root, slug, record.rows, record.results.settings.get("conditions") or {})
-        _write_values(record, folder / VALUES)
+        _write_values(record.results, tables, folder / VALUES)
     return folder
 
 
@@ -119,17 +125,21 @@ def _place(test: str, slug: str) -> tuple[str, str]:
     return PurePosixPath(path).stem, name
 
 
-def _write_values(record: RunRecord, folder: Path) -> None:
+def _tables(record: RunRecord) -> dict[str, pa.Table]:
+    window = record.results.experiment.get("window")
+    paths = [record.folder / name for name in KEPT]
+    return {path.name: _compared(path, window) for path in paths if path.is_file()}
+
+
+def _write_values(results: Results, tables: Mapping[str, pa.Table], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SAMPLES, ANSWERS, LENS):
+    for name in KEPT:
         # What an earlier blessing left must not stand beside the results of this one.
         (folder / name).unlink(missing_ok=True)
-        if (record.folder / name).is_file():
-            window = record.results.experiment.get("window")
+        if name in tables:
             with replacing(folder / name) as temporary:
-                table = _compared(record.folder / name, window)
-                pq.write_table(table, temporary, compression="zstd")
-    text = json.dumps(_shared(record.results), indent=1, sort_keys=True, allow_nan=False)
+                pq.write_table(tables[name], temporary, compression="zstd")
+    text = json.dumps(_shared(results), indent=1, sort_keys=True, allow_nan=False)
     replace_file(folder / RESULTS, text + "\n")
 
 

@@ -135,12 +135,12 @@ def _run_row(folder: Path) -> Row:
             "run": folder.name,
             "model": results["checkpoint"]["name"],
             "mechanisms": len(results["mechanisms"]),
-            "complete": "yes" if results.get("complete", True) else "no",
+            "complete": bool(results.get("complete", True)),
             "summary": results["summary"],
         }
     except (ValueError, KeyError, TypeError):
         # One that is damaged must not hide the others.
-        nothing = {"model": "unreadable", "mechanisms": 0, "complete": "no", "summary": {}}
+        nothing = {"model": "unreadable", "mechanisms": 0, "complete": False, "summary": {}}
         return {"run": folder.name, **nothing}
 
 

@@ -84,7 +84,7 @@ def test_every_report_says_so_and_nothing_takes_it_for_a_baseline(stopping, proj
     (entry,) = json.loads((project.path / "site/index.json").read_text())["checkpoints"]
     assert entry["complete"] is False
     listed = json.loads(mmflow("ls", "runs", "--mmflow-output=kept", "--json").output)
-    assert [run["complete"] for run in listed] == ["no"]
+    assert [run["complete"] for run in listed] == [False]
 
     for command in (
         ("bless", folder, "--baselines=blessed"),
