@@ -29,7 +29,6 @@ from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 from mmflow_bench.runs.tables import arrow_table
 
-
 KEPT = (SAMPLES, ANSWERS, LENS)
 """Tables of a run that a comparison reads."""
 

@@ -89,7 +89,9 @@ def lost_worker(node: WorkerController, error: object) -> str:
         # Its pipes are closed a moment before it can be asked.
         with suppress(subprocess.TimeoutExpired):
             code = process.wait(timeout=1)
-    how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else str(error)
+    how = f"exit code {code}" if code else str(error)
+    if code is not None and code < 0:
+        how = f"killed by {signal.Signals(-code).name}"
     return f"worker {node.gateway.id} was lost: {how}"
 
 

@@ -124,10 +124,11 @@ class FlowSession:
         After an error of collection nothing is known of names: one may be in the file that has it.
         """
         try:
-            if not self.run.config.option.collectonly:
-                require_writable(self.run.output)
             if not items[0].session.testsfailed:
                 refuse_unknown(self.run, items)
+            # Last: it leaves the folder behind.
+            if not self.run.config.option.collectonly:
+                require_writable(self.run.output)
         except MMFlowError as error:
             return str(error)
         return ""
