@@ -81,6 +81,8 @@ def _of_nothing(run: Run) -> GateDecision | None:
     is_asked = option.mmflow_gate is not None or option.mmflow_baseline is not None
     if not is_asked and not (run.deselected and not run.selected):
         return None
+    if run.unfinished:
+        return GateDecision(False, ("nothing was measured", *run.unfinished))
     left = (
         "--mechanisms and --tasks have left no test" if run.deselected else "no test of `flow` ran"
     )

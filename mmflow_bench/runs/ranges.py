@@ -32,7 +32,8 @@ class Range(NamedTuple):
 
 
 _PROBABILITY = Range(0.0, 1.0, "a probability from 0 to 1")
-_CHANGE = Range(-1.0, inf, "a relative change of -1 or more")
+# No answer is likeliest with less than the share of one token in a vocabulary of a billion.
+_CHANGE = Range(-1.0, 1e9, "a relative change from -1 to a billion")
 _NUMBER = Range(-inf, inf, "a finite number", is_optional=True)
 _SOME = "a probability of more than 0, which can change,"
 _MOVED = "a change to a probability from 0 to 1"
@@ -41,7 +42,8 @@ RANGES: Mapping[str, Mapping[str, Range]] = {
     SAMPLES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
     LENS: {"probability": _PROBABILITY},
     ANSWERS: {"base_probability": _PROBABILITY},
-    MECHANISMS: dict.fromkeys(("estimate", "low", "high", "p_value", "curve"), _NUMBER),
+    MECHANISMS: dict.fromkeys(("estimate", "low", "high", "curve"), _NUMBER)
+    | {"p_value": _PROBABILITY._replace(is_optional=True)},
 }
 """Table -> column -> its range; of a column of lists, that of every item."""
 
@@ -70,12 +72,23 @@ def refuse_out_of_range(table: pa.Table, path: Path) -> None:
         if column.null_count and not is_optional:
             row = column.is_null().index(True).as_py()
             raise _refusal(words, "nothing", name, row, path)
+        if pa.types.is_list(column.type) and not is_optional:
+            _refuse_lengths(column, name, path)
     if path.name == SAMPLES and {"base_probability", "relative_change"} <= set(table.column_names):
         base = _numbers(table["base_probability"].combine_chunks())[1]
         of_rows, change = _numbers(table["relative_change"].combine_chunks())
         _refuse_first(base <= 0, np.arange(len(base)), base, _SOME, "base_probability", path)
         moved = base[of_rows] * (1 + change)
         _refuse_first(moved > 1 + _ROUNDING, of_rows, change, _MOVED, "relative_change", path)
+
+
+def _refuse_lengths(curves: pa.Array, name: str, path: Path) -> None:
+    """Refuse curves of no layer, or of other layers than the first: all are of one decoder."""
+    lengths = pc.list_value_length(curves).to_numpy()
+    if len(lengths) and (is_wrong := (lengths != lengths[0]) | (lengths == 0)).any():
+        row = int(np.argmax(is_wrong))
+        expected = f"a curve of {lengths[0] or 'some'} layers"
+        raise _refusal(expected, f"{lengths[row]} numbers", name, row, path)
 
 
 def _numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,12 @@ SOUND = {
     SAMPLES: {"base_probability": [0.5, 1.0], "relative_change": [[-1.0, 1.0], [0.0, -0.5]]},
     LENS: {"probability": [[0.0, 1.0], [0.5, 0.5]]},
     ANSWERS: {"base_probability": [0.001, 1.0]},
-    MECHANISMS: {"estimate": [-0.3, None], "low": [math.nan, -3.0], "curve": [[0.1, -7.0], []]},
+    MECHANISMS: {
+        "estimate": [-0.3, None],
+        "low": [math.nan, -3.0],
+        "p_value": [None, 1.0],
+        "curve": [[0.1, -7.0], []],
+    },
 }
 DAMAGE = [
     (SAMPLES, "base_probability", [0.5, math.nan], "row 1"),
@@ -40,6 +45,9 @@ DAMAGE = [
     (SAMPLES, "relative_change", [[1.1, 0.0], [0.0, 0.0]], "row 0"),
     (SAMPLES, "relative_change", [[0.0, 0.0], [0.0, None]], "row 1"),
     (SAMPLES, "relative_change", [None, [0.0, 0.0]], "row 0"),
+    (SAMPLES, "relative_change", [[0.0, 0.0], [0.0]], "row 1"),
+    (SAMPLES, "relative_change", [[], []], "row 0"),
+    (LENS, "probability", [[0.5], [0.5, 0.5]], "row 1"),
     (LENS, "probability", [[0.5, 0.5], [0.5, 7.5]], "row 1"),
     (LENS, "probability", [[0.5, -0.1], [0.5, 0.5]], "row 0"),
     (LENS, "probability", [[0.5, 0.5], None], "row 1"),
@@ -47,6 +55,7 @@ DAMAGE = [
     (ANSWERS, "base_probability", [None, 0.5], "row 0"),
     (MECHANISMS, "estimate", [0.1, math.inf], "row 1"),
     (MECHANISMS, "curve", [[0.1], [-math.inf]], "row 1"),
+    (MECHANISMS, "p_value", [0.5, 7.0], "row 1"),
 ]
 
 
