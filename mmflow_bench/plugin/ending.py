@@ -30,9 +30,13 @@ def unfinished(run: Run, session: pytest.Session) -> list[str]:
     What -k, -m, --tasks and --mechanisms have deselected was not to be run.
     """
     said = list(run.lost_workers)
-    if session.exitstatus not in ENDED:
-        said.append(f"the run has ended early (exit code {int(session.exitstatus)})")
+    # A second Ctrl-C keeps pytest from setting the exit code of the first.
+    code = pytest.ExitCode.INTERRUPTED if run.is_interrupted else session.exitstatus
+    if code not in ENDED:
+        said.append(f"the run has ended early (exit code {int(code)})")
     left = run.selected - len(run.ended)
+    if left < 0:
+        said.append("no worker has come to its end and said what was to be run")
     if left > 0:
         why = session.shouldfail or session.shouldstop
         stopped = f" ({why})" if isinstance(why, str) else ""
@@ -40,15 +44,10 @@ def unfinished(run: Run, session: pytest.Session) -> list[str]:
     return said
 
 
-def is_stopping(session: pytest.Session | None) -> bool:
+def is_stopping(run: Run, session: pytest.Session | None) -> bool:
     """Whether pytest runs no further test: after Ctrl-C, -x, --maxfail, or what stopped it."""
-    if session is None:
-        return False
-    return bool(
-        session.shouldfail
-        or session.shouldstop
-        or session.exitstatus == pytest.ExitCode.INTERRUPTED
-    )
+    asked = (session.shouldfail, session.shouldstop) if session is not None else ()
+    return run.is_interrupted or any(asked)
 
 
 def stamp(run: Run, why: Sequence[str]) -> None:
@@ -95,19 +94,19 @@ def lost_worker(node: WorkerController, error: object) -> str:
     return f"worker {node.gateway.id} was lost: {how}"
 
 
-def interrupt_on_terminate() -> None:
-    """Take SIGTERM for Ctrl-C, so that a job that is cancelled leaves its results behind."""
-    is_ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if is_ours and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
+def interrupt_on_terminate() -> bool:
+    """Take SIGTERM for Ctrl-C, so that a job that is cancelled leaves its results behind.
 
-
-def die_on_terminate() -> None:
-    """Undo `interrupt_on_terminate`."""
-    is_ours = signal.getsignal(signal.SIGTERM) is _interrupt
-    if is_ours and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Whether that could be done: somebody else may have plans for the signal.
+    """
+    is_free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not is_free or threading.current_thread() is not threading.main_thread():
+        return False
+    signal.signal(signal.SIGTERM, _interrupt)
+    return True
 
 
 def _interrupt(*_: object) -> None:
+    # Once: whoever asks again must not keep the results from being written.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt("SIGTERM")

@@ -110,6 +110,8 @@ class Run:
     """Tests of `flow` that this process has selected."""
     has_begun: bool = False
     """Whether a test has been started, of `flow` or not."""
+    is_interrupted: bool = False
+    """Whether Ctrl-C, SIGTERM or `pytest.exit` has ended it."""
     ended: set[str] = field(default_factory=set)
     """Those that have come to their end, by node id."""
     lost_workers: list[str] = field(default_factory=list)

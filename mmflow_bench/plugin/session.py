@@ -6,6 +6,7 @@ Each hook is a call into the module that has the reasons.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,6 @@ from mmflow_bench.plugin.collecting import (
     refuse_unknown,
 )
 from mmflow_bench.plugin.ending import (
-    die_on_terminate,
     fail_unkept,
     interrupt_on_terminate,
     is_stopping,
@@ -63,11 +63,12 @@ class FlowSession:
     def __init__(self, config: pytest.Config) -> None:
         self.run = new_run(config)
         self.session: pytest.Session | None = None
-        if self.run.worker is None:
-            interrupt_on_terminate()
+        self._takes_sigterm = self.run.worker is None and interrupt_on_terminate()
 
     def pytest_unconfigure(self) -> None:
-        die_on_terminate()
+        """Give SIGTERM back to the system."""
+        if self._takes_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def check_options(self) -> None:
         """Look for the checkpoints and the baseline that the user has named.
@@ -152,7 +153,7 @@ class FlowSession:
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
         planned.opened.close()
-        if is_stopping(self.session):
+        if is_stopping(self.run, self.session):
             refuse_baseline(self.run, slug, "the run has ended before the baseline was measured")
         else:
             measure_baseline(self.run, slug, planned)
@@ -206,6 +207,10 @@ class FlowSession:
         if row is None or row["outcome"] != "inconclusive":
             return None
         return "inconclusive", "?", (str(row["verdict"]).upper(), {"yellow": True})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        self.run.is_interrupted = True
 
     def pytest_runtest_logstart(self) -> None:
         self.run.has_begun = True
