@@ -30,12 +30,14 @@ def unfinished(run: Run, session: pytest.Session) -> list[str]:
     What -k, -m, --tasks and --mechanisms have deselected was not to be run.
     """
     said = list(run.lost_workers)
+    code = session.exitstatus
     # A second Ctrl-C keeps pytest from setting the exit code of the first.
-    code = pytest.ExitCode.INTERRUPTED if run.is_interrupted else session.exitstatus
+    if run.is_interrupted and code in ENDED:
+        code = pytest.ExitCode.INTERRUPTED
     if code not in ENDED:
         said.append(f"the run has ended early (exit code {int(code)})")
     left = run.selected - len(run.ended)
-    if left < 0:
+    if left < 0 and not run.lost_workers:
         said.append("no worker has come to its end and said what was to be run")
     if left > 0:
         why = session.shouldfail or session.shouldstop
