@@ -11,8 +11,9 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.knockout_sweep import REFERENCE_CEILING
-from mmflow_bench.measurements.records import Followed, refuse_not_finite
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import Shard
 

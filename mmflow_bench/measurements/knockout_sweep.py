@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from mmflow_bench.interventions.knockout import Edge, Method
-from mmflow_bench.measurements.records import Followed, refuse_not_finite
+from mmflow_bench.measurements.finite import refuse_not_finite
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
 from mmflow_bench.store.shards import Shard

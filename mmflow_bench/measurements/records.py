@@ -8,11 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
 
-import numpy as np
-from numpy import ndarray
-
-from mmflow_bench.errors import StoreError
-
 FEW_IMAGES = 30
 """With fewer, verdicts stand but are marked: so few show little of how images differ."""
 
@@ -61,19 +56,6 @@ class Refusal:
     """How, where it was not in its plain form."""
     reason: str
     sample: str
-
-
-def refuse_not_finite(what: str, *values: ndarray) -> None:
-    """Refuse numbers that are none: no curve is read of them, and no verdict.
-
-    Raises:
-        StoreError: One of them is NaN or infinite.
-    """
-    if not all(np.isfinite(some).all() for some in values):
-        raise StoreError(
-            f"probabilities of {what} that are finite, got NaN or infinity; measure them again "
-            "with --refresh, or look at the plugin that has measured them"
-        )
 
 
 def refusals_of(found: Iterable[Refusal]) -> dict[str, dict[str, int]]:
