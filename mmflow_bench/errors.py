@@ -65,3 +65,20 @@ class AnswerError(SampleError):
 
 class ResourceError(SampleError):
     """A sample needs more memory than there is."""
+
+
+NOT_FINITE = "not-finite"
+"""Why a sample is unscored whose numbers are none."""
+
+
+class NotFiniteError(SampleError):
+    """The model's numbers for a sample overflow: NaN, or infinite."""
+
+    def __init__(self, where: str) -> None:
+        """Say where a finite number was expected."""
+        super().__init__(
+            f"finite logits, got NaN or infinity ({where}); activations overflow in half "
+            "precision, or the weights hold no numbers: look at the weights, or load them with "
+            "--model-args=dtype=bfloat16 or float32",
+            reason=NOT_FINITE,
+        )

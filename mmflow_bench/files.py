@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,8 +25,11 @@ def replacing(path: Path) -> Iterator[Path]:
     needed.
 
     Raises:
+        FileExistsError: A device or a pipe lies there, which no file may take the place of.
         OSError: It cannot be written; says so of `path`.
     """
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, "a device or a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process's id keeps workers apart that write the same file at once.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -69,6 +73,43 @@ def whole_file(path: Path) -> bytes:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, a pipe or a socket lies at `path`, by itself and not by a link."""
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode))
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder and write a byte into it, which is taken away again.
+
+    Better refused now than after hours of measuring.
+
+    Raises:
+        OSError: The system does not let anything be written there.
+    """
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    with replacing(probe) as temporary:
+        temporary.write_bytes(b"0")
+    probe.unlink()
+
+
+def try_writing_file(path: Path) -> None:
+    """Try that a file can be put at `path`; what lies there stays as it is.
+
+    Raises:
+        OSError: A folder, a device or a pipe lies there, or the system lets nothing be written
+            beside it.
+    """
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, "a device or a pipe")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    try_writing(path.parent)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,16 +20,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmflow_bench.baselines.golden import Entries, baseline_file, change_entries, entry_of
-from mmflow_bench.baselines.sources import VALUES
+from mmflow_bench.baselines.sources import VALUES, refuse_incomplete
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.files import refusing, replace_file, replacing
 from mmflow_bench.runs.folder import ANSWERS, LENS, RESULTS, SAMPLES
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
+from mmflow_bench.runs.tables import arrow_table
+
+KEPT = (SAMPLES, ANSWERS, LENS)
+"""Tables of a run that a comparison reads."""
 
 
-def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool = False) -> Path:
+def bless(
+    run: Path,
+    root: Path,
+    *,
+    name: str | None = None,
+    allow_limited: bool = False,
+    allow_incomplete: bool = False,
+) -> Path:
     """Make a run the baseline of its checkpoint.
 
     Args:
@@ -37,6 +48,7 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
         root: Folder of baselines.
         name: Of the baseline; that of the checkpoint when None.
         allow_limited: Whether a run of a part of the samples may become one; it stays stamped.
+        allow_incomplete: Whether a run that has ended early may; it stays stamped too.
 
     Returns:
         The folder of the baseline.
@@ -46,6 +58,8 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
             folder cannot be written.
     """
     record = _finished(run)
+    if not allow_incomplete:
+        refuse_incomplete(run, record.results.model_dump())
     limit = record.results.settings.get("limit")
     if limit and not allow_limited:
         raise BaselineError(
@@ -61,9 +75,11 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
             "give one with --name"
         )
     folder = root / slug
+    # Read before anything is written: a damaged table must not leave half a baseline.
+    tables = _tables(record)
     with refusing(BaselineError, "a folder for baselines that can be written", folder):
         _write_verdicts(root, slug, record.rows, record.results.settings.get("conditions") or {})
-        _write_values(record, folder / VALUES)
+        _write_values(record.results, tables, folder / VALUES)
     return folder
 
 
@@ -108,17 +124,21 @@ def _place(test: str, slug: str) -> tuple[str, str]:
     return PurePosixPath(path).stem, name
 
 
-def _write_values(record: RunRecord, folder: Path) -> None:
+def _tables(record: RunRecord) -> dict[str, pa.Table]:
+    window = record.results.experiment.get("window")
+    paths = [record.folder / name for name in KEPT]
+    return {path.name: _compared(path, window) for path in paths if path.is_file()}
+
+
+def _write_values(results: Results, tables: Mapping[str, pa.Table], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SAMPLES, ANSWERS, LENS):
+    for name in KEPT:
         # What an earlier blessing left must not stand beside the results of this one.
         (folder / name).unlink(missing_ok=True)
-        if (record.folder / name).is_file():
-            window = record.results.experiment.get("window")
+        if name in tables:
             with replacing(folder / name) as temporary:
-                table = _compared(record.folder / name, window)
-                pq.write_table(table, temporary, compression="zstd")
-    text = json.dumps(_shared(record.results), indent=1, sort_keys=True, allow_nan=False)
+                pq.write_table(tables[name], temporary, compression="zstd")
+    text = json.dumps(_shared(results), indent=1, sort_keys=True, allow_nan=False)
     replace_file(folder / RESULTS, text + "\n")
 
 
@@ -142,7 +162,7 @@ def _shared(results: Results) -> dict[str, object]:
 
 def _compared(path: Path, window: int | None) -> pa.Table:
     """What a comparison reads: masked knockouts at the run's own window, in single precision."""
-    table = pq.read_table(path)
+    table = arrow_table(path)
     if path.name == SAMPLES:
         table = table.filter(pc.equal(table["method"], "masked"))
         if window is not None:

@@ -11,12 +11,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.baselines.paired_records import Change, ComparedRow, tasks_by_mechanism
 from mmflow_bench.baselines.paired_values import RunValues
+from mmflow_bench.baselines.row_values import has_values
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, Verdict
 from mmflow_bench.runs.rows import ALL
 
 ACCURACY = "accuracy"
+GONE = "no drop in the checkpoint to have a place, where the baseline shows one"
+IN_NEITHER = (
+    "no drop in either to have a place",
+    "no drop is shown in either to have a place",
+)
+"""Reasons that are no loss: there is nothing to compare."""
 BASELINE, CHECKPOINT = "baseline", "checkpoint"
 
 
@@ -74,7 +81,7 @@ def baseless(
                 "on both sides, or leave them out with --mechanisms and --tasks"
             )
     if base is not None:
-        yield from _no_flow(rows, asked)
+        yield from list(_no_flow(rows, asked)) or _mostly_silent(base, rows, asked)
 
 
 def lost(base: RunValues, tuned: RunValues, rows: Sequence[ComparedRow]) -> Iterator[str]:
@@ -88,6 +95,19 @@ def lost(base: RunValues, tuned: RunValues, rows: Sequence[ComparedRow]) -> Iter
             f"{task} ({_share(base, task)} before, {_share(tuned, task)})" for task in gone
         )
         yield f"below the precondition of {MINIMUM_ACCURACY:.0%} that the baseline meets: {said}"
+    more = {
+        key: number
+        for key, number in tuned.overflowed.items()
+        if number > base.overflowed.get(key, 0)
+    }
+    if more:
+        said = ", ".join(f"{name} on {task}: {number}" for (task, name), number in more.items())
+        yield (
+            f"numbers of the checkpoint are not finite where those of the baseline are ({said} "
+            "samples): look at its weights, or load it with another --model-args=dtype="
+        )
+    if vanished := [row for row in rows if row.reason == GONE]:
+        yield f"a drop that the baseline shows is not in the checkpoint: {_named(vanished)}"
     fallen = [
         row
         for row in rows
@@ -146,6 +166,32 @@ def _all_below(run: RunValues) -> Iterator[str]:
         yield (
             f"every task is below its precondition of {MINIMUM_ACCURACY:.0%} ({said}): ask what "
             "the checkpoint can answer, or follow the reference answer (--follow=reference)"
+        )
+
+
+def _mostly_silent(
+    base: RunValues, rows: Sequence[ComparedRow], asked: Sequence[GateRow]
+) -> Iterator[str]:
+    """That most of what the baseline has measured could not be compared, where that is so."""
+    had = {
+        (row.id, row.reading, row.task)
+        for row in rows
+        for one in asked
+        if (one.id, one.reading) == (row.id, row.reading) and has_values(base, one, row.task)
+    }
+    comparable = [row for row in rows if row.verdict != Change.NOT_COMPARABLE]
+    silent = [
+        row
+        for row in rows
+        if row.verdict == Change.NOT_COMPARABLE
+        and row.reason not in IN_NEITHER
+        and (row.id, row.reading, row.task) in had
+    ]
+    if len(silent) > len(comparable):
+        why = "; ".join(dict.fromkeys(row.reason for row in silent))
+        yield (
+            f"{len(silent)} of {len(silent) + len(comparable)} rows that the baseline has could "
+            f"not be compared: {why}"
         )
 
 

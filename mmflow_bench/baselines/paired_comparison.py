@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.asked_rows import is_asked, tasks_of, unmeasured
-from mmflow_bench.baselines.gate_ground import baseless, lost
+from mmflow_bench.baselines.gate_ground import GONE, IN_NEITHER, baseless, lost
 from mmflow_bench.baselines.gate_set import GateRow, gate_set
 from mmflow_bench.baselines.paired_experiment import Pairs, pairs_of, require_comparable, unrecorded
 from mmflow_bench.baselines.paired_records import BaselineComparison, Change, ComparedRow
@@ -78,7 +78,10 @@ def compare_runs(
         tasks=tuple(pairs[task].counts for task in names if pairs[task].is_known),
         lost=tuple(lost(base, tuned, rows)),
         baseless=tuple(baseless(base, tuned, rows, asked)),
-        notes=tuple(f"{name} is not recorded in both runs, so not compared" for name in missing),
+        notes=(
+            *(f"{run.name}: {run.incomplete}" for run in (base, tuned) if run.incomplete),
+            *(f"{name} is not recorded in both runs, so not compared" for name in missing),
+        ),
     )
 
 
@@ -161,13 +164,15 @@ def _alone(
 def _difference(row: ComparedRow, before: Reading, after: Reading, *, margin: float) -> _Judged:
     values = (before.own.value, after.own.value)
     if not any(map(math.isfinite, values)):
-        return _Judged(row=replace(row, reason="no drop in either to have a place"))
+        return _Judged(row=replace(row, reason=IN_NEITHER[0]))
     row = replace(row, before=_plain(values[0]), after=_plain(values[1]), n=before.own.n)
     if not all(map(math.isfinite, values)):
         where = "baseline" if math.isnan(values[0]) else "checkpoint"
-        return _Judged(row=replace(row, reason=f"no drop in the {where} to have a place"))
+        is_gone = where == "checkpoint" and not before.own.obstacle
+        reason = GONE if is_gone else f"no drop in the {where} to have a place"
+        return _Judged(row=replace(row, reason=reason))
     if before.own.obstacle and after.own.obstacle:
-        return _Judged(row=replace(row, reason="no drop is shown in either to have a place"))
+        return _Judged(row=replace(row, reason=IN_NEITHER[1]))
     moved = after.own - before.own
     test = _tested(moved, margin)
     images = len(getattr(moved.source, "images", ()))

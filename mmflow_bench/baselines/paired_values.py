@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.errors import BaselineError
+from mmflow_bench.errors import NOT_FINITE, BaselineError
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.wants import ANSWER_SCOPE
 from mmflow_bench.names import matches
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
@@ -56,6 +57,8 @@ class RunValues:
     """(mechanism, task) -> why there is no verdict from numbers."""
     counts: Mapping[str, AnswerCount] = field(default_factory=dict)
     """Task -> how many of its samples were scored and answered correctly."""
+    overflowed: Mapping[Key, int] = field(default_factory=dict)
+    """(task, what was asked) -> samples whose numbers for it were not finite; `answer` for all."""
     tasks: tuple[str, ...] = ()
     mechanisms: tuple[str, ...] = ()
     """Patterns of --tasks and --mechanisms; empty where all were asked for."""
@@ -63,6 +66,8 @@ class RunValues:
     """Of the self-test."""
     broken: int = 0
     """Tests that ended without a verdict."""
+    incomplete: str = ""
+    """Why the run is not complete; empty where it is."""
     answers: Mapping[str, Mapping[str, AnswerRow]] = field(default_factory=dict)
     """Task -> question id -> answer."""
     sweeps: Mapping[Key, SampleCurves] = field(default_factory=dict)
@@ -125,10 +130,17 @@ def values_of(record: RunRecord) -> RunValues:
             )
             for task, told in results.data.tasks.items()
         },
+        overflowed={
+            (task, name): reasons[NOT_FINITE]
+            for task, told in results.data.tasks.items()
+            for name, reasons in {ANSWER_SCOPE: told.unscored, **told.edges_unscored}.items()
+            if reasons.get(NOT_FINITE)
+        },
         tasks=tuple(results.settings.get("tasks") or ()),
         mechanisms=tuple(results.settings.get("mechanisms") or ()),
         failed_checks=tuple(check.name for check in results.self_test if not check.passed),
         broken=len(results.errors),
+        incomplete=results.incomplete,
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
         sweeps={
             key: _curves(

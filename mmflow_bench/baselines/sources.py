@@ -12,7 +12,8 @@ from mmflow_bench.baselines.golden import packaged_root, read_entries
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
-from mmflow_bench.runs.folder import has_results
+from mmflow_bench.runs.folder import has_results, results_json
+from mmflow_bench.runs.rows import incomplete_line
 
 VALUES = "values"
 """Folder of a blessed baseline that holds the values of samples."""
@@ -38,7 +39,14 @@ class Source:
     """What a reader must know of where the verdicts come from."""
 
 
-def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool) -> Source:
+def find_source(
+    text: str,
+    *,
+    roots: Sequence[Path],
+    start: Path,
+    offline: bool,
+    allow_incomplete: bool = False,
+) -> Source:
     """What a user means by `--baseline=TEXT`.
 
     A path comes first, then the name of a folder of baselines; everything else is taken for a
@@ -49,10 +57,37 @@ def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool)
         roots: Folders of baselines.
         start: What relative paths are relative to.
         offline: Whether the hub must not be asked.
+        allow_incomplete: Whether a run that has ended early will do.
 
     Raises:
-        BaselineError: It is there and holds no baseline, or cannot be fetched.
+        BaselineError: It is there and holds no baseline, or none that is complete, or it cannot be
+            fetched.
     """
+    found = _found(text, roots, start, offline)
+    if found.folder is not None and not allow_incomplete:
+        refuse_incomplete(found.folder, results_json(found.folder))
+    return found
+
+
+def refuse_incomplete(folder: Path, results: object) -> None:
+    """Refuse a run that does not hold all that it was to measure.
+
+    Args:
+        folder: Of the run, or of what was blessed of one.
+        results: The content of its results.json; what is none is left to who reads it.
+
+    Raises:
+        BaselineError: It says that it is not complete.
+    """
+    if isinstance(results, dict) and results.get("complete") is False:
+        why = incomplete_line(False, map(str, results.get("unfinished") or ()))
+        raise BaselineError(
+            f"a complete run, got an {why} ({folder}); run it to its end (what was measured is in "
+            "the store), or take it as it is with --allow-incomplete"
+        )
+
+
+def _found(text: str, roots: Sequence[Path], start: Path, offline: bool) -> Source:
     if text.startswith(HUB):
         return _in_folder(_from_hub(text.removeprefix(HUB), offline=offline), text)
     if text.startswith(PAPER):
@@ -68,7 +103,7 @@ def find_source(text: str, *, roots: Sequence[Path], start: Path, offline: bool)
     return Source(kind="checkpoint", name=text)
 
 
-def source_here(text: str, *, offline: bool) -> Source:
+def source_here(text: str, *, offline: bool, allow_incomplete: bool = False) -> Source:
     """`find_source` for a command: paths and baselines are those of the current folder.
 
     Raises:
@@ -76,7 +111,9 @@ def source_here(text: str, *, offline: bool) -> Source:
     """
     here = Path.cwd()
     roots = (here / "baselines", packaged_root())
-    return find_source(text, roots=roots, start=here, offline=offline)
+    return find_source(
+        text, roots=roots, start=here, offline=offline, allow_incomplete=allow_incomplete
+    )
 
 
 def paper_source(text: str) -> Source:

@@ -13,15 +13,16 @@ from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import read_values
-from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.baselines.sources import refuse_incomplete, source_here
 from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
-from mmflow_bench.cli.options import Parsed
+from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Parsed
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.power_table import comparison_could_have_seen
+from mmflow_bench.runs.folder import results_json
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
 """Exit codes of `mmflow compare`; 2 is click's own."""
@@ -39,13 +40,18 @@ REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
 )
 @click.option("--name", help="Of the baseline; that of the checkpoint when left out.")
 @click.option("--allow-limited", is_flag=True, help="Also a run with --limit, which stays stamped.")
-def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
+@ALLOW_INCOMPLETE
+def bless(
+    run: Path, root: Path, name: str | None, allow_limited: bool, allow_incomplete: bool
+) -> None:
     """Write baselines/NAME from a run folder: verdicts as JSON, values of samples as Parquet.
 
     Commit it, or upload it as a data set: `--baseline=NAME`, `--baseline=FOLDER` and
     `--baseline=hub:OWNER/NAME` compare later runs with it.
     """
-    folder = make_baseline(run, root, name=name, allow_limited=allow_limited)
+    folder = make_baseline(
+        run, root, name=name, allow_limited=allow_limited, allow_incomplete=allow_incomplete
+    )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     click.echo(f"baseline: {folder} ({size / 1024:.0f} KiB)")
 
@@ -71,6 +77,7 @@ def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
 @click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05)
 @click.option("--json", "is_json", is_flag=True, help="comparison.json on standard output.")
 @click.option("--offline", is_flag=True, help="Never ask a hub.")
+@ALLOW_INCOMPLETE
 @click.pass_context
 def compare(
     ctx: click.Context,
@@ -82,6 +89,7 @@ def compare(
     alpha: float,
     is_json: bool,
     offline: bool,
+    allow_incomplete: bool,
 ) -> None:
     """Compare RUN with BASE, mechanism by mechanism.
 
@@ -92,7 +100,14 @@ def compare(
     one row is not.
     """
     try:
-        found = compared_runs(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
+        found = compared_runs(
+            run_a,
+            run_b,
+            tolerance or parse_tolerance(None),
+            alpha,
+            offline,
+            allow_incomplete=allow_incomplete,
+        )
     except NotComparable as error:
         said = printable(f"mmflow: {error}")
         click.secho(said, fg="red", err=True, color=has_colours(sys.stderr))
@@ -111,16 +126,24 @@ def compare(
 
 
 def compared_runs(
-    run_a: str, run_b: str, tolerance: dict[str, float], alpha: float, offline: bool
+    run_a: str,
+    run_b: str,
+    tolerance: dict[str, float],
+    alpha: float,
+    offline: bool,
+    *,
+    allow_incomplete: bool,
 ) -> BaselineComparison:
     """RUN_B against the run or baseline that RUN_A names.
 
     Raises:
-        BaselineError: One of them is not there, or holds no values of samples.
+        BaselineError: One of them is not there, is not complete, or holds no values of samples.
         NotComparable: They were different experiments.
     """
-    source = source_here(run_a, offline=offline)
+    source = source_here(run_a, offline=offline, allow_incomplete=allow_incomplete)
     tuned = read_values(Path(run_b))
+    if not allow_incomplete:
+        refuse_incomplete(Path(run_b), results_json(Path(run_b)))
     if source.kind == "verdicts":
         return compare_verdicts(run_a, source.verdicts, tuned, alpha=alpha, source=source.origin)
     if source.folder is None:

@@ -11,7 +11,8 @@ from typing import TypedDict
 
 import click
 
-from mmflow_bench.cli.options import Asked, asking
+from mmflow_bench.cli.options import Asked, asking, require_output, saving
+from mmflow_bench.files import replace_file
 from mmflow_bench.inputs.gqa import read_candidates
 from mmflow_bench.inputs.image_sources import image_source
 from mmflow_bench.inputs.published import Row
@@ -72,10 +73,7 @@ def build_set(
     Of each task at most --per-task questions that --model answers correctly are drawn. What was
     left out is counted by reason, on standard output and beside the set.
     """
-    if output.suffix not in WRITTEN_SUFFIXES:
-        raise click.BadParameter(
-            f"{', '.join(WRITTEN_SUFFIXES)}, got {output}", param_hint="--output"
-        )
+    require_output(output, WRITTEN_SUFFIXES)
     if no_filter == bool(asked.checkpoint.models):
         raise click.UsageError("give --model and --images, or --no-filter to ask no model")
     if not no_filter and asked.measurement.images is None:
@@ -102,8 +100,12 @@ def build_set(
             known = report.get(task, {}).get("left_out", {})
             report[task] = {**about, "left_out": known | more}
             kept += part
-    _write(output, found.rows, kept)
-    _tell(report, output)
+    counts = output.with_suffix(".counts.json")
+    with saving(output):
+        _write(output, found.rows, kept)
+        text = json.dumps(report, indent=1, sort_keys=True) + "\n"
+        replace_file(counts, text)
+    _tell(report, output, counts)
 
 
 def _source(asked: Asked) -> ImageSource | None:
@@ -158,14 +160,12 @@ def _write(output: Path, rows: Sequence[Row], kept: Sequence[Sample]) -> None:
     write_published([by_id[sample.question_id] for sample in kept], output)
 
 
-def _tell(report: Report, output: Path) -> None:
+def _tell(report: Report, output: Path, counts: Path) -> None:
     for task, facts in sorted(report.items(), key=lambda item: ("kept" not in item[1], item[0])):
         why = ", ".join(f"{reason} {number}" for reason, number in facts["left_out"].items())
         said = f"{facts['kept']} of {facts['candidates']}" if "kept" in facts else "0"
         if (accuracy := facts.get("accuracy")) is not None:
             said += f" (accuracy {accuracy:.1%} of {facts['asked']} asked)"
         click.echo(f"{task}: {said}" + (f"; left out: {why}" if why else ""))
-    counts = output.with_suffix(".counts.json")
-    counts.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     total = sum(facts.get("kept", 0) for facts in report.values())
     click.echo(f"{total} rows: {output}; counts: {counts}")

@@ -135,11 +135,13 @@ def _run_row(folder: Path) -> Row:
             "run": folder.name,
             "model": results["checkpoint"]["name"],
             "mechanisms": len(results["mechanisms"]),
+            "complete": bool(results.get("complete", True)),
             "summary": results["summary"],
         }
     except (ValueError, KeyError, TypeError):
         # One that is damaged must not hide the others.
-        return {"run": folder.name, "model": "unreadable", "mechanisms": 0, "summary": {}}
+        nothing = {"model": "unreadable", "mechanisms": 0, "complete": False, "summary": {}}
+        return {"run": folder.name, **nothing}
 
 
 @ls.command()

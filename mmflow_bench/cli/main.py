@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -58,17 +60,35 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            return _invoked(super().invoke, ctx)
         except MMFlowError as error:
-            if os.environ.get("MMFLOW_DEBUG"):
-                raise
-            click.secho(f"mmflow: {printable(error)}", fg="red", err=True, color=_colour())
-            ctx.exit(USAGE_ERROR)
+            _refuse(ctx, error, error)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+            if error.errno == errno.ENAMETOOLONG:
+                said = "a name that a file can have, got one that is too long; give a shorter one"
+                raise click.UsageError(said) from error
+            # Whoever reads no further has seen enough; click ends without a word then.
+            if error.errno == errno.EPIPE:
                 raise
-            said = "a name that a file can have, got one that is too long; give a shorter one"
-            raise click.UsageError(said) from error
+            place = f" ({error.filename})" if error.filename else ""
+            said = f"files and an output that can be read and written, got {error.strerror}{place}"
+            _refuse(ctx, said, error)
+
+
+def _invoked(invoke: Callable[[click.Context], object], ctx: click.Context) -> object:
+    try:
+        return invoke(ctx)
+    finally:
+        # Here, where a full disk can still be said.
+        sys.stdout.flush()
+
+
+def _refuse(ctx: click.Context, said: object, error: Exception) -> NoReturn:
+    """End with one line; with the traceback where somebody looks for a bug."""
+    if os.environ.get("MMFLOW_DEBUG"):
+        raise error
+    click.secho(f"mmflow: {printable(said)}", fg="red", err=True, color=_colour())
+    ctx.exit(USAGE_ERROR)
 
 
 def imported(name: str) -> click.Command:

@@ -15,9 +15,19 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from mmflow_bench.cli.options import SHOWN_MESSAGES, Asked, Parsed, asking, echo_counts, in_words
-from mmflow_bench.errors import SampleError, SelectionError, StoreError
-from mmflow_bench.files import refusing, replacing
+from mmflow_bench.cli.options import (
+    SHOWN_MESSAGES,
+    Asked,
+    Parsed,
+    asking,
+    echo_counts,
+    in_words,
+    is_stream,
+    require_output,
+    saving,
+)
+from mmflow_bench.errors import SampleError, SelectionError
+from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
@@ -36,6 +46,7 @@ DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
     "related_patches->question,other_patches->question"
 )
+TABLES = (".parquet", ".csv")
 _OUTPUT = click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -117,7 +128,7 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
     With --follow=reference both are the reference answer's, in either case, and the change is cut
     at 1.
     """
-    _check_output(output)
+    require_output(output, TABLES)
     measurements = asked.open()
     width = asked.measurement.window
     _write(sweep_rows(measurements, edges=edges, method=method, width=width), output)
@@ -129,26 +140,18 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
 @_OUTPUT
 def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
-    _check_output(output)
+    require_output(output, TABLES)
     measurements = asked.open()
     _write(lens_rows(measurements), output)
     echo_counts(measurements, asked=["lens"], to_error=True)
-
-
-def _check_output(output: Path | None) -> None:
-    """Refuse a wrong file name before an hour of measuring, not after it."""
-    if output is not None and output.suffix not in {".parquet", ".csv"}:
-        raise click.BadParameter(f"FILE.parquet or FILE.csv, got {output}", param_hint="--output")
 
 
 def _write(table: pa.Table, output: Path | None) -> None:
     if output is None:
         csv.write_csv(table, sys.stdout.buffer)
         return
-    advice = "what was measured is in the store, so the same command with another --output is quick"
     write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
-    saved = refusing(StoreError, "a file that can be written", output, advice)
-    with saved, replacing(output) as temporary:
+    with saving(output), replacing(output) as temporary:
         write(table, temporary)
     click.echo(f"{table.num_rows} rows: {output}", err=True)
 
@@ -161,6 +164,7 @@ def positions(asked: Asked, output: Path | None) -> None:
 
     A sample that cannot be encoded is counted on standard error and has no line.
     """
+    require_output(output)
     # Nothing is knocked out here, so there is nothing to prove.
     measurements = replace(asked, measurement=replace(asked.measurement, self_test=False)).open()
     unscored: Counter[str] = Counter()
@@ -172,7 +176,12 @@ def positions(asked: Asked, output: Path | None) -> None:
         for line in lines:
             click.echo(line)
     else:
-        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        text = "".join(f"{line}\n" for line in lines)
+        with saving(output):
+            if is_stream(output):
+                output.write_text(text, encoding="utf-8")
+            else:
+                replace_file(output, text)
     if unscored:
         click.echo(printable(f"unscored: {in_words(unscored)}"), err=True)
 

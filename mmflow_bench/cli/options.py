@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,7 +14,8 @@ import click
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import SelectionError
+from mmflow_bench.errors import SelectionError, StoreError
+from mmflow_bench.files import is_special, refusing, try_writing_file
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
@@ -22,6 +24,9 @@ from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.progress import MeasuringBar
 
 SHOWN_MESSAGES = 3
+ALLOW_INCOMPLETE = click.option(
+    "--allow-incomplete", is_flag=True, help="Also a run that has ended early."
+)
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -130,6 +135,43 @@ def _value(option: Option[object], said: object | None) -> object | None:
         return None if said is None else (said,)
     is_text = option.choices and said is not None
     return option.value_of(str(said), Path()) if is_text else said
+
+
+_ADVICE = "what was measured is in the store, so the same command with another --output is quick"
+
+
+def saving(output: Path) -> AbstractContextManager[None]:
+    """A block that writes the file of --output; what the system refuses is a `StoreError`."""
+    return refusing(StoreError, "a file that can be written", output, _ADVICE)
+
+
+def is_stream(output: Path) -> bool:
+    """Whether a name stands for what is written to and not replaced: a device or a pipe.
+
+    What the system links to one, /dev/stdout say, is one as well, wherever it leads.
+    """
+    return is_special(output) or output.parent == Path("/dev")
+
+
+def require_output(output: Path | None, suffixes: Collection[str] = ()) -> None:
+    """Refuse a file of --output that is named wrongly or cannot be written.
+
+    Before an hour of measuring, not after it.
+
+    Raises:
+        click.BadParameter: It has none of the suffixes.
+        StoreError: It cannot be written.
+    """
+    if output is None:
+        return
+    if suffixes and output.suffix not in suffixes:
+        *most, last = (f"FILE{suffix}" for suffix in suffixes)
+        said = f"{', '.join(most)} or {last}, got {output}"
+        raise click.BadParameter(said, param_hint="--output")
+    if not suffixes and is_stream(output):
+        return
+    with refusing(StoreError, "a file that can be written", output, "choose another --output"):
+        try_writing_file(output)
 
 
 def echo_counts(

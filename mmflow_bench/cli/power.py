@@ -12,10 +12,11 @@ import click
 from click.core import ParameterSource
 
 from mmflow_bench.baselines.power import Power, power_of_comparison
+from mmflow_bench.baselines.sources import refuse_incomplete
 from mmflow_bench.baselines.tolerances import DECIDED, parse_tolerance
 from mmflow_bench.baselines.verdict_power import power_of_verdicts
 from mmflow_bench.cli.baselines import compared_runs
-from mmflow_bench.cli.options import Asked, Parsed, asking
+from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Asked, Parsed, asking
 from mmflow_bench.cli.pilot import piloted
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.options import Place
@@ -41,6 +42,7 @@ class _Wanted:
     power: float
     decided: float
     offline: bool
+    allow_incomplete: bool
 
 
 @click.command()
@@ -75,6 +77,7 @@ class _Wanted:
     help="Share of the rows that have to be decided.",
 )
 @click.option("--json", "is_json", is_flag=True, help="As JSON, on standard output.")
+@ALLOW_INCOMPLETE
 @asking(Place.MEASURE)
 def power(
     asked: Asked,
@@ -83,6 +86,7 @@ def power(
     baseline: str | None,
     pilot: int,
     is_json: bool,
+    allow_incomplete: bool,
     tolerance: Mapping[str, float] | None,
     alpha: float | None,
     power: float,
@@ -102,6 +106,7 @@ def power(
         power=power,
         decided=decided,
         offline=asked.checkpoint.offline,
+        allow_incomplete=allow_incomplete,
     )
     if run is None:
         with TemporaryDirectory() as folder:
@@ -154,10 +159,19 @@ def _power_of(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     margins = dict(wanted.tolerance or parse_tolerance(None))
     if base_run is not None:
         level = wanted.alpha or DEFAULT_ALPHA
-        found = compared_runs(base_run, str(run), margins, level, wanted.offline)
+        found = compared_runs(
+            base_run,
+            str(run),
+            margins,
+            level,
+            wanted.offline,
+            allow_incomplete=wanted.allow_incomplete,
+        )
         return power_of_comparison(found, power=wanted.power, decided=wanted.decided)
     with named_by_user(BaselineError, "a run folder with results.json and its tables", run):
         record = read_run(run)
+        if not wanted.allow_incomplete:
+            refuse_incomplete(run, record.results.model_dump())
         kept = summary_of(record).comparison
     if kept is None or kept.kind != "paired":
         if wanted.alpha not in (None, record.alpha):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.cli.options import ALLOW_INCOMPLETE
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.plugin.reporting import write_html
 from mmflow_bench.reports.columns import has_colours, terminal_width
@@ -36,12 +37,14 @@ from mmflow_bench.reports.terminal import render
     help="With --html: a run folder or a baseline whose curves are drawn behind; the one that was "
     "measured beside the run when left out.",
 )
+@ALLOW_INCOMPLETE
 @click.option("--markdown", "is_markdown", is_flag=True, help="As Markdown, on standard output.")
 @click.option("--width", type=click.IntRange(60), help="Columns; those of the terminal.")
 def report(
     runs: tuple[Path, ...],
     is_html: bool,
     baseline: str | None,
+    allow_incomplete: bool,
     is_markdown: bool,
     width: int | None,
 ) -> None:
@@ -50,7 +53,7 @@ def report(
     The Markdown of all runs together fits into one comment on a pull request.
     """
     if is_html:
-        behind = _drawn_behind(baseline) if baseline else None
+        behind = _drawn_behind(baseline, allow_incomplete) if baseline else None
         for run in runs:
             click.echo(str(write_html(run, baseline=behind)))
     elif is_markdown:
@@ -89,8 +92,8 @@ def leaderboard(runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmar
     click.echo(f"leaderboard: {page}")
 
 
-def _drawn_behind(baseline: str) -> Path:
-    source = source_here(baseline, offline=True)
+def _drawn_behind(baseline: str, allow_incomplete: bool) -> Path:
+    source = source_here(baseline, offline=True, allow_incomplete=allow_incomplete)
     if source.folder is None:
         raise BaselineError(
             f"a run folder or a baseline with values of samples, got {baseline!r}; `mmflow ls "

@@ -32,6 +32,10 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """
     # A process of its own: pytest rewrites the assertions of modules that are not yet imported.
     command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
+    if os.name == "posix":
+        # In this one's place: whoever ends `mmflow run` ends the tests, not only their parent.
+        sys.stdout.flush()
+        os.execv(sys.executable, command)
     try:
         ctx.exit(subprocess.run(command, check=False).returncode)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ must give the model's own logits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.checkpoints.parts import Instrumentable
-from mmflow_bench.errors import CheckpointError, MMFlowError
+from mmflow_bench.errors import CheckpointError, MMFlowError, NotFiniteError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
@@ -101,8 +102,9 @@ def _agree(
     what: str,
 ) -> None:
     difference = probability_distance(expected, got)
-    # Written so that NaN is refused too.
-    if not difference <= rounding(checkpoint):
+    if math.isnan(difference):
+        raise CheckpointError(f"{NotFiniteError(what)} (family {checkpoint.parts.name})")
+    if difference > rounding(checkpoint):
         raise CheckpointError(
             f"{what} to agree with the model's own forward pass, got probabilities "
             f"{difference:.2g} apart (family {checkpoint.parts.name}); this kind of decoder "

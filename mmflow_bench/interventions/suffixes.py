@@ -10,6 +10,7 @@ and windows of one edge share a row until one of them ends. Nothing is approxima
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.parts import Instrumentable
-from mmflow_bench.errors import KnockoutError
+from mmflow_bench.errors import KnockoutError, NotFiniteError
 from mmflow_bench.interventions.attention import (
     Cut,
     Shared,
@@ -68,6 +69,7 @@ def knockout_logits(
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
             counterfactual pass is missing or too short; or the decoder's layers do more than the
             engine accounts for.
+        NotFiniteError: Even without a knockout the logits overflow; under one they may.
     """
     if (method is Method.COUNTERFACTUAL) != (counterfactual is not None):
         raise KnockoutError(
@@ -129,6 +131,7 @@ class _SuffixPass:
 
         Raises:
             KnockoutError: The row without knockout does not reproduce the clean pass.
+            NotFiniteError: Its logits overflow.
         """
         parts = self.checkpoint.parts
         inputs = {
@@ -215,9 +218,10 @@ class _SuffixPass:
     def _check_clean_row(self, logits: Float[Tensor, "vocab"]) -> None:
         # It is cut nowhere, so it must be the clean pass again.
         difference = probability_distance(self.clean.logits, logits)
+        if math.isnan(difference):
+            raise NotFiniteError(f"a suffix pass from position {self.start}")
         tolerance = _CLEAN_ROW_TOLERANCE.get(self.clean.embeddings.dtype, _HALF_TOLERANCE)
-        # Written so that NaN is refused too.
-        if not difference <= tolerance:
+        if difference > tolerance:
             raise KnockoutError(
                 f"a suffix pass that reproduces the clean pass, got probabilities {difference:.2g} "
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "

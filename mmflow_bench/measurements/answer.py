@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+from mmflow_bench.errors import NotFiniteError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.wants import Answer
@@ -23,9 +24,24 @@ SPARE_TOKENS = 4
 """Tokens decoded beyond the reference answer before an answer counts as longer than it."""
 
 
-def probabilities(logits: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
-    """Softmax over the vocabulary in float64, where a relative change of 1e-5 still has digits."""
+def probabilities(
+    logits: Float[Tensor, "*batch vocab"], *, of: str = "a forward pass"
+) -> Float[Tensor, "*batch vocab"]:
+    """Softmax over the vocabulary in float64, where a relative change of 1e-5 still has digits.
+
+    Every probability that is kept comes from here, so that none of them is NaN; `of` says what of.
+
+    Raises:
+        NotFiniteError: The logits have no softmax.
+    """
+    _require_finite(logits, of)
     return torch.softmax(logits.double(), dim=-1)
+
+
+def _require_finite(logits: Float[Tensor, "*batch vocab"], of: str) -> None:
+    # The largest is NaN where any is; minus infinity is a token that the model suppresses.
+    if not bool(logits.amax(dim=-1).isfinite().all()):
+        raise NotFiniteError(of)
 
 
 def normalised_answer(text: str) -> str:
@@ -44,15 +60,19 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     An answer ends with the end token or its first line: a language model without chat training
     goes on with a next question. Decoding also stops a few tokens beyond the length of the
     reference: a longer answer is not equal to it, whatever follows.
+
+    Raises:
+        NotFiniteError: The logits of one of its tokens overflow.
     """
+    of = f"the answer, sample {sample.question_id}"
+    chances = probabilities(clean.logits, of=of)
     token_id = int(clean.logits.argmax())
     accepted = (sample.answer, *sample.answers)
     forms = [form for answer in accepted for form in (answer, answer.capitalize())]
     encode = checkpoint.tokenizer.encode
     limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
-    tokens = _decode(checkpoint, clean, token_id, limit)
+    tokens = _decode(checkpoint, clean, token_id, limit, of)
     prediction = _text(checkpoint, tokens).partition("\n")[0].strip()
-    chances = probabilities(clean.logits)
     reference = sorted(first_tokens(checkpoint, sample.answer))
     found = chances[reference]
     return {
@@ -65,7 +85,9 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     }
 
 
-def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int) -> list[int]:
+def _decode(
+    checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int, of: str
+) -> list[int]:
     model, device = checkpoint.model, checkpoint.parts.device
     ends = _end_tokens(checkpoint)
     cache = DynamicCache()
@@ -82,7 +104,9 @@ def _decode(checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: i
             past_key_values=cache,
             use_cache=True,
         )
-        tokens.append(int(out.logits[0, -1].argmax()))
+        logits = out.logits[0, -1]
+        _require_finite(logits, of)
+        tokens.append(int(logits.argmax()))
     return [token for token in tokens if token not in ends]
 
 

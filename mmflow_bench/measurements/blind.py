@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.knockout_sweep import REFERENCE_CEILING
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
@@ -58,6 +59,15 @@ class BlindTable:
     """Of the same answer without it."""
     ceiling: float | None = None
     """Largest relative change that counts; None for any."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number, whoever has measured it.
+
+        Raises:
+            StoreError: A probability is NaN or infinite.
+        """
+        probabilities = (self.base_probability, self.blind_probability)
+        refuse_not_finite(f"image {self.blinding} on {self.task}", *probabilities)
 
     @property
     def relative_change(self) -> Float[ndarray, "sample"]:

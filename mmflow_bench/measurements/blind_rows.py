@@ -70,7 +70,7 @@ def _row(want: Blind, work: SampleAtWork) -> dict[str, object]:
         _ = work.roles[Role.IMAGE]
     blind = without_image(work) if is_removed else work.donated
     answer = greedy_answer(work.checkpoint, blind, work.sample)
-    chances = probabilities(blind.logits)
+    chances = probabilities(blind.logits, of=f"{want.name}, sample {work.sample.question_id}")
     first, second = chances.topk(2).values.tolist()
     return {
         "sample": work.job.key_of(want),

@@ -42,8 +42,9 @@ def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:
 def _measured(
     planned: Sequence[tuple[Sweep, list[Knockout]]], method: Method, work: SampleAtWork
 ) -> Rows:
+    rows: Rows = {}
     if not planned:
-        return {}
+        return rows
     try:
         donated = work.donated if method is Method.COUNTERFACTUAL else None
         logits = work.throttle.knockout_logits(
@@ -56,26 +57,31 @@ def _measured(
         if len(planned) == 1:
             return work.refused(planned[0][0], error)
         # One refused edge must not hide the others: each on its own.
-        rows: Rows = {}
         for one in planned:
             merge(rows, _measured([one], method, work))
         return rows
-    layers = work.checkpoint.decoder_layers
-    followed = iter(_followed(logits, work, donated))
-    return {
-        sweep.shard: [
-            {"sample": work.job.key_of(sweep), "layer": layer, **next(followed)}
-            for layer in range(layers)
-        ]
-        for sweep, _ in planned
-    }
+    of_sweeps = logits.split(work.checkpoint.decoder_layers)
+    for (sweep, _), of_sweep in zip(planned, of_sweeps, strict=True):
+        # One edge that overflows must not hide the others.
+        try:
+            followed = _followed(of_sweep, sweep, work, donated)
+        except SampleError as error:
+            merge(rows, work.refused(sweep, error))
+            continue
+        key = work.job.key_of(sweep)
+        rows[sweep.shard] = [{"sample": key, "layer": i, **row} for i, row in enumerate(followed)]
+    return rows
 
 
 def _followed(
-    logits: Float[Tensor, "knockout vocab"], work: SampleAtWork, donated: CleanPass | None
+    logits: Float[Tensor, "layer vocab"],
+    sweep: Sweep,
+    work: SampleAtWork,
+    donated: CleanPass | None,
 ) -> list[dict[str, object]]:
     """What is kept of each knockout: the probabilities of answer, reference, other's answer."""
-    chances = probabilities(logits)
+    of = f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
+    chances = probabilities(logits, of=of)
     own = work.answer["answer_token_id"]
     kept: dict[str, list[object]] = {"knockout_probability": chances[:, own].tolist()}
     if work.answer["reference_token_id"] is not None:

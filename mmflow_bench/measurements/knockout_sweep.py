@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from mmflow_bench.interventions.knockout import Edge, Method
+from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
@@ -67,6 +68,15 @@ class SweepTable:
     it sees the donor's image."""
     is_flipped: Bool[ndarray, "sample layer"] | None = None
     """Whether that token has become the likeliest."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number, whoever has measured it.
+
+        Raises:
+            StoreError: A probability is NaN or infinite.
+        """
+        probabilities = (self.base_probability, self.knockout_probability)
+        refuse_not_finite(f"{self.edge} on {self.task}", *probabilities)
 
     @property
     def relative_change(self) -> Float[ndarray, "sample layer"]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import PROBABILITY, Shard, filled
@@ -54,6 +55,15 @@ class LensTable:
     """Column 0 is the embedding, column l the output of decoder layer l - 1."""
     final_probability: Float[ndarray, "sample"]
     """Probability of the same probe in the model's output."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number, whoever has measured it.
+
+        Raises:
+            StoreError: A probability is NaN or infinite.
+        """
+        probabilities = (self.probability, self.final_probability)
+        refuse_not_finite(f"the {self.variant} lens on {self.task}", *probabilities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,19 +28,25 @@ from mmflow_bench.measurements.wants import Answer, Rows
 def lens_distributions(
     checkpoint: LoadedCheckpoint, clean: CleanPass
 ) -> dict[str, Float[Tensor, "depth vocab"]]:
-    """Vocabulary distributions at every depth, by variant; depth 0 is the embedding.
+    """Vocabulary distributions at every depth, by variant and `OUTPUT`; depth 0 is the embedding.
 
     At the last depth both variants are the model's output: transformers returns the last hidden
-    state with the final norm applied, and the paper's program read it so.
+    state with the final norm applied, and the paper's program read it so. The output itself has
+    one depth.
+
+    Raises:
+        NotFiniteError: Logits overflow at some depth.
     """
     parts = checkpoint.parts
     raw = clean.residuals
     inner = parts.final_norm(raw[:-1].to(execution_device(parts.final_norm)))
     normed = torch.cat([inner.to(raw.device), raw[-1:]])
-    return {
-        "raw": probabilities(parts.unembedding(raw)),
-        "normed": probabilities(parts.unembedding(normed)),
+    logits = {
+        "raw": parts.unembedding(raw),
+        "normed": parts.unembedding(normed),
+        OUTPUT: clean.logits[None],
     }
+    return {name: probabilities(of, of=f"the {name} lens") for name, of in logits.items()}
 
 
 def probe_tokens(
@@ -75,11 +81,10 @@ def lens_rows(lenses: Sequence[Lens], work: SampleAtWork) -> Rows:
     """One row per depth, probe and variant, all at once whichever lenses were asked for."""
     try:
         probes = probe_tokens(work.checkpoint, work.sample, work.answer)
+        distributions = lens_distributions(work.checkpoint, work.clean)
     except SampleError as error:
         return work.refused(lenses[0], error)
     rows: list[dict[str, object]] = []
-    distributions = lens_distributions(work.checkpoint, work.clean)
-    distributions[OUTPUT] = probabilities(work.clean.logits)[None]
     for variant, distribution in distributions.items():
         for probe, tokens in probes.items():
             row = {"sample": work.job.key, "probe": probe, "variant": variant}

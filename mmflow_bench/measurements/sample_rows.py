@@ -27,7 +27,15 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
-from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Answer, Rows, Want
+from mmflow_bench.measurements.wants import (
+    ANSWER_SCOPE,
+    ANSWERS,
+    PATCHES,
+    UNSCORED,
+    Answer,
+    Rows,
+    Want,
+)
 from mmflow_bench.positions.resolve import RolePositions, patches_overlapping, resolve_roles
 
 
@@ -68,7 +76,10 @@ class SampleAtWork:
             # The same shape, so that both images take the same positions.
             donated = donated.resize(own.size, Image.Resampling.BICUBIC)
         encoded = encode(self.sample, self.checkpoint, image=donated)
-        return clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
+        clean = clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
+        # Its answer is followed: there has to be one.
+        probabilities(clean.logits, of=f"another image, sample {self.sample.question_id}")
+        return clean
 
     def refused(self, want: Want[object], error: KnockoutError | SampleError) -> Rows:
         return unscored_rows(self.job.key_of(want), want.shard.name, error)
@@ -77,16 +88,22 @@ class SampleAtWork:
 def sample_rows(
     throttle: Throttle, job: Job, encoded: EncodedSample, clean: CleanPass, *, is_asked: bool
 ) -> Rows:
-    """The rows of one sample, by shard; without `is_asked`, no more than its answer."""
+    """The rows of one sample, by shard; without `is_asked`, no more than its answer.
+
+    A sample whose answer cannot be followed has one row, which says why.
+    """
     rows: Rows = {}
     answer: Answer
     if job.answer is not None:
         answer = job.answer
     else:
-        answer = greedy_answer(throttle.checkpoint, clean, job.sample)
+        try:
+            answer = greedy_answer(throttle.checkpoint, clean, job.sample)
+            noise = _noise(throttle, clean, answer, job.sample)
+        except SampleError as error:
+            return unscored_rows(job.key, ANSWER_SCOPE, error)
         # Stored in this order, and done with once the answer is stored: the patches go first.
         rows |= _patch_rows(encoded, job.key)
-        noise = _noise(throttle, clean, answer)
         rows[ANSWERS] = [{"sample": job.key, **answer, "noise": noise}]
     asked = [want for want in job.wants if is_asked and job.asks(want, answer)]
     if not asked:
@@ -99,12 +116,13 @@ def sample_rows(
     return rows
 
 
-def _noise(throttle: Throttle, clean: CleanPass, answer: Answer) -> float:
+def _noise(throttle: Throttle, clean: CleanPass, answer: Answer, sample: Sample) -> float:
     """Relative difference that the instrument itself makes: a knockout of no edge at all."""
     layers = range(throttle.checkpoint.decoder_layers)
     nothing = Knockout(sources=(), targets=(clean.length - 1,), layers=layers)
     logits = throttle.knockout_logits(clean, [nothing])[0]
-    probability = float(probabilities(logits)[answer["answer_token_id"]])
+    chances = probabilities(logits, of=f"a knockout of no edge, sample {sample.question_id}")
+    probability = float(chances[answer["answer_token_id"]])
     return abs(probability - answer["base_probability"]) / answer["base_probability"]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.errors import KnockoutError, SampleError
+from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
@@ -65,7 +65,7 @@ def _outcome(
 ) -> dict[str, object]:
     try:
         finding = _CHECKS[name](checkpoint, subjects)
-    except KnockoutError as error:
+    except (KnockoutError, NotFiniteError) as error:
         return {"name": name, "passed": False, "detail": str(error)}
     detail = finding.found if finding.passed else f"{finding.found}; likely cause: {finding.cause}"
     return {"name": name, "passed": finding.passed, "detail": detail}
@@ -229,4 +229,5 @@ def _all(checkpoint: LoadedCheckpoint) -> range:
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
+    # Both are numbers, or the check fails: the larger of NaN and zero may be zero.
     return float((probabilities(one) - probabilities(other)).abs().max())

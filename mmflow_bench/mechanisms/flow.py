@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.blind import Blind, Blinding
@@ -29,7 +30,7 @@ from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
-from mmflow_bench.mechanisms.verdicts import NotApplicable
+from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
@@ -93,8 +94,7 @@ class Flow:
         self._require_samples(task)
         table = self._measurements.table(task, sweep)
         if not table.question_ids:
-            why = self._refusals(task, sweep.name)
-            raise NotApplicable(f"no sample of {task} has positions for {sweep.name}{why}")
+            raise self._nothing(task, sweep.name, f"positions for {sweep.name}")
         return Curve(
             name=f"{sweep.name} on {task}",
             values=table.relative_change,
@@ -130,7 +130,7 @@ class Flow:
         self._require_samples(task)
         table = self._measurements.table(task, Lens(probe="answer", variant="normed"))
         if not table.question_ids:
-            raise NotApplicable(f"no sample of {task} has a lens")
+            raise self._nothing(task, "lens", "a lens")
         error = np.abs(table.probability[:, -1] - table.final_probability).max()
         count, images = len(table.question_ids), len(set(table.image_ids))
         name = f"lens against output on {task}"
@@ -164,8 +164,7 @@ class Flow:
         wants = [Blind(blinding=blinding) for blinding in Blinding]
         removed, exchanged = (self._measurements.table(task, want) for want in wants)
         if not removed.question_ids:
-            why = self._refusals(task, wants[0].name)
-            raise NotApplicable(f"no sample of {task} has an image to be taken away{why}")
+            raise self._nothing(task, wants[0].name, "an image to be taken away")
         other = exchanged if exchanged.question_ids else None
         return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
@@ -256,7 +255,7 @@ class Flow:
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
         table = self._measurements.table(task, Lens(probe=probe, variant=variant))
         if not table.question_ids:
-            raise NotApplicable(f"no sample of {task} has the probe {probe}")
+            raise self._nothing(task, "lens", f"the probe {probe}")
         return LensCurve(
             name=f"{probe} on {task} ({variant} lens)",
             values=table.probability,
@@ -265,6 +264,13 @@ class Flow:
             alpha=self._alpha,
             noise_floor=self.noise_floor,
         )
+
+    def _nothing(self, task: str, name: str, lacked: str) -> Undecided:
+        """Why nothing is known of `name` on a task: no sample has it, or it gave no numbers."""
+        why = self._refusals(task, name)
+        if NOT_FINITE in self._measurements.refusals(task).get(name, {}):
+            return Inconclusive(f"not measured: no sample of {task} gave numbers for {name}{why}")
+        return NotApplicable(f"no sample of {task} has {lacked}{why}")
 
     def _refusals(self, task: str, edge: str) -> str:
         reasons = self._measurements.refusals(task).get(edge, {})

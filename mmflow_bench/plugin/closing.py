@@ -10,19 +10,20 @@ from mmflow_bench.baselines.paired_records import FILE
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.paper import section_place
+from mmflow_bench.plugin.ending import unopened
 from mmflow_bench.plugin.gating import could_have_seen
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
-from mmflow_bench.plugin.run import Facts, Run
+from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.terminal import render
-from mmflow_bench.runs.folder import keep_out_of_git, write_text
+from mmflow_bench.runs.folder import RESULTS, has_results, keep_out_of_git, write_text
 from mmflow_bench.runs.rows import MechanismRow
 
 
 def write_runs(run: Run) -> None:
-    """Write a run folder for each checkpoint; a full disk leaves the tests' outcomes alone."""
+    """Write a run folder for each checkpoint; a full disk leaves the tests' verdicts alone."""
     run.rows = ordered(run.rows)
     for slug in run.settings.slugs:
         rows = [row for row in run.rows if row.model == slug]
@@ -30,12 +31,13 @@ def write_runs(run: Run) -> None:
         if not rows and not errors:
             continue
         folder = run.folder(slug)
-        facts = run.facts.get(slug) or _unopened(run, slug)
+        facts = run.facts.get(slug) or unopened(run, slug)
         with run.noticing(f"results of {slug} were not kept"):
             write_facts(run, folder, rows, facts, errors)
             if run.settings.output is None:
                 keep_out_of_git(run.own_folder)
-            run.notice(f"results: {folder / 'results.json'}")
+        if has_results(folder):
+            run.notice(f"results: {folder / RESULTS}")
         if comparison := compared_run(run, slug, folder):
             run.comparisons[slug] = comparison
             with run.noticing("the comparison was not kept"):
@@ -89,13 +91,6 @@ def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
         return models.index(row.model), section, position, row.id, task, row.task, row.test
 
     return sorted(rows, key=key)
-
-
-def _unopened(run: Run, slug: str) -> Facts:
-    """Facts of a checkpoint that could not be opened: only what its spec says."""
-    spec = run.specs[slug]
-    source, revision = str(spec.source), spec.revision
-    return {"checkpoint": {"name": spec.name, "source": source, "revision": revision}, "tasks": {}}
 
 
 def _baseline_lines(run: Run) -> list[str]:

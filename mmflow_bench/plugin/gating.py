@@ -8,17 +8,15 @@ import pytest
 
 from mmflow_bench.baselines.gate import GATE, GateDecision, gate_decision, ground_lost
 from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, unanswered
+from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.plugin.run import Run
+from mmflow_bench.plugin.ending import ENDED
+from mmflow_bench.plugin.run import Facts, Run
 from mmflow_bench.reports.power_table import comparison_could_have_seen, verdicts_could_have_seen
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
 
 _NOTHING = frozenset({"precondition-failed", "instrument-dependent"})
-_ENDED = frozenset(
-    {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-)
-"""Exit codes of a run that has come to its end."""
 
 
 def conclude(run: Run, session: pytest.Session) -> None:
@@ -49,9 +47,8 @@ def gate_of(run: Run, *, exit_code: int) -> GateDecision | None:
     if settings.gate == "none" or settings.update_baselines or run.config.option.collectonly:
         return None
     if not (run.rows or run.crashes):
-        return _of_nothing(run) if exit_code in _ENDED else None
-    why = [] if exit_code in _ENDED else [f"the run has ended early (exit code {int(exit_code)})"]
-    why += _without_ground(run)
+        return _of_nothing(run) if exit_code in ENDED else None
+    why = [*run.unfinished, *_without_ground(run)]
     if settings.gate in {"strict", "regression"}:
         why += _against_paired(run) if run.paired else _against_stored(run)
     if settings.gate in {"strict", "mechanisms"}:
@@ -84,6 +81,8 @@ def _of_nothing(run: Run) -> GateDecision | None:
     is_asked = option.mmflow_gate is not None or option.mmflow_baseline is not None
     if not is_asked and not (run.deselected and not run.selected):
         return None
+    if run.unfinished:
+        return GateDecision(False, ("nothing was measured", *run.unfinished))
     left = (
         "--mechanisms and --tasks have left no test" if run.deselected else "no test of `flow` ran"
     )
@@ -119,6 +118,7 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
     facts = run.facts.get(slug, {})
     failed = [str(check["name"]) for check in facts.get("self_test", ()) if not check["passed"]]
     yield from instrument_faults(CHECKPOINT, failed, broken)
+    yield from _without_numbers(facts)
     counts = {
         task: AnswerCount(
             task=task, selected=told["selected"], correct=told["correct"], unscored=told["unscored"]
@@ -136,6 +136,24 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
         yield (
             f"nothing was decided: all {len(refused)} mechanisms are {_reasons(refused)} "
             f"({_first_reasons(refused)})"
+        )
+
+
+def _without_numbers(facts: Facts) -> Iterator[str]:
+    """What was asked of a task and gave no finite number on any of its samples."""
+    follows_all = facts.get("experiment", {}).get("follow") == "reference"
+    lost = [
+        f"{name} on {task}"
+        for task, told in facts.get("tasks", {}).items()
+        for name, reasons in told.get("edges_unscored", {}).items()
+        if (number := reasons.get(NOT_FINITE))
+        and number
+        >= (told["selected"] - sum(told["unscored"].values()) if follows_all else told["correct"])
+    ]
+    if lost:
+        yield (
+            f"no finite number was measured: {', '.join(lost)}; look at the weights, or load them "
+            "with another --model-args=dtype="
         )
 
 

@@ -37,6 +37,12 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
         run.learn({name: {"error": str(error)}})
 
 
+def refuse_baseline(run: Run, slug: str, why: str) -> None:
+    """Say why a baseline checkpoint was not measured beside `slug`, where there is one."""
+    if run.paired is not None and run.paired.spec is not None:
+        run.learn({FACTS.format(slug): {"error": why}})
+
+
 def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
     """Ask a baseline for all that was asked of the checkpoint, task by task."""
     for task in [task for task in tuned.counts if task in base.tasks]:
@@ -91,5 +97,6 @@ def _measured_base(run: Run, slug: str, folder: Path) -> RunValues:
     facts = run.facts.get(FACTS.format(slug), {})
     if not facts.get("checkpoint"):
         raise BaselineError(str(facts.get("error") or "no task of the baseline was measured"))
-    write_facts(run, folder / FOLDER, [], facts)
+    with run.noticing(f"results of the baseline of {slug} were not kept"):
+        write_facts(run, folder / FOLDER, [], facts)
     return read_values(folder / FOLDER)

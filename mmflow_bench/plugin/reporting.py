@@ -13,6 +13,7 @@ from mmflow_bench.reports.html.page import write_report
 from mmflow_bench.reports.junit import junit
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.folder import has_results, write_text
+from mmflow_bench.runs.rows import incomplete_line
 
 
 def write_reports(run: Run) -> None:
@@ -36,6 +37,7 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
         gate=run.gate,
         run_id=run.identity.run_id,
         tasks=run.facts.get(slug, {}).get("tasks", {}),
+        incomplete=incomplete_line(not run.unfinished, run.unfinished),
     )
     file = folder / ("junit.xml" if name == "junit" else "summary.md")
     # Annotations come with the summary, which --report=md may have written already.

@@ -60,6 +60,8 @@ class Facts(TypedDict, total=False):
     self_test: list[dict[str, object]]
     noise_floor: float
     messages: list[str]
+    unfinished: list[str]
+    """Why the run is not complete; empty where it is."""
     error: str
 
 
@@ -106,6 +108,18 @@ class Run:
     """Whether the run passes, once it has ended; None where no gate was asked for."""
     selected: int = 0
     """Tests of `flow` that this process has selected."""
+    has_begun: bool = False
+    """Whether a test has been started, of `flow` or not."""
+    is_interrupted: bool = False
+    """Whether Ctrl-C, SIGTERM or `pytest.exit` has ended it."""
+    ended: set[str] = field(default_factory=set)
+    """Those that have come to their end, by node id."""
+    lost_workers: list[str] = field(default_factory=list)
+    """Workers that have died, each in a line."""
+    unfinished: list[str] = field(default_factory=list)
+    """Why the run is not complete, each in a line, once it has ended."""
+    unkept: list[str] = field(default_factory=list)
+    """What could not be written, each in a line; workers send theirs."""
     deselected: int = 0
     """Tests of `flow` that --mechanisms and --tasks have dropped."""
 
@@ -142,6 +156,7 @@ class Run:
                 roots=self.baseline_roots,
                 start=self.config.invocation_params.dir,
                 offline=settings.checkpoint.offline,
+                allow_incomplete=settings.allow_incomplete,
             )
             is_measured = source.kind == "checkpoint"
             spec = resolve_spec(source.name, settings.checkpoint) if is_measured else None
@@ -161,8 +176,12 @@ class Run:
         return (self.settings.baselines or self.config.rootpath / "baselines", packaged_root())
 
     def folder(self, slug: str) -> Path:
-        root = self.settings.output or self.own_folder / "runs"
-        return root / f"{self.identity.started}-{slug}-{self.identity.run_id[:8]}"
+        return self.output / f"{self.identity.started}-{slug}-{self.identity.run_id[:8]}"
+
+    @property
+    def output(self) -> Path:
+        """The folder that run folders are made in."""
+        return self.settings.output or self.own_folder / "runs"
 
     @property
     def own_folder(self) -> Path:
@@ -183,11 +202,13 @@ class Run:
     def noticing(
         self, what: str, *, of: tuple[type[Exception], ...] = (StoreError,)
     ) -> Iterator[None]:
-        """Say that something was not written, a full disk say: it must not change an outcome."""
+        """Go on where something is not written, a full disk say; it is said, and the run fails."""
         try:
             yield
         except of as error:
             self.notice(f"{what}: {error}")
+            if what not in self.unkept:
+                self.unkept.append(what)
 
 
 def merged(known: Facts, new: Facts) -> Facts:

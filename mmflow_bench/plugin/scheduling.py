@@ -8,6 +8,7 @@ They read one measurement, so a worker that has it should have them all. Marking
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,11 @@ class FlowScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return measurement_key(nodeid, self.slugs) or nodeid
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """Give a worker a unit; one that is gone gives it back when `remove_node` is told so."""
+        with suppress(OSError):
+            super()._assign_work_unit(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Give the tests of a worker that is gone to others, but for the one that has killed it.

@@ -6,6 +6,7 @@ Each hook is a call into the module that has the reasons.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,14 @@ from mmflow_bench.plugin.collecting import (
     plan,
     refuse_unknown,
 )
+from mmflow_bench.plugin.ending import (
+    fail_unkept,
+    interrupt_on_terminate,
+    is_stopping,
+    lost_worker,
+    stamp,
+    unfinished,
+)
 from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
@@ -35,11 +44,12 @@ from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasuremen
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.multiplicity import settle
 from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
-from mmflow_bench.plugin.paired import measure_baseline
+from mmflow_bench.plugin.paired import measure_baseline, refuse_baseline
 from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.warned import Warned
+from mmflow_bench.runs.folder import require_writable
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -53,8 +63,15 @@ class FlowSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.run = new_run(config)
+        self.session: pytest.Session | None = None
         # Of the store, say; what is logged while a test runs is otherwise shown if it fails.
         config.add_cleanup(Warned.hear(self.run.notice).close)
+        self._takes_sigterm = self.run.worker is None and interrupt_on_terminate()
+
+    def pytest_unconfigure(self) -> None:
+        """Give SIGTERM back to the system."""
+        if self._takes_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def check_options(self) -> None:
         """Look for the checkpoints and the baseline that the user has named.
@@ -96,21 +113,28 @@ class FlowSession:
         before = len(items)
         deselect(config, items, run.settings)
         run.deselected = before - len(items)
-        run.selected = sum(model_of(item) is not None for item in items)
         run.plan = plan(items)
         run.own_gate |= own_gate(items)
         expect(run, items)
 
-    def refusal(self, items: list[pytest.Item]) -> str:
-        """Why what is asked for by name cannot be run; empty where it can.
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count what will be run, after every plugin has deselected what it does."""
+        self.session = session
+        self.run.selected = sum(model_of(item) is not None for item in session.items)
 
-        After an error of collection nothing is known: the name may be in the file that has it.
+    def refusal(self, items: list[pytest.Item]) -> str:
+        """Why what is asked for cannot be run, or not be kept; empty where it can.
+
+        After an error of collection nothing is known of names: one may be in the file that has it.
         """
-        if not items[0].session.testsfailed:
-            try:
+        try:
+            if not items[0].session.testsfailed:
                 refuse_unknown(self.run, items)
-            except MMFlowError as error:
-                return str(error)
+            # Last: it leaves the folder behind.
+            if not self.run.config.option.collectonly:
+                require_writable(self.run.output)
+        except MMFlowError as error:
+            return str(error)
         return ""
 
     def refuse(self, why: str, items: list[pytest.Item]) -> None:
@@ -132,7 +156,10 @@ class FlowSession:
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
         planned.opened.close()
-        measure_baseline(self.run, slug, planned)
+        if is_stopping(self.run, self.session):
+            refuse_baseline(self.run, slug, "the run has ended before the baseline was measured")
+        else:
+            measure_baseline(self.run, slug, planned)
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
         """The flow of one test, whose comparisons are recorded while it runs."""
@@ -184,10 +211,19 @@ class FlowSession:
             return None
         return "inconclusive", "?", (str(row["verdict"]).upper(), {"yellow": True})
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        self.run.is_interrupted = True
+
+    def pytest_runtest_logstart(self) -> None:
+        self.run.has_begun = True
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the row of a mechanism, or the fact that a test broke, where it is reported from."""
         if self.run.worker is not None:
             return
+        if report.when == "teardown" and hasattr(report, "mmflow_model"):
+            self.run.ended.add(report.nodeid)
         row = getattr(report, REPORT_ROW, None)
         if row is not None:
             self.run.rows.append(MechanismRow.from_dict(row))
@@ -209,13 +245,17 @@ class FlowSession:
             refresh_stores(self.run)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: WorkerController) -> None:
+    def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
+        # A worker that was interrupted says so after it has ended.
+        if error is not None and not hasattr(node, "workeroutput"):
+            self.run.lost_workers.append(lost_worker(node, error))
         # A worker that has crashed has sent nothing.
         sent = (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT)
         if sent:
             learned = json.loads(sent)
             self.run.refusal = self.run.refusal or learned["refusal"]
             self.run.learn(learned["facts"])
+            self.run.unkept += [one for one in learned["unkept"] if one not in self.run.unkept]
             for line in learned["notices"]:
                 self.run.notice(line)
             self.run.own_gate |= dict.fromkeys(map(GateRow.from_dict, learned["gate"]))
@@ -235,6 +275,7 @@ class FlowSession:
                 "selected": run.selected,
                 "deselected": run.deselected,
                 "refusal": run.refusal,
+                "unkept": run.unkept,
                 "notices": run.notices,
             }
             session.config.workeroutput[WORKER_OUTPUT] = json.dumps(learned)  # type: ignore[attr-defined]
@@ -242,11 +283,18 @@ class FlowSession:
         if run.refusal:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
+        if not run.config.option.collectonly:
+            # What a process could not keep is missing in the results that follow.
+            run.unfinished = [*unfinished(run, session), *run.unkept]
         if run.rows or run.crashes:
+            stamp(run, run.unfinished)
             settle(run, session)
             write_runs(run)
+        elif run.unfinished and run.has_begun:
+            run.notice(f"nothing was kept: {'; '.join(run.unfinished)}")
         conclude(run, session)
         write_reports(run)
+        fail_unkept(run, session)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.run.worker is None:

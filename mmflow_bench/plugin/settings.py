@@ -108,6 +108,11 @@ class Settings:
         # A variable that a CI job has lost must not switch the comparison off.
         is_empty_said=True,
     )
+    allow_incomplete: bool = setting(
+        False,
+        "compare with a run that has ended early too, which is refused as a --baseline otherwise",
+        places=Place.PYTEST,
+    )
     tolerance: Mapping[str, float] = setting(
         DEFAULTS,
         "how much may move before it is a change: 0.1, 10% or "

@@ -86,6 +86,8 @@ def _title(summary: Summary) -> str:
 
 
 def _open(summary: Summary) -> Iterable[str]:
+    if summary.incomplete:
+        yield f"**⚠️ {escaped(summary.incomplete, 1000)}**"
     if summary.gate is not None and not summary.gate.passed:
         yield "\n".join(f"- {escaped(why, 1000)}" for why in summary.gate.why)
     if said := blind_lines(summary.tasks):
@@ -206,6 +208,8 @@ def _append(path: Path, summary: Summary) -> None:
 
 def _errors(summary: Summary) -> Iterator[tuple[str, str]]:
     """Title and message of what fails the gate, one for each mechanism."""
+    if summary.incomplete:
+        yield "mmflow run incomplete", f"{summary.name}: {summary.incomplete}"
     if summary.gate is not None and not summary.gate.passed:
         yield "mmflow gate failed", f"{summary.name}: {'; '.join(summary.gate.why)}"
     if summary.comparison is not None:

@@ -35,6 +35,8 @@ def junit(summary: Summary) -> str:
         suites.append(("mmflow.baseline", cases))
     if summary.gate is not None:
         suites.append(("mmflow.gate", [_gate(summary.gate)]))
+    if summary.incomplete:
+        suites.append(("mmflow.run", [_incomplete(summary.incomplete)]))
     for name, cases in suites:
         root.append(_suite(name, summary, cases))
     ElementTree.indent(root)
@@ -82,6 +84,10 @@ def _refused(reason: str) -> Element:
 def _gate(gate: GateDecision) -> Element:
     end = "" if gate.passed else "failure"
     return _ended(_case("mmflow.gate", "gate", "all"), end, gate.line, "gate", most=1000)
+
+
+def _incomplete(why: str) -> Element:
+    return _ended(_case("mmflow.run", "complete", "all"), "failure", why, "incomplete", most=1000)
 
 
 def _case(suite: str, name: str, task: str) -> Element:

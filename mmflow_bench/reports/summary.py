@@ -35,6 +35,8 @@ class Summary:
     run_id: str = ""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What became of the samples of each task, with the names of results.json."""
+    incomplete: str = ""
+    """Why the run is not complete; empty where it is."""
 
     @property
     def failing(self) -> dict[str, list[str]]:
@@ -61,6 +63,7 @@ def summary_of(record: RunRecord) -> Summary:
         gate=gate,
         run_id=record.results.run_id,
         tasks=record.results.model_dump()["data"]["tasks"],
+        incomplete=record.results.incomplete,
     )
 
 

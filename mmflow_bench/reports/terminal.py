@@ -21,7 +21,7 @@ from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.signs import FAILED_STYLE, SIGNS, UNKNOWN
 from mmflow_bench.reports.summary import Facts
-from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, verdict_counts
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, incomplete_line, verdict_counts
 
 _NAMES = (Column("task", 12), Column("verdict", 15))
 _NUMBERS = (
@@ -56,6 +56,8 @@ def _parts(
     for model, of_model in groupby(rows, lambda row: row.model):
         members, known = list(of_model), facts.get(model, {})
         yield _model_line(model, known)
+        if line := incomplete_of(known):
+            yield Text(printable(line), style="bold red", overflow="fold")
         if line := record_line(known):
             yield Text(printable(line), style="magenta", overflow="fold")
         for section, of_section in groupby(members, lambda row: row.section):
@@ -75,6 +77,12 @@ def self_test_lines(facts: Facts) -> list[str]:
         for check in facts.get("self_test", ())
         if not check["passed"]
     ]
+
+
+def incomplete_of(facts: Facts) -> str:
+    """That a run is not complete, and why; empty where it is."""
+    why = facts.get("unfinished") or ()
+    return incomplete_line(bool(facts.get("complete", not why)), why)
 
 
 def record_line(facts: Facts) -> str:

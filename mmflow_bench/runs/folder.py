@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.files import refusing, replace_file, try_writing
 
 RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
@@ -22,6 +24,26 @@ def writing(folder: Path) -> AbstractContextManager[None]:
     """A block that writes into a run folder; what the system refuses is a `StoreError`."""
     advice = "point --mmflow-output at another folder. Verdicts are as printed"
     return refusing(StoreError, "a run folder that can be written", folder, advice)
+
+
+@contextmanager
+def kept_back(lost: list[StoreError]) -> Iterator[None]:
+    """A block whose `StoreError` becomes an entry of `lost`, so that what follows is written."""
+    try:
+        yield
+    except StoreError as error:
+        lost.append(error)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder of run folders that nothing can be kept in, before anything is measured.
+
+    Raises:
+        StoreError: It cannot be made or written.
+    """
+    advice = "point --mmflow-output at another folder"
+    with refusing(StoreError, "a folder for results that can be written", folder, advice):
+        try_writing(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,7 +67,8 @@ def keep_out_of_git(folder: Path) -> None:
 
 
 def has_results(folder: Path) -> bool:
-    return (folder / RESULTS).is_file()
+    # Path.is_file raises for a name that is longer than names of files may be.
+    return os.path.isfile(folder / RESULTS)
 
 
 def results_json(folder: Path) -> Any:

@@ -15,14 +15,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmflow_bench.errors import StoreError
 from mmflow_bench.files import replace_file
-from mmflow_bench.runs.folder import MECHANISMS, RESULTS, writing
+from mmflow_bench.runs.folder import MECHANISMS, RESULTS, kept_back, writing
 from mmflow_bench.runs.rows import (
     RESULT_FIELDS,
     VERDICTS,
     MechanismResult,
     MechanismRow,
     OneOf,
+    incomplete_line,
     verdict_counts,
 )
 from mmflow_bench.runs.tables import merge_parts, write_table
@@ -129,6 +131,16 @@ class Results(_Record):
     mechanisms: list[MechanismResult]
     errors: list[ErrorResult] = Field(default_factory=list)
     summary: dict[Verdict, int]
+    complete: bool = True
+    """Whether every test that was selected has come to its end, and every table was kept; a run
+    that does not say is one of before runs said so."""
+    unfinished: list[str] = Field(default_factory=list)
+    """Why it is not complete."""
+
+    @property
+    def incomplete(self) -> str:
+        """Why the run is not complete, in one line; empty where it is."""
+        return incomplete_line(self.complete, self.unfinished)
 
     def as_json(self) -> str:
         return self.model_dump_json(indent=1) + "\n"
@@ -162,6 +174,8 @@ def results_of(
             "mechanisms": mechanisms,
             "errors": [{"test": e["test"], "message": e["message"]} for e in errors],
             "summary": verdict_counts(rows),
+            "complete": not facts.get("unfinished"),
+            "unfinished": list(facts.get("unfinished", ())),
         }
     )
 
@@ -186,14 +200,24 @@ def _version(package: str) -> str:
 def write_run(folder: Path, results: Results, rows: Sequence[MechanismRow]) -> None:
     """Write everything that a run leaves behind, and merge the parts of its workers.
 
+    Where there is no room for a table, the results are kept without it, and say so.
+
     Raises:
-        StoreError: The folder cannot be written.
+        StoreError: Something could not be written.
     """
-    with writing(folder):
+    lost: list[StoreError] = []
+    with kept_back(lost), writing(folder):
         merge_parts(folder)
+    with kept_back(lost), writing(folder):
         write_table(folder / MECHANISMS, MECHANISMS, [row.as_dict() for row in rows])
-        # Last: a folder with results is a run that has ended.
+    if lost:
+        why = [*results.unfinished, "a table of the run could not be kept"]
+        results = results.model_copy(update={"complete": False, "unfinished": why})
+    # Last: a folder with results is a run that has ended.
+    with kept_back(lost), writing(folder):
         replace_file(folder / RESULTS, results.as_json())
+    if lost:
+        raise lost[0]
 
 
 def schema_text() -> str:

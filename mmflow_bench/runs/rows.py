@@ -154,3 +154,12 @@ def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:
     """How many rows have each verdict, in the order of `VERDICTS`."""
     counts = Counter(row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def incomplete_line(complete: bool, unfinished: Iterable[str]) -> str:
+    """What every report says of a run that is not complete; empty where it is.
+
+    >>> incomplete_line(False, ["1 of 4 tests of `flow` have not come to an end"])
+    'incomplete run: 1 of 4 tests of `flow` have not come to an end'
+    """
+    return "" if complete else f"incomplete run: {'; '.join(unfinished) or 'it has ended early'}"

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import replacing
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
+from mmflow_bench.runs.ranges import refuse_out_of_range
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -201,12 +202,21 @@ def read_table(path: Path) -> list[Any]:
     """The rows of a table as dictionaries; none where a run has left no such table.
 
     Raises:
-        StoreError: The file is damaged.
+        StoreError: The file is damaged, or holds a number that is none.
     """
-    if not path.exists():
-        return []
+    return list(arrow_table(path).to_pylist()) if path.exists() else []
+
+
+def arrow_table(path: Path) -> pa.Table:
+    """The same as a table.
+
+    Raises:
+        StoreError: The file is damaged, or holds a number that is none.
+    """
     try:
-        return list(pq.read_table(path).to_pylist())
+        table = pq.read_table(path)
+        refuse_out_of_range(table, path)
+        return table
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"a readable {path.name}, got {error} ({path}); the file is damaged, run again"

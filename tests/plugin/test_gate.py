@@ -201,7 +201,10 @@ def test_that_kills_its_worker(flow, tmp_path):
     result = project.runpytest_subprocess("-n", "2", *AGAINST)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["gate (regression): failed: 1 test of the checkpoint ended without a verdict*"]
+        [
+            "gate (regression): failed: worker gw* was lost: exit code 3; 1 of 5 tests of `flow` "
+            "have not come to an end; 1 test of the checkpoint ended without a verdict*"
+        ]
     )
 
 
@@ -212,7 +215,10 @@ def test_a_run_that_ended_early_does_not_pass(project):
     result = project.runpytest_inprocess("--gate=mechanisms")
     assert result.ret == 7
     kept = json.loads(next(project.path.glob(".mmflow/runs/*/gate.json")).read_text())
-    assert kept["why"] == ["the run has ended early (exit code 7)"]
+    assert kept["why"] == [
+        "the run has ended early (exit code 7)",
+        "1 of 5 tests of `flow` have not come to an end",
+    ]
 
 
 def test_a_regression_gate_without_any_baseline_does_not_pass(project):

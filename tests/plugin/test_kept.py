@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ElementTree
 
 import pyarrow.parquet as pq
@@ -39,12 +40,92 @@ def test_the_run_folder_holds_results_mechanisms_and_samples(project):
     assert len(keys) == 2 * 2 * 40
 
 
-def test_a_run_folder_that_cannot_be_made_leaves_the_outcomes_alone(project):
-    (project.path / "kept").write_text("a file where a folder should be")
-    run_result = project.runpytest_inprocess("--mmflow-output=kept")
+@pytest.mark.parametrize("output", ["a-file", "a-file/below", "/dev/null", "a" * 300])
+def test_a_run_folder_that_cannot_be_made_is_refused_before_anything_is_measured(project, output):
+    (project.path / "a-file").write_text("a file where a folder should be")
+    run_result = project.runpytest_inprocess(f"--mmflow-output={output}")
+    assert run_result.ret == pytest.ExitCode.USAGE_ERROR
+    run_result.stderr.fnmatch_lines(["ERROR: a folder for results that can be written, got *"])
+    assert not (project.path / "ensured.jsonl").exists()
+    assert project.runpytest_inprocess(f"--mmflow-output={output}", "--collect-only").ret == 0
+
+
+FULL = """
+import os
+from pathlib import Path
+
+_replace = os.replace
+
+def replace(source, target):
+    if Path(target).name.endswith({!r}):
+        raise OSError(28, "No space left on device")
+    _replace(source, target)
+
+os.replace = replace
+"""
+ARTEFACTS = {
+    "results.json": "results of planted_base were not kept",
+    "mechanisms.parquet": "results of planted_base were not kept",
+    "samples.parquet": "results of planted_base were not kept",
+    "main-PID.part": "samples of planted_base were not kept",
+    "comparison.json": "the comparison was not kept",
+    "gate.json": "the gate's decision was not kept",
+    "report.html": "--report=html of planted_base was not written",
+    "summary.md": "--report=md of planted_base was not written",
+    "junit.xml": "--report=junit of planted_base was not written",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "gate"), [("report.html", "none"), *((name, "mechanisms") for name in ARTEFACTS)]
+)
+def test_a_full_disk_fails_the_run_and_keeps_what_it_can(project, monkeypatch, name, gate):
+    end, replace = name.replace("PID", str(os.getpid())), os.replace
+
+    def full(source, target):
+        if os.fspath(target).endswith(end):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    reports = "md,junit,html" if name == "report.html" else "md,junit"
+    chosen = (f"--gate={gate}", f"--report={reports}", "--mmflow-output=kept")
+    if name == "comparison.json":
+        chosen = (*chosen, "--baseline=planted/mini")
+    run_result = project.runpytest_inprocess(*chosen)
+    assert run_result.ret == 1
     run_result.assert_outcomes(passed=4)
-    assert run_result.ret == 0
-    run_result.stdout.fnmatch_lines(["results of planted_base were not kept: a run folder*"])
+    run_result.stdout.fnmatch_lines(["4 mechanisms: 4 holds"])
+    run_result.stdout.fnmatch_lines([f"{ARTEFACTS[name]}*No space left on device*"])
+    if gate != "none":
+        run_result.stdout.fnmatch_lines([f"gate (mechanisms): failed: *{ARTEFACTS[name]}*"])
+    (folder,) = (project.path / "kept").iterdir()
+    left = {path.name for path in folder.iterdir()}
+    assert not [path for path in left if path.endswith(".tmp")]
+    if name != "results.json":
+        is_whole = name not in {"mechanisms.parquet", "samples.parquet", "main-PID.part"}
+        assert read_run(folder).results.complete is is_whole
+        assert {"results.json", "junit.xml", "summary.md"} - left <= {name}
+
+
+@pytest.mark.slow
+def test_workers_say_what_they_cannot_keep(project, results):
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + FULL.format(".part"))
+    run_result = project.runpytest_subprocess("-n", "2")
+    assert run_result.ret == 1
+    run_result.stdout.fnmatch_lines(["samples of planted_base were not kept: *No space left*"])
+    assert results()["complete"] is False
+    refused = project.runpytest_subprocess("-n", "2", "--mmflow-output=conftest.py")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stdout.fnmatch_lines(["ERROR: a folder for results that can be written, got *"])
+
+
+def test_a_step_summary_that_cannot_be_written_fails_the_run(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path))
+    run_result = project.runpytest_inprocess("--report=github")
+    assert run_result.ret == 1
+    run_result.stdout.fnmatch_lines(["--report=github of planted_base was not written: *"])
 
 
 def test_nothing_is_coloured_under_no_color(project, monkeypatch):

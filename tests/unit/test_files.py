@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file, replacing
+from mmflow_bench.files import (
+    is_special,
+    refusing,
+    replace_file,
+    replacing,
+    try_writing_file,
+)
 
 
 def test_a_file_is_replaced_as_a_whole_and_nothing_else_is_left(tmp_path):
@@ -40,3 +48,25 @@ def test_what_the_system_refuses_is_said_in_words(tmp_path):
         refusing(StoreError, "a folder", place, "choose another"),
     ):
         replace_file(place, "")
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert is_special(pipe)
+    for write in (lambda: replace_file(pipe, "x"), lambda: try_writing_file(pipe)):
+        with pytest.raises(FileExistsError, match="a device or a pipe"):
+            write()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_trying_leaves_nothing_but_folders(tmp_path):
+    kept = tmp_path / "file"
+    kept.write_text("kept")
+    try_writing_file(kept)
+    try_writing_file(tmp_path / "new" / "file")
+    assert kept.read_text() == "kept"
+    assert list((tmp_path / "new").iterdir()) == []
+    for wrong in (tmp_path, kept / "below"):
+        with pytest.raises(OSError, match=r"directory|exists"):
+            try_writing_file(wrong)

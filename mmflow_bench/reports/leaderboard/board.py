@@ -173,7 +173,8 @@ class Board:
 def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
     """A board in the order of the checkpoints' names, whatever the order of the runs.
 
-    `latest` takes the newest of several runs of a checkpoint, instead of refusing.
+    `latest` takes the newest of several runs of a checkpoint, instead of refusing; one that is
+    complete before one that is not.
 
     Raises:
         StoreError: There are no runs, a run is given twice, or a checkpoint has two runs.
@@ -196,8 +197,9 @@ def board_of(records: Iterable[RunRecord], *, latest: bool = False) -> Board:
                 f"{other.folder}); leave one out, or take the newest with --latest"
             )
     # The last of a name is its newest.
-    kept = {record.name: record for record in ordered}.values()
-    return Board(entries=tuple(_entries(kept)))
+    newest = sorted(ordered, key=lambda one: one.results.complete)
+    kept = {record.name: record for record in newest}
+    return Board(entries=tuple(_entries(kept[name] for name in sorted(kept))))
 
 
 def _entries(records: Iterable[RunRecord]) -> Iterator[Entry]:

@@ -34,7 +34,7 @@ def every_eval_ever(entry: Entry) -> dict[str, object]:
             "source_type": "evaluation_run",
             "source_organization_name": "unknown",
             "evaluator_relationship": "other",
-            "additional_details": {"run_id": results.run_id},
+            "additional_details": {"run_id": results.run_id, **_stamp(entry)},
         },
         "eval_library": {"name": LIBRARY, "version": str(version or "unknown")},
         "model_info": _model_info(entry),
@@ -55,6 +55,8 @@ def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
             continue
         holding = sum(row.verdict == "holds" for row in decided)
         notes = f"{holding} of {len(decided)} decided mechanisms hold, {len(rows)} asked"
+        if entry.record.results.incomplete:
+            notes += f"; {entry.record.results.incomplete}"
         blocks.append(
             f"- dataset:\n    id: {_quoted(benchmark)}\n    task_id: {_quoted(task)}\n"
             f"  value: {round(100 * holding / len(decided), 2)}\n"
@@ -63,6 +65,12 @@ def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
         )
     # A file without a block would be null, where a list is expected.
     return "".join(blocks) or "[]\n"
+
+
+def _stamp(entry: Entry) -> dict[str, str]:
+    """What says of a run that it is not complete; nothing of one that is."""
+    why = entry.record.results.incomplete
+    return {"complete": "false", "incomplete": why} if why else {}
 
 
 def _task_id(section: str) -> str:

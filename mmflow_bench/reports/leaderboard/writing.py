@@ -46,10 +46,15 @@ def write_leaderboard(
     """
     board = board_of([read_run(path) for path in runs], latest=latest)
     files = site(board, benchmark=benchmark)
-    _clear(output)
+    earlier = _earlier(output)
     with refusing(StoreError, "a folder that can be written", output, "choose another --output"):
         for name, content in files.items():
             replace_file(output / name, content)
+        # Last, so that a full disk leaves the pages there are.
+        written = {(output / name).resolve() for name in files}
+        for path in earlier:
+            if path.resolve() not in written:
+                path.unlink()
     return output / "index.html"
 
 
@@ -86,6 +91,7 @@ def _described(entry: Entry) -> dict[str, object]:
         "source": public(results.checkpoint.source),
         "run_id": results.run_id,
         "created": results.created,
+        "complete": results.complete,
         "conditions": entry.conditions,
         "data": {"name": public(results.data.name), "fingerprint": results.data.fingerprint},
         "samples": entry.selected,
@@ -132,14 +138,14 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _clear(output: Path) -> None:
-    """Remove the pages of an earlier leaderboard, and nothing else.
+def _earlier(output: Path) -> list[Path]:
+    """The pages of an earlier leaderboard, and nothing else.
 
     Raises:
         StoreError: The folder holds something else.
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
+        return []
     try:
         known = json.loads((output / INDEX_JSON).read_text(encoding="utf-8"))
         if known["kind"] != KIND:
@@ -150,7 +156,6 @@ def _clear(output: Path) -> None:
             f"a new or empty folder, or that of an earlier leaderboard, got one that holds other "
             f"things ({output}); choose another --output"
         ) from error
-    for path in earlier:
-        # The index may be somebody else's: it must not name files outside of the site.
-        if path.is_file() and path.resolve().is_relative_to(output.resolve()):
-            path.unlink()
+    # The index may be somebody else's: it must not name files outside of the site.
+    root = output.resolve()
+    return [path for path in earlier if path.is_file() and path.resolve().is_relative_to(root)]

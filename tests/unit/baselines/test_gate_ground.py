@@ -224,3 +224,37 @@ def test_a_baseline_of_verdicts_alone_stands_on_the_same_ground(made):
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(ValueError, match="--decided takes"):
         parse_share(text)
+
+
+def test_samples_that_overflow_in_the_checkpoint_alone_are_lost(made):
+    overflowed = {(TASK, "question->last"): 3, (TASK, "answer"): 1}
+    base, tuned = made(), replace(made(), overflowed=overflowed)
+    (reason,) = gate_decision(compared(base, tuned)).why
+    assert reason.startswith(
+        "numbers of the checkpoint are not finite where those of the baseline are (question->last "
+        "on ChooseAttr: 3, answer on ChooseAttr: 1 samples)"
+    )
+    # What overflows in both is counted in both, and compared in neither.
+    assert gate_decision(compared(replace(base, overflowed=overflowed), tuned)).passed
+
+
+def test_a_place_that_the_baseline_alone_shows_is_lost(made):
+    found = compared(made(), made(drops={"question->last": 0.0}))
+    (reason,) = [why for why in found.lost if "a drop that" in why]
+    assert reason == (
+        "a drop that the baseline shows is not in the checkpoint: q-last-mid (ChooseAttr)"
+    )
+    assert not compared(made(drops={"question->last": 0.0}), made()).lost
+
+
+def test_a_gate_that_has_compared_less_than_half_fails(made):
+    tasks = (TASK, "QueryAttr", "LogicalObj")
+    base, tuned = made(tasks=tasks), made(tasks=tasks)
+    for task in tasks[1:]:
+        for answer in tuned.answers[task].values():
+            answer["answer_token_id"] += 1
+    (reason,) = gate_decision(compared(base, tuned)).why
+    assert reason.startswith("12 of 21 rows that the baseline has could not be compared: answer fo")
+    for answer in tuned.answers["QueryAttr"].values():
+        answer["answer_token_id"] -= 1
+    assert gate_decision(compared(base, tuned)).passed

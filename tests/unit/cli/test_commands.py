@@ -70,7 +70,7 @@ def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "results.json").write_text(text)
     lines = invoke("ls", "runs").output.splitlines()
-    assert lines[1].split() == ["a", "m", "1", "1", "holds"]
+    assert lines[1].split() == ["a", "m", "1", "True", "1", "holds"]
     assert lines[2].split()[:2] == ["b", "unreadable"]
 
 

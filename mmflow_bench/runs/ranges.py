@@ -1,0 +1,120 @@
+"""What the numbers of a run's tables may be: a table that holds others is refused where it is read.
+
+No comparison says anything of a number that is none: NaN differs from nothing by any tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmflow_bench.errors import StoreError
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES
+
+_ROUNDING = 1e-5
+"""What single precision, in which baselines are kept, adds to a number that lies on an end."""
+
+
+class Range(NamedTuple):
+    """The numbers that a column may hold, ends included."""
+
+    low: float
+    high: float
+    words: str
+    is_optional: bool = False
+    """Whether a row may be without; other programs write NaN for that."""
+
+
+_PROBABILITY = Range(0.0, 1.0, "a probability from 0 to 1")
+# No answer is likeliest with less than the share of one token in a vocabulary of a billion.
+_CHANGE = Range(-1.0, 1e9, "a relative change from -1 to a billion")
+_NUMBER = Range(-inf, inf, "a finite number", is_optional=True)
+_SOME = "a probability of more than 0, which can change,"
+_MOVED = "a change to a probability from 0 to 1"
+
+RANGES: Mapping[str, Mapping[str, Range]] = {
+    SAMPLES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
+    LENS: {"probability": _PROBABILITY},
+    ANSWERS: {"base_probability": _PROBABILITY},
+    MECHANISMS: dict.fromkeys(("estimate", "low", "high", "curve"), _NUMBER)
+    | {"p_value": _PROBABILITY._replace(is_optional=True)},
+}
+"""Table -> column -> its range; of a column of lists, that of every item."""
+
+
+def refuse_out_of_range(table: pa.Table, path: Path) -> None:
+    """Refuse a table with a number that nothing can have measured.
+
+    Args:
+        table: As it was read.
+        path: Of its file, whose name says which table it is.
+
+    Raises:
+        StoreError: A number is missing, NaN, infinite or out of its range; file, column and row
+            are named.
+        pa.ArrowException: A column holds something else than numbers.
+    """
+    ranges = RANGES.get(path.name, {})
+    for name in ranges.keys() & set(table.column_names):
+        column = table[name].combine_chunks()
+        of_rows, values = _numbers(column)
+        low, high, words, is_optional = ranges[name]
+        # Written so that NaN is out of every range.
+        is_right = np.isfinite(values) & (values >= low - _ROUNDING) & (values <= high + _ROUNDING)
+        is_right |= is_optional & np.isnan(values)
+        _refuse_first(~is_right, of_rows, values, words, name, path)
+        if column.null_count and not is_optional:
+            row = column.is_null().index(True).as_py()
+            raise _refusal(words, "nothing", name, row, path)
+        if pa.types.is_list(column.type) and not is_optional:
+            _refuse_lengths(column, name, path)
+    if path.name == SAMPLES and {"base_probability", "relative_change"} <= set(table.column_names):
+        base = _numbers(table["base_probability"].combine_chunks())[1]
+        of_rows, change = _numbers(table["relative_change"].combine_chunks())
+        _refuse_first(base <= 0, np.arange(len(base)), base, _SOME, "base_probability", path)
+        moved = base[of_rows] * (1 + change)
+        _refuse_first(moved > 1 + _ROUNDING, of_rows, change, _MOVED, "relative_change", path)
+
+
+def _refuse_lengths(curves: pa.Array, name: str, path: Path) -> None:
+    """Refuse curves of no layer, or of other layers than the first: all are of one decoder."""
+    lengths = pc.list_value_length(curves).to_numpy()
+    if len(lengths) and (is_wrong := (lengths != lengths[0]) | (lengths == 0)).any():
+        row = int(np.argmax(is_wrong))
+        expected = f"a curve of {lengths[0] or 'some'} layers"
+        raise _refusal(expected, f"{lengths[row]} numbers", name, row, path)
+
+
+def _numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of a column and the row of each; of a list, every item, a null as NaN."""
+    if not pa.types.is_list(column.type):
+        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+        return rows, pc.cast(column.drop_null(), pa.float64()).to_numpy()
+    items = pc.cast(pc.list_flatten(column), pa.float64())
+    return pc.list_parent_indices(column).to_numpy(), items.to_numpy(zero_copy_only=False)
+
+
+def _refuse_first(
+    is_wrong: np.ndarray,
+    of_rows: np.ndarray,
+    values: np.ndarray,
+    words: str,
+    name: str,
+    path: Path,
+) -> None:
+    if is_wrong.any():
+        first = int(np.argmax(is_wrong))
+        raise _refusal(words, f"{values[first]:.6g}", name, int(of_rows[first]), path)
+
+
+def _refusal(words: str, got: str, column: str, row: int, path: Path) -> StoreError:
+    return StoreError(
+        f"{words} in {path.name}, got {got} (column {column}, row {row}, {path}); the file is "
+        "damaged, or of a checkpoint whose numbers overflow: run again"
+    )
