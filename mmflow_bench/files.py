@@ -1,7 +1,9 @@
-"""Files that are complete or not there at all, and the words for what cannot be written."""
+"""Files that are complete or not there at all, JSON of others, and words for what is refused."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +36,51 @@ def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file at once; text as UTF-8, with the same line ends on every system."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+LARGEST_JSON = 2**28
+"""Bytes of a file; no run leaves a hundredth of it."""
+LARGEST_WHOLE = 2**63 - 1
+"""Of a file: tables hold no larger number, and no count is one."""
+
+
+def read_json(path: Path) -> object:
+    """The value of a JSON file that somebody else may have written.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is no JSON in UTF-8, or holds a number or a nesting that nothing here writes:
+            NaN, an infinity, more than 64 bits, more brackets than Python can follow.
+    """
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} of a file of results")
+    return parsed_json(path.read_bytes().decode())
+
+
+def parsed_json(text: str) -> object:
+    """The same of a text.
+
+    >>> parsed_json('{"n": 1}')
+    {'n': 1}
+    """
+    try:
+        return json.loads(text, parse_constant=_number, parse_float=_number, parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("brackets within brackets, too deep to be followed") from error
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} where a finite number is expected")
+    return number
+
+
+def _whole(text: str) -> int:
+    # Python converts no text of thousands of digits, and says so in words of its own.
+    if len(text) > len(str(LARGEST_WHOLE)) + 1 or abs(int(text)) > LARGEST_WHOLE:
+        raise ValueError(f"a whole number of {len(text)} digits, more than 64 bits")
+    return int(text)
 
 
 @contextmanager

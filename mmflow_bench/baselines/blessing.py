@@ -27,6 +27,7 @@ from mmflow_bench.runs.folder import ANSWERS, LENS, RESULTS, SAMPLES
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
+from mmflow_bench.runs.tables import checked_table
 
 
 def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool = False) -> Path:
@@ -142,7 +143,7 @@ def _shared(results: Results) -> dict[str, object]:
 
 def _compared(path: Path, window: int | None) -> pa.Table:
     """What a comparison reads: masked knockouts at the run's own window, in single precision."""
-    table = pq.read_table(path)
+    table = checked_table(path)
     if path.name == SAMPLES:
         table = table.filter(pc.equal(table["method"], "masked"))
         if window is not None:

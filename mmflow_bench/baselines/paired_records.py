@@ -8,11 +8,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Literal
 
-from mmflow_bench.runs.rows import MechanismResult, grouped
+from mmflow_bench.baselines.tolerances import DEFAULTS
+from mmflow_bench.files import parsed_json
+from mmflow_bench.runs.reading import kept_record, validated
+from mmflow_bench.runs.rows import VERDICTS as OF_MECHANISMS
+from mmflow_bench.runs.rows import MechanismResult, OneOf, grouped
 
 
 class Change(StrEnum):
@@ -35,7 +40,7 @@ class ComparedRow:
 
     id: str
     task: str
-    verdict: str
+    verdict: Annotated[str, OneOf(VERDICTS)]
     reading: str = ""
     """What was compared, e.g. `peak`; `verdict` where only verdicts are known."""
     unit: str = ""
@@ -64,12 +69,12 @@ class ComparedRow:
     """In the base: the number on samples that it alone answers, less that on the common ones."""
     tuned_only: float | None = None
     """In the checkpoint: the number on samples that it alone answers, less that on common ones."""
-    was: str = ""
+    was: Annotated[str, OneOf(("", *OF_MECHANISMS))] = ""
     """The base's verdict on the mechanism, where it has one."""
-    now: str = ""
+    now: Annotated[str, OneOf(("", *OF_MECHANISMS))] = ""
     reason: str = ""
     """Why it is undecided or cannot be compared."""
-    missing_in: str = ""
+    missing_in: Annotated[str, OneOf(("", "baseline", "checkpoint"))] = ""
     """`baseline` or `checkpoint`, where that alone has not measured it."""
 
 
@@ -94,7 +99,7 @@ class BaselineComparison:
 
     base: str
     name: str
-    kind: str
+    kind: Literal["paired", "verdicts"]
     """`paired`, or `verdicts` where the baseline has no values of samples."""
     alpha: float
     tolerance: Mapping[str, float]
@@ -109,7 +114,7 @@ class BaselineComparison:
     """Why the rows do not say what they seem to, whatever their verdicts."""
     source: str = ""
     """Where a baseline that was not measured comes from."""
-    follow: str = "answer"
+    follow: Annotated[str, OneOf(("answer", "reference"))] = "answer"
     """`answer`: compared on samples that both answer correctly, by the probability of their answer;
     `reference`: on all samples, by that of the reference answer."""
     schema_version: int = field(default=SCHEMA_VERSION)
@@ -144,29 +149,26 @@ def read_comparison(text: str) -> BaselineComparison:
     Raises:
         ValueError: The text is none of this schema.
     """
-    values = json.loads(text)
-    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"{FILE} of schema {SCHEMA_VERSION} expected")
-    known = {name.name for name in fields(BaselineComparison)}
-    given = {k: v for k, v in values.items() if k in known}
-    try:
-        rows = tuple(ComparedRow(**row) for row in given["rows"])
-        tasks = tuple(TaskPairs(**row) for row in given["tasks"])
-        lists = {"notes", "refused", "lost", "baseless"} & given.keys()
-        given |= {name: tuple(given[name]) for name in lists}
-        return BaselineComparison(**given | {"rows": rows, "tasks": tasks})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{FILE} with all its fields expected, got {error!r}") from error
+    return _comparison_of(parsed_json(text))
 
 
 def kept_comparison(folder: Path) -> BaselineComparison | None:
     """The comparison with a baseline that a run has kept; None where there was none.
 
     Raises:
-        ValueError: The file is damaged.
+        StoreError: The file is damaged.
     """
-    path = folder / FILE
-    return read_comparison(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return kept_record(folder / FILE, _comparison_of)
+
+
+def _comparison_of(values: object) -> BaselineComparison:
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{FILE} of schema {SCHEMA_VERSION} expected")
+    found = validated(BaselineComparison, values)
+    # Without any margin only verdicts were compared.
+    if found.tolerance and found.tolerance.keys() != DEFAULTS.keys():
+        raise ValueError(f"a tolerance of {', '.join(DEFAULTS)} expected, got {found.tolerance}")
+    return found
 
 
 def tasks_by_mechanism(rows: Iterable[ComparedRow | MechanismResult]) -> dict[str, list[str]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.files import read_json, refusing, replace_file
 
 RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
@@ -48,7 +46,7 @@ def has_results(folder: Path) -> bool:
     return (folder / RESULTS).is_file()
 
 
-def results_json(folder: Path) -> Any:
+def results_json(folder: Path) -> object:
     """The content of results.json, whatever it is.
 
     Raises:
@@ -56,7 +54,7 @@ def results_json(folder: Path) -> Any:
     """
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError as error:
         raise StoreError(
             f"a run folder with {RESULTS}, got none ({folder}); give the folder that the run "
