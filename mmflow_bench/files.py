@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,8 +39,8 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 LARGEST_JSON = 2**28
 """Bytes of a file; no run leaves a hundredth of it."""
-LARGEST_WHOLE = 2**63 - 1
-"""Of a file: tables hold no larger number, and no count is one."""
+LARGEST_NUMBER = 2**53
+"""Of a file: no count and no measurement comes near it, and sums of what is below stay finite."""
 
 
 def read_json(path: Path) -> object:
@@ -50,7 +49,7 @@ def read_json(path: Path) -> object:
     Raises:
         OSError: There is no such file, or it cannot be read.
         ValueError: It is no JSON in UTF-8, or holds a number or a nesting that nothing here writes:
-            NaN, an infinity, more than 64 bits, more brackets than Python can follow.
+            NaN, an infinity, one beyond `LARGEST_NUMBER`, more brackets than Python can follow.
     """
     if (size := path.stat().st_size) > LARGEST_JSON:
         raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} of a file of results")
@@ -71,16 +70,14 @@ def parsed_json(text: str) -> object:
 
 def _number(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} where a finite number is expected")
+    if not abs(number) <= LARGEST_NUMBER:
+        raise ValueError(f"{text[:20]} where a number of at most {LARGEST_NUMBER} is expected")
     return number
 
 
 def _whole(text: str) -> int:
-    # Python converts no text of thousands of digits, and says so in words of its own.
-    if len(text) > len(str(LARGEST_WHOLE)) + 1 or abs(int(text)) > LARGEST_WHOLE:
-        raise ValueError(f"a whole number of {len(text)} digits, more than 64 bits")
-    return int(text)
+    # Through a float first: Python converts no text of thousands of digits to a whole number.
+    return int(text) if _number(text) else 0
 
 
 @contextmanager

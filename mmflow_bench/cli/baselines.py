@@ -17,10 +17,10 @@ from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.cli.options import Parsed
+from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.power_table import comparison_could_have_seen
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
@@ -47,7 +47,7 @@ def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
     """
     folder = make_baseline(run, root, name=name, allow_limited=allow_limited)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    click.echo(f"baseline: {folder} ({size / 1024:.0f} KiB)")
+    say(f"baseline: {folder} ({size / 1024:.0f} KiB)")
 
 
 @click.command()
@@ -94,19 +94,18 @@ def compare(
     try:
         found = compared_runs(run_a, run_b, tolerance or parse_tolerance(None), alpha, offline)
     except NotComparable as error:
-        said = printable(f"mmflow: {error}")
-        click.secho(said, fg="red", err=True, color=has_colours(sys.stderr))
+        say(f"mmflow: {error}", to_error=True, colour="red" if has_colours(sys.stderr) else None)
         ctx.exit(NOT_COMPARABLE)
     if is_json:
-        click.echo(found.as_json(), nl=False)
+        say_json(found.as_json())
     else:
         colour = has_colours(sys.stdout)
         text = render_comparison(found, width=terminal_width(), colour=colour)
         click.echo(text, nl=False, color=colour)
     code, line = _conclusion(found, fail_on, decided)
-    click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
+    say(f"{line} (--fail-on={fail_on})", to_error=is_json)
     if seen := comparison_could_have_seen(found):
-        click.echo(printable(seen), err=is_json)
+        say(seen, to_error=is_json)
     ctx.exit(code)
 
 

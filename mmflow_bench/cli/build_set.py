@@ -12,6 +12,7 @@ from typing import TypedDict
 import click
 
 from mmflow_bench.cli.options import Asked, asking
+from mmflow_bench.cli.saying import say
 from mmflow_bench.inputs.gqa import read_candidates
 from mmflow_bench.inputs.image_sources import image_source
 from mmflow_bench.inputs.published import Row
@@ -164,8 +165,8 @@ def _tell(report: Report, output: Path) -> None:
         said = f"{facts['kept']} of {facts['candidates']}" if "kept" in facts else "0"
         if (accuracy := facts.get("accuracy")) is not None:
             said += f" (accuracy {accuracy:.1%} of {facts['asked']} asked)"
-        click.echo(f"{task}: {said}" + (f"; left out: {why}" if why else ""))
+        say(f"{task}: {said}" + (f"; left out: {why}" if why else ""))
     counts = output.with_suffix(".counts.json")
     counts.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     total = sum(facts.get("kept", 0) for facts in report.values())
-    click.echo(f"{total} rows: {output}; counts: {counts}")
+    say(f"{total} rows: {output}; counts: {counts}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from mmflow_bench.cli.saying import say_json
 from mmflow_bench.reports.columns import Column, printed, table
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.runs.folder import RESULTS, results_json
@@ -34,7 +35,10 @@ def _listed(rows: Callable[..., Sequence[Row]]) -> Callable[..., None]:
     @wraps(rows)
     def command(is_json: bool, **given: object) -> None:
         found = rows(**given)
-        click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
+        if is_json:
+            say_json(json.dumps(found, indent=1))
+        else:
+            click.echo(aligned(found))
 
     as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
     offered: Callable[..., None] = as_json(command)

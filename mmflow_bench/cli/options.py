@@ -13,12 +13,12 @@ import click
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import SelectionError
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.progress import MeasuringBar
 
 SHOWN_MESSAGES = 3
@@ -143,7 +143,7 @@ def echo_counts(
         to_error: Write to standard error.
     """
     for line in _lines(measurements, asked):
-        click.echo(printable(line), err=to_error)
+        say(line, to_error=to_error)
 
 
 def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:

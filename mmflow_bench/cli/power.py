@@ -17,6 +17,7 @@ from mmflow_bench.baselines.verdict_power import power_of_verdicts
 from mmflow_bench.cli.baselines import compared_runs
 from mmflow_bench.cli.options import Asked, Parsed, asking
 from mmflow_bench.cli.pilot import piloted
+from mmflow_bench.cli.saying import say_json
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.options import Place
 from mmflow_bench.reports.columns import has_colours, terminal_width
@@ -110,7 +111,7 @@ def power(
     else:
         found = _planned(run, base_run, wanted)
     if is_json:
-        click.echo(found.as_json(), nl=False)
+        say_json(found.as_json())
     else:
         colour = has_colours(sys.stdout)
         text = render_power(found, width=terminal_width(), colour=colour)

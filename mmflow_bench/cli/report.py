@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from mmflow_bench.baselines.sources import source_here
+from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.plugin.reporting import write_html
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.github import MOST_BYTES, markdown
 from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
 from mmflow_bench.reports.leaderboard.writing import write_leaderboard
@@ -52,7 +52,7 @@ def report(
     if is_html:
         behind = _drawn_behind(baseline) if baseline else None
         for run in runs:
-            click.echo(str(write_html(run, baseline=behind)))
+            say(write_html(run, baseline=behind))
     elif is_markdown:
         text = _markdown(runs)
         # Whoever reads the file takes it for UTF-8, whatever this system writes into files.
@@ -86,7 +86,7 @@ def leaderboard(runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmar
     and as .eval_results of the Hugging Face hub. Nothing is uploaded.
     """
     page = write_leaderboard(runs, output, latest=latest, benchmark=hub_benchmark)
-    click.echo(f"leaderboard: {page}")
+    say(f"leaderboard: {page}")
 
 
 def _drawn_behind(baseline: str) -> Path:
@@ -113,7 +113,7 @@ def _print(run: Path, columns: int) -> None:
         text = render_comparison(summary.comparison, width=columns, colour=colour)
         click.echo(text, nl=False, color=colour)
     if summary.gate is not None:
-        click.echo(printable(f"gate: {summary.gate.line}"))
+        say(f"gate: {summary.gate.line}")
         compared = summary.comparison
         if compared is not None and (seen := comparison_could_have_seen(compared)):
-            click.echo(printable(f"gate: {seen}"))
+            say(f"gate: {seen}")

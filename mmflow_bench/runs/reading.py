@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -108,15 +108,19 @@ def _rows(folder: Path, results: Results) -> tuple[MechanismRow, ...]:
         slug = results.checkpoint.name.strip("/").replace("/", "_")
         return tuple(MechanismRow(model=slug, **row) for row in known)
     table = read_table(folder / MECHANISMS)
-    told, kept = ([(row["id"], row["task"], row["verdict"]) for row in rows] for rows in (known, table))
-    if told != kept:
+    if _verdicts(known) != _verdicts(table):
         raise StoreError(
             f"the mechanisms and verdicts of {RESULTS} in {MECHANISMS}, got others or in another "
             f"order ({folder}); the files are of different runs, run again"
         )
     # The table has what results.json leaves out: curves, and slugs as the run's tests have them.
     more = [{name: row[name] for name in _OF_TABLE} for row in table]
-    return tuple(MechanismRow.from_dict(one | other) for one, other in zip(known, more, strict=True))
+    pairs = zip(known, more, strict=True)
+    return tuple(MechanismRow.from_dict(one | other) for one, other in pairs)
+
+
+def _verdicts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(row["id"], row["task"], row["verdict"]) for row in rows]
 
 
 def kept_record(path: Path, record: Callable[[object], Kept]) -> Kept | None:

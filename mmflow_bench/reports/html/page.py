@@ -24,6 +24,7 @@ from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.blind import CELLS, blind_cells, blind_lines
+from mmflow_bench.reports.escaping import CONTROLS
 from mmflow_bench.reports.html.figures import Figure, Panel
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.html.samples import shown_samples
@@ -114,6 +115,8 @@ def environment() -> Environment:
         loader=PackageLoader("mmflow_bench.reports.html"),
         autoescape=True,
         undefined=StrictUndefined,
+        # Of what is escaped, too, a page has no sign that moves a terminal's cursor.
+        finalize=_without_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -158,8 +161,12 @@ def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) ->
             **values,
         )
     )
-    # Lone surrogates cannot be written, and a browser drops NUL; names may have both.
-    return page.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    # Lone surrogates cannot be written; names may have them.
+    return page.encode("utf-8", "replace").decode()
+
+
+def _without_controls(value: object) -> object:
+    return value.translate(CONTROLS) if isinstance(value, str) else value
 
 
 def asset(name: str) -> str:
