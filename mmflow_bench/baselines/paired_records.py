@@ -13,11 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from mmflow_bench.baselines.tolerances import DEFAULTS
+from pydantic import Field
+
+from mmflow_bench.baselines.tolerances import DEFAULTS, SMALLEST
 from mmflow_bench.files import parsed_json
 from mmflow_bench.runs.reading import kept_record, validated
 from mmflow_bench.runs.rows import VERDICTS as OF_MECHANISMS
-from mmflow_bench.runs.rows import MechanismResult, OneOf, grouped
+from mmflow_bench.runs.rows import AtLeast, MechanismResult, OneOf, grouped
 
 
 class Change(StrEnum):
@@ -32,6 +34,8 @@ class Change(StrEnum):
 VERDICTS = tuple(map(str, Change))
 SCHEMA_VERSION = 1
 FILE = "comparison.json"
+Count = Annotated[int, AtLeast(0)]
+Margin = Annotated[float, Field(ge=SMALLEST, lt=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +54,13 @@ class ComparedRow:
     low: float | None = None
     high: float | None = None
     """The 1 - alpha interval of the paired difference."""
-    error: float | None = None
+    error: Annotated[float, Field(ge=0)] | None = None
     """Standard error of the paired difference over these images."""
-    margin: float | None = None
-    n: int | None = None
+    margin: Margin | None = None
+    n: Count | None = None
     """Samples that are compared."""
-    images: int | None = None
-    needed: int | None = None
+    images: Count | None = None
+    needed: Count | None = None
     """About how many images would decide it, where these do not; None where nothing says."""
     p_changed: float | None = None
     """Adjusted by Holm over the gate set."""
@@ -83,12 +87,12 @@ class TaskPairs:
     """How the samples of one task pair up."""
 
     task: str
-    both: int
+    both: Count
     """Answered correctly by both."""
-    base_only: int
-    tuned_only: int
-    neither: int
-    reworded: int
+    base_only: Count
+    tuned_only: Count
+    neither: Count
+    reworded: Count
     """Of `both`: answers that begin with another token (`yes`, `Yes`), so that the probability of
     the answer is not one thing in both; left out where it is the answer that is followed."""
 
@@ -101,8 +105,8 @@ class BaselineComparison:
     name: str
     kind: Literal["paired", "verdicts"]
     """`paired`, or `verdicts` where the baseline has no values of samples."""
-    alpha: float
-    tolerance: Mapping[str, float]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    tolerance: Mapping[str, Margin]
     rows: tuple[ComparedRow, ...]
     tasks: tuple[TaskPairs, ...] = ()
     notes: tuple[str, ...] = ()

@@ -19,6 +19,8 @@ _NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "f
 TWIN_FACTOR = 2.0
 """Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
 probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
+SMALLEST = 1e-4
+"""Margin that tens of thousands of images are needed for."""
 DECIDED = 0.8
 """Share of the comparable rows that must be shown to be unchanged before a gate passes."""
 
@@ -53,6 +55,8 @@ def _margin(text: str) -> float:
     value = _number(text)
     if not 0 < value < 1:
         raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
+    if value < SMALLEST:
+        raise ValueError(f"--tolerance takes a margin of at least {SMALLEST}, got {text!r}")
     return value
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.phrases import phrase_spans
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
 
+LONGEST_NAME = 1000
+"""Signs of an id, a task, an option or the name of an object."""
+_LONGEST = {"question": 100_000, "answer": 10_000, "answers": 10_000, "caption": 1_000_000}
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BOX_OVERHANG = 1.0
 """Pixels that a box may stand over the edge: Visual Genome rounds 95 of the published boxes up."""
 
@@ -20,9 +26,7 @@ def checked_sample(sample: Sample) -> Sample:
     Raises:
         QuestionError: A part is missing or contradicts another; the reason says which.
     """
-    for name in ("question_id", "image_id", "question", "answer", "caption"):
-        if "\0" in (getattr(sample, name) or ""):
-            raise _refused(sample, "malformed-row", f"{name} as a text", "one with a zero byte")
+    _require_writable(sample)
     if not sample.question.strip():
         raise _refused(sample, "empty-question", "a question", "an empty one")
     if not sample.answer.strip():
@@ -37,6 +41,25 @@ def checked_sample(sample: Sample) -> Sample:
             if not found:
                 raise _refused(sample, "missing-object", expected, f"no {part}")
     return replace(sample, boxes=boxes_inside(sample, sample.image_width, sample.image_height))
+
+
+def _require_writable(sample: Sample) -> None:
+    """Refuse texts that no table or log can hold: by their signs, or by their length."""
+    for field in fields(sample):
+        given = getattr(sample, field.name)
+        for text in given if isinstance(given, tuple) else (given,):
+            if not isinstance(text, str):
+                continue
+            most = _LONGEST.get(field.name, LONGEST_NAME)
+            if len(text) > most:
+                got = f"{len(text)}"
+                raise _refused(
+                    sample, "malformed-row", f"{field.name} of at most {most} signs", got
+                )
+            is_name = field.name in ("question_id", "image_id", "task")
+            if _UNWRITABLE.search(text) or (is_name and _CONTROL.search(text)):
+                got = "one with control characters" if is_name else "one with signs of no text"
+                raise _refused(sample, "malformed-row", f"{field.name} as a text", got)
 
 
 def _require_options(sample: Sample) -> None:

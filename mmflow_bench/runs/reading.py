@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -87,10 +88,10 @@ def _results(folder: Path) -> Results:
             "version of mmflow-bench that wrote them, or run again"
         )
     try:
-        results = Results.model_validate(content)
-    except ValidationError as error:
+        results = validated(Results, content)
+    except ValueError as error:
         raise StoreError(
-            f"results that follow the schema, got {first_fault(error)} ({path}); run again"
+            f"results that follow the schema, got {error} ({path}); run again"
         ) from error
     counted = verdict_counts(results.mechanisms)
     if results.summary != counted:
@@ -150,15 +151,13 @@ def validated(record: type[Kept], value: object) -> Kept:
         ValueError: A field is missing, or of another type than the record says.
     """
     try:
-        return TypeAdapter(record).validate_python(value)
+        # As text again: a strict reader of Python's values takes no list for a tuple, and one that
+        # is not strict takes the word nan for a number.
+        return TypeAdapter(record).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise ValueError(first_fault(error)) from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """Where a file leaves its schema first, and how."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the whole"
+        raise ValueError(f"{where}: {fault['msg']}") from error
 
 
 @contextmanager

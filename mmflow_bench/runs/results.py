@@ -21,6 +21,7 @@ from mmflow_bench.runs.folder import MECHANISMS, RESULTS, writing
 from mmflow_bench.runs.rows import (
     RESULT_FIELDS,
     VERDICTS,
+    AtLeast,
     MechanismResult,
     MechanismRow,
     OneOf,
@@ -34,7 +35,7 @@ PACKAGES = ("mmflow-bench", "torch", "transformers", "numpy", "scipy", "pytest")
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 Verdict = Annotated[str, OneOf(VERDICTS)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, AtLeast(0)]
 Counts = dict[str, Count]
 
 
@@ -50,7 +51,7 @@ class _Record(BaseModel):
 class SettingsResult(TypedDict, total=False):
     """Settings of a run that are read again; all others are shown only, and may have any value."""
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] | None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None
     window: int | str | None
     limit: str | None
     seed: int | None

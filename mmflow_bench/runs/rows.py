@@ -48,6 +48,18 @@ class OneOf:
         return literal_schema(list(self.words))
 
 
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A whole number that pydantic takes from some number on."""
+
+    least: int
+
+    def __get_pydantic_core_schema__(self, *_: object) -> CoreSchema:
+        from pydantic_core.core_schema import int_schema
+
+        return int_schema(ge=self.least)
+
+
 def _not_in(*places: Place) -> dict[str, bool]:
     return dict.fromkeys(places, True)
 
@@ -71,9 +83,9 @@ class MechanismResult:
     high: float | None = None
     unit: str = ""
     threshold: str = field(default="", metadata=_not_in("blessed"))
-    n: int | None = None
+    n: Annotated[int, AtLeast(0)] | None = None
     """Samples behind the estimate."""
-    images: int | None = None
+    images: Annotated[int, AtLeast(0)] | None = None
     """Distinct images behind it."""
     tier: Annotated[str, OneOf(TIERS)] = field(default="", metadata=_not_in("blessed"))
     qualifier: str = field(default="", metadata=_not_in("blessed"))

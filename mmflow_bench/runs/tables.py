@@ -111,6 +111,8 @@ CURVES = frozenset({"relative_change", "probability"})
 """Columns with a number for every layer of the checkpoint."""
 MOST_ROWS, MOST_BYTES = 20_000_000, 2**31
 """Of a table, unpacked; the paper's six sets on one checkpoint are a hundredth of it."""
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
 _PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -277,9 +279,8 @@ def _is_like(found: pa.DataType, declared: pa.DataType) -> bool:
         inside = {one.name: one.type for one in found} if kinds.is_struct(found) else {}
         return all(one.name in inside and _is_like(inside[one.name], one.type) for one in declared)
     if kinds.is_string(declared):
-        return kinds.is_string(found) or kinds.is_large_string(found) or kinds.is_string_view(found)
-    alike = (kinds.is_floating, kinds.is_integer, kinds.is_boolean)
-    return any(is_kind(found) and is_kind(declared) for is_kind in alike)
+        return any(is_text(found) for is_text in _TEXTS)
+    return any(is_kind(found) and is_kind(declared) for is_kind in _NUMBERS)
 
 
 def _require_rows(table: pa.Table, name: str) -> None:
