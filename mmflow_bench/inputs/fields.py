@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields, replace
 
@@ -12,8 +13,10 @@ from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
 LONGEST_NAME = 1000
 """Signs of an id, a task, an option or the name of an object."""
 _LONGEST = {"question": 100_000, "answer": 10_000, "answers": 10_000, "caption": 1_000_000}
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+_NAMES = ("question_id", "image_id", "task")
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""A name is one line of a log."""
 BOX_OVERHANG = 1.0
 """Pixels that a box may stand over the edge: Visual Genome rounds 95 of the published boxes up."""
 
@@ -27,6 +30,9 @@ def checked_sample(sample: Sample) -> Sample:
         QuestionError: A part is missing or contradicts another; the reason says which.
     """
     _require_writable(sample)
+    for name in _NAMES:
+        if not getattr(sample, name):
+            raise _refused(sample, "missing-field", name, "an empty one")
     if not sample.question.strip():
         raise _refused(sample, "empty-question", "a question", "an empty one")
     if not sample.answer.strip():
@@ -45,21 +51,17 @@ def checked_sample(sample: Sample) -> Sample:
 
 def _require_writable(sample: Sample) -> None:
     """Refuse texts that no table or log can hold: by their signs, or by their length."""
-    for field in fields(sample):
-        given = getattr(sample, field.name)
+    for name in (field.name for field in fields(sample)):
+        given, most = getattr(sample, name), _LONGEST.get(name, LONGEST_NAME)
         for text in given if isinstance(given, tuple) else (given,):
             if not isinstance(text, str):
                 continue
-            most = _LONGEST.get(field.name, LONGEST_NAME)
             if len(text) > most:
-                got = f"{len(text)}"
-                raise _refused(
-                    sample, "malformed-row", f"{field.name} of at most {most} signs", got
-                )
-            is_name = field.name in ("question_id", "image_id", "task")
-            if _UNWRITABLE.search(text) or (is_name and _CONTROL.search(text)):
-                got = "one with control characters" if is_name else "one with signs of no text"
-                raise _refused(sample, "malformed-row", f"{field.name} as a text", got)
+                expected = f"{name} of at most {most} signs"
+                raise _refused(sample, "malformed-row", expected, str(len(text)))
+            if (_NO_NAME if name in _NAMES else _NO_TEXT).search(text):
+                got = "one with signs that are none of a text"
+                raise _refused(sample, "malformed-row", f"{name} as a text", got)
 
 
 def _require_options(sample: Sample) -> None:
@@ -95,7 +97,8 @@ def _cut(sample: Sample, box: Box, size: tuple[float, float] | None) -> Box:
     left, top = max(box.x, 0.0), max(box.y, 0.0)
     right, bottom = min(right, width), min(bottom, height)
     # Written so that a box with a coordinate that is no number is refused too.
-    if not (overhang <= BOX_OVERHANG and right > left and bottom > top):
+    is_inside = overhang <= BOX_OVERHANG and left < right < math.inf and top < bottom < math.inf
+    if not is_inside:
         raise _refused(
             sample,
             "box-outside-image",

@@ -92,8 +92,9 @@ def json_sample(value: object, where: str) -> Sample:
     if not isinstance(value, dict):
         raise _malformed(_ONE_OBJECT, type(value).__name__, where)
     _check_names(value, where)
-    texts = {name: _text(value, name, where) for name in _TEXTS if name != "image"}
+    texts = {name: _text(value, name, where) for name in _TEXTS}
     fields: Json = {name: text for name, text in texts.items() if text or name in _REQUIRED}
+    fields.pop("image", None)
     fields |= {name: _size(value, name, where) for name in _SIZES}
     fields |= {name: _list(value, name, where) for name in _LISTS}
     return Sample(**fields, boxes=_boxes(value.get("boxes"), where))
