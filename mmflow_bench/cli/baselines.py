@@ -14,7 +14,7 @@ from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limit
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.sources import source_here
-from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
+from mmflow_bench.baselines.tolerances import DECIDED, parse_alpha, parse_share, parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.cli.options import Parsed
 from mmflow_bench.cli.saying import say, say_json
@@ -68,7 +68,7 @@ def bless(run: Path, root: Path, name: str | None, allow_limited: bool) -> None:
     help="Share of the comparable rows that must be shown to be unchanged.",
 )
 @click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
-@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05)
+@click.option("--alpha", type=Parsed(parse_alpha), default=0.05, show_default=True)
 @click.option("--json", "is_json", is_flag=True, help="comparison.json on standard output.")
 @click.option("--offline", is_flag=True, help="Never ask a hub.")
 @click.pass_context

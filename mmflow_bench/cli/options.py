@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import click
@@ -113,7 +113,7 @@ def _click_option(option: Option[object]) -> Decorator:
         return click.option(
             both, option.key, is_flag=True, default=bool(option.off), help=option.help
         )
-    text = str if option.is_repeated else Parsed(lambda said: option.value_of(said, Path()))
+    text = str if option.is_repeated else Parsed(partial(_meant, option))
     return click.option(
         *(flag, option.key),
         type=click.Choice(option.choices) if option.choices else option.number or text,
@@ -122,6 +122,11 @@ def _click_option(option: Option[object]) -> Decorator:
         metavar=option.metavar,
         help=option.help,
     )
+
+
+def _meant(option: Option[object], said: str) -> object | None:
+    text = option.meant(said)
+    return None if text is None else option.value_of(text, Path())
 
 
 def _value(option: Option[object], said: object | None) -> object | None:

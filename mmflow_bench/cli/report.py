@@ -37,7 +37,7 @@ from mmflow_bench.reports.terminal import render
     "measured beside the run when left out.",
 )
 @click.option("--markdown", "is_markdown", is_flag=True, help="As Markdown, on standard output.")
-@click.option("--width", type=click.IntRange(60), help="Columns; those of the terminal.")
+@click.option("--width", type=click.IntRange(60, 10_000), help="Columns; those of the terminal.")
 def report(
     runs: tuple[Path, ...],
     is_html: bool,
