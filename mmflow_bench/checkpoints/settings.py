@@ -44,7 +44,10 @@ def parse_device(text: str) -> str:
         return text
     # What a GPU is called by those who do not use torch is closest to `cpu`.
     meant = hint(text.lower().replace("gpu", "cuda"), DEVICES)
-    raise ValueError(f"--device takes {', '.join(DEVICES)} or cuda:1, got {text!r}{meant}")
+    known = ", ".join(DEVICES)
+    raise ValueError(
+        f"--device, in pytest --mmflow-device, takes {known} or cuda:1, got {text!r}{meant}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,8 +65,8 @@ def encode(
 
     Raises:
         ImageError: The image is missing, unreadable or refused by the processor.
-        QuestionError: The sequence is too long, the text holds control tokens, captions are missing where they stand in for
-            the image, or a box stands out of the image.
+        QuestionError: The sequence is too long, the text holds control tokens, captions are missing
+            where they stand in for the image, or a box stands out of the image.
         CheckpointError: Template, tokenizer or processor do not let positions be found, or do not
             fit the model.
     """

@@ -125,6 +125,11 @@ class Archive(ImageSource):
             # macOS adds a hidden twin of every file.
             if not member.is_dir() and not place.name.startswith("."):
                 names.setdefault(place.name, []).append(member)
+        if not names:
+            raise QuestionError(
+                f"a zip file of images, got one without a file ({path}); check --images",
+                reason="no-images",
+            )
         return cls(path, {name: tuple(found) for name, found in names.items()})
 
     def find(self, image_id: str) -> ZipImage | None:

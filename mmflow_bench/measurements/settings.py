@@ -30,6 +30,10 @@ def parse_images(text: str, folder: Path = Path()) -> Path | str:
     """
     path = folder / os.path.expanduser(text)
     # Unlike the method of a path, this has an answer for a name that no file system takes.
+    if os.path.isdir(path) and not os.listdir(path):
+        raise ValueError(
+            f"--images takes a folder of images, got {path}, which is empty; check the name"
+        )
     if os.path.exists(path):
         return path
     if text.partition(":")[0] == "hub":
