@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.names import hint
-from mmflow_bench.options import Place, comma_separated, listed, setting
+from mmflow_bench.options import Place, listed, setting
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
@@ -59,7 +60,7 @@ class CheckpointSettings:
         "checkpoint (default: $MMFLOW_MODEL, or the one that ships with mmflow-bench)",
         flag="--model",
         metavar="NAME|PATH|HUB_ID",
-        parse=comma_separated,
+        parse=partial(listed, "--model", of="names of checkpoints"),
         is_repeated=True,
         environment="MMFLOW_MODEL",
         places=(Place.LOADING | Place.INI) & ~Place.RESULTS,
