@@ -29,6 +29,9 @@ from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 from mmflow_bench.runs.tables import checked_table
 
+# A run folder may be somebody else's: what it says must not name a place outside of the baselines.
+_FILE_NAME = re.compile(r"\.*[\w-][\w.-]*")
+
 
 def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool = False) -> Path:
     """Make a run the baseline of its checkpoint.
@@ -55,8 +58,7 @@ def bless(run: Path, root: Path, *, name: str | None = None, allow_limited: bool
             "for runs with the same --limit only"
         )
     slug = name or record.rows[0].model
-    # A run folder may be somebody else's: what it says must not name a place outside of `root`.
-    if not re.fullmatch(r"\.*[\w-][\w.-]*", slug):
+    if not _FILE_NAME.fullmatch(slug):
         raise BaselineError(
             f"the name of one folder, of letters, digits, `_`, `-` and `.`, got {slug!r} ({run}); "
             "give one with --name"
@@ -85,6 +87,11 @@ def _write_verdicts(
     modules: dict[str, Entries] = {}
     for row in rows:
         module, name = _place(row.test, slug)
+        if not _FILE_NAME.fullmatch(module):
+            raise BaselineError(
+                f"rows of tests in files, by letters, digits, `_`, `-` and `.`, got {row.test!r} "
+                f"({row.id}); bless the run folder itself, not what was made of one"
+            )
         asked = conditions.get("all" if row.task == ALL else "task", "")
         modules.setdefault(module, {})[name] = entry_of(row, conditions=asked)
     for module, entries in modules.items():

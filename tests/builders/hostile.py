@@ -58,7 +58,7 @@ def hostile_results(text: str) -> Results:
     given = made_of(Results.model_json_schema(), text)
     for task in given["data"]["tasks"].values():
         task |= {"selected": 3, "correct": 1}
-    row = given["mechanisms"][0]
+    row = given["mechanisms"][0] | {"test": f"test_a.py::test_{text}"}
     given["mechanisms"] = [
         row | {"verdict": "fails", "outcome": "failed", "task": "other"},
         row | {"verdict": "holds", "outcome": "passed"},
