@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.errors import SelectionError
 from mmflow_bench.inputs import hub_images
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.inputs.writing import write_samples
@@ -90,3 +91,14 @@ def test_refused_rows_of_tasks_that_were_not_asked_for_are_not_spoken_of(
         ("naming", "missing-image"),
         ("unknown", "malformed-row"),
     ]
+
+
+@pytest.mark.parametrize("window", [13, 99])
+def test_a_window_that_is_wider_than_the_decoder_is_refused(
+    window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Measurements, "decoder_layers", 12)
+    spec, settings = resolve_checkpoint("planted/mini"), MeasurementSettings(cache=tmp_path)
+    assert Measurements.open(spec, replace(settings, window=11)).width == 3
+    with pytest.raises(SelectionError, match="at most 12 layers"):
+        _ = Measurements.open(spec, replace(settings, window=window)).width
