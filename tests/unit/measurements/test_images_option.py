@@ -67,6 +67,7 @@ def test_only_images_of_selected_samples_are_fetched(
 @pytest.mark.parametrize("text", ["images", "images.zip", "hub", "hub:me/mine"])
 def test_images_are_a_place_on_disk_or_the_hub(tmp_path: Path, text: str) -> None:
     (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "42.jpg").touch()
     (tmp_path / "images.zip").touch()
     expected = text if text.startswith("hub") else tmp_path / text
     assert parse_images(text, folder=tmp_path) == expected
