@@ -36,12 +36,20 @@ from mmflow_bench.reports.terminal import render
     help="With --html: a run folder or a baseline whose curves are drawn behind; the one that was "
     "measured beside the run when left out.",
 )
+@click.option(
+    "--pictures",
+    "has_pictures",
+    is_flag=True,
+    help="With --html: show the images again, read from where the run says that they are. For runs "
+    "of your own: another's may name any folder of this machine.",
+)
 @click.option("--markdown", "is_markdown", is_flag=True, help="As Markdown, on standard output.")
 @click.option("--width", type=click.IntRange(60, 10_000), help="Columns; those of the terminal.")
 def report(
     runs: tuple[Path, ...],
     is_html: bool,
     baseline: str | None,
+    has_pictures: bool,
     is_markdown: bool,
     width: int | None,
 ) -> None:
@@ -52,7 +60,7 @@ def report(
     if is_html:
         behind = _drawn_behind(baseline) if baseline else None
         for run in runs:
-            say(write_html(run, baseline=behind))
+            say(write_html(run, baseline=behind, has_pictures=has_pictures))
     elif is_markdown:
         text = _markdown(runs)
         # Whoever reads the file takes it for UTF-8, whatever this system writes into files.

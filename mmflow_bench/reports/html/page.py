@@ -37,14 +37,21 @@ from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 REPORT = "report.html"
 
 
-def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
+def write_report(folder: Path, *, baseline: Path | None = None, has_pictures: bool = True) -> Path:
     """Write the report of a run beside its results, with a baseline's curves drawn behind.
+
+    Args:
+        folder: The run folder.
+        baseline: Another one.
+        has_pictures: Whether images are read from where the run says that they are: of a run of
+            somebody else's that may be any folder of this machine.
 
     Raises:
         StoreError: A folder is no run folder, is damaged, or cannot be written.
     """
     record = read_run(folder)
-    page = report_page(record, baseline=read_run(baseline) if baseline else None)
+    behind = read_run(baseline) if baseline else None
+    page = report_page(record, baseline=behind, has_pictures=has_pictures)
     path = record.folder / REPORT
     advice = "copy the folder to where you may write"
     with refusing(StoreError, "a run folder that can be written", path, advice):
@@ -52,7 +59,9 @@ def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
     return path
 
 
-def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
+def report_page(
+    record: RunRecord, *, baseline: RunRecord | None = None, has_pictures: bool = True
+) -> str:
     figures = figures_of(record, baseline)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
@@ -63,7 +72,7 @@ def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
         summary=summary_of(record),
         sections=glance(record.rows),
         figures=figures,
-        samples=shown_samples(record),
+        samples=shown_samples(record, has_pictures=has_pictures),
         baseline=baseline,
         is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
         panel_data=data_json(figure_data(panels)) if plotly else None,
