@@ -135,7 +135,7 @@ def read_entries(path: Path) -> Entries:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(path, repr(error)) from error
     if not isinstance(content, dict) or "schema_version" not in content:
         raise _unreadable(path, "something else")
     if content["schema_version"] != SCHEMA_VERSION:
