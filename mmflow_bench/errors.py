@@ -5,9 +5,19 @@ or role), and what to do. Errors that concern one sample carry a `reason`: the s
 under which the sample is counted as unscored.
 """
 
+_LONGEST = 4000
+"""Characters of a message: what came may be a name of ten megabytes."""
+
 
 class MMFlowError(ValueError):
     """A state of the domain that makes a measurement impossible or meaningless."""
+
+    def __str__(self) -> str:
+        """The message, without the middle of one that nobody could read."""
+        said = super().__str__()
+        # What was expected stands first, what to do last.
+        head, tail = said[: _LONGEST // 2], said[-_LONGEST // 2 :]
+        return said if len(said) <= _LONGEST else f"{head} … {tail}"
 
 
 class CheckpointError(MMFlowError):

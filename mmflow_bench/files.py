@@ -1,8 +1,9 @@
-"""Files that are complete or not there at all, and the words for what cannot be written."""
+"""Files that are complete or not there at all, JSON of others, and words for what is refused."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import uuid
@@ -110,6 +111,49 @@ def try_writing_file(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     try_writing(path.parent)
+
+
+LARGEST_JSON = 2**28
+"""Bytes of a file; no run leaves a hundredth of it."""
+LARGEST_NUMBER = 2**53
+"""Of a file: no count and no measurement comes near it, and sums of what is below stay finite."""
+
+
+def read_json(path: Path) -> object:
+    """The value of a JSON file that somebody else may have written.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is no JSON in UTF-8, or holds a number or a nesting that nothing here writes:
+            NaN, an infinity, one beyond `LARGEST_NUMBER`, more brackets than Python can follow.
+    """
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} of a file of results")
+    return parsed_json(path.read_bytes().decode())
+
+
+def parsed_json(text: str) -> object:
+    """The same of a text.
+
+    >>> parsed_json('{"n": 1}')
+    {'n': 1}
+    """
+    try:
+        return json.loads(text, parse_constant=_number, parse_float=_number, parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("brackets within brackets, too deep to be followed") from error
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not abs(number) <= LARGEST_NUMBER:
+        raise ValueError(f"{text[:20]} where a number of at most {LARGEST_NUMBER} is expected")
+    return number
+
+
+def _whole(text: str) -> int:
+    # Through a float first: Python converts no text of thousands of digits to a whole number.
+    return int(text) if _number(text) else 0
 
 
 @contextmanager

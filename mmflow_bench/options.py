@@ -87,6 +87,14 @@ class Option(Generic[Value]):
     def off_flag(self) -> str:
         return f"--no-{self.flag.removeprefix('--')}"
 
+    def is_said(self, text: str) -> bool:
+        """Whether a text counts: an empty one is none at all, unless it is a value."""
+        return bool(text) or self.is_empty_said
+
+    def otherwise(self) -> object | None:
+        """The value where nothing is said."""
+        return self.unsaid() if self.unsaid else None
+
     def value_of(self, text: str, folder: Path) -> object:
         """What a text means.
 
@@ -100,6 +108,7 @@ class Option(Generic[Value]):
         return self.parse(text)
 
 
+_MOST_DIGITS = 9
 _OPTION, _RECORD = "option", "record"
 
 
@@ -196,6 +205,33 @@ def comma_separated(text: str) -> tuple[str, ...]:
     (('Choose*', 'QueryAttr'), ())
     """
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def whole_number(option: str, text: str, *, least: int) -> int:
+    """The whole number that an option takes, from `least` on.
+
+    >>> whole_number("--seed", "7", least=0)
+    7
+
+    Raises:
+        ValueError: The text is none, or one that no table could hold.
+    """
+    is_whole = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    if not is_whole or int(text) < least:
+        raise ValueError(f"{option} takes a whole number from {least} on, got {text[:80]!r}")
+    return int(text)
+
+
+def listed(option: str, text: str, of: str) -> tuple[str, ...]:
+    """The parts of a list that was given; one of commas alone holds what nobody meant.
+
+    Raises:
+        ValueError: There is no part.
+    """
+    parts = comma_separated(text)
+    if not parts:
+        raise ValueError(f"{option} takes {of}, commas between them, got {text!r}")
+    return parts
 
 
 def _option(item: Field[Any]) -> Option[object] | None:

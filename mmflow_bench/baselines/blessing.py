@@ -27,10 +27,12 @@ from mmflow_bench.runs.folder import ANSWERS, LENS, RESULTS, SAMPLES
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
-from mmflow_bench.runs.tables import arrow_table
+from mmflow_bench.runs.tables import checked_table
 
 KEPT = (SAMPLES, ANSWERS, LENS)
 """Tables of a run that a comparison reads."""
+# A run folder may be somebody else's: what it says must not name a place outside of the baselines.
+_FILE_NAME = re.compile(r"\.*[\w-][\w.-]*")
 
 
 def bless(
@@ -68,8 +70,7 @@ def bless(
             "for runs with the same --limit only"
         )
     slug = name or record.rows[0].model
-    # A run folder may be somebody else's: what it says must not name a place outside of `root`.
-    if not re.fullmatch(r"\.*[\w-][\w.-]*", slug):
+    if not _FILE_NAME.fullmatch(slug):
         raise BaselineError(
             f"the name of one folder, of letters, digits, `_`, `-` and `.`, got {slug!r} ({run}); "
             "give one with --name"
@@ -100,6 +101,11 @@ def _write_verdicts(
     modules: dict[str, Entries] = {}
     for row in rows:
         module, name = _place(row.test, slug)
+        if not _FILE_NAME.fullmatch(module):
+            raise BaselineError(
+                f"rows of tests in files, by letters, digits, `_`, `-` and `.`, got {row.test!r} "
+                f"({row.id}); bless the run folder itself, not what was made of one"
+            )
         asked = conditions.get("all" if row.task == ALL else "task", "")
         modules.setdefault(module, {})[name] = entry_of(row, conditions=asked)
     for module, entries in modules.items():
@@ -162,7 +168,7 @@ def _shared(results: Results) -> dict[str, object]:
 
 def _compared(path: Path, window: int | None) -> pa.Table:
     """What a comparison reads: masked knockouts at the run's own window, in single precision."""
-    table = arrow_table(path)
+    table = checked_table(path)
     if path.name == SAMPLES:
         table = table.filter(pc.equal(table["method"], "masked"))
         if window is not None:

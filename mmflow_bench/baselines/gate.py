@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mmflow_bench.baselines.paired_records import (
@@ -14,6 +15,7 @@ from mmflow_bench.baselines.paired_records import (
     tasks_by_mechanism,
 )
 from mmflow_bench.baselines.tolerances import DECIDED
+from mmflow_bench.runs.reading import kept_record, validated
 from mmflow_bench.runs.rows import grouped
 
 GATE = "gate.json"
@@ -88,16 +90,9 @@ def kept_gate(folder: Path) -> GateDecision | None:
     """What a run's gate has decided; None where none was asked for.
 
     Raises:
-        ValueError: The file is damaged.
+        StoreError: The file is damaged.
     """
-    path = folder / GATE
-    if not path.is_file():
-        return None
-    said = json.loads(path.read_text(encoding="utf-8"))
-    try:
-        return GateDecision(bool(said["passed"]), tuple(said["why"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{GATE} with passed and why expected, got {error!r}") from error
+    return kept_record(folder / GATE, partial(validated, GateDecision))
 
 
 def named(comparison: BaselineComparison, verdict: str) -> str:

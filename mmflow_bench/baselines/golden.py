@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TypeGuard
 
 from mmflow_bench.errors import BaselineError
-from mmflow_bench.files import refusing, replace_file
-from mmflow_bench.runs.rows import MechanismResult
+from mmflow_bench.files import read_json, refusing, replace_file
+from mmflow_bench.runs.rows import VERDICTS, MechanismResult
 
 SCHEMA_VERSION = 1
 Entries = dict[str, object]
@@ -131,21 +131,48 @@ def read_entries(path: Path) -> Entries:
         BaselineError: The file is not a baseline of this schema.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version, entries = content["schema_version"], dict(content["baselines"])
+        content = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, repr(error)) from error
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise _unreadable(path, "something else")
+    if content["schema_version"] != SCHEMA_VERSION:
         raise BaselineError(
-            f"a baseline file with schema_version and baselines, got {error!r} ({path}); restore "
-            "it, or delete it and run with --snapshot-update"
-        ) from error
-    if version != SCHEMA_VERSION:
-        raise BaselineError(
-            f"a baseline file of schema {SCHEMA_VERSION}, got {version!r} ({path}); write it anew "
-            "with --snapshot-update"
+            f"a baseline file of schema {SCHEMA_VERSION}, got {content['schema_version']!r} "
+            f"({path}); write it anew with --snapshot-update"
         )
+    entries = content.get("baselines")
+    if not isinstance(entries, dict):
+        raise _unreadable(path, "no baselines by the names of tests")
+    for name, entry in entries.items():
+        if fault := _fault(entry):
+            raise _unreadable(path, f"{fault} (entry {name!r})")
     return entries
+
+
+def _unreadable(path: Path, got: str) -> BaselineError:
+    return BaselineError(
+        f"a baseline file with schema_version and baselines, got {got} ({path}); restore it, or "
+        "delete it and run with --snapshot-update"
+    )
+
+
+def _fault(entry: object) -> str:
+    """What of an entry no program here has written; its other values are its test's own."""
+    if not isinstance(entry, dict):
+        return ""
+    for name in ("mechanism", "task", "verdict", CONDITIONS):
+        if not isinstance(entry.get(name, ""), str):
+            return f"{name} that is no text"
+    if entry.get("mechanism") and entry.get("verdict") not in VERDICTS:
+        return f"the verdict {entry.get('verdict')!r}"
+    tolerance = entry.get(TOLERANCE, 0)
+    if not _is_number(tolerance) or tolerance < 0:
+        return f"{TOLERANCE} that is no number from 0 on"
+    inner = entry.values()
+    return next((fault for one in inner if (fault := _fault(one))), "")
 
 
 def change_entries(path: Path, change: Callable[[Entries], Entries]) -> None:

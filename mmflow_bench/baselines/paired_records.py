@@ -8,11 +8,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Literal
 
-from mmflow_bench.runs.rows import MechanismResult, grouped
+from pydantic import Field
+
+from mmflow_bench.baselines.tolerances import DEFAULTS, SMALLEST
+from mmflow_bench.files import parsed_json
+from mmflow_bench.runs.reading import kept_record, validated
+from mmflow_bench.runs.rows import VERDICTS as OF_MECHANISMS
+from mmflow_bench.runs.rows import AtLeast, MechanismResult, OneOf, grouped
 
 
 class Change(StrEnum):
@@ -27,6 +34,8 @@ class Change(StrEnum):
 VERDICTS = tuple(map(str, Change))
 SCHEMA_VERSION = 1
 FILE = "comparison.json"
+Count = Annotated[int, AtLeast(0)]
+Margin = Annotated[float, Field(ge=SMALLEST, lt=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +44,7 @@ class ComparedRow:
 
     id: str
     task: str
-    verdict: str
+    verdict: Annotated[str, OneOf(VERDICTS)]
     reading: str = ""
     """What was compared, e.g. `peak`; `verdict` where only verdicts are known."""
     unit: str = ""
@@ -45,13 +54,13 @@ class ComparedRow:
     low: float | None = None
     high: float | None = None
     """The 1 - alpha interval of the paired difference."""
-    error: float | None = None
+    error: Annotated[float, Field(ge=0)] | None = None
     """Standard error of the paired difference over these images."""
-    margin: float | None = None
-    n: int | None = None
+    margin: Margin | None = None
+    n: Count | None = None
     """Samples that are compared."""
-    images: int | None = None
-    needed: int | None = None
+    images: Count | None = None
+    needed: Count | None = None
     """About how many images would decide it, where these do not; None where nothing says."""
     p_changed: float | None = None
     """Adjusted by Holm over the gate set."""
@@ -64,12 +73,12 @@ class ComparedRow:
     """In the base: the number on samples that it alone answers, less that on the common ones."""
     tuned_only: float | None = None
     """In the checkpoint: the number on samples that it alone answers, less that on common ones."""
-    was: str = ""
+    was: Annotated[str, OneOf(("", *OF_MECHANISMS))] = ""
     """The base's verdict on the mechanism, where it has one."""
-    now: str = ""
+    now: Annotated[str, OneOf(("", *OF_MECHANISMS))] = ""
     reason: str = ""
     """Why it is undecided or cannot be compared."""
-    missing_in: str = ""
+    missing_in: Annotated[str, OneOf(("", "baseline", "checkpoint"))] = ""
     """`baseline` or `checkpoint`, where that alone has not measured it."""
 
 
@@ -78,12 +87,12 @@ class TaskPairs:
     """How the samples of one task pair up."""
 
     task: str
-    both: int
+    both: Count
     """Answered correctly by both."""
-    base_only: int
-    tuned_only: int
-    neither: int
-    reworded: int
+    base_only: Count
+    tuned_only: Count
+    neither: Count
+    reworded: Count
     """Of `both`: answers that begin with another token (`yes`, `Yes`), so that the probability of
     the answer is not one thing in both; left out where it is the answer that is followed."""
 
@@ -94,10 +103,10 @@ class BaselineComparison:
 
     base: str
     name: str
-    kind: str
+    kind: Literal["paired", "verdicts"]
     """`paired`, or `verdicts` where the baseline has no values of samples."""
-    alpha: float
-    tolerance: Mapping[str, float]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    tolerance: Mapping[str, Margin]
     rows: tuple[ComparedRow, ...]
     tasks: tuple[TaskPairs, ...] = ()
     notes: tuple[str, ...] = ()
@@ -109,7 +118,7 @@ class BaselineComparison:
     """Why the rows do not say what they seem to, whatever their verdicts."""
     source: str = ""
     """Where a baseline that was not measured comes from."""
-    follow: str = "answer"
+    follow: Annotated[str, OneOf(("answer", "reference"))] = "answer"
     """`answer`: compared on samples that both answer correctly, by the probability of their answer;
     `reference`: on all samples, by that of the reference answer."""
     schema_version: int = field(default=SCHEMA_VERSION)
@@ -144,29 +153,26 @@ def read_comparison(text: str) -> BaselineComparison:
     Raises:
         ValueError: The text is none of this schema.
     """
-    values = json.loads(text)
-    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"{FILE} of schema {SCHEMA_VERSION} expected")
-    known = {name.name for name in fields(BaselineComparison)}
-    given = {k: v for k, v in values.items() if k in known}
-    try:
-        rows = tuple(ComparedRow(**row) for row in given["rows"])
-        tasks = tuple(TaskPairs(**row) for row in given["tasks"])
-        lists = {"notes", "refused", "lost", "baseless"} & given.keys()
-        given |= {name: tuple(given[name]) for name in lists}
-        return BaselineComparison(**given | {"rows": rows, "tasks": tasks})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{FILE} with all its fields expected, got {error!r}") from error
+    return _comparison_of(parsed_json(text))
 
 
 def kept_comparison(folder: Path) -> BaselineComparison | None:
     """The comparison with a baseline that a run has kept; None where there was none.
 
     Raises:
-        ValueError: The file is damaged.
+        StoreError: The file is damaged.
     """
-    path = folder / FILE
-    return read_comparison(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return kept_record(folder / FILE, _comparison_of)
+
+
+def _comparison_of(values: object) -> BaselineComparison:
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{FILE} of schema {SCHEMA_VERSION} expected")
+    found = validated(BaselineComparison, values)
+    # Without any margin only verdicts were compared.
+    if found.tolerance and found.tolerance.keys() != DEFAULTS.keys():
+        raise ValueError(f"a tolerance of {', '.join(DEFAULTS)} expected, got {found.tolerance}")
+    return found
 
 
 def tasks_by_mechanism(rows: Iterable[ComparedRow | MechanismResult]) -> dict[str, list[str]]:

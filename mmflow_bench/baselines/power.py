@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from mmflow_bench.baselines.paired_records import BaselineComparison, ComparedRow
 from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.statistics.power import (
+    MOST_IMAGES,
     POWER,
     chance_of_at_least,
     chance_of_unchanged,
@@ -178,7 +179,7 @@ def _together(
         return chance_of_at_least(chances, enough)
 
     # Sixteen times what each row needs leaves no row undecided.
-    most = 16 * max(row.needs or 1 for row in known)
+    most = min(16 * max(row.needs or 1 for row in known), 16 * MOST_IMAGES)
     return bisect_left(range(most), power, key=chance)
 
 

@@ -1,6 +1,6 @@
 """How much may move before it counts as a change, and how much must be shown not to have.
 
-The options --tolerance and --decided.
+The options --tolerance, --decided, --alpha and --power.
 
 Every pytest run of an environment reads options, so this imports nothing of the project.
 """
@@ -19,6 +19,10 @@ _NAMES = {"effect": "fraction"} | {unit: unit for unit in DEFAULTS if unit != "f
 TWIN_FACTOR = 2.0
 """Log-odds that a relative change of one is worth at least: 10 points are 0.2 or more at every
 probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
+SMALLEST = 1e-4
+"""Margin that tens of thousands of images are needed for."""
+SMALLEST_ALPHA = 1e-6
+"""Below it no bootstrap has a quantile."""
 DECIDED = 0.8
 """Share of the comparable rows that must be shown to be unchanged before a gate passes."""
 
@@ -36,6 +40,8 @@ def parse_tolerance(text: str | None) -> dict[str, float]:
         ValueError: A name is unknown, or a value is no margin in (0, 1).
     """
     margins = dict(DEFAULTS)
+    if text and not text.replace(",", "").strip():
+        raise ValueError(f"--tolerance takes a margin such as 0.1 or 10%, got {text!r}")
     for part in filter(None, (text or "").replace(" ", "").split(",")):
         name, equals, value = part.rpartition("=")
         units = [_NAMES.get(name)] if equals else ["fraction", "probability"]
@@ -53,6 +59,8 @@ def _margin(text: str) -> float:
     value = _number(text)
     if not 0 < value < 1:
         raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
+    if value < SMALLEST:
+        raise ValueError(f"--tolerance takes a margin of at least {SMALLEST}, got {text!r}")
     return value
 
 
@@ -69,6 +77,30 @@ def parse_share(text: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"--decided takes a share of rows from 0 to 1 (0.8 or 80%), got {text!r}")
     return value
+
+
+def parse_alpha(text: str) -> float:
+    """The error rate of an interval.
+
+    Raises:
+        ValueError: It is none, or would leave no interval.
+    """
+    alpha = _number(text)
+    if not SMALLEST_ALPHA <= alpha < 0.5:
+        raise ValueError(f"--alpha takes an error rate in (0, 0.5), got {text!r}")
+    return alpha
+
+
+def parse_power(text: str) -> float:
+    """How often what is there is to be found.
+
+    Raises:
+        ValueError: It is no chance in [0.5, 0.99].
+    """
+    power = _number(text)
+    if not 0.5 <= power <= 0.99:
+        raise ValueError(f"--power takes a chance from 0.5 to 0.99, got {text!r}")
+    return power
 
 
 def _number(text: str) -> float:

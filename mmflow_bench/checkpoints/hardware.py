@@ -6,6 +6,8 @@ import os
 
 import torch
 
+from mmflow_bench.errors import CheckpointError
+
 NARROW = 512
 """Hidden size up to which one thread is faster than several, whose hand-overs cost more."""
 
@@ -20,6 +22,22 @@ def spare_threads(device: str, hidden_size: int) -> None:
     chosen = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys()
     if device == "cpu" and hidden_size <= NARROW and not chosen:
         torch.set_num_threads(1)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is not here, before anything is put on it.
+
+    Raises:
+        CheckpointError: It is none of those that torch sees.
+    """
+    kinds = (("cuda", torch.cuda.device_count()), ("xpu", torch.xpu.device_count()))
+    here = ["cpu", *(f"{kind}:{i}" for kind, count in kinds for i in range(count))]
+    here += ["mps"] if torch.backends.mps.is_available() else []
+    if device not in here and f"{device}:0" not in here:
+        raise CheckpointError(
+            f"a device that is here ({', '.join(here)}), got {device!r}; leave out --device "
+            "(--mmflow-device in pytest) to take the best one"
+        )
 
 
 def hardware() -> dict[str, object]:

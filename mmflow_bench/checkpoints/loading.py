@@ -26,7 +26,7 @@ from mmflow_bench.checkpoints.aliases import Processor
 from mmflow_bench.checkpoints.families.llava_next import read_pinpoints_as_published
 from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.checkpoints.fingerprint import fingerprint
-from mmflow_bench.checkpoints.hardware import spare_threads
+from mmflow_bench.checkpoints.hardware import require_device, spare_threads
 from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.checkpoints.placement import is_placed
 from mmflow_bench.checkpoints.reading import read_model
@@ -79,6 +79,7 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
         CheckpointError: Files are missing or of another model, weights are incomplete, the
             tokenizer has no offsets, or the architecture is not one that can be instrumented.
     """
+    require_device(spec.device)
     with _bars_only_on_a_terminal():
         model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
     return assemble_checkpoint(model, processor, spec=spec)

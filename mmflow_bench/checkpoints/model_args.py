@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from mmflow_bench.checkpoints.families.decoders import CONVERSATIONS
 from mmflow_bench.checkpoints.families.recognising import conversations
+from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -22,7 +23,8 @@ _PLACEMENT = ("device_map", "max_memory", "offload_folder")
 MODEL_ARGS = tuple(sorted([*CHOICES, *_PATHS, *_PLACEMENT, "gguf_file", "revision", "template"]))
 
 _PLACES = ("auto", "balanced", "balanced_low_0", "sequential")
-_DEVICE = r"cpu|mps|(cuda|xpu)(:\d+)?"
+DEVICE = r"cpu|mps|(cuda|xpu)(:\d{1,3})?"
+"""A device as torch spells it."""
 _LIMIT = r"(cpu|\d+):\d+(\.\d+)?([KMG]i?B)"
 
 
@@ -47,9 +49,33 @@ def checked_args(args: Mapping[str, str]) -> dict[str, str]:
     return dict(args)
 
 
+def refuse_unused(args: Mapping[str, str], spec: CheckpointSpec) -> None:
+    """Refuse an argument that this checkpoint would be measured without.
+
+    What an adapter, a base or a vision tower is for is known once its files are looked at.
+
+    Raises:
+        CheckpointError: Its kind, or its input, has no use for one of them.
+    """
+    unused = {
+        "revision": (spec.kind != "hub", "a checkpoint on the hub"),
+        "template": (spec.input == "paper", "the checkpoint's own input (--input=hub)"),
+        "conversation": (spec.input != "paper", "the paper's input (--input=paper)"),
+        "gguf_file": (args.get("gguf_file") != spec.gguf_file, "a folder of GGUF files"),
+    }
+    of_files = (*_PATHS, *_PLACEMENT, "attention", "gguf_file", "quantization")
+    unused |= dict.fromkeys(of_files, (True, "weights in files")) if spec.kind == "built" else {}
+    for key, (is_unused, user) in unused.items():
+        if key in args and is_unused:
+            raise CheckpointError(
+                f"{key} for {user}, got {key}={args[key]} (--model-args) for {spec.name}, which "
+                f"has no use for it; leave out {key}"
+            )
+
+
 def _check_placement(args: Mapping[str, str]) -> None:
     where = args.get("device_map")
-    if where is not None and where not in _PLACES and not re.fullmatch(_DEVICE, where):
+    if where is not None and where not in _PLACES and not re.fullmatch(DEVICE, where):
         raise CheckpointError(
             f"device_map among {', '.join(_PLACES)}, or a device such as cuda:0, got {where!r} "
             "(--model-args); write device_map=auto"

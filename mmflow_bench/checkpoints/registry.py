@@ -16,7 +16,7 @@ from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
-from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying
+from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying, refuse_unused
 from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
 from mmflow_bench.checkpoints.spec import CheckpointSpec, Described, InputChoice
 from mmflow_bench.errors import CheckpointError
@@ -152,7 +152,8 @@ def resolve_checkpoint(
             "(--input=paper); leave out --input"
         )
     if not is_built and (found is None or spec.conversation is None):
-        return replace(spec, **_input_of_unregistered(spec, input_choice))
+        spec = replace(spec, **_input_of_unregistered(spec, input_choice))
+    refuse_unused(args, spec)
     return spec
 
 

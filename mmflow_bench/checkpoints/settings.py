@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from mmflow_bench.checkpoints.model_args import DEVICE
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
-from mmflow_bench.options import Place, comma_separated, setting
+from mmflow_bench.names import hint
+from mmflow_bench.options import Place, listed, setting
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 
 def parse_model_args(text: str) -> dict[str, str]:
     """The `key=value,key=value` pairs of --model-args; a ValueError for a part that is none."""
     pairs: dict[str, str] = {}
-    for part in comma_separated(text):
+    for part in listed("--model-args", text, "key=value pairs such as revision=main"):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise ValueError(
                 f"--model-args takes key=value pairs such as revision=main, got {part!r}"
             )
+        if key.strip() in pairs:
+            raise ValueError(f"--model-args takes a key once, got {key.strip()!r} again")
         pairs[key.strip()] = value.strip()
     return pairs
+
+
+def parse_device(text: str) -> str:
+    """A device as torch spells it, or `auto`; whether it is there is asked when it is needed.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if text == "auto" or re.fullmatch(DEVICE, text):
+        return text
+    # What a GPU is called by those who do not use torch is closest to `cpu`.
+    meant = hint(text.lower().replace("gpu", "cuda"), DEVICES)
+    known = ", ".join(DEVICES)
+    raise ValueError(
+        f"--device, in pytest --mmflow-device, takes {known} or cuda:1, got {text!r}{meant}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +60,7 @@ class CheckpointSettings:
         "checkpoint (default: $MMFLOW_MODEL, or the one that ships with mmflow-bench)",
         flag="--model",
         metavar="NAME|PATH|HUB_ID",
-        parse=comma_separated,
+        parse=partial(listed, "--model", of="names of checkpoints"),
         is_repeated=True,
         environment="MMFLOW_MODEL",
         places=(Place.LOADING | Place.INI) & ~Place.RESULTS,
@@ -79,6 +103,7 @@ class CheckpointSettings:
         flag="--mmflow-device",
         command_flag="--device",
         metavar="DEVICE",
+        parse=parse_device,
         places=Place.LOADING | Place.INI,
     )
     offline: bool = setting(

@@ -14,13 +14,13 @@ from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limit
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.sources import refuse_incomplete, source_here
-from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
+from mmflow_bench.baselines.tolerances import DECIDED, parse_alpha, parse_share, parse_tolerance
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Parsed
+from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.power_table import comparison_could_have_seen
 from mmflow_bench.runs.folder import results_json
 
@@ -53,7 +53,7 @@ def bless(
         run, root, name=name, allow_limited=allow_limited, allow_incomplete=allow_incomplete
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    click.echo(f"baseline: {folder} ({size / 1024:.0f} KiB)")
+    say(f"baseline: {folder} ({size / 1024:.0f} KiB)")
 
 
 @click.command()
@@ -74,7 +74,7 @@ def bless(
     help="Share of the comparable rows that must be shown to be unchanged.",
 )
 @click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
-@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05)
+@click.option("--alpha", type=Parsed(parse_alpha), default=0.05, show_default=True)
 @click.option("--json", "is_json", is_flag=True, help="comparison.json on standard output.")
 @click.option("--offline", is_flag=True, help="Never ask a hub.")
 @ALLOW_INCOMPLETE
@@ -109,19 +109,18 @@ def compare(
             allow_incomplete=allow_incomplete,
         )
     except NotComparable as error:
-        said = printable(f"mmflow: {error}")
-        click.secho(said, fg="red", err=True, color=has_colours(sys.stderr))
+        say(f"mmflow: {error}", to_error=True, colour="red" if has_colours(sys.stderr) else None)
         ctx.exit(NOT_COMPARABLE)
     if is_json:
-        click.echo(found.as_json(), nl=False)
+        say_json(found.as_json())
     else:
         colour = has_colours(sys.stdout)
         text = render_comparison(found, width=terminal_width(), colour=colour)
         click.echo(text, nl=False, color=colour)
     code, line = _conclusion(found, fail_on, decided)
-    click.echo(printable(f"{line} (--fail-on={fail_on})"), err=is_json)
+    say(f"{line} (--fail-on={fail_on})", to_error=is_json)
     if seen := comparison_could_have_seen(found):
-        click.echo(printable(seen), err=is_json)
+        say(seen, to_error=is_json)
     ctx.exit(code)
 
 

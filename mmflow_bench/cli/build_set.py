@@ -11,7 +11,8 @@ from typing import TypedDict
 
 import click
 
-from mmflow_bench.cli.options import Asked, asking, require_output, saving
+from mmflow_bench.cli.options import Asked, Parsed, asking, require_output, saving
+from mmflow_bench.cli.saying import say
 from mmflow_bench.files import replace_file
 from mmflow_bench.inputs.gqa import read_candidates
 from mmflow_bench.inputs.image_sources import image_source
@@ -21,7 +22,7 @@ from mmflow_bench.inputs.samples import ImageSource, Sample
 from mmflow_bench.inputs.writing import WRITTEN_SUFFIXES, write_published, write_samples
 from mmflow_bench.measurements.answering import answered_correctly, drawn, sample_set
 from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.measurements.settings import default_cache
+from mmflow_bench.measurements.settings import default_cache, parse_seed
 from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.options import Place
 from mmflow_bench.runs.rows import grouped
@@ -57,7 +58,9 @@ Report = dict[str, TaskReport]
     "--per-task", type=click.IntRange(1), default=1000, show_default=True, help="At most."
 )
 @click.option("--groups", is_flag=True, help="All 15 groups of Table 2, not the six tasks.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+@click.option(
+    "--seed", type=Parsed(parse_seed), default=0, show_default=True, help="Of what is drawn."
+)
 def build_set(
     asked: Asked,
     gqa_questions: Path,
@@ -166,6 +169,6 @@ def _tell(report: Report, output: Path, counts: Path) -> None:
         said = f"{facts['kept']} of {facts['candidates']}" if "kept" in facts else "0"
         if (accuracy := facts.get("accuracy")) is not None:
             said += f" (accuracy {accuracy:.1%} of {facts['asked']} asked)"
-        click.echo(f"{task}: {said}" + (f"; left out: {why}" if why else ""))
+        say(f"{task}: {said}" + (f"; left out: {why}" if why else ""))
     total = sum(facts.get("kept", 0) for facts in report.values())
-    click.echo(f"{total} rows: {output}; counts: {counts}")
+    say(f"{total} rows: {output}; counts: {counts}")

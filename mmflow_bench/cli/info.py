@@ -8,6 +8,7 @@ import click
 
 from mmflow_bench.checkpoints.hardware import hardware
 from mmflow_bench.checkpoints.settings import resolve_device
+from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.runs.results import environment
 
@@ -26,11 +27,11 @@ def info(is_json: bool) -> None:
         "store_megabytes": round(size / 1e6, 1),
     }
     if is_json:
-        click.echo(json.dumps(about, indent=1))
+        say_json(json.dumps(about, indent=1))
         return
     for name, value in about.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {text}" for key, text in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value)) or "none"
-        click.echo(f"{name.replace('_', ' '):<16} {value}")
+        say(f"{name.replace('_', ' '):<16} {value}")

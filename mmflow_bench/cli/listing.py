@@ -6,12 +6,15 @@ Each listing imports for itself what it lists, so that none waits for another's.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
+from mmflow_bench.cli.saying import say_json
 from mmflow_bench.reports.columns import Column, printed, table
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.runs.folder import RESULTS, results_json
@@ -32,7 +35,10 @@ def _listed(rows: Callable[..., Sequence[Row]]) -> Callable[..., None]:
     @wraps(rows)
     def command(is_json: bool, **given: object) -> None:
         found = rows(**given)
-        click.echo(json.dumps(found, indent=1) if is_json else aligned(found))
+        if is_json:
+            say_json(json.dumps(found, indent=1))
+        else:
+            click.echo(aligned(found))
 
     as_json = click.option("--json", "is_json", is_flag=True, help="As JSON.")
     offered: Callable[..., None] = as_json(command)
@@ -130,13 +136,15 @@ def runs(output: Path) -> list[Row]:
 
 def _run_row(folder: Path) -> Row:
     try:
-        results = results_json(folder)
+        results: Any = results_json(folder)
+        mechanisms = list(results["mechanisms"])
         return {
             "run": folder.name,
-            "model": results["checkpoint"]["name"],
-            "mechanisms": len(results["mechanisms"]),
+            "model": str(results["checkpoint"]["name"]),
+            "mechanisms": len(mechanisms),
             "complete": bool(results.get("complete", True)),
-            "summary": results["summary"],
+            # Counted, not read: this listing waits for no reader of the whole folder.
+            "summary": dict(Counter(str(one["verdict"]) for one in mechanisms)),
         }
     except (ValueError, KeyError, TypeError):
         # One that is damaged must not hide the others.

@@ -26,6 +26,7 @@ from mmflow_bench.cli.options import (
     require_output,
     saving,
 )
+from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.errors import SampleError, SelectionError
 from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
@@ -37,7 +38,6 @@ from mmflow_bench.mechanisms.watching import watched
 from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
-from mmflow_bench.reports.escaping import printable
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -153,7 +153,7 @@ def _write(table: pa.Table, output: Path | None) -> None:
     write = pq.write_table if output.suffix == ".parquet" else csv.write_csv
     with saving(output), replacing(output) as temporary:
         write(table, temporary)
-    click.echo(f"{table.num_rows} rows: {output}", err=True)
+    say(f"{table.num_rows} rows: {output}", to_error=True)
 
 
 @click.command()
@@ -174,7 +174,7 @@ def positions(asked: Asked, output: Path | None) -> None:
     lines = (json.dumps(row) for row in _rows(measurements.checkpoint, samples, unscored))
     if output is None:
         for line in lines:
-            click.echo(line)
+            say_json(line)
     else:
         text = "".join(f"{line}\n" for line in lines)
         with saving(output):
@@ -183,14 +183,14 @@ def positions(asked: Asked, output: Path | None) -> None:
             else:
                 replace_file(output, text)
     if unscored:
-        click.echo(printable(f"unscored: {in_words(unscored)}"), err=True)
+        say(f"unscored: {in_words(unscored)}", to_error=True)
 
 
 def _tell(unscored: Counter[str], reason: str, message: str) -> None:
     """Count a sample without a line, and say it in full if few of its reason came before."""
     unscored[reason] += 1
     if unscored[reason] <= SHOWN_MESSAGES:
-        click.echo(printable(f"unscored ({reason}): {message}"), err=True)
+        say(f"unscored ({reason}): {message}", to_error=True)
 
 
 def _rows(

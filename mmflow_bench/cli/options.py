@@ -7,20 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import click
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.files import is_special, refusing, try_writing_file
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.progress import MeasuringBar
 
 SHOWN_MESSAGES = 3
@@ -118,7 +118,7 @@ def _click_option(option: Option[object]) -> Decorator:
         return click.option(
             both, option.key, is_flag=True, default=bool(option.off), help=option.help
         )
-    text = str if option.is_repeated else Parsed(lambda said: option.value_of(said, Path()))
+    text = str if option.is_repeated else Parsed(partial(_meant, option))
     return click.option(
         *(flag, option.key),
         type=click.Choice(option.choices) if option.choices else option.number or text,
@@ -127,6 +127,10 @@ def _click_option(option: Option[object]) -> Decorator:
         metavar=option.metavar,
         help=option.help,
     )
+
+
+def _meant(option: Option[object], said: str) -> object | None:
+    return option.value_of(said, Path()) if option.is_said(said) else option.otherwise()
 
 
 def _value(option: Option[object], said: object | None) -> object | None:
@@ -185,7 +189,7 @@ def echo_counts(
         to_error: Write to standard error.
     """
     for line in _lines(measurements, asked):
-        click.echo(printable(line), err=to_error)
+        say(line, to_error=to_error)
 
 
 def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:

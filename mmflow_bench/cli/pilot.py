@@ -7,12 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.cli.options import Asked
 from mmflow_bench.cli.run import pytest_arguments
+from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import BaselineError, MechanismError
 from mmflow_bench.options import arguments_of
 from mmflow_bench.runs.folder import RESULTS
@@ -41,7 +40,7 @@ def piloted(
     if baseline is not None:
         _require_values(asked, baseline)
     arguments = _arguments(asked, baseline, images, alpha, folder)
-    click.echo(f"measuring a pilot of {images} images per task", err=True)
+    say(f"measuring a pilot of {images} images per task", to_error=True)
     command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     found = sorted(folder.glob(f"*/{RESULTS}"))

@@ -13,11 +13,18 @@ from click.core import ParameterSource
 
 from mmflow_bench.baselines.power import Power, power_of_comparison
 from mmflow_bench.baselines.sources import refuse_incomplete
-from mmflow_bench.baselines.tolerances import DECIDED, parse_tolerance
+from mmflow_bench.baselines.tolerances import (
+    DECIDED,
+    parse_alpha,
+    parse_power,
+    parse_share,
+    parse_tolerance,
+)
 from mmflow_bench.baselines.verdict_power import power_of_verdicts
 from mmflow_bench.cli.baselines import compared_runs
 from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Asked, Parsed, asking
 from mmflow_bench.cli.pilot import piloted
+from mmflow_bench.cli.saying import say_json
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.options import Place
 from mmflow_bench.reports.columns import has_colours, terminal_width
@@ -59,19 +66,19 @@ class _Wanted:
 @click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    type=Parsed(parse_alpha),
     help="Error rate; that of the run when left out.",
 )
 @click.option(
     "--power",
-    type=click.FloatRange(0.5, 0.99),
+    type=Parsed(parse_power),
     default=POWER,
     show_default=True,
     help="How often what is there is to be found.",
 )
 @click.option(
     "--decided",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Parsed(parse_share),
     default=DECIDED,
     show_default=True,
     help="Share of the rows that have to be decided.",
@@ -115,7 +122,7 @@ def power(
     else:
         found = _planned(run, base_run, wanted)
     if is_json:
-        click.echo(found.as_json(), nl=False)
+        say_json(found.as_json())
     else:
         colour = has_colours(sys.stdout)
         text = render_power(found, width=terminal_width(), colour=colour)

@@ -10,11 +10,11 @@ import click
 
 from mmflow_bench.baselines.sources import source_here
 from mmflow_bench.cli.options import ALLOW_INCOMPLETE
+from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.plugin.reporting import write_html
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
-from mmflow_bench.reports.escaping import printable
 from mmflow_bench.reports.github import MOST_BYTES, markdown
 from mmflow_bench.reports.leaderboard.exports import HUB_BENCHMARK
 from mmflow_bench.reports.leaderboard.writing import write_leaderboard
@@ -38,13 +38,21 @@ from mmflow_bench.reports.terminal import render
     "measured beside the run when left out.",
 )
 @ALLOW_INCOMPLETE
+@click.option(
+    "--pictures",
+    "has_pictures",
+    is_flag=True,
+    help="With --html: show the images again, read from where the run says that they are. For runs "
+    "of your own: another's may name any folder of this machine.",
+)
 @click.option("--markdown", "is_markdown", is_flag=True, help="As Markdown, on standard output.")
-@click.option("--width", type=click.IntRange(60), help="Columns; those of the terminal.")
+@click.option("--width", type=click.IntRange(60, 10_000), help="Columns; those of the terminal.")
 def report(
     runs: tuple[Path, ...],
     is_html: bool,
     baseline: str | None,
     allow_incomplete: bool,
+    has_pictures: bool,
     is_markdown: bool,
     width: int | None,
 ) -> None:
@@ -55,7 +63,7 @@ def report(
     if is_html:
         behind = _drawn_behind(baseline, allow_incomplete) if baseline else None
         for run in runs:
-            click.echo(str(write_html(run, baseline=behind)))
+            say(write_html(run, baseline=behind, has_pictures=has_pictures))
     elif is_markdown:
         text = _markdown(runs)
         # Whoever reads the file takes it for UTF-8, whatever this system writes into files.
@@ -89,7 +97,7 @@ def leaderboard(runs: tuple[Path, ...], output: Path, latest: bool, hub_benchmar
     and as .eval_results of the Hugging Face hub. Nothing is uploaded.
     """
     page = write_leaderboard(runs, output, latest=latest, benchmark=hub_benchmark)
-    click.echo(f"leaderboard: {page}")
+    say(f"leaderboard: {page}")
 
 
 def _drawn_behind(baseline: str, allow_incomplete: bool) -> Path:
@@ -116,7 +124,7 @@ def _print(run: Path, columns: int) -> None:
         text = render_comparison(summary.comparison, width=columns, colour=colour)
         click.echo(text, nl=False, color=colour)
     if summary.gate is not None:
-        click.echo(printable(f"gate: {summary.gate.line}"))
+        say(f"gate: {summary.gate.line}")
         compared = summary.comparison
         if compared is not None and (seen := comparison_could_have_seen(compared)):
-            click.echo(printable(f"gate: {seen}"))
+            say(f"gate: {seen}")

@@ -13,6 +13,7 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from mmflow_bench.checkpoints.context import longest_sequence
 from mmflow_bench.checkpoints.families.known import image_layout
 from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -64,8 +65,8 @@ def encode(
 
     Raises:
         ImageError: The image is missing, unreadable or refused by the processor.
-        QuestionError: The text holds control tokens, captions are missing where they stand in for
-            the image, or a box stands out of the image.
+        QuestionError: The sequence is too long, the text holds control tokens, captions are missing
+            where they stand in for the image, or a box stands out of the image.
         CheckpointError: Template, tokenizer or processor do not let positions be found, or do not
             fit the model.
     """
@@ -74,6 +75,7 @@ def encode(
         image = open_image(sample)
     prepared = hub_input if checkpoint.conversation is None else paper_input
     tokens = prepared(sample, checkpoint, image)
+    _refuse_too_long(sample, checkpoint, tokens)
     refuse_misfit(checkpoint, tokens)
     _refuse_control_tokens(sample, checkpoint, tokens)
     layout = _layout(checkpoint, tokens, image) if image is not None else None
@@ -114,6 +116,18 @@ def _takes_image(sample: Sample, checkpoint: LoadedCheckpoint) -> bool:
             reason="missing-caption",
         )
     return False
+
+
+def _refuse_too_long(sample: Sample, checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt) -> None:
+    """Refuse positions beyond those that the checkpoint was trained for: it only guesses there."""
+    most = longest_sequence(checkpoint.model.config)
+    if most is not None and len(tokens.ids) > most:
+        raise QuestionError(
+            f"a sequence of at most {most} positions, which checkpoint {checkpoint.spec.name} was "
+            f"made for, got {len(tokens.ids)} (sample {sample.question_id}); shorten the text, or "
+            "correct max_position_embeddings if its configuration is wrong",
+            reason="sequence-too-long",
+        )
 
 
 def _refuse_control_tokens(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+import re
+from dataclasses import fields, replace
 
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.phrases import phrase_spans
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
 
+LONGEST_NAME = 1000
+"""Signs of an id, a task, an option or the name of an object."""
+_LONGEST = {"question": 100_000, "answer": 10_000, "answers": 10_000, "caption": 1_000_000}
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+_NAMES = ("question_id", "image_id", "task")
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""A name is one line of a log."""
 BOX_OVERHANG = 1.0
 """Pixels that a box may stand over the edge: Visual Genome rounds 95 of the published boxes up."""
 
@@ -20,9 +29,10 @@ def checked_sample(sample: Sample) -> Sample:
     Raises:
         QuestionError: A part is missing or contradicts another; the reason says which.
     """
-    for name in ("question_id", "image_id", "question", "answer", "caption"):
-        if "\0" in (getattr(sample, name) or ""):
-            raise _refused(sample, "malformed-row", f"{name} as a text", "one with a zero byte")
+    _require_writable(sample)
+    for name in _NAMES:
+        if not getattr(sample, name):
+            raise _refused(sample, "missing-field", name, "an empty one")
     if not sample.question.strip():
         raise _refused(sample, "empty-question", "a question", "an empty one")
     if not sample.answer.strip():
@@ -37,6 +47,21 @@ def checked_sample(sample: Sample) -> Sample:
             if not found:
                 raise _refused(sample, "missing-object", expected, f"no {part}")
     return replace(sample, boxes=boxes_inside(sample, sample.image_width, sample.image_height))
+
+
+def _require_writable(sample: Sample) -> None:
+    """Refuse texts that no table or log can hold: by their signs, or by their length."""
+    for name in (field.name for field in fields(sample)):
+        given, most = getattr(sample, name), _LONGEST.get(name, LONGEST_NAME)
+        for text in given if isinstance(given, tuple) else (given,):
+            if not isinstance(text, str):
+                continue
+            if len(text) > most:
+                expected = f"{name} of at most {most} signs"
+                raise _refused(sample, "malformed-row", expected, str(len(text)))
+            if (_NO_NAME if name in _NAMES else _NO_TEXT).search(text):
+                got = "one with signs that are none of a text"
+                raise _refused(sample, "malformed-row", f"{name} as a text", got)
 
 
 def _require_options(sample: Sample) -> None:
@@ -72,7 +97,8 @@ def _cut(sample: Sample, box: Box, size: tuple[float, float] | None) -> Box:
     left, top = max(box.x, 0.0), max(box.y, 0.0)
     right, bottom = min(right, width), min(bottom, height)
     # Written so that a box with a coordinate that is no number is refused too.
-    if not (overhang <= BOX_OVERHANG and right > left and bottom > top):
+    is_inside = overhang <= BOX_OVERHANG and left < right < math.inf and top < bottom < math.inf
+    if not is_inside:
         raise _refused(
             sample,
             "box-outside-image",

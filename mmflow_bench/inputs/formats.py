@@ -6,7 +6,6 @@ published sets make the published layout; those of the Sample record make one's 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,14 @@ from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
-from mmflow_bench.inputs.json_lines import NOT_JSON, json_rows, json_sample, json_text
+from mmflow_bench.inputs.fields import LONGEST_NAME
+from mmflow_bench.inputs.json_lines import (
+    NOT_JSON,
+    json_rows,
+    json_sample,
+    json_text,
+    json_value,
+)
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.published import csv_rows, csv_sample, csv_task, require_columns
 from mmflow_bench.inputs.question_sets import SUFFIXES
@@ -67,11 +73,11 @@ def published_rows(rows: Iterable[tuple[int, CsvRow]], path: Path) -> Iterator[R
     for line, row in rows:
         yield Row(
             where=f"{path}:{line}",
-            known={
-                "question_id": (row.get("question_id") or "").strip() or f"line {line}",
-                "image_id": (row.get("img_id") or "").strip(),
-                "task": csv_task(row, path),
-            },
+            known=_named(
+                (row.get("question_id") or "").strip() or f"line {line}",
+                (row.get("img_id") or "").strip(),
+                csv_task(row, path),
+            ),
             read=partial(csv_sample, row, path),
         )
 
@@ -101,7 +107,7 @@ def _table(path: Path) -> Iterator[Row]:
 def _document(path: Path) -> object:
     """The one value that a file holds; None where it holds lines."""
     try:
-        return json.loads(json_text(path))
+        return json_value(json_text(path))
     except NOT_JSON:
         return None
 
@@ -135,11 +141,14 @@ def _vqa(values: Iterable[object], path: Path, task: str) -> Iterator[Row]:
 
 
 def _known(given: Json, line: int, task: str) -> dict[str, str]:
-    return {
-        "question_id": str(given.get("question_id") or f"line {line}"),
-        "image_id": str(given.get("image_id") or ""),
-        "task": task,
-    }
+    question_id = str(given.get("question_id") or f"line {line}")
+    return _named(question_id, str(given.get("image_id") or ""), task)
+
+
+def _named(question_id: str, image_id: str, task: str) -> dict[str, str]:
+    names = {"question_id": question_id, "image_id": image_id, "task": task}
+    # Of a row that is refused a reader wants to know which, not all of a name of ten megabytes.
+    return {key: name[:LONGEST_NAME] for key, name in names.items()}
 
 
 def _is_gqa(document: object) -> bool:

@@ -19,7 +19,7 @@ from mmflow_bench.inputs.hub_images import HUB, HubImages
 from mmflow_bench.inputs.images import SUFFIXES
 from mmflow_bench.inputs.samples import ImageSource
 
-LARGEST_MEMBER = 256 * 2**20
+LARGEST_IMAGE = 256 * 2**20
 """Bytes; a photo beyond Pillow's limit of pixels has fewer."""
 
 _READING_ERRORS = (
@@ -39,19 +39,29 @@ class Folder(ImageSource):
 
     def find(self, image_id: str) -> Path | None:
         """The file of an id; one that points out of the folder is not found."""
-        # Question files come from elsewhere: an id must not reach what lies outside.
-        for suffix in SUFFIXES:
-            path = self.path / f"{image_id}{suffix}"
-            if _is_file(path) and path.resolve().is_relative_to(self.path.resolve()):
-                return path
-        return None
+        paths = (self.path / f"{image_id}{suffix}" for suffix in SUFFIXES)
+        return next((path for path in paths if self._has(path)), None)
 
     def at(self, path: str) -> Path | None:
+        """The file at a path, relative to the folder or as a whole; None for one outside."""
         file = self.path / path
-        return file if _is_file(file) else None
+        return file if self._has(file) else None
+
+    def _has(self, file: Path) -> bool:
+        # Question files come from elsewhere: neither id nor path must reach what lies outside.
+        return is_within(file, self.path) and _is_file(file)
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+def is_within(file: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, links followed; whether it is there is not asked."""
+    try:
+        return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
+    except ValueError:
+        # A zero byte is in no path.
+        return False
 
 
 def _is_file(path: Path) -> bool:
@@ -79,8 +89,8 @@ class ZipImage:
         try:
             file = _opened(self.archive)
             info = file.getinfo(self.member)
-            if info.file_size > LARGEST_MEMBER:
-                raise OSError(f"{info.file_size} bytes, more than the {LARGEST_MEMBER} of an image")
+            if info.file_size > LARGEST_IMAGE:
+                raise OSError(f"{info.file_size} bytes, more than the {LARGEST_IMAGE} of an image")
             return file.read(info)
         except KeyError as error:
             raise FileNotFoundError(str(self)) from error
@@ -115,6 +125,11 @@ class Archive(ImageSource):
             # macOS adds a hidden twin of every file.
             if not member.is_dir() and not place.name.startswith("."):
                 names.setdefault(place.name, []).append(member)
+        if not names:
+            raise QuestionError(
+                f"a zip file of images, got one without a file ({path}); check --images",
+                reason="no-images",
+            )
         return cls(path, {name: tuple(found) for name, found in names.items()})
 
     def find(self, image_id: str) -> ZipImage | None:

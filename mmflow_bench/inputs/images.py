@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,14 @@ _DECODING_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
     EOFError,
     struct.error,
+    zlib.error,
 )
 
 

@@ -21,6 +21,9 @@ FIELDS = (*_TEXTS, *_SIZES, *_LISTS, "boxes")
 _ONE_OBJECT = "one JSON object per line"
 NOT_JSON = (json.JSONDecodeError, RecursionError)
 """What Python's reader raises; the second for a text of many brackets."""
+_MOST_DIGITS = 18
+_MOST_PIXELS = 2**31 - 1
+_MOST_BOXES = 1000
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, object]]:
@@ -33,7 +36,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, object]]:
     for number, line in enumerate(json_text(path).split("\n"), start=1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, json_value(line)
             except NOT_JSON as error:
                 yield number, _malformed(_ONE_OBJECT, str(error), f"{path}:{number}")
 
@@ -48,10 +51,28 @@ def json_text(path: Path) -> str:
         ) from error
 
 
+def json_value(text: str) -> object:
+    """The value of a JSON text; a whole number of many digits stays a text, as an id may be one.
+
+    >>> json_value("[12, 1234567890123456789012]")
+    [12, '1234567890123456789012']
+
+    Raises:
+        json.JSONDecodeError: It is none.
+        RecursionError: Its brackets are nested too deep.
+    """
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | str:
+    # Python converts no text of thousands of digits, which would end the file and not the row.
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+
+
 def parsed_file(path: Path) -> object:
     """The one JSON value of a file, or a QuestionError (`unreadable-file`)."""
     try:
-        return json.loads(json_text(path))
+        return json_value(json_text(path))
     except NOT_JSON as error:
         raise QuestionError(
             f"one JSON value, got {error} ({path}); fetch or write the file again",
@@ -71,8 +92,9 @@ def json_sample(value: object, where: str) -> Sample:
     if not isinstance(value, dict):
         raise _malformed(_ONE_OBJECT, type(value).__name__, where)
     _check_names(value, where)
-    texts = {name: _text(value, name, where) for name in _TEXTS if name != "image"}
+    texts = {name: _text(value, name, where) for name in _TEXTS}
     fields: Json = {name: text for name, text in texts.items() if text or name in _REQUIRED}
+    fields.pop("image", None)
     fields |= {name: _size(value, name, where) for name in _SIZES}
     fields |= {name: _list(value, name, where) for name in _LISTS}
     return Sample(**fields, boxes=_boxes(value.get("boxes"), where))
@@ -117,7 +139,8 @@ def _list(value: Json, name: str, where: str) -> tuple[str, ...]:
 
 def _size(value: Json, name: str, where: str) -> int | None:
     size = value.get(name)
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size <= 0):
+    is_whole = isinstance(size, int) and not isinstance(size, bool)
+    if size is not None and not (is_whole and 0 < size <= _MOST_PIXELS):
         raise _malformed(f"{name} as a positive whole number", repr(size), where)
     return size
 
@@ -125,6 +148,8 @@ def _size(value: Json, name: str, where: str) -> int | None:
 def _boxes(value: object, where: str) -> tuple[Box, ...]:
     if value is not None and not isinstance(value, list):
         raise _malformed("boxes as a list", repr(value), where)
+    if value is not None and len(value) > _MOST_BOXES:
+        raise _malformed(f"at most {_MOST_BOXES} boxes", str(len(value)), where)
     return tuple(_box(box, where) for box in value or [])
 
 

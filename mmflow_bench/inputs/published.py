@@ -41,6 +41,7 @@ SIZES = ("image_w", "image_h")
 NUMBERS = (*SIZES, *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"))
 """Columns in pixels. With `TEXTS`, the columns that are kept when files of several tasks are
 written as one; the others follow from these, or are the same in every row."""
+_MOST_PIXELS = 2**31 - 1
 _LONGEST_FIELD = 2**31 - 1
 """Captions of one image exceed the 128 KiB at which Python's reader stops."""
 
@@ -185,4 +186,10 @@ def _number(row: Row, column: str) -> float | None:
 
 def _whole(row: Row, column: str) -> int | None:
     number = _number(row, column)
+    if number is not None and not abs(number) <= _MOST_PIXELS:
+        raise QuestionError(
+            f"a number of pixels under {column!r}, got {number} (sample {row['question_id']}); "
+            "correct the row",
+            reason="malformed-row",
+        )
     return None if number is None else round(number)

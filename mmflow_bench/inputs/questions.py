@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmflow_bench.errors import QuestionError, SampleError
+from mmflow_bench.errors import ImageError, QuestionError, SampleError
 from mmflow_bench.inputs.fields import checked_sample
 from mmflow_bench.inputs.formats import Row, file_rows, published_rows
-from mmflow_bench.inputs.image_sources import Folder
+from mmflow_bench.inputs.image_sources import LARGEST_IMAGE, Folder, is_within
 from mmflow_bench.inputs.images import missing_image
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.question_sets import question_files, questions_fingerprint
@@ -105,6 +105,8 @@ def _image(sample: Sample, row: Row, folder: Path, source: ImageSource | None) -
     # A path is relative to the images or, as its writer may have meant, to the question file.
     if row.image is not None:
         found = (source.at(row.image) if source else None) or Folder(folder).at(row.image)
+        if found is None and not is_within(folder / row.image, folder):
+            raise _outside(sample, row.image, source or folder)
     elif source is not None:
         names = row.image_names or (sample.image_id,)
         found = next((file for name in names if (file := source.find(name))), None)
@@ -115,4 +117,18 @@ def _image(sample: Sample, row: Row, folder: Path, source: ImageSource | None) -
     if found is None:
         where = f"{source or folder}, {row.image or sample.image_id}"
         raise missing_image(sample.question_id, sample.image_id, where)
+    if isinstance(found, Path) and found.is_file() and found.stat().st_size > LARGEST_IMAGE:
+        raise ImageError(
+            f"an image of at most {LARGEST_IMAGE} bytes, got {found.stat().st_size} (sample "
+            f"{sample.question_id}, {found}); scale it down",
+            reason="image-too-large",
+        )
     return found
+
+
+def _outside(sample: Sample, path: str, where: ImageSource | Path) -> ImageError:
+    return ImageError(
+        f"an image within the folder of --images or of the question file, got {path!r} (sample "
+        f"{sample.question_id}, {where}); give a folder that holds it with --images",
+        reason="image-outside",
+    )

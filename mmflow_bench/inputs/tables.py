@@ -35,7 +35,10 @@ def table_rows(path: Path) -> tuple[list[str], list[Json]]:
                 checked = [name for name in wanted if name in _OWN_IDS]
             _check_types(path, schema, checked)
             rows = file.read(columns=wanted).to_pylist()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except QuestionError:
+        raise
+    # Of Arrow's errors some are a ValueError, a KeyError or a MemoryError, too.
+    except (OSError, ValueError, LookupError, TypeError, MemoryError, pa.ArrowException) as error:
         raise QuestionError(
             f"a Parquet file, got {type(error).__name__}: {error} ({path}); write it again",
             reason="unreadable-file",

@@ -54,14 +54,15 @@ def okvqa_rows(document: Json, path: Path) -> Iterator[Json]:
     for part in ("questions", "annotations"):
         if not isinstance(document.get(part), list):
             both[part] = _partner_part(path, part)
+    # By their texts: what is no id is told by the reader of rows.
     answers = {
-        value.get("question_id"): value.get("answers")
+        str(value.get("question_id")): value.get("answers")
         for value in both["annotations"]
         if isinstance(value, dict)
     }
     for value in both["questions"]:
         if isinstance(value, dict):
-            yield value | {"answers": answers.get(value.get("question_id"))}
+            yield value | {"answers": answers.get(str(value.get("question_id")))}
         else:
             yield {"question": value}
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import StoreError
+from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import answered, described
@@ -151,7 +151,17 @@ class Measurements:
 
     @property
     def width(self) -> int:
-        """The window width of this depth (docs/decisions/001)."""
+        """The window width of this depth (docs/decisions/001).
+
+        Raises:
+            SelectionError: The run has chosen one that no place in the decoder could have.
+        """
+        chosen = self.settings.window
+        if chosen is not None and chosen > self.decoder_layers:
+            raise SelectionError(
+                f"a window of at most {self.decoder_layers} layers, which {self.name} has, got "
+                f"--window={chosen}; `auto` is {window_width(self.decoder_layers)}"
+            )
         return window_width(self.decoder_layers)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.options import Place, comma_separated, setting
+from mmflow_bench.options import Place, listed, setting, whole_number
 
 
 def parse_questions(text: str, folder: Path = Path()) -> Path:
@@ -30,6 +30,10 @@ def parse_images(text: str, folder: Path = Path()) -> Path | str:
     """
     path = folder / os.path.expanduser(text)
     # Unlike the method of a path, this has an answer for a name that no file system takes.
+    if os.path.isdir(path) and not os.listdir(path):
+        raise ValueError(
+            f"--images takes a folder of images, got {path}, which is empty; check the name"
+        )
     if os.path.exists(path):
         return path
     if text.partition(":")[0] == "hub":
@@ -54,41 +58,45 @@ def parse_limit(text: str) -> str:
 
 def parse_tasks(text: str) -> tuple[str, ...]:
     """The names and glob patterns of --tasks; a ValueError for text that holds none."""
-    return _patterns("--tasks", text)
+    return listed("--tasks", text, "names or patterns")
 
 
 def parse_mechanisms(text: str) -> tuple[str, ...]:
     """The names and glob patterns of --mechanisms; a ValueError for text that holds none."""
-    return _patterns("--mechanisms", text)
+    return listed("--mechanisms", text, "names or patterns")
 
 
-def _patterns(option: str, text: str) -> tuple[str, ...]:
-    # No text at all is no option, as everywhere: that is for the parser to say.
-    patterns = comma_separated(text)
-    if text and not patterns:
-        raise ValueError(f"{option} takes names or patterns, commas between them, got {text!r}")
-    return patterns
+def parse_seed(text: str) -> int:
+    """The number that a random order is drawn by; a ValueError for text that is none."""
+    return whole_number("--seed", text, least=0)
 
 
 def parse_batch_size(text: str) -> int | None:
     """Samples per clean pass, or None for as many as memory allows."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) == 0:
-        raise ValueError(f"--batch-size takes `auto` or a positive whole number, got {text!r}")
-    return int(text)
+    try:
+        return whole_number("--batch-size", text, least=1)
+    except ValueError as error:
+        raise ValueError(
+            f"--batch-size takes `auto` or a positive whole number, got {text!r}"
+        ) from error
 
 
 def parse_window(text: str) -> int | None:
     """The window width in layers, or None for the width that scales with the depth."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) % 2 == 0:
+    try:
+        width = whole_number("--window", text, least=1)
+    except ValueError:
+        width = 0
+    if width % 2 == 0:
         raise ValueError(
             f"--window takes `auto` or an odd number of layers such as 9, got {text!r}; an even "
             "window has no centre"
         )
-    return int(text)
+    return width
 
 
 def default_cache() -> Path:
@@ -117,7 +125,13 @@ class MeasurementSettings:
     """Which samples are measured, how, and which store keeps the result."""
 
     tasks: tuple[str, ...] = setting(
-        (), "tasks, e.g. Choose*", metavar="GLOB,...", parse=parse_tasks, places=Place.LOADING
+        (),
+        "tasks, e.g. Choose*",
+        metavar="GLOB,...",
+        parse=parse_tasks,
+        # A variable that a CI job has lost must not select everything.
+        is_empty_said=True,
+        places=Place.LOADING,
     )
     """Glob patterns; every task when empty."""
     mechanisms: tuple[str, ...] = setting(
@@ -125,6 +139,7 @@ class MeasurementSettings:
         "mechanisms, by id, e.g. q-last-*; `mmflow ls mechanisms` lists them",
         metavar="GLOB,...",
         parse=parse_mechanisms,
+        is_empty_said=True,
         places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
     """Glob patterns over mechanism ids; every mechanism when empty."""
@@ -155,8 +170,7 @@ class MeasurementSettings:
         None,
         "shuffle the images before --limit cuts them (default: file order)",
         metavar="N",
-        number=int,
-        parse=int,
+        parse=parse_seed,
         places=Place.SAMPLING,
     )
     window: int | None = setting(

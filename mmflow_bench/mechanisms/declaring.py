@@ -20,12 +20,12 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
+from mmflow_bench.mechanisms.verdicts import Tier
 from mmflow_bench.names import one_of
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
 
-Tier = Literal["holds", "replicates", "control"]
 Reading = Literal["accuracy", "peak", "centre", "lens max", "lens final"]
 MARKER = "mechanism"
 ALL = "all"

@@ -8,8 +8,10 @@ inconclusive otherwise (docs/decisions/007).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+Tier = Literal["holds", "replicates", "control"]
+"""What kind of statement a mechanism is."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 

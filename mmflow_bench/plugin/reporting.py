@@ -49,13 +49,14 @@ def _write(run: Run, slug: str, folder: Path, name: str) -> None:
             run.notice(line)
 
 
-def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
+def write_html(folder: Path, *, baseline: Path | None = None, has_pictures: bool = True) -> Path:
     """Write report.html of a run folder.
 
     Args:
         folder: The run folder.
         baseline: Another one, whose curves are drawn behind; the one that was measured beside the
             run when None.
+        has_pictures: Whether images are read from where the run says that they are.
 
     Raises:
         StoreError: A folder is no run folder, is damaged, or cannot be written.
@@ -63,4 +64,4 @@ def write_html(folder: Path, *, baseline: Path | None = None) -> Path:
     beside = folder / FOLDER
     if baseline is None and has_results(beside):
         baseline = beside
-    return write_report(folder, baseline=baseline)
+    return write_report(folder, baseline=baseline, has_pictures=has_pictures)

@@ -12,6 +12,7 @@ import pytest
 from mmflow_bench.baselines.tolerances import (
     DECIDED,
     DEFAULTS,
+    parse_alpha,
     parse_share,
     parse_tolerance,
 )
@@ -20,8 +21,8 @@ from mmflow_bench.measurements.settings import MeasurementSettings, parse_questi
 from mmflow_bench.options import (
     Option,
     Place,
-    comma_separated,
     described,
+    listed,
     nested,
     options_of,
     setting,
@@ -38,25 +39,10 @@ def parse_reports(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: One of them is not known.
     """
-    chosen = comma_separated(text)
+    chosen = listed("--report", text, ", ".join(REPORTS))
     if unknown := [name for name in chosen if name not in REPORTS]:
         raise ValueError(f"--report takes {', '.join(REPORTS)}, got {', '.join(unknown)}")
     return tuple(dict.fromkeys(chosen))
-
-
-def parse_alpha(text: str) -> float:
-    """The error rate of an interval.
-
-    Raises:
-        ValueError: It is none, or would leave no interval.
-    """
-    try:
-        alpha = float(text)
-    except ValueError:
-        alpha = float("nan")
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"--alpha takes an error rate in (0, 0.5), got {text!r}")
-    return alpha
 
 
 def folder_at(text: str, folder: Path) -> Path:
@@ -224,8 +210,8 @@ def _value(config: pytest.Config, option: Option[object]) -> object | None:
     if isinstance(said, Sequence) and not isinstance(said, str):
         # A checkpoint that is named twice is one.
         return tuple(dict.fromkeys(said))
-    if not said and not (option.is_empty_said and said is not None):
-        return option.unsaid() if option.unsaid else None
+    if said is None or not option.is_said(said):
+        return option.otherwise()
     if option.choices and said not in option.choices:
         # argparse has looked at the command line already.
         takes = "|".join(option.choices)

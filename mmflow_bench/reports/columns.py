@@ -12,6 +12,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mmflow_bench.reports.escaping import aligned, uncommanded
+
+_MOST_SIGNS = 20_000
+"""Of a cell or a line; a sentence has a hundredth of it."""
+
 
 class Column(NamedTuple):
     """A column by its head; it grows with what stands in it."""
@@ -46,11 +51,11 @@ def printed(parts: Iterable[RenderableType], *, width: int, colour: bool = False
     for part in parts:
         if isinstance(part, Text):
             # rich joins texts before it prints them, which loses how each is to be folded.
-            console.print(part, no_wrap=part.no_wrap, overflow=part.overflow)
+            console.print(_harmless(part), no_wrap=part.no_wrap, overflow=part.overflow)
         else:
             console.print(part)
     # Tables are padded to their full width; a log or a file need not be.
-    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+    return "".join(f"{uncommanded(line.rstrip())}\n" for line in buffer.getvalue().splitlines())
 
 
 def table(
@@ -67,7 +72,7 @@ def table(
     `indent` that before the first.
     """
     # Text, never strings: rich would take what users write in brackets for its own markup.
-    lines = [[Text(" " * indent).append(first), *map(_text, rest)] for first, *rest in rows]
+    lines = [[Text(" " * indent).append(_text(first)), *map(_text, rest)] for first, *rest in rows]
     grid = Table.grid(padding=(0, gap, 0, 0))
     room = width
     for i, column in enumerate(columns):
@@ -91,4 +96,11 @@ def head(columns: Sequence[Column], *, width: int) -> Table:
 
 
 def _text(cell: str | Text) -> Text:
-    return cell if isinstance(cell, Text) else Text(cell)
+    return _harmless(cell if isinstance(cell, Text) else Text(cell))
+
+
+def _harmless(text: Text) -> Text:
+    """Text whose signs a terminal shows and none of which it obeys, in the same styles."""
+    shown = text.copy()
+    shown.plain = aligned(text.plain[:_MOST_SIGNS])
+    return shown

@@ -13,6 +13,7 @@ import html
 import io
 import re
 import unicodedata
+from functools import cache
 
 from mmflow_bench.mechanisms.numbers import BLOCKS
 
@@ -27,6 +28,12 @@ _COMMANDS = (("::", ":\u200b:"), ("##[", "#\u200b#["))
 """GitHub obeys what a log has at the start of a line, and a terminal folds lines anywhere."""
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO", "RLI", "AN"})
 _BLANK = frozenset({"Cc", "Zl", "Zp"})
+CONTROLS = {
+    sign: "\N{REPLACEMENT CHARACTER}"
+    for sign in (*range(32), *range(127, 160))
+    if sign not in b"\n\t"
+}
+"""For `str.translate`: what a page or a file of text has none of."""
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ISOLATE, _POP = "\u2068", "\u2069"
 _HANDLER = "mmflow-signs"
@@ -54,11 +61,32 @@ def printable(text: object) -> str:
     >>> printable("two  spaces"), len(printable("::error::"))
     ('two  spaces', 11)
     """
-    signs = (" " if unicodedata.category(c) in _BLANK else c for c in str(text) if _is_shown(c))
-    line = "".join(signs)
+    return uncommanded("".join(one for sign in str(text) if (one := _shown(sign)) is not None))
+
+
+def aligned(text: str) -> str:
+    r"""The same without what a terminal obeys, in as many signs as before.
+
+    >>> aligned("a\x1b[31mb"), len(aligned("a\u202eb"))
+    ('a [31mb', 3)
+    """
+    return "".join(_shown(sign) or "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def uncommanded(line: str) -> str:
+    """A line of a log that GitHub does not obey."""
     for command, harmless in _COMMANDS:
         line = line.replace(command, harmless)
     return line
+
+
+def json_text(text: str) -> str:
+    r"""The same of JSON, whose value stays what it was.
+
+    >>> json_text('"##[error]"')
+    '"#\\u0023[error]"'
+    """
+    return text.replace("##[", "#\\u0023[")
 
 
 def markdown(text: object, most: int = MOST) -> str:
@@ -110,8 +138,13 @@ def replace_in(stream: object) -> None:
         stream.reconfigure(errors=_HANDLER)
 
 
-def _is_shown(sign: str) -> bool:
-    return unicodedata.category(sign) not in {"Cs", "Cn"} and sign not in _DIRECTIONS
+@cache
+def _shown(sign: str) -> str | None:
+    """What stands for a sign in a line; None where nothing does."""
+    kind = unicodedata.category(sign)
+    if kind in _BLANK:
+        return " "
+    return None if kind in {"Cs", "Cn"} or sign in _DIRECTIONS else sign
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:

@@ -72,9 +72,9 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
+    """A table whose cells may be of anybody's words."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n".join([*lines, *("| " + " | ".join(map(escaped, row)) + " |" for row in rows)])
 
 
 def _title(summary: Summary) -> str:
@@ -116,7 +116,7 @@ def _folded_comparison(comparison: BaselineComparison | None) -> Iterable[str]:
     yield _details(f"All {len(comparison.rows)} comparisons", _compared(comparison.rows))
     counts = [
         (
-            escaped(pairs.task),
+            pairs.task,
             *map(str, (pairs.both, pairs.base_only, pairs.tuned_only, pairs.neither)),
             str(pairs.reworded),
         )
@@ -133,7 +133,7 @@ def _folded_blind(tasks: Tasks) -> Iterable[str]:
         return
     head = ("task", "samples", "right", *CELLS.values())
     cells = [
-        (escaped(task), str(count["selected"]), str(count["correct"]), *blind_cells(count))
+        (task, str(count["selected"]), str(count["correct"]), *blind_cells(count))
         for task, count in known.items()
     ]
     yield _details("Answers without the image", table(head, cells))
@@ -145,13 +145,13 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
     head = ("mechanism", "task", "verdict", "estimate", "interval", "n/img", "asked")
     cells = [
         (
-            escaped(row.id),
-            escaped(row.task),
-            escaped(f"{row.verdict} ({row.outcome})"),
+            row.id,
+            row.task,
+            f"{row.verdict} ({row.outcome})",
             formatted(row.estimate, row.unit, is_aligned=True),
-            escaped(bounds(row.low, row.high, row.unit)),
+            bounds(row.low, row.high, row.unit),
             counted(row.n, row.images),
-            escaped(row.threshold),
+            row.threshold,
         )
         for row in rows
     ]
@@ -166,11 +166,11 @@ def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:
 
 
 def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
-    before, after, *rest = map(escaped, numbers_of(row))
+    before, after, *rest = numbers_of(row)
     # Where only verdicts are known, they stand in the place of the numbers.
-    numbers = (before or escaped(row.was), after or escaped(row.now), *rest)
-    last = escaped(row.reason) if has_reason else signed_verdict(row)
-    return (escaped(row.id), escaped(row.task), escaped(row.reading), *numbers, last)
+    numbers = (before or row.was, after or row.now, *rest)
+    last = row.reason if has_reason else signed_verdict(row)
+    return (row.id, row.task, row.reading, *numbers, last)
 
 
 def _details(title: str, body: str) -> str:

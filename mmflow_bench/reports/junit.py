@@ -14,12 +14,14 @@ from xml.etree.ElementTree import Element, SubElement
 from mmflow_bench.baselines.gate import GateDecision
 from mmflow_bench.baselines.paired_records import Change, ComparedRow
 from mmflow_bench.reports.comparison_table import numbers_of
-from mmflow_bench.reports.escaping import MOST, xml_text
+from mmflow_bench.reports.escaping import MOST, plain, xml_text
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, fields_in
 
 _SKIPPED = frozenset({"inconclusive", "skipped", "xfailed"})
 _ENDS = ("failure", "skipped")
+_LONGEST = 1000
+"""Characters of any attribute."""
 
 
 def junit(summary: Summary) -> str:
@@ -39,6 +41,9 @@ def junit(summary: Summary) -> str:
         suites.append(("mmflow.run", [_incomplete(summary.incomplete)]))
     for name, cases in suites:
         root.append(_suite(name, summary, cases))
+    # Whatever a case says, in whichever place: XML 1.0 has no signs for some of it.
+    for element in root.iter():
+        element.attrib = {key: xml_text(said, _LONGEST) for key, said in element.items()}
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -78,12 +83,12 @@ def _compared(row: ComparedRow) -> Element:
 
 def _refused(reason: str) -> Element:
     case = _case("mmflow.baseline", "experiment", "all")
-    return _ended(case, "failure", reason, Change.NOT_COMPARABLE, most=1000)
+    return _ended(case, "failure", reason, Change.NOT_COMPARABLE, most=_LONGEST)
 
 
 def _gate(gate: GateDecision) -> Element:
     end = "" if gate.passed else "failure"
-    return _ended(_case("mmflow.gate", "gate", "all"), end, gate.line, "gate", most=1000)
+    return _ended(_case("mmflow.gate", "gate", "all"), end, gate.line, "gate", most=_LONGEST)
 
 
 def _incomplete(why: str) -> Element:
@@ -91,13 +96,13 @@ def _incomplete(why: str) -> Element:
 
 
 def _case(suite: str, name: str, task: str) -> Element:
-    return Element("testcase", classname=suite, name=xml_text(f"{name}[{task}]"))
+    return Element("testcase", classname=suite, name=plain(f"{name}[{task}]"))
 
 
 def _ended(case: Element, end: str, said: str, kind: str, *, most: int = MOST) -> Element:
     """A case with what JUnit calls its end: a failure, which has a type, or that it was skipped."""
     if end:
-        child = SubElement(case, end, message=xml_text(said, most))
+        child = SubElement(case, end, message=plain(said, most))
         if end == "failure":
             child.set("type", kind)
     return case
@@ -108,4 +113,4 @@ def _add_properties(parent: Element, values: Mapping[str, object]) -> None:
     if kept:
         properties = SubElement(parent, "properties")
         for name, value in kept.items():
-            SubElement(properties, "property", name=f"mmflow.{name}", value=xml_text(value))
+            SubElement(properties, "property", name=f"mmflow.{name}", value=plain(value))

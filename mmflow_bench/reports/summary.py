@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmflow_bench.baselines.gate import GATE, GateDecision, kept_gate
+from mmflow_bench.baselines.gate import GateDecision, kept_gate
 from mmflow_bench.baselines.paired_records import (
-    FILE,
     BaselineComparison,
     kept_comparison,
     tasks_by_mechanism,
@@ -49,18 +48,11 @@ def summary_of(record: RunRecord) -> Summary:
     Raises:
         StoreError: One of these two is damaged.
     """
-    try:
-        comparison, gate = kept_comparison(record.folder), kept_gate(record.folder)
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"a readable {FILE} and {GATE}, got {error!r} ({record.folder}); the files are "
-            "damaged, run again"
-        ) from error
     return Summary(
         name=record.name,
         rows=record.rows,
-        comparison=comparison,
-        gate=gate,
+        comparison=kept_comparison(record.folder),
+        gate=kept_gate(record.folder),
         run_id=record.results.run_id,
         tasks=record.results.model_dump()["data"]["tasks"],
         incomplete=record.results.incomplete,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file, try_writing
+from mmflow_bench.files import read_json, refusing, replace_file, try_writing
 
 RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
@@ -71,7 +69,7 @@ def has_results(folder: Path) -> bool:
     return os.path.isfile(folder / RESULTS)
 
 
-def results_json(folder: Path) -> Any:
+def results_json(folder: Path) -> object:
     """The content of results.json, whatever it is.
 
     Raises:
@@ -79,7 +77,7 @@ def results_json(folder: Path) -> Any:
     """
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError as error:
         raise StoreError(
             f"a run folder with {RESULTS}, got none ({folder}); give the folder that the run "

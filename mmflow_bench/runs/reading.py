@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mmflow_bench.errors import MMFlowError, StoreError
+from mmflow_bench.files import read_json
 from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
@@ -21,8 +24,11 @@ from mmflow_bench.runs.folder import (
     results_json,
 )
 from mmflow_bench.runs.results import SCHEMA_VERSION, Results
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
 from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, SweepRow, read_table
+
+Kept = TypeVar("Kept")
+_OF_TABLE = tuple(one.name for one in fields(MechanismRow) if one.name not in RESULT_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +88,18 @@ def _results(folder: Path) -> Results:
             "version of mmflow-bench that wrote them, or run again"
         )
     try:
-        return Results.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        results = validated(Results, content)
+    except ValueError as error:
         raise StoreError(
-            f"results that follow the schema, got {where}: {first['msg']} ({path}); run again"
+            f"results that follow the schema, got {error} ({path}); run again"
         ) from error
+    counted = verdict_counts(results.mechanisms)
+    if results.summary != counted:
+        raise StoreError(
+            f"a summary that counts the mechanisms, got {results.summary} for {counted} ({path}); "
+            "run again"
+        )
+    return results
 
 
 def _rows(folder: Path, results: Results) -> tuple[MechanismRow, ...]:
@@ -97,14 +108,56 @@ def _rows(folder: Path, results: Results) -> tuple[MechanismRow, ...]:
     if not (folder / MECHANISMS).exists():
         slug = results.checkpoint.name.strip("/").replace("/", "_")
         return tuple(MechanismRow(model=slug, **row) for row in known)
-    # The table has what results.json leaves out: curves, and slugs as the run's tests have them.
     table = read_table(folder / MECHANISMS)
-    if len(table) != len(known):
+    if _verdicts(known) != _verdicts(table):
         raise StoreError(
-            f"as many mechanisms in {MECHANISMS} as in {RESULTS}, got {len(table)} and "
-            f"{len(known)} ({folder}); the files are of different runs, run again"
+            f"the mechanisms and verdicts of {RESULTS} in {MECHANISMS}, got others or in another "
+            f"order ({folder}); the files are of different runs, run again"
         )
-    return tuple(map(MechanismRow.from_dict, table))
+    # The table has what results.json leaves out: curves, and slugs as the run's tests have them.
+    more = [{name: row[name] for name in _OF_TABLE} for row in table]
+    pairs = zip(known, more, strict=True)
+    return tuple(MechanismRow.from_dict(one | other) for one, other in pairs)
+
+
+def _verdicts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(row["id"], row["task"], row["verdict"]) for row in rows]
+
+
+def kept_record(path: Path, record: Callable[[object], Kept]) -> Kept | None:
+    """What a run folder keeps in a JSON file of its own; None where there is none.
+
+    Args:
+        path: The file.
+        record: Makes the record of the file's value; raises ValueError where it is none.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return record(read_json(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"a readable {path.name}, got {error} ({path}); the file is damaged, run again"
+        ) from error
+
+
+def validated(record: type[Kept], value: object) -> Kept:
+    """The record that a JSON value stands for.
+
+    Raises:
+        ValueError: A field is missing, or of another type than the record says.
+    """
+    try:
+        # As text again: a strict reader of Python's values takes no list for a tuple, and one that
+        # is not strict takes the word nan for a number.
+        return TypeAdapter(record).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the whole"
+        raise ValueError(f"{where}: {fault['msg']}") from error
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from typing_extensions import TypedDict
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import replace_file
@@ -21,6 +22,7 @@ from mmflow_bench.runs.folder import MECHANISMS, RESULTS, kept_back, writing
 from mmflow_bench.runs.rows import (
     RESULT_FIELDS,
     VERDICTS,
+    AtLeast,
     MechanismResult,
     MechanismRow,
     OneOf,
@@ -35,11 +37,53 @@ PACKAGES = ("mmflow-bench", "torch", "transformers", "numpy", "scipy", "pytest")
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 Verdict = Annotated[str, OneOf(VERDICTS)]
+Count = Annotated[int, AtLeast(0)]
+Counts = dict[str, Count]
 
 
 class _Record(BaseModel):
-    # What is dumped must be readable again, `as` included.
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    # What is dumped must be readable again, `as` included; a baseline of before has its field's
+    # name.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, populate_by_name=True
+    )
+
+
+@with_config(ConfigDict(extra="allow"))
+class SettingsResult(TypedDict, total=False):
+    """Settings of a run that are read again; all others are shown only, and may have any value."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None
+    window: int | str | None
+    limit: str | None
+    seed: int | None
+    tasks: list[str] | None
+    mechanisms: list[str] | None
+    questions: str | None
+    images: str | None
+    tolerance: dict[str, float] | None
+    conditions: dict[str, str] | None
+
+
+@with_config(ConfigDict(extra="allow"))
+class ExperimentResult(TypedDict, total=False):
+    """What must be equal before two runs are compared."""
+
+    prompt: str | None
+    pixels: str | None
+    input: str | None
+    conversation: str | None
+    patches: str | None
+    follow: str | None
+    window: Count | None
+    decoder_layers: Count | None
+
+
+@with_config(ConfigDict(extra="allow"))
+class EnvironmentResult(TypedDict, total=False):
+    """Versions and machine."""
+
+    packages: dict[str, str]
 
 
 class CheckpointResult(_Record):
@@ -50,7 +94,7 @@ class CheckpointResult(_Record):
     revision: str | None = None
     fingerprint: str = ""
     family: str = ""
-    decoder_layers: int | None = None
+    decoder_layers: Count | None = None
     dtype: str = ""
     attention: str = "exact"
     asked_as: str | None = Field(default=None, alias="as")
@@ -82,21 +126,28 @@ class BlindResult(_Record):
     probability_exchanged: float | None = None
     saturation: float | None = None
     """Mean relative change without the image: drops go no deeper for want of it."""
-    n: int
+    n: Count
     """Samples that were asked without their image."""
 
 
 class TaskResult(_Record):
     """How many samples of a task there were, and what became of them."""
 
-    selected: int
-    images: int | None = None
+    selected: Count
+    images: Count | None = None
     """Distinct images of the selected samples."""
-    correct: int
-    unscored: dict[str, int] = Field(default_factory=dict)
-    edges_unscored: dict[str, dict[str, int]] = Field(default_factory=dict)
+    correct: Count
+    unscored: Counts = Field(default_factory=dict)
+    edges_unscored: dict[str, Counts] = Field(default_factory=dict)
     blind: BlindResult | None = None
     """None where it was not measured."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> TaskResult:
+        """Refuse more answers than there are samples: they would make an accuracy above one."""
+        if self.correct + sum(self.unscored.values()) > self.selected:
+            raise ValueError("more samples correct and unscored than selected")
+        return self
 
 
 class DataResult(_Record):
@@ -122,15 +173,14 @@ class Results(_Record):
     created: str
     checkpoint: CheckpointResult
     data: DataResult
-    experiment: dict[str, Any] = Field(default_factory=dict)
-    """Prompt, processor and window: what must be equal before two runs are compared."""
-    settings: dict[str, Any]
-    environment: dict[str, Any]
+    experiment: ExperimentResult = Field(default_factory=ExperimentResult)
+    settings: SettingsResult
+    environment: EnvironmentResult
     noise_floor: float | None = None
     self_test: list[CheckResult] = Field(default_factory=list)
     mechanisms: list[MechanismResult]
     errors: list[ErrorResult] = Field(default_factory=list)
-    summary: dict[Verdict, int]
+    summary: dict[Verdict, Count]
     complete: bool = True
     """Whether every test that was selected has come to its end, and every table was kept; a run
     that does not say is one of before runs said so."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.mechanisms.verdicts import Tier, Verdict
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -22,6 +22,8 @@ Key = TypeVar("Key")
 
 VERDICTS = tuple(map(str, Verdict))
 OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped")
+TIERS = ("", *get_args(Tier))
+BASELINE_STATES = ("", "same", "drift", "new", "other-conditions")
 FAILED = frozenset({"failed", "xpassed"})
 """Outcomes that fail a test."""
 CONFIRMED = "confirmed-by-counterfactual"
@@ -46,6 +48,18 @@ class OneOf:
         return literal_schema(list(self.words))
 
 
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A whole number that pydantic takes from some number on."""
+
+    least: int
+
+    def __get_pydantic_core_schema__(self, *_: object) -> CoreSchema:
+        from pydantic_core.core_schema import int_schema
+
+        return int_schema(ge=self.least)
+
+
 def _not_in(*places: Place) -> dict[str, bool]:
     return dict.fromkeys(places, True)
 
@@ -61,7 +75,7 @@ class MechanismResult:
     task: str
     """A task, or `all` for a statement across tasks."""
     verdict: Annotated[str, OneOf(VERDICTS)]
-    expected: str
+    expected: Annotated[str, OneOf(VERDICTS)]
     """The verdict that the checkpoint's record or its baseline says to expect."""
     outcome: Annotated[str, OneOf(OUTCOMES)]
     estimate: float | None = None
@@ -69,11 +83,11 @@ class MechanismResult:
     high: float | None = None
     unit: str = ""
     threshold: str = field(default="", metadata=_not_in("blessed"))
-    n: int | None = None
+    n: Annotated[int, AtLeast(0)] | None = None
     """Samples behind the estimate."""
-    images: int | None = None
+    images: Annotated[int, AtLeast(0)] | None = None
     """Distinct images behind it."""
-    tier: str = field(default="", metadata=_not_in("blessed"))
+    tier: Annotated[str, OneOf(TIERS)] = field(default="", metadata=_not_in("blessed"))
     qualifier: str = field(default="", metadata=_not_in("blessed"))
     """What a reader must know beside the verdict."""
     citation: str = field(default="", metadata=_not_in("blessed", "properties", "index"))
@@ -83,8 +97,10 @@ class MechanismResult:
     statement: str = field(default="", metadata=_not_in("blessed", "properties", "junit", "index"))
     reason: str = field(default="", metadata=_not_in("blessed", "properties"))
     """Why there is no verdict from numbers."""
-    baseline: str = field(default="", metadata=_not_in("blessed", "index"))
-    """`same`, `drift`, `new` or `other-conditions`; empty where none is kept."""
+    baseline: Annotated[str, OneOf(BASELINE_STATES)] = field(
+        default="", metadata=_not_in("blessed", "index")
+    )
+    """Empty where none is kept."""
     test: str = field(default="", metadata=_not_in("blessed", "properties", "junit", "index"))
     """The pytest node id."""
 
@@ -109,7 +125,10 @@ class MechanismRow(MechanismResult):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MechanismRow:
-        """The row that `as_dict` gave; what is null or no number is as if it were not there."""
+        """The row that `as_dict` gave; what is null or no number is as if it were not there.
+
+        Of a process of the same run: what a file holds is `runs.reading`'s to check.
+        """
         known = {one.name for one in fields(cls)}
         row = {k: v for k, v in values.items() if k in known and v is not None and v == v}
         return cls(**row | {"curve": tuple(row.get("curve", ()))})

@@ -23,6 +23,8 @@ from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 
 POWER = 0.8
 """How often what is there is to be found."""
+MOST_IMAGES = 2**40
+"""More than there will ever be: what needs more needs too many."""
 
 
 def standard_error(replicates: Float[ndarray, "draw"] | None, images: int) -> float:
@@ -65,10 +67,11 @@ def images_for_unchanged(spread: float, margin: float, *, alpha: float, power: f
         power: Probability of the verdict, in (0, 1).
     """
     fewest = images_to_show(margin, alpha=alpha)
-    many = (_quantiles(alpha, (1 - power) / 2) * spread / margin) ** 2
+    errors = _quantiles(alpha, (1 - power) / 2) * spread / margin
+    many = min(errors * errors, MOST_IMAGES)
     numbers = range(fewest, 8 * (fewest + math.ceil(many)))
     chance = partial(chance_of_unchanged, spread, margin, alpha=alpha)
-    return numbers[bisect_left(numbers, power, key=chance)]
+    return numbers[min(bisect_left(numbers, power, key=chance), len(numbers) - 1)]
 
 
 def images_for_changed(

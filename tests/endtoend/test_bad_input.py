@@ -321,6 +321,11 @@ NOTHING = {
     "sweep --tasks=Chose*": "a task of the questions (ChooseAttr, ",
     "sweep --tasks=[": "got '[' (--tasks); check the names, or --questions",
     "sweep --tasks=Choose*,Nothing": "got 'Nothing' (--tasks)",
+    "sweep --tasks=": "--tasks takes names or patterns, commas between them, got ''",
+    "lens --images=empty": "which is empty",
+    "sweep --device=gpu": "did you mean cuda?",
+    "sweep --window=99 --limit=1": "a window of at most 12 layers",
+    "sweep --model-args=revision=main": "leave out revision",
     "sweep --tasks=,": "--tasks takes names or patterns, commas between them, got ','",
     "lens --tasks=Chose*": "got 'Chose*' (--tasks)",
     "positions --tasks=chooseattr": "did you mean ChooseAttr?",
@@ -344,6 +349,8 @@ def test_what_matches_nothing_is_refused_and_not_everything_measured(
     command: str, tmp_path: Path, mmflow: RunMMFlow
 ) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "none.jsonl").write_text("")
     row = {"question_id": "1", "image_id": "1", "task": "mine", "question": "?", "answer": "a"}
     (tmp_path / "one.jsonl").write_text(json.dumps(row))

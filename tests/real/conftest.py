@@ -280,6 +280,7 @@ def random_llava() -> Callable[..., LoadedCheckpoint]:
                 num_hidden_layers=layers,
                 num_attention_heads=4,
                 num_key_value_heads=2,
+                max_position_embeddings=4096,
                 vocab_size=len(tokenizer) + 64,
             ),
             image_token_id=len(tokenizer),

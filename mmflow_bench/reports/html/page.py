@@ -24,6 +24,7 @@ from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.blind import CELLS, blind_cells, blind_lines
+from mmflow_bench.reports.escaping import CONTROLS
 from mmflow_bench.reports.html.figures import Figure, Panel
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.html.samples import shown_samples
@@ -36,14 +37,21 @@ from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 REPORT = "report.html"
 
 
-def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
+def write_report(folder: Path, *, baseline: Path | None = None, has_pictures: bool = True) -> Path:
     """Write the report of a run beside its results, with a baseline's curves drawn behind.
+
+    Args:
+        folder: The run folder.
+        baseline: Another one.
+        has_pictures: Whether images are read from where the run says that they are: of a run of
+            somebody else's that may be any folder of this machine.
 
     Raises:
         StoreError: A folder is no run folder, is damaged, or cannot be written.
     """
     record = read_run(folder)
-    page = report_page(record, baseline=read_run(baseline) if baseline else None)
+    behind = read_run(baseline) if baseline else None
+    page = report_page(record, baseline=behind, has_pictures=has_pictures)
     path = record.folder / REPORT
     advice = "copy the folder to where you may write"
     with refusing(StoreError, "a run folder that can be written", path, advice):
@@ -51,7 +59,9 @@ def write_report(folder: Path, *, baseline: Path | None = None) -> Path:
     return path
 
 
-def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
+def report_page(
+    record: RunRecord, *, baseline: RunRecord | None = None, has_pictures: bool = True
+) -> str:
     figures = figures_of(record, baseline)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
@@ -62,7 +72,7 @@ def report_page(record: RunRecord, *, baseline: RunRecord | None = None) -> str:
         summary=summary_of(record),
         sections=glance(record.rows),
         figures=figures,
-        samples=shown_samples(record),
+        samples=shown_samples(record, has_pictures=has_pictures),
         baseline=baseline,
         is_overlaid=any(one.is_baseline for panel, _ in panels for one in panel.series),
         panel_data=data_json(figure_data(panels)) if plotly else None,
@@ -114,6 +124,8 @@ def environment() -> Environment:
         loader=PackageLoader("mmflow_bench.reports.html"),
         autoescape=True,
         undefined=StrictUndefined,
+        # Of what is escaped, too, a page has no sign that moves a terminal's cursor.
+        finalize=_without_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -158,8 +170,12 @@ def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) ->
             **values,
         )
     )
-    # Lone surrogates cannot be written, and a browser drops NUL; names may have both.
-    return page.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    # Lone surrogates cannot be written; names may have them.
+    return page.encode("utf-8", "replace").decode()
+
+
+def _without_controls(value: object) -> object:
+    return value.translate(CONTROLS) if isinstance(value, str) else value
 
 
 def asset(name: str) -> str:

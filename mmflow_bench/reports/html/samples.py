@@ -53,11 +53,11 @@ class ShownSample:
     """The sample's own curves, in one panel."""
 
 
-def shown_samples(record: RunRecord) -> list[ShownSample]:
-    """Samples of every task, with pictures where they are still found."""
+def shown_samples(record: RunRecord, *, has_pictures: bool = True) -> list[ShownSample]:
+    """Samples of every task, with pictures where they are wanted and still found."""
     asked = by_task(record.questions, lambda row: row["task"])
     rows = [row for of_task in asked.values() for row in spread(of_task)]
-    pictures = thumbnails(record, rows)
+    pictures = thumbnails(record, rows) if has_pictures else {}
     width = main_width(record)
     cut = (one for one in record.samples if (one["method"], one["window"]) == (MASKED, width))
     curves = grouped(cut, lambda one: (one["task"], one["question_id"]))

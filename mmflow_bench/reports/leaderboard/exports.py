@@ -7,6 +7,7 @@ repository (https://huggingface.co/docs/hub/eval-results), one number per task.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 from mmflow_bench.reports.leaderboard.board import DECIDED, Entry, public
@@ -16,6 +17,9 @@ EEE_VERSION = "0.3.0"
 LIBRARY = "mmflow-bench"
 HUB_BENCHMARK = "mmflow-bench/mechanisms"
 """Stands for the data set of a registered benchmark; `--hub-benchmark` gives the real one."""
+
+_UNWRITABLE = re.compile("[\x7f-\x9f\ud800-\udfff]")
+"""What YAML takes as an escape only."""
 
 
 def every_eval_ever(entry: Entry) -> dict[str, object]:
@@ -159,4 +163,5 @@ def _seconds(created: str) -> str:
 
 def _quoted(text: str) -> str:
     # A JSON string is a double-quoted YAML scalar.
-    return json.dumps(text, ensure_ascii=False)
+    said = json.dumps(text, ensure_ascii=False)
+    return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", said)

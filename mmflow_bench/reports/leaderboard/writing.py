@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.files import read_json, refusing, replace_file
 from mmflow_bench.reports.html.page import asset, glance, rendered
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.leaderboard.board import Board, Entry, board_of, public
@@ -147,9 +147,9 @@ def _earlier(output: Path) -> list[Path]:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return []
     try:
-        known = json.loads((output / INDEX_JSON).read_text(encoding="utf-8"))
-        if known["kind"] != KIND:
-            raise KeyError("kind")
+        known = read_json(output / INDEX_JSON)
+        if not isinstance(known, dict) or known.get("kind") != KIND:
+            raise ValueError(f"no {INDEX_JSON} of the kind {KIND}")
         earlier = [output / str(name) for name in known["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -27,6 +27,14 @@ def test_a_run_does_not_decide_that_it_is_written_elsewhere(tmp_path, name):
     assert bless(run, tmp_path / "in" / "baselines", name="own") == tmp_path / "in/baselines/own"
 
 
+@pytest.mark.parametrize("test", ["", "::t", "a\0b::t", "a\x1b[31m.py::t", "a b.py::t", "..::t"])
+def test_a_test_that_is_in_no_ordinary_file_is_refused(tmp_path, test):
+    run = write_made_up_run(tmp_path / "run", rows=[made_up_row(test=test)])
+    with pytest.raises(BaselineError, match="rows of tests in files"):
+        bless(run, tmp_path / "baselines", name="own")
+    assert not (tmp_path / "baselines").exists()
+
+
 @pytest.mark.parametrize("name", ["my_llava", "llava-1.5-7b", ".hidden", "مدل"])
 def test_an_ordinary_name_is_taken(tmp_path, name):
     run = write_made_up_run(tmp_path / "run")

@@ -109,6 +109,29 @@ def test_a_wrong_model_argument_is_refused_with_what_is_known(
         resolve_checkpoint("planted/mini", model_args=args)
 
 
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("planted/mini", {"revision": "main"}),
+        ("planted/mini", {"attention": "eager"}),
+        ("planted/mini", {"device_map": "auto"}),
+        ("planted/mini", {"quantization": "int8"}),
+        ("planted/mini", {"adapter": "/x"}),
+        ("planted/mini", {"gguf_file": "x.gguf"}),
+        ("planted/mini", {"conversation": "vicuna_v1"}),
+        ("llava-1.5-7b", {"template": "plain"}),
+        ("folder", {"revision": "main"}),
+    ],
+    ids=str,
+)
+def test_a_model_argument_that_a_checkpoint_has_no_use_for_is_refused(
+    name: str, args: dict[str, str], folder: Path
+) -> None:
+    (key,) = args
+    with pytest.raises(CheckpointError, match=f"no use for it; leave out {key}"):
+        resolve_checkpoint(str(folder) if name == "folder" else name, model_args=args)
+
+
 def test_model_arguments_reach_the_spec(folder: Path) -> None:
     spec = resolve_checkpoint(str(folder), model_args={"dtype": "bfloat16", "template": "plain"})
     assert (spec.dtype, spec.template) == ("bfloat16", "plain")

@@ -63,7 +63,7 @@ def test_help_imports_no_command():
 def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in {
-        "a": '{"checkpoint": {"name": "m"}, "mechanisms": [1], "summary": {"holds": 1}}',
+        "a": '{"checkpoint": {"name": "m"}, "mechanisms": [{"verdict": "holds"}]}',
         "b": "{",
     }.items():
         folder = tmp_path / ".mmflow" / "runs" / name

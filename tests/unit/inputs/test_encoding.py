@@ -171,6 +171,20 @@ def test_what_cannot_be_measured_is_refused_with_a_reason(
     assert caught.value.reason == reason
 
 
+def test_a_sequence_that_is_longer_than_the_checkpoint_knows_is_refused(
+    image_checkpoint: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = image_checkpoint()
+    length = len(encode(a_sample(), checkpoint).input_ids)
+    text = checkpoint.model.config.get_text_config()
+    monkeypatch.setattr(text, "max_position_embeddings", length)
+    encode(a_sample(), checkpoint)
+    monkeypatch.setattr(text, "max_position_embeddings", length - 1)
+    with pytest.raises(SampleError, match=f"got {length} .sample 007") as caught:
+        encode(a_sample(), checkpoint)
+    assert caught.value.reason == "sequence-too-long"
+
+
 def test_boxes_follow_a_resized_copy_of_their_image(image_checkpoint: Build) -> None:
     sample = a_sample(
         image_width=120, image_height=160, boxes=(Box(x=60.0, y=80.0, width=60.0, height=40.0),)

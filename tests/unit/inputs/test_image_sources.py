@@ -125,7 +125,7 @@ def test_a_member_that_would_unpack_to_more_than_a_photo_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Archive.open(zipped(tmp_path, **{"42.jpg": bytes(10**6)})).find("42")
-    monkeypatch.setattr(image_sources, "LARGEST_MEMBER", 10**5)
+    monkeypatch.setattr(image_sources, "LARGEST_IMAGE", 10**5)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(ImageError, match="1000000 bytes") as caught:
         open_image(a_sample(found))

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.errors import SelectionError
 from mmflow_bench.inputs import hub_images
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.inputs.writing import write_samples
@@ -66,6 +67,7 @@ def test_only_images_of_selected_samples_are_fetched(
 @pytest.mark.parametrize("text", ["images", "images.zip", "hub", "hub:me/mine"])
 def test_images_are_a_place_on_disk_or_the_hub(tmp_path: Path, text: str) -> None:
     (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "42.jpg").touch()
     (tmp_path / "images.zip").touch()
     expected = text if text.startswith("hub") else tmp_path / text
     assert parse_images(text, folder=tmp_path) == expected
@@ -90,3 +92,14 @@ def test_refused_rows_of_tasks_that_were_not_asked_for_are_not_spoken_of(
         ("naming", "missing-image"),
         ("unknown", "malformed-row"),
     ]
+
+
+@pytest.mark.parametrize("window", [13, 99])
+def test_a_window_that_is_wider_than_the_decoder_is_refused(
+    window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Measurements, "decoder_layers", 12)
+    spec, settings = resolve_checkpoint("planted/mini"), MeasurementSettings(cache=tmp_path)
+    assert Measurements.open(spec, replace(settings, window=11)).width == 3
+    with pytest.raises(SelectionError, match="at most 12 layers"):
+        _ = Measurements.open(spec, replace(settings, window=window)).width

@@ -121,6 +121,7 @@ def test_a_command_offers_the_options_that_name_it(command: str) -> None:
 def test_settings_that_are_written_as_arguments_are_read_as_the_same_settings(
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "42.jpg").touch()
     chosen = Asked(
         checkpoint=CheckpointSettings(
             models=("a/b, c",), model_args={"revision": "main", "dtype": "float16"}, offline=True

@@ -64,6 +64,7 @@ def checkpoint(
             intermediate_size=16,
             num_hidden_layers=1,
             num_attention_heads=2,
+            max_position_embeddings=4096,
             vocab_size=len(tokenizer),
         ),
         image_token_id=tiled_checkpoint.parts.image_token_id,

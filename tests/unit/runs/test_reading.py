@@ -54,7 +54,7 @@ def test_a_broken_folder_is_named(tmp_path, name, content, says):
 def test_files_of_two_runs_are_not_one_run(tmp_path):
     write_made_up_run(tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
-    results["mechanisms"].pop()
+    results["mechanisms"][0]["id"] = "q-last-peak"
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(StoreError, match="different runs"):
         read_run(tmp_path)

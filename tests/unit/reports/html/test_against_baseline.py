@@ -172,7 +172,7 @@ def test_a_damaged_comparison_is_named(run):
 
 @pytest.mark.parametrize("words", NASTY, ids=range(len(NASTY)))
 def test_words_of_others_stay_words_in_a_comparison(run, words):
-    row = replace(ROW, id=words, task=words, reading=words, reason=words, was=words, now=words)
+    row = replace(ROW, id=words, task=words, reading=words, reason=words)
     pairs = replace(COMPARISON.tasks[0], task=words)
     nasty = replace(
         COMPARISON, name=words, base=words, rows=(row,), tasks=(pairs,), notes=(words,),

@@ -89,7 +89,7 @@ def test_words_of_others_stay_words(tmp_path, words):
     rows = [
         made_up_row(
             id=words, task=words, section=words, statement=words, citation=words, unit=words,
-            threshold=words, qualifier=words, reason=words, name=words, tier=words,
+            threshold=words, qualifier=words, reason=words, name=words,
         )
     ]  # fmt: skip
     page = page_of(tmp_path / "run", name=words, task=words, words=words, rows=rows)
