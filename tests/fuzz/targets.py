@@ -84,7 +84,7 @@ def options(draw: random.Random, folder: Path, material: Material) -> str:
 
 
 def questions(draw: random.Random, folder: Path, material: Material) -> str:
-    """One row of a question file is wrong: it is refused or read, and the others stay as they are."""
+    """One row of a question file is wrong, and the others stay as they are."""
     _lay_out(material, folder, "mini", "images")
     lines = (material.folder / "questions.jsonl").read_text().splitlines()
     place = draw.randrange(len(lines))
