@@ -7,6 +7,7 @@ into the folder that `MMFLOW_NEAR` names, one file for each process.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,13 +39,23 @@ def _noting(decide: Callable[..., Decision]) -> Callable[..., Decision]:
         if evidence.interval is not None:
             moved = [decide(evidence, _moved(region, by), alpha=alpha) for by in (-DIGITS, DIGITS)]
             is_decided = all(one.verdict is decision.verdict for one in moved)
-            bounds = {region.low, region.high, region.ceiling, region.roof}
-            is_far = all(abs(evidence.value - b) >= SHARE * _scale(b) for b in bounds)
-            if not (is_decided and is_far):
+            if not is_decided or any(_is_near(evidence.value, b) for b in _bounds(region)):
                 _note(evidence, region, decision)
         return decision
 
     return noting
+
+
+def _bounds(region: Region) -> set[float]:
+    """Where the value itself must be on the one side or on the other."""
+    return {region.ceiling, region.roof}
+
+
+def _is_near(value: float, bound: float) -> bool:
+    # That there is no difference, where any would do, is what some checkpoints are made for.
+    if bound == 0 and abs(value) < DIGITS:
+        return False
+    return math.isfinite(bound) and round(abs(value - bound) / _scale(bound), 3) < SHARE
 
 
 def _scale(bound: float) -> float:
