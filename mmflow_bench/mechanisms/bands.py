@@ -26,6 +26,19 @@ APPEARED = 0.10
 """An answer has appeared where the lens gives it a tenth or more."""
 TEXT_ANSWERABLE = 0.20
 """Questions need their image where the accuracy falls by at least this much without it."""
+TIMES_FLOOR = 3
+"""No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
+ROUNDING = 1e-4
+"""Nor on one below this, where a knockout of nothing changes nothing: processors differ by less."""
+
+
+def least_effect(noise_floor: float) -> float:
+    """The smallest effect that is one, as a fraction or a probability.
+
+    Args:
+        noise_floor: The largest change that a knockout of nothing makes.
+    """
+    return max(TIMES_FLOOR * noise_floor, ROUNDING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band
+from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band, least_effect
 from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
@@ -36,9 +36,6 @@ from mmflow_bench.statistics.resampling import (
     between,
     image_means,
 )
-
-TIMES_FLOOR = 3
-"""No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,7 +239,7 @@ class Curve:
 
     @property
     def _least_drop(self) -> float:
-        return TIMES_FLOOR * self.noise_floor
+        return least_effect(self.noise_floor)
 
     @property
     def _where(self) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.bands import least_effect
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
@@ -110,7 +111,7 @@ class LensCurve:
 
     def _onset(self, means: Means, weights: Weights) -> read.Numbers:
         curves = means.curves(weights)
-        return (read.onset(curves, floor=3 * self.noise_floor) - 1) / self.layers
+        return (read.onset(curves, floor=least_effect(self.noise_floor)) - 1) / self.layers
 
     def _with(
         self, other: LensCurve, function: np.ufunc, sign: str, ends: tuple[float, float]

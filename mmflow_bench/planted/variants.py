@@ -12,8 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 from mmflow_bench.errors import CheckpointError
+from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
-from mmflow_bench.planted.gains import PARTLY_DIRECT, WHOLLY_DIRECT, WITH_OPTIONS
+from mmflow_bench.planted.gains import (
+    PARTLY_DIRECT,
+    WHOLLY_DIRECT,
+    WITH_OPTIONS,
+    clearly_looked_up,
+)
 
 
 def _stages(*removed: str, **replaced: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -87,21 +93,26 @@ _MUTANTS = (
     _variant(
         "early-question-last",
         stages=_stages(transfer_to_last=("transfer_to_last", "release")),
-        transfer_layers=range(12, 15),
-        held=0.65,
+        transfer_layers=range(12, 16),
+        held=0.67,
         release_layers=range(22, 38),
     ),
     _variant(
         "order-reversed",
         stages=_stages(transfer_to_last=("transfer_to_last", "transfer_by_suffix", "release")),
-        context_transfer=range(3, 6),
+        context_transfer=range(2, 5),
         held=1.0,
         release_layers=BASE.transfer_layers,
         suffix_share={"decision": 1.0},
     ),
     _variant("self-loop", stages=_stages(transfer_to_last="transfer_by_itself")),
     _variant("no-lower", case_changes=(), landing="upper"),
-    _variant("lower-kept", stages=(*PAPER_STAGES, "keep_lower"), kept_below=1.917),
+    _variant(
+        "lower-kept",
+        stages=(*PAPER_STAGES, "keep_lower"),
+        kept_below=1.917,
+        gains=clearly_looked_up(Task.COMPARE_ATTR, Task.LOGICAL_OBJ),
+    ),
     _variant("upper-early", case_changes=((17, 0.35), (19, 0.35), *BASE.case_changes)),
 )
 _FURTHER = (
@@ -117,7 +128,7 @@ _FURTHER = (
     _variant(
         "suffix-bypass",
         stages=_stages(transfer_to_last=("transfer_to_last", "transfer_by_suffix")),
-        suffix_share={"context": 0.57, "decision": 0.57},
+        suffix_share={"context": 0.6, "decision": 0.6},
     ),
     _variant(
         "true-false-option",
@@ -151,15 +162,15 @@ _FURTHER = (
     ),
     _variant("backup-head", stages=(*PAPER_STAGES, "back_up_context")),
     _variant("dose-hard"),
-    _variant("dose-linear", context_rivals=48),
+    _variant("dose-linear", context_rivals=48, gains=clearly_looked_up(Task.LOGICAL_OBJ)),
     _variant("prune-safe", stages=(*PAPER_STAGES, "look_idly"), idle_layers=range(24, 34)),
     _variant(
         "prune-unsafe",
         context_layer=21,
-        lookup_layer=22,
-        gather_layer=23,
+        lookup_layer=23,
+        gather_layer=24,
         mlp_width=64,
-        transfer_layers=range(24, 34),
+        transfer_layers=range(25, 32),
     ),
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from forked import run_module
 from PIL import Image
 
 from mmflow_bench.cli.main import main
@@ -69,13 +69,8 @@ def mmflow_process(tmp_path: Path) -> RunMMFlow:
     """The same in a process of its own, as a user starts it."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmflow_bench.cli", *arguments],
-            env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        environment = os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")}
+        return run_module("mmflow_bench.cli", arguments, cwd=tmp_path, env=environment)
 
     return run
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import many_images
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from forked import run_module
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.cli.main import main
@@ -137,15 +136,13 @@ def test_a_run_names_the_task_that_is_answered_without_its_images(tmp_path: Path
     written(tmp_path, naming_their_answer(8))
     suites = Path(__file__).parents[2] / "suites"
     command = [
-        *(sys.executable, "-m", "mmflow_bench.cli", "run", str(suites)),
+        *("run", str(suites)),
         *("--model=planted/true-false-option", "--mechanisms=ds-blind", "--report=md,html"),
         *(f"--questions={tmp_path / 'q.jsonl'}", f"--images={tmp_path}", "-p", "many_images"),
         *(f"--mmflow-output={tmp_path / 'out'}", "--no-self-test", "--mmflow-cache=off"),
     ]
     environment = os.environ | {"PYTHONPATH": str(Path(many_images.__file__).parent)}
-    finished = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=environment
-    )
+    finished = run_module("mmflow_bench.cli", command, cwd=tmp_path, env=environment)
     assert finished.returncode == 1, finished.stdout + finished.stderr
     line = "ChooseAttr can be answered without its image (100% right without it, 100% with it)"
     (folder,) = (tmp_path / "out").iterdir()

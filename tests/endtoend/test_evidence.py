@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_module
 
 SUITES = Path(__file__).parents[2] / "suites"
 
@@ -16,16 +15,15 @@ SUITES = Path(__file__).parents[2] / "suites"
 @pytest.mark.slow
 def test_every_row_of_a_run_has_an_estimate_or_a_reason(tmp_path: Path) -> None:
     # Nothing flows from image to question there, so that many places are not defined.
-    done = subprocess.run(
+    done = run_module(
+        "pytest",
         [
-            *(sys.executable, "-m", "pytest", str(SUITES), "-q", "-p", "no:cacheprovider"),
+            *(str(SUITES), "-q", "-p", "no:cacheprovider"),
             *("--model=planted/direct", "--tasks=ChooseAttr", "--limit=1-3", "--no-self-test"),
             *("--no-twins", "--gate=none", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
         env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
         cwd=SUITES.parent,
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("runs/*/results.json")

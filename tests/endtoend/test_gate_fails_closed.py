@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from forked import run_module
 from safetensors.torch import load_file, save_file
 
 from mmflow_bench.inputs.samples import Sample
@@ -84,7 +84,7 @@ def gated(place: Path) -> Callable[..., Ended]:
         write_samples(questions, place / "questions.jsonl")
         known = set(place.glob("runs/*"))
         ended = called(
-            place, "-m", "pytest", str(SUITES), "-q", "-p", "no:cacheprovider", *few, *arguments,
+            place, "pytest", str(SUITES), "-q", "-p", "no:cacheprovider", *few, *arguments,
             "--questions=questions.jsonl", "--images=.", "--mmflow-output=runs",
         )  # fmt: skip
         new = sorted(set(place.glob("runs/*")) - known)
@@ -98,24 +98,17 @@ def again(place: Path) -> Callable[[Path], tuple[int, str]]:
     """Exit code and decision of `mmflow compare` on what a run has left."""
 
     def compare(folder: Path) -> tuple[int, str]:
-        ended = called(
-            place, "-m", "mmflow_bench.cli", "compare", str(folder / "baseline"), str(folder)
-        )
+        runs = (str(folder / "baseline"), str(folder))
+        ended = called(place, "mmflow_bench.cli", "compare", *runs)
         (line,) = [one for one in ended.stdout.splitlines() if one.endswith(FAIL_ON)]
         return ended.returncode, line.removesuffix(FAIL_ON)
 
     return compare
 
 
-def called(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=place,
-        env=os.environ | {"MMFLOW_CACHE": str(place / "store"), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def called(place: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"MMFLOW_CACHE": str(place / "store"), "COLUMNS": "200"}
+    return run_module(module, arguments, cwd=place, env=environment)
 
 
 def of(task: str, *answers: str) -> list[Sample]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_module
 
 pytestmark = pytest.mark.slow
 
@@ -27,14 +26,14 @@ def test_no_place_holds_where_nothing_flows_and_every_row_has_a_number_or_a_reas
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests' / 'builders'}")
-    subprocess.run(
+    run_module(
+        "pytest",
         [
-            *(sys.executable, "-m", "pytest", "suites/", "-p", "no:cacheprovider"),
+            *("suites/", "-p", "no:cacheprovider"),
             *("-p", "many_images", "--model=planted/direct", "--tasks=ChooseAttr", "--limit=1-3"),
             *("--no-twins", "--no-self-test", f"--mmflow-output={tmp_path}"),
         ],
         cwd=ROOT,
-        capture_output=True,
     )
     (path,) = tmp_path.glob("*/results.json")
     rows = json.loads(path.read_text())["mechanisms"]

@@ -14,8 +14,6 @@ import math
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from forked import run_module
 
 from mmflow_bench.cli.main import main
 
@@ -148,16 +147,8 @@ def run_pytest(folder: Path, places: dict[str, str]) -> Callable[..., Run]:
     def run(*arguments: str, cwd: Path = ROOT) -> Run:
         if (arguments, cwd) not in ended:
             output = folder / "runs" / str(len(ended))
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
-                    *(f"--mmflow-output={output}", *arguments),
-                ],
-                cwd=cwd,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
+            own = ("-p", "no:cacheprovider", f"--mmflow-output={output}")
+            done = run_module("pytest", [*own, *arguments], cwd=cwd, env=environment)
             found = next(output.glob("*/"), None)
             ended[arguments, cwd] = Run(done.returncode, done.stdout + done.stderr, found, places)
         return ended[arguments, cwd]

@@ -15,7 +15,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forked import run_module
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -57,13 +57,7 @@ def command() -> Run:
         module = {"mmflow": "mmflow_bench.cli", "pytest": "pytest"}[name]
         # One thread: small matrices are slower on several, and the order of sums stays the same.
         environment = os.environ | {"MMFLOW_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+        return run_module(module, arguments, cwd=ROOT, env=environment)
 
     return run
 

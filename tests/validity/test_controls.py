@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import run_module
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, load_checkpoint
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
@@ -123,13 +122,13 @@ def random_weights(folder: Path) -> Path:
 def test_random_weights_hold_no_mechanism(tmp_path: Path) -> None:
     folder = random_weights(tmp_path / "random")
     suites = Path(__file__).parents[2] / "suites"
-    subprocess.run(
+    run_module(
+        "pytest",
         [
-            *(sys.executable, "-m", "pytest", str(suites), f"--model={folder}", "--limit=3", "-q"),
-            *("-p", "no:cacheprovider", f"--mmflow-output={tmp_path / 'runs'}"),
+            *(str(suites), f"--model={folder}", "--limit=3", "-q", "-p", "no:cacheprovider"),
+            f"--mmflow-output={tmp_path / 'runs'}",
         ],
         env=os.environ | {"MMFLOW_CACHE": str(tmp_path / "cache")},
-        capture_output=True,
     )
     (path,) = (tmp_path / "runs").glob("*/results.json")
     rows = json.loads(path.read_text())["mechanisms"]

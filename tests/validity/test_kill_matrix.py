@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from kill_matrix import Matrix, inseparable, killers, markdown, read_matrix
+from near_thresholds import read_notes
 
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 
@@ -33,47 +34,46 @@ DECLARED: Matrix = json.loads(EXPECTED.read_text())
 EXPLAINED: dict[str, Any] = json.loads((HERE / "unkillable.json").read_text())
 COUNTS = {mechanism.id: len(mechanism.tasks) for mechanism in mechanisms(shipped())}
 NAMES = list(COUNTS)
-# What a planted checkpoint does hardly varies: two images, each asked about once, stand for many.
-# Means over tasks are asked apart, since every resample must hold images of every task, and only of
-# those checkpoints that lack what they are the mean of.
-SAMPLES, SAMPLES_OF_MEANS = "1-3", "6"
-MEANS = ("imgq-drop1-60", "imgq-drop2-21")
-ASKED_FOR_MEANS = (
-    "planted/base",
-    "planted/no-stage-1",
-    "planted/no-stage-2",
-    "planted/single-stage",
-)
+NEAR = "near"
+SAMPLES = "--limit=1-3"
+"""What a planted checkpoint does hardly varies: two images of each task stand for many."""
 
 
 @pytest.fixture(scope="session")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("matrix")
+
+
+@pytest.fixture(scope="session")
+def matrix(folder: Path) -> Matrix:
     """Every suite on every planted checkpoint, by the command that a user would type."""
-    folder = tmp_path_factory.mktemp("matrix")
-    found = verdicts(folder / "all", DECLARED, f"--limit={SAMPLES}")
-    asked = (f"--limit={SAMPLES_OF_MEANS}", f"--mechanisms={','.join(MEANS)}")
-    means = verdicts(folder / "means", ASKED_FOR_MEANS, *asked)
-    ordered = {name: merged(found[name], means.get(name, {})) for name in DECLARED}
+    found = verdicts(folder, DECLARED)
+    ordered = {name: in_order(found[name]) for name in DECLARED}
     if os.environ.get("MMFLOW_WRITE_MATRIX"):
         EXPECTED.write_text(json.dumps(ordered, indent=1) + "\n")
         PAGE.write_text(page_with(markdown(ordered, NAMES, COUNTS)))
     return ordered
 
 
-def verdicts(folder: Path, names: Collection[str], *arguments: str) -> Matrix:
+def verdicts(folder: Path, names: Collection[str]) -> Matrix:
+    (folder / NEAR).mkdir()
+    own = {
+        name: str(folder / place)
+        for name, place in (("MMFLOW_CACHE", "cache"), ("MMFLOW_NEAR", NEAR))
+    }
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "suites/", "-n", "2", "-q", "--no-twins"),
-            *("--no-self-test", "-p", "no:cacheprovider", f"--mmflow-output={folder}"),
-            *("-p", "many_images"),
-            *(*arguments, *(f"--model={name}" for name in names)),
+            *("--no-self-test", "-p", "no:cacheprovider", f"--mmflow-output={folder / 'runs'}"),
+            *("-p", "many_images", "-p", "few_draws", "-p", "near_thresholds"),
+            *(SAMPLES, *(f"--model={name}" for name in names)),
         ],
         cwd=ROOT,
-        env=os.environ | {"MMFLOW_CACHE": str(folder.parent / "cache"), "PYTHONPATH": BUILDERS},
+        env=os.environ | own | {"PYTHONPATH": BUILDERS},
         capture_output=True,
         text=True,
     )
-    results = sorted(folder.glob("*/results.json"))
+    results = sorted((folder / "runs").glob("*/results.json"))
     errors = [error for path in results for error in json.loads(path.read_text())["errors"]]
     assert not errors, errors
     found = read_matrix(results)
@@ -81,18 +81,10 @@ def verdicts(folder: Path, names: Collection[str], *arguments: str) -> Matrix:
     return found
 
 
-def merged(found: Any, means: Any) -> dict[str, Any]:
-    """The telling verdicts of both runs; those on means over tasks from the second."""
-    result = {verdict: dict(rows) for verdict, rows in found.items()}
-    for rows in result.values():
-        for name in MEANS:
-            rows.pop(name, None)
-    for verdict, rows in means.items():
-        result.setdefault(verdict, {}).update(rows)
+def in_order(found: Any) -> dict[str, Any]:
     return {
         verdict: {name: rows[name] for name in NAMES if name in rows}
-        for verdict, rows in result.items()
-        if rows
+        for verdict, rows in found.items()
     }
 
 
@@ -105,6 +97,12 @@ def page_with(table: str) -> str:
 @pytest.mark.parametrize("name", DECLARED)
 def test_exactly_the_declared_mechanisms_fail(matrix: Matrix, name: str) -> None:
     assert matrix[name] == DECLARED[name]
+
+
+@pytest.mark.usefixtures("matrix")
+def test_no_value_lies_at_a_threshold(folder: Path) -> None:
+    notes = read_notes(folder / NEAR)
+    assert not notes, "\n".join(notes)
 
 
 def test_nothing_fails_on_the_base() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_module
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -32,9 +31,10 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_qualifier_tells_flows_from_artefacts(name: str, tmp_path: Path) -> None:
-    subprocess.run(
+    run_module(
+        "pytest",
         [
-            *(sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider"),
+            *("suites/", "-q", "-p", "no:cacheprovider"),
             *("-p", "many_images", f"--model={name}", "--tasks=ChooseAttr", "--limit=2"),
             *(f"--mechanisms={','.join(CASES[name])}", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
@@ -44,7 +44,6 @@ def test_the_qualifier_tells_flows_from_artefacts(name: str, tmp_path: Path) -> 
             "MMFLOW_CACHE": str(tmp_path / "cache"),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'builders'}",
         },
-        capture_output=True,
     )
     (path,) = (tmp_path / "runs").glob("*/results.json")
     rows = json.loads(path.read_text())["mechanisms"]
