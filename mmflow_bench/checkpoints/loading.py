@@ -26,6 +26,7 @@ from mmflow_bench.checkpoints.aliases import Processor
 from mmflow_bench.checkpoints.families.llava_next import read_pinpoints_as_published
 from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.checkpoints.fingerprint import fingerprint
+from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.hardware import spare_threads
 from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.checkpoints.placement import is_placed
@@ -33,6 +34,7 @@ from mmflow_bench.checkpoints.reading import read_model
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
+_OF_ONE_MODEL = "check that configuration, weights and processor are of one model"
 PLAIN_TEMPLATE = "plain"
 """The value of `CheckpointSpec.template` that ignores a checkpoint's own chat template."""
 
@@ -79,9 +81,11 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
         CheckpointError: Files are missing or of another model, weights are incomplete, the
             tokenizer has no offsets, or the architecture is not one that can be instrumented.
     """
-    with _bars_only_on_a_terminal():
-        model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
-    return assemble_checkpoint(model, processor, spec=spec)
+    where = f"checkpoint {spec.name}"
+    with foreign("a checkpoint that can be put together", where, _OF_ONE_MODEL):
+        with _bars_only_on_a_terminal():
+            model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
+        return assemble_checkpoint(model, processor, spec=spec)
 
 
 def assemble_checkpoint(
@@ -116,6 +120,7 @@ def assemble_checkpoint(
             f"a processor with an image processor, got {type(processor).__name__} (checkpoint "
             f"{spec.name}); save the checkpoint's processor next to its weights"
         )
+    _refuse_other_image_token(parts, processor, spec)
     loaded = LoadedCheckpoint(
         spec=spec,
         model=model,
@@ -130,6 +135,17 @@ def assemble_checkpoint(
     if loaded.conversation is not None:
         read_pinpoints_as_published(model, processor)
     return loaded
+
+
+def _refuse_other_image_token(parts: Parts, processor: Processor, spec: CheckpointSpec) -> None:
+    """Refuse a model that puts image features elsewhere than its processor makes room for them."""
+    own = getattr(processor, "image_token_id", None)
+    if parts.has_image and isinstance(own, int) and own != parts.image_token_id:
+        raise CheckpointError(
+            f"one id of the token for image features, got {parts.image_token_id} of the model and "
+            f"{own} of its processor (checkpoint {spec.name}); correct the image token in "
+            "config.json, or save the right tokenizer next to the weights"
+        )
 
 
 def _image_aspect_ratio(config: PretrainedConfig, family: Family) -> str | None:

@@ -7,11 +7,11 @@ are missing and would be drawn at random, layers that would be left out, pickled
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pickle import UnpicklingError
 
 import torch
-from jinja2 import TemplateError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -24,27 +24,22 @@ from transformers import (
 from mmflow_bench.checkpoints.adapters import merge_adapter
 from mmflow_bench.checkpoints.aliases import Json, Processor
 from mmflow_bench.checkpoints.families.known import family_of
-from mmflow_bench.checkpoints.ingredients import Ingredients, ingredients_of
+from mmflow_bench.checkpoints.fitting import (
+    refuse_code_from_elsewhere,
+    refuse_endless,
+    refuse_oversized,
+    weights_on_disk,
+)
+from mmflow_bench.checkpoints.foreign import foreign
+from mmflow_bench.checkpoints.ingredients import Ingredients, config_of, ingredients_of
 from mmflow_bench.checkpoints.original import load_original
 from mmflow_bench.checkpoints.placement import is_placed, load_placed
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import CheckpointError, MMFlowError
+from mmflow_bench.errors import CheckpointError
 
-# What transformers, safetensors, gguf and torch raise on files that are missing, cut short or of
-# another model.
-_LOADING_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    TemplateError,
+_COMPLETE = (
+    "check that the folder is complete and of a model that the installed transformers knows"
 )
-
 # Buffers that older versions saved are computed anew, and no weights.
 _IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
 
@@ -57,26 +52,24 @@ def read_model(spec: CheckpointSpec) -> tuple[PreTrainedModel, Processor]:
             "an adapter on weights that are loaded as a whole, got it with device_map or "
             f"quantization (checkpoint {spec.name}); merge it and save the model first"
         )
-    try:
+    where = f"checkpoint {spec.name}"
+    with foreign("a checkpoint that transformers can load", where, _COMPLETE), _no_pickles(spec):
         if parts.is_original:
             model, processor, report = load_original(spec, parts)
         else:
             model, processor, report = _from_pretrained(spec, parts)
+    _refuse_incomplete(spec, report)
+    return model, processor
+
+
+@contextmanager
+def _no_pickles(spec: CheckpointSpec) -> Iterator[None]:
+    try:
+        yield
     except UnpicklingError as error:
         raise CheckpointError(
             f"weights and nothing else, got pickled code ({spec.name}); save them as safetensors"
         ) from error
-    except _LOADING_ERRORS as error:
-        if isinstance(error, MMFlowError):
-            raise
-        message = " ".join(str(error).split())
-        raise CheckpointError(
-            f"a checkpoint that transformers can load, got {type(error).__name__}: "
-            f"{message[:400]} (checkpoint {spec.name}); check that the folder is complete and of a "
-            "model that the installed transformers knows"
-        ) from error
-    _refuse_incomplete(spec, report)
-    return model, processor
 
 
 def _from_pretrained(
@@ -93,6 +86,10 @@ def _from_pretrained(
         where["revision"] = source.commit(spec.gguf_file or "config.json")
     if spec.gguf_file is not None:
         where["gguf_file"] = spec.gguf_file
+    if spec.trust_remote_code:
+        refuse_code_from_elsewhere(source)
+    files = weights_on_disk(source, spec.gguf_file)
+    refuse_endless(config_of(source) or {}, files)
     config = AutoConfig.from_pretrained(source.name, **where)
     has_image = getattr(config, "vision_config", None) is not None
     auto_model = AutoModelForImageTextToText if has_image else AutoModelForCausalLM
@@ -103,6 +100,10 @@ def _from_pretrained(
         processor = own(source, config, where)
     else:
         processor = auto_processor.from_pretrained(source.name, config=config, **where)
+    # The class is imported here: what the child that builds it imports is lost with it.
+    with suppress(KeyError):
+        auto_model._model_mapping[type(config)]
+    refuse_oversized(auto_model.from_config, config, files, spec)
     model, report = load_placed(
         auto_model.from_pretrained,
         source.name,

@@ -1,0 +1,156 @@
+"""Whether a configuration can be of the weights that lie beside it, told before a model is built.
+
+A model of a billion layers is built for ever, and one of a billion words fills any memory. What the
+files hold bounds both: layers are counted in the names of tensors, and a parameter takes at least a
+byte, or an eighth of one where weights are quantised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+from mmflow_bench.checkpoints.aliases import Json
+from mmflow_bench.checkpoints.sources import Source, read_json
+from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.trial import tried
+from mmflow_bench.checkpoints.weight_files import contained, header, loaded_names, stacked
+from mmflow_bench.errors import CheckpointError
+
+_COUNT = re.compile(r"(^|_)(n|num)_.*(layer|block|expert|stage|level)s?(_|$)|layers?$|^depths?$")
+_MOST = 1024
+"""Layers, experts and the like that no model exceeds, whatever its files are called."""
+_GGUF_COUNT = re.compile(rb"\.((?:block|expert)_count)([\x04\x0a]\0\0\0)(.{8})", re.DOTALL)
+"""Key, kind of the number and the number, as GGUF files have them: of four or eight bytes."""
+_QUANTISED = 8
+_BUFFERS = 1 << 28
+"""Numbers that a model may compute from its configuration, whatever its size."""
+_SAY = "config.json does not describe these weights, so save the two together"
+_DESCRIBING = ("config.json", "tokenizer_config.json", "processor_config.json")
+
+
+def weights_on_disk(source: Source, gguf_file: str | None) -> list[Path]:
+    """The files that transformers will load, fetched if need be.
+
+    Raises:
+        CheckpointError: A name leads out of the folder, to what is no file, or to nothing.
+    """
+    names = loaded_names(source) if gguf_file is None else [contained(source, gguf_file, "GGUF")]
+    found = {name: source.file(name) for name in names}
+    absent = sorted(name for name, path in found.items() if path is None)
+    if absent:
+        raise CheckpointError(
+            f"all {len(names)} files of weights, got none of the name {', '.join(absent[:3])[:200]} "
+            f"({source.name}); fetch what is missing"
+        )
+    return [path for path in found.values() if path is not None]
+
+
+def refuse_endless(config: Json, files: Sequence[Path]) -> None:
+    """Refuse more layers, experts or stages than there can be, by a CheckpointError."""
+    most = max([_MOST, *map(stacked, files)])
+    for key, count in [*_counts(config), *_gguf_counts(files)]:
+        if count > most:
+            raise CheckpointError(
+                f"at most {most} layers, experts or stages, got {key} = {str(count)[:20]}, and "
+                f"weights for {max([0, *map(stacked, files)])} ({_places(files)}); {_SAY}"
+            )
+
+
+def _counts(content: object) -> Iterator[tuple[str, int]]:
+    """Every number in a configuration that a loop may run to."""
+    waiting = [content]
+    while waiting:
+        content = waiting.pop()
+        if isinstance(content, list):
+            waiting += content
+            continue
+        for key, value in content.items() if isinstance(content, dict) else ():
+            waiting.append(value)
+            numbers = value if isinstance(value, list) else [value]
+            if _COUNT.search(str(key)):
+                yield from ((key, n) for n in numbers if isinstance(n, int | float))
+
+
+def _gguf_counts(files: Sequence[Path]) -> Iterator[tuple[str, int]]:
+    for path in files:
+        if path.suffix == ".gguf":
+            for key, kind, number in _GGUF_COUNT.findall(header(path)):
+                size = 4 if kind[0] == 4 else 8
+                yield key.decode(), int.from_bytes(number[:size], "little")
+
+
+def refuse_oversized(
+    build: Callable[..., PreTrainedModel],
+    config: PretrainedConfig,
+    files: Sequence[Path],
+    spec: CheckpointSpec,
+) -> None:
+    """Refuse a configuration of more parameters than the files can hold, by a CheckpointError."""
+    if not files:
+        return  # transformers says which ones it has looked for.
+    held = sum(path.stat().st_size for path in files)
+    is_packed = spec.gguf_file is not None or hasattr(config, "quantization_config")
+    most = held * _QUANTISED if is_packed else held
+    refuse_too_many(build, config, most, spec)
+
+
+def refuse_too_many(
+    build: Callable[..., PreTrainedModel], config: PretrainedConfig, most: int, spec: CheckpointSpec
+) -> None:
+    """Refuse a configuration of more than so many parameters, by a CheckpointError.
+
+    Args:
+        build: Gives the model of a configuration.
+        config: What it is built from, here without memory and in a process of its own.
+        most: Parameters that there can be weights for.
+        spec: For the message.
+    """
+    where = f"checkpoint {spec.name}"
+    trust = {"trust_remote_code": True} if spec.trust_remote_code else {}
+    expected = "a configuration of a model that can be built"
+    found = tried(
+        lambda: _size(build, config, trust), expected=expected, where=where, advice=_SAY
+    )
+    if found["parameters"] > most or found["buffers"] > max(most, _BUFFERS):
+        raise CheckpointError(
+            f"a model of at most {most} parameters, which is what the files of weights can hold, "
+            f"got {max(found['parameters'], found['buffers'])}, most of them in "
+            f"{found['largest']} ({where}); {_SAY}"
+        )
+
+
+def _size(
+    build: Callable[..., PreTrainedModel], config: PretrainedConfig, trust: Json
+) -> dict[str, Any]:
+    with torch.device("meta"):
+        model = build(config, **trust)
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    everything = parameters | buffers
+    largest = max(everything, key=lambda name: everything[name].numel())
+    return {
+        "parameters": sum(tensor.numel() for tensor in parameters.values()),
+        "buffers": sum(tensor.numel() for tensor in buffers.values()),
+        "largest": f"{largest} of the shape {tuple(everything[largest].shape)}",
+    }
+
+
+def refuse_code_from_elsewhere(source: Source) -> None:
+    """Refuse code of another repository, which no fingerprint covers, by a CheckpointError."""
+    for name in _DESCRIBING:
+        path = source.file(name)
+        named = {} if path is None else read_json(path).get("auto_map")
+        if "--" in str(named):
+            raise CheckpointError(
+                f"code beside the weights, got an `auto_map` that names another repository: "
+                f"{str(named)[:200]} ({name} of {source.name}); copy its files into the checkpoint"
+            )
+
+
+def _places(files: Sequence[Path]) -> str:
+    return str(files[0].parent) if files else "no weights"
