@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel
+from safetensors import safe_open
+from transformers import PreTrainedModel
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.sources import Source, read_json
@@ -27,7 +28,10 @@ _MOST = 1024
 """Layers, experts and the like that no model exceeds, whatever its files are called."""
 _GGUF_COUNT = re.compile(rb"\.((?:block|expert)_count)([\x04\x0a]\0\0\0)(.{8})", re.DOTALL)
 """Key, kind of the number and the number, as GGUF files have them: of four or eight bytes."""
-_QUANTISED = 8
+_PER_BYTE = 8
+"""Parameters of quantised weights, at the most."""
+_SPARE = 2
+"""What is a little too large is refused later, by the names of the weights that do not fit."""
 _BUFFERS = 1 << 28
 """Numbers that a model may compute from its configuration, whatever its size."""
 _SAY = "config.json does not describe these weights, so save the two together"
@@ -39,16 +43,22 @@ def weights_on_disk(source: Source, gguf_file: str | None) -> list[Path]:
 
     Raises:
         CheckpointError: A name leads out of the folder, to what is no file, or to nothing.
+        SafetensorError: A file is damaged.
     """
     names = loaded_names(source) if gguf_file is None else [contained(source, gguf_file, "GGUF")]
     found = {name: source.file(name) for name in names}
     absent = sorted(name for name, path in found.items() if path is None)
     if absent:
         raise CheckpointError(
-            f"all {len(names)} files of weights, got none of the name {', '.join(absent[:3])[:200]} "
-            f"({source.name}); fetch what is missing"
+            f"all {len(names)} files of weights, got none of the name "
+            f"{', '.join(absent[:3])[:200]} ({source.name}); fetch what is missing"
         )
-    return [path for path in found.values() if path is not None]
+    files = [path for path in found.values() if path is not None]
+    for path in files:
+        if path.suffix == ".safetensors":
+            # Says whether the file is whole, from what stands at its beginning.
+            safe_open(path, framework="pt")
+    return files
 
 
 def refuse_endless(config: Json, files: Sequence[Path]) -> None:
@@ -62,7 +72,7 @@ def refuse_endless(config: Json, files: Sequence[Path]) -> None:
             )
 
 
-def _counts(content: object) -> Iterator[tuple[str, int]]:
+def _counts(content: object) -> Iterator[tuple[str, float]]:
     """Every number in a configuration that a loop may run to."""
     waiting = [content]
     while waiting:
@@ -74,7 +84,7 @@ def _counts(content: object) -> Iterator[tuple[str, int]]:
             waiting.append(value)
             numbers = value if isinstance(value, list) else [value]
             if _COUNT.search(str(key)):
-                yield from ((key, n) for n in numbers if isinstance(n, int | float))
+                yield from ((str(key), n) for n in numbers if isinstance(n, int | float))
 
 
 def _gguf_counts(files: Sequence[Path]) -> Iterator[tuple[str, int]]:
@@ -86,50 +96,32 @@ def _gguf_counts(files: Sequence[Path]) -> Iterator[tuple[str, int]]:
 
 
 def refuse_oversized(
-    build: Callable[..., PreTrainedModel],
-    config: PretrainedConfig,
-    files: Sequence[Path],
-    spec: CheckpointSpec,
+    build: Callable[[], PreTrainedModel], spec: CheckpointSpec, *, held: int, of: str
 ) -> None:
-    """Refuse a configuration of more parameters than the files can hold, by a CheckpointError."""
-    if not files:
-        return  # transformers says which ones it has looked for.
-    held = sum(path.stat().st_size for path in files)
-    is_packed = spec.gguf_file is not None or hasattr(config, "quantization_config")
-    most = held * _QUANTISED if is_packed else held
-    refuse_too_many(build, config, most, spec)
-
-
-def refuse_too_many(
-    build: Callable[..., PreTrainedModel], config: PretrainedConfig, most: int, spec: CheckpointSpec
-) -> None:
-    """Refuse a configuration of more than so many parameters, by a CheckpointError.
+    """Refuse a configuration of more parameters than the files can hold, by a CheckpointError.
 
     Args:
-        build: Gives the model of a configuration.
-        config: What it is built from, here without memory and in a process of its own.
-        most: Parameters that there can be weights for.
-        spec: For the message.
+        build: Gives the model; it is called in a process of its own, on a device without memory.
+        spec: Of the checkpoint.
+        held: What the files hold: their bytes, or their numbers.
+        of: `bytes` or `numbers`.
     """
     where = f"checkpoint {spec.name}"
-    trust = {"trust_remote_code": True} if spec.trust_remote_code else {}
     expected = "a configuration of a model that can be built"
-    found = tried(
-        lambda: _size(build, config, trust), expected=expected, where=where, advice=_SAY
-    )
+    found = tried(lambda: _size(build), expected=expected, where=where, advice=_SAY)
+    per_byte = _PER_BYTE if found["is_quantised"] or spec.gguf_file is not None else 1
+    most = held * (per_byte if of == "bytes" else _SPARE)
     if found["parameters"] > most or found["buffers"] > max(most, _BUFFERS):
         raise CheckpointError(
-            f"a model of at most {most} parameters, which is what the files of weights can hold, "
-            f"got {max(found['parameters'], found['buffers'])}, most of them in "
-            f"{found['largest']} ({where}); {_SAY}"
+            f"a model of at most {most} parameters, as there are {held} {of} of weights, got "
+            f"{max(found['parameters'], found['buffers'])}, most of them in {found['largest']} "
+            f"({where}); {_SAY}"
         )
 
 
-def _size(
-    build: Callable[..., PreTrainedModel], config: PretrainedConfig, trust: Json
-) -> dict[str, Any]:
+def _size(build: Callable[[], PreTrainedModel]) -> dict[str, Any]:
     with torch.device("meta"):
-        model = build(config, **trust)
+        model = build()
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     everything = parameters | buffers
     largest = max(everything, key=lambda name: everything[name].numel())
@@ -137,6 +129,7 @@ def _size(
         "parameters": sum(tensor.numel() for tensor in parameters.values()),
         "buffers": sum(tensor.numel() for tensor in buffers.values()),
         "largest": f"{largest} of the shape {tuple(everything[largest].shape)}",
+        "is_quantised": hasattr(model.config, "quantization_config"),
     }
 
 

@@ -91,9 +91,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
 
 def _parts(spec: CheckpointSpec) -> Ingredients:
     if spec.kind == "hub":
-        main = Source(
-            name=spec.source, is_hub=True, revision=spec.revision, offline=spec.offline
-        )
+        main = Source(name=spec.source, is_hub=True, revision=spec.revision, offline=spec.offline)
     else:
         main = folder_source(Path(spec.source))
     config = config_of(main)

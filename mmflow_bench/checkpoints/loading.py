@@ -31,6 +31,7 @@ from mmflow_bench.checkpoints.hardware import spare_threads
 from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.checkpoints.placement import is_placed
 from mmflow_bench.checkpoints.reading import read_model
+from mmflow_bench.checkpoints.sources import refuse_irregular
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
@@ -198,6 +199,7 @@ def _chat_template(
         return None
     if spec.template is not None:
         try:
+            refuse_irregular(Path(spec.template))
             return Path(spec.template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(

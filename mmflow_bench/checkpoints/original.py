@@ -16,7 +16,7 @@ from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
 from mmflow_bench.checkpoints.aliases import Json, Processor
-from mmflow_bench.checkpoints.fitting import refuse_endless, refuse_too_many
+from mmflow_bench.checkpoints.fitting import refuse_endless, refuse_oversized
 from mmflow_bench.checkpoints.ingredients import (
     KNOWN_TOWERS,
     PROJECTOR,
@@ -46,8 +46,6 @@ from mmflow_bench.checkpoints.weight_files import weight_files
 from mmflow_bench.errors import CheckpointError
 
 _CONTAINED_TOWER = "model.vision_tower."
-_SPARE = 2
-"""What is a little too large is refused later, by the names of the weights that do not fit."""
 
 
 def load_original(
@@ -113,7 +111,7 @@ def _loaded(
 ) -> tuple[PreTrainedModel, Json]:
     weights = _without_unused_layers(weights, config.vision_config)
     held = sum(tensor.numel() for tensor in weights.values())
-    refuse_too_many(kind, config, _SPARE * held, spec)
+    refuse_oversized(lambda: kind(config), spec, held=held, of="numbers")
     dtype = weights["model.language_model.embed_tokens.weight"].dtype
     model, report = load_placed(
         kind.from_pretrained,

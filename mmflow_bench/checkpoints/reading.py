@@ -6,18 +6,24 @@ are missing and would be drawn at random, layers that would be left out, pickled
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import TypeAlias
 
 import torch
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
 )
 
@@ -37,9 +43,9 @@ from mmflow_bench.checkpoints.placement import is_placed, load_placed
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
-_COMPLETE = (
-    "check that the folder is complete and of a model that the installed transformers knows"
-)
+AutoModel: TypeAlias = type[AutoModelForImageTextToText] | type[AutoModelForCausalLM]
+
+_COMPLETE = "check that the folder is complete and of a model that the installed transformers knows"
 # Buffers that older versions saved are computed anew, and no weights.
 _IN_A_LAYER = re.compile(r"\.layers\.\d+\.(?!.*(inv_freq|masked_bias)$)")
 
@@ -89,10 +95,15 @@ def _from_pretrained(
     if spec.trust_remote_code:
         refuse_code_from_elsewhere(source)
     files = weights_on_disk(source, spec.gguf_file)
-    refuse_endless(config_of(source) or {}, files)
-    config = AutoConfig.from_pretrained(source.name, **where)
-    has_image = getattr(config, "vision_config", None) is not None
-    auto_model = AutoModelForImageTextToText if has_image else AutoModelForCausalLM
+    raw = config_of(source) or {}
+    refuse_endless(raw, files)
+    described = partial(AutoConfig.from_pretrained, source.name, **where)
+    if spec.gguf_file is not None:
+        # Its header takes transformers longer to read than a trial may last: read it once.
+        described = partial(copy.copy, described())
+    _refuse_oversized(described, raw, files, spec)
+    config = described()
+    has_image, auto_model = _kind(config)
     auto_processor = AutoProcessor if has_image else AutoTokenizer
     # Reading the tokenizer first makes a folder without one fail before the weights are read.
     own = family_of(config).processor
@@ -100,10 +111,6 @@ def _from_pretrained(
         processor = own(source, config, where)
     else:
         processor = auto_processor.from_pretrained(source.name, config=config, **where)
-    # The class is imported here: what the child that builds it imports is lost with it.
-    with suppress(KeyError):
-        auto_model._model_mapping[type(config)]
-    refuse_oversized(auto_model.from_config, config, files, spec)
     model, report = load_placed(
         auto_model.from_pretrained,
         source.name,
@@ -116,6 +123,36 @@ def _from_pretrained(
     if parts.adapter is not None:
         merge_adapter(model, parts.adapter.folder())
     return model, processor, report
+
+
+def _kind(config: PretrainedConfig) -> tuple[bool, AutoModel]:
+    """Whether a model takes images, and what loads it."""
+    has_image = getattr(config, "vision_config", None) is not None
+    return has_image, AutoModelForImageTextToText if has_image else AutoModelForCausalLM
+
+
+def _refuse_oversized(
+    described: Callable[[], PretrainedConfig],
+    raw: Json,
+    files: Sequence[Path],
+    spec: CheckpointSpec,
+) -> None:
+    """Refuse a configuration that the files of weights cannot be of, by a CheckpointError."""
+    # Imported here: what the child that builds the model imports is lost with it.
+    with suppress(KeyError):
+        of_type = CONFIG_MAPPING[str(raw.get("model_type"))]
+        for kind in (AutoModelForImageTextToText, AutoModelForCausalLM):
+            kind._model_mapping.get(of_type, None)
+
+    def build() -> PreTrainedModel:
+        config = described()
+        trust = {"trust_remote_code": True} if spec.trust_remote_code else {}
+        model: PreTrainedModel = _kind(config)[1].from_config(config, **trust)
+        return model
+
+    # Where there are none, transformers says which ones it has looked for.
+    if files:
+        refuse_oversized(build, spec, held=sum(path.stat().st_size for path in files), of="bytes")
 
 
 def _dtype(spec: CheckpointSpec) -> torch.dtype | str:

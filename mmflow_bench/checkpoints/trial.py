@@ -22,8 +22,8 @@ from typing import Any, NoReturn
 from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.errors import CheckpointError
 
-SECONDS = 15
-"""Of computing; on a busy machine it may take twice as long until they are used up."""
+SECONDS = 8
+"""Of computing; on a busy machine it may take three times as long until they are used up."""
 MEMORY = 4 << 30
 """Bytes beyond what this process has."""
 _CAN_FORK = sys.platform == "linux"
@@ -50,7 +50,7 @@ def tried(function: Callable[[], Any], *, expected: str, where: str, advice: str
         _answer(function, writing, (expected, where, advice))
     os.close(writing)
     try:
-        said = _read_all(reading, until=time.monotonic() + 2 * SECONDS)
+        said = _read_all(reading, until=time.monotonic() + 3 * SECONDS)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)

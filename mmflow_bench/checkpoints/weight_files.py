@@ -98,7 +98,9 @@ def weight_map(source: Source, index: str) -> dict[str, str]:
             f"an index with tensors and their files under `weight_map`, got "
             f"{type(files).__name__} ({path}); save the checkpoint again"
         )
-    checked = {name: contained(source, name, index) for name in {str(one) for one in files.values()}}
+    checked = {
+        name: contained(source, name, index) for name in {str(one) for one in files.values()}
+    }
     return {str(key): checked[str(name)] for key, name in files.items()}
 
 
