@@ -1,8 +1,8 @@
 """Whether a configuration can be of the weights that lie beside it, told before a model is built.
 
-A model of a billion layers is built for ever, and one of a billion words fills any memory. What the
-files hold bounds both: layers are counted in the names of tensors, and a parameter takes at least a
-byte, or an eighth of one where weights are quantised.
+A model of a billion layers is built for ever, and one of a billion words fills any memory. Layers
+have a number that no model exceeds, and what the files hold bounds the rest: a parameter takes at
+least a byte, or an eighth of one where weights are quantised.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.sources import Source, read_json
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.checkpoints.trial import tried
-from mmflow_bench.checkpoints.weight_files import contained, header, loaded_names, stacked
+from mmflow_bench.checkpoints.weight_files import contained, header, loaded_names
 from mmflow_bench.errors import CheckpointError
 
-_COUNT = re.compile(r"(^|_)(n|num)_.*(layer|block|expert|stage|level)s?(_|$)|layers?$|^depths?$")
+_COUNT = re.compile(
+    r"(^|_)(n|num)_.*(layer|block|expert|stage|level|label)s?(_|$)|layers?$|^depths?$"
+)
 _MOST = 1024
-"""Layers, experts and the like that no model exceeds, whatever its files are called."""
-_GGUF_COUNT = re.compile(rb"\.((?:block|expert)_count)([\x04\x0a]\0\0\0)(.{8})", re.DOTALL)
+"""Layers, experts and the like that no model exceeds."""
+_LABELS = 1 << 16
+"""Classes that a configuration makes names for, one by one."""
+_GGUF_COUNT = re.compile(rb"\.((?:block|expert)_count)([\x04\x05\x0a\x0b]\0\0\0)(.{8})", re.DOTALL)
 """Key, kind of the number and the number, as GGUF files have them: of four or eight bytes."""
 _PER_BYTE = 8
 """Parameters of quantised weights, at the most."""
 _SPARE = 2
 """What is a little too large is refused later, by the names of the weights that do not fit."""
+_SMALL = 1 << 24
+"""Parameters that any machine has memory for: the same holds for them."""
 _BUFFERS = 1 << 28
 """Numbers that a model may compute from its configuration, whatever its size."""
 _SAY = "config.json does not describe these weights, so save the two together"
@@ -62,13 +68,13 @@ def weights_on_disk(source: Source, gguf_file: str | None) -> list[Path]:
 
 
 def refuse_endless(config: Json, files: Sequence[Path]) -> None:
-    """Refuse more layers, experts or stages than there can be, by a CheckpointError."""
-    most = max([_MOST, *map(stacked, files)])
+    """Refuse more layers, experts or the like than there can be, by a CheckpointError."""
     for key, count in [*_counts(config), *_gguf_counts(files)]:
+        most = _LABELS if key == "num_labels" else _MOST
         if count > most:
             raise CheckpointError(
-                f"at most {most} layers, experts or stages, got {key} = {str(count)[:20]}, and "
-                f"weights for {max([0, *map(stacked, files)])} ({_places(files)}); {_SAY}"
+                f"at most {most} layers, experts or the like, got {key} = {str(count)[:20]} "
+                f"({files[0].parent if files else 'config.json'}); {_SAY}"
             )
 
 
@@ -91,7 +97,7 @@ def _gguf_counts(files: Sequence[Path]) -> Iterator[tuple[str, int]]:
     for path in files:
         if path.suffix == ".gguf":
             for key, kind, number in _GGUF_COUNT.findall(header(path)):
-                size = 4 if kind[0] == 4 else 8
+                size = 4 if kind[0] in (4, 5) else 8
                 yield key.decode(), int.from_bytes(number[:size], "little")
 
 
@@ -110,7 +116,7 @@ def refuse_oversized(
     expected = "a configuration of a model that can be built"
     found = tried(lambda: _size(build), expected=expected, where=where, advice=_SAY)
     per_byte = _PER_BYTE if found["is_quantised"] or spec.gguf_file is not None else 1
-    most = held * (per_byte if of == "bytes" else _SPARE)
+    most = max(held * (per_byte if of == "bytes" else _SPARE), _SMALL)
     if found["parameters"] > most or found["buffers"] > max(most, _BUFFERS):
         raise CheckpointError(
             f"a model of at most {most} parameters, as there are {held} {of} of weights, got "
@@ -143,7 +149,3 @@ def refuse_code_from_elsewhere(source: Source) -> None:
                 f"code beside the weights, got an `auto_map` that names another repository: "
                 f"{str(named)[:200]} ({name} of {source.name}); copy its files into the checkpoint"
             )
-
-
-def _places(files: Sequence[Path]) -> str:
-    return str(files[0].parent) if files else "no weights"

@@ -7,6 +7,7 @@ from the files, and within this process none of it could be stopped.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -22,8 +23,10 @@ from typing import Any, NoReturn
 from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.errors import CheckpointError
 
-SECONDS = 8
-"""Of computing; on a busy machine it may take three times as long until they are used up."""
+SECONDS = 6
+"""Of computing, whatever else the machine does."""
+PATIENCE = 30
+"""Seconds in all."""
 MEMORY = 4 << 30
 """Bytes beyond what this process has."""
 _CAN_FORK = sys.platform == "linux"
@@ -50,7 +53,7 @@ def tried(function: Callable[[], Any], *, expected: str, where: str, advice: str
         _answer(function, writing, (expected, where, advice))
     os.close(writing)
     try:
-        said = _read_all(reading, until=time.monotonic() + 3 * SECONDS)
+        said = _read_all(reading, until=time.monotonic() + PATIENCE)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)
@@ -75,10 +78,11 @@ def _read_all(pipe: int, *, until: float) -> bytes:
 
 
 def _end(status: int) -> str:
-    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    if number in (signal.SIGKILL, signal.SIGXCPU):
-        return f"no end within {SECONDS} s of computing and {MEMORY >> 30} GiB"
-    return f"the end of the process ({signal.strsignal(number) or status})"
+    code = os.waitstatus_to_exitcode(status)
+    if -code in (signal.SIGKILL, signal.SIGXCPU):
+        return f"no end within {SECONDS} s of computing, {PATIENCE} s and {MEMORY >> 30} GiB"
+    name = signal.strsignal(-code) if code < 0 else f"exit status {code}"
+    return f"the end of the process ({name})"
 
 
 def _answer(function: Callable[[], Any], pipe: int, words: tuple[str, str, str]) -> NoReturn:
@@ -87,17 +91,19 @@ def _answer(function: Callable[[], Any], pipe: int, words: tuple[str, str, str])
         _limit()
         try:
             with foreign(*words, passing=lambda _: False):
-                answer = ["returned", function()]
+                answer = json.dumps(["returned", function()])
         except CheckpointError as error:
-            answer = ["refused", str(error)]
+            answer = json.dumps(["refused", str(error)])
         with open(pipe, "wb") as file:
-            file.write(json.dumps(answer).encode())
+            file.write(answer.encode())
     finally:
         # Without what a process does at its end: buffers and threads are the parent's.
         os._exit(1)
 
 
 def _limit() -> None:
+    # It would write the end of this process to where the parent's is expected.
+    faulthandler.disable()
     # What libraries print here, they print again in the parent.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):

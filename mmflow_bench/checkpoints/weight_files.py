@@ -6,7 +6,6 @@ index or a configuration gives leads nowhere but into the folder.
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -29,8 +28,6 @@ _OTHER_NAME = "transformers_weights"
 """The key of `config.json` that names weights, or their index, in place of the usual ones."""
 _HEADER = 64 << 20
 """Bytes, more than the names of any checkpoint take."""
-_NUMBER = re.compile(rb"\.(\d{1,9})\.")
-_BLOCK = re.compile(rb"blk\.(\d{1,9})\.")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -98,10 +95,10 @@ def weight_map(source: Source, index: str) -> dict[str, str]:
             f"an index with tensors and their files under `weight_map`, got "
             f"{type(files).__name__} ({path}); save the checkpoint again"
         )
-    checked = {
-        name: contained(source, name, index) for name in {str(one) for one in files.values()}
-    }
-    return {str(key): checked[str(name)] for key, name in files.items()}
+    # Each file once: an index has thousands of lines.
+    for name in {repr(name): name for name in files.values()}.values():
+        contained(source, name, index)
+    return files
 
 
 def contained(source: Source, name: object, named_in: str) -> str:
@@ -139,9 +136,3 @@ def header(path: Path) -> bytes:
     # A damaged file is refused by name when it is loaded.
     except (OSError, StopIteration, zipfile.BadZipFile, RuntimeError, NotImplementedError):
         return b""
-
-
-def stacked(path: Path) -> int:
-    """The largest number of layers, experts or the like that the names of a file count."""
-    number = _BLOCK if path.suffix == ".gguf" else _NUMBER
-    return 1 + max((int(found) for found in set(number.findall(header(path)))), default=-1)

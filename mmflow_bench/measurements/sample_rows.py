@@ -7,7 +7,7 @@ positions for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmflow_bench.checkpoints.families.layout import ImageLayout
+from mmflow_bench.checkpoints.foreign import foreign, is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
@@ -69,7 +70,7 @@ class SampleAtWork:
             # The same shape, so that both images take the same positions.
             donated = donated.resize(own.size, Image.Resampling.BICUBIC)
         encoded = encode(self.sample, self.checkpoint, image=donated)
-        return clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
+        return sample_passes(self.checkpoint, [encoded])[0]
 
     def refused(self, want: Want[object], error: KnockoutError | SampleError) -> Rows:
         return unscored_rows(self.job.key_of(want), want.shard.name, error)
@@ -137,6 +138,25 @@ def _patch_rows(encoded: EncodedSample, key: str) -> Rows:
 def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
     """What `model(**inputs)` takes."""
     return {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
+
+
+def sample_passes(
+    checkpoint: LoadedCheckpoint, encoded: Sequence[EncodedSample]
+) -> list[CleanPass]:
+    """The clean pass of every sample, whose images agree in shape.
+
+    Raises:
+        CheckpointError: The model does not take what its processor has made.
+        KnockoutError: A layer cannot be recorded.
+    """
+    with foreign(
+        "a model that takes what its tokenizer and processor make",
+        f"checkpoint {checkpoint.spec.name}, sample {encoded[0].sample.question_id}",
+        "check that configuration, weights and processor are of one model",
+        # Fewer samples may fit.
+        passing=is_out_of_memory,
+    ):
+        return clean_passes(checkpoint, [model_inputs(sample) for sample in encoded])
 
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:
