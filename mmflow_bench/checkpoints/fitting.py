@@ -32,6 +32,7 @@ _LABELS = 1 << 16
 """Classes that a configuration makes names for, one by one."""
 _GGUF_COUNT = re.compile(rb"\.((?:block|expert)_count)([\x04\x05\x0a\x0b]\0\0\0)(.{8})", re.DOTALL)
 """Key, kind of the number and the number, as GGUF files have them: of four or eight bytes."""
+_GGUF_BLOCK = re.compile(rb"blk\.(\d{1,9})\.")
 _PER_BYTE = 8
 """Parameters of quantised weights, at the most."""
 _SPARE = 2
@@ -69,6 +70,9 @@ def weights_on_disk(source: Source, gguf_file: str | None) -> list[Path]:
 
 def refuse_endless(config: Json, files: Sequence[Path]) -> None:
     """Refuse more layers, experts or the like than there can be, by a CheckpointError."""
+    for path in files:
+        if path.suffix == ".gguf":
+            _refuse_other_depth(path)
     for key, count in [*_counts(config), *_gguf_counts(files)]:
         most = _LABELS if key == "num_labels" else _MOST
         if count > most:
@@ -76,6 +80,18 @@ def refuse_endless(config: Json, files: Sequence[Path]) -> None:
                 f"at most {most} layers, experts or the like, got {key} = {str(count)[:20]} "
                 f"({files[0].parent if files else 'config.json'}); {_SAY}"
             )
+
+
+def _refuse_other_depth(path: Path) -> None:
+    """Refuse a GGUF file that counts other blocks than it holds: the rest would be left out."""
+    names = header(path)
+    held = 1 + max((int(number) for number in set(_GGUF_BLOCK.findall(names))), default=-1)
+    said = [count for key, count in _gguf_counts([path]) if key == "block_count"]
+    if said and said[0] != held:
+        raise CheckpointError(
+            f"weights of {said[0]} blocks, as the file says, got {held} ({path}); convert the "
+            "checkpoint again"
+        )
 
 
 def _counts(content: object) -> Iterator[tuple[str, float]]:
@@ -120,8 +136,7 @@ def refuse_oversized(
     if found["parameters"] > most or found["buffers"] > max(most, _BUFFERS):
         raise CheckpointError(
             f"a model of at most {most} parameters, as there are {held} {of} of weights, got "
-            f"{max(found['parameters'], found['buffers'])}, most of them in {found['largest']} "
-            f"({where}); {_SAY}"
+            f"{max(found['parameters'], found['buffers'])}, with {found['largest']} ({where}); {_SAY}"
         )
 
 

@@ -31,6 +31,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "MEMORY", 1 << 29)
+
+
 @pytest.fixture
 def native(kept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(kept / "native", tmp_path / "native"))
@@ -169,13 +174,11 @@ def test_a_tokenizer_that_no_model_has(
     native: Path, key: str, value: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "SECONDS", 1)
-    monkeypatch.setattr(trial, "MEMORY", 1 << 29)
     change(native / "tokenizer.json", {key: value})
     refused(native, "native")
 
 
-def nested(depth: int, body: str) -> str:
-    return "{% for i in range(99999) %}" * depth + body + "{% endfor %}" * depth
+NESTED = "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3
 
 
 DOUBLING = (
@@ -186,8 +189,7 @@ DOUBLING = (
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        (nested(3, ""), "no end within"),
-        (nested(2, "a" * 50), "no end within|MemoryError"),
+        (NESTED, "no end within"),
         ("{{ 10 ** (10 ** 10) }}", "no end within"),
         ("{% for i in range(10 ** 12) %}{% endfor %}", "OverflowError"),
         ("{{ 2.0 ** 99999 }}", "OverflowError"),
@@ -197,17 +199,15 @@ DOUBLING = (
         ("{{ " + "(" * 5000 + ")" * 5000 + " }}", "RecursionError"),
         ("{% if 1 %}" * 3000 + "{% endif %}" * 3000, "RecursionError"),
         ("{{ 1 // 0 }}", "ZeroDivisionError"),
-        ("{{ messages.append }}", "once and unchanged"),
         ("{{ ''.__class__.mro() }}", "SecurityError"),
         ("{% include '/etc/passwd' %}", "once and unchanged"),
     ],
-    ids=range(14),
+    ids=range(12),
 )
 def test_a_chat_template_that_does_no_good(
     native: Path, template: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "SECONDS", 1)
-    monkeypatch.setattr(trial, "MEMORY", 1 << 29)
     native.joinpath("chat_template.jinja").write_text(template)
     refused(native, words)
 
