@@ -136,7 +136,8 @@ def refuse_oversized(
     if found["parameters"] > most or found["buffers"] > max(most, _BUFFERS):
         raise CheckpointError(
             f"a model of at most {most} parameters, as there are {held} {of} of weights, got "
-            f"{max(found['parameters'], found['buffers'])}, with {found['largest']} ({where}); {_SAY}"
+            f"{max(found['parameters'], found['buffers'])}, with {found['largest']} ({where}); "
+            f"{_SAY}"
         )
 
 
