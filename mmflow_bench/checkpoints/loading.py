@@ -121,7 +121,6 @@ def assemble_checkpoint(
             f"a processor with an image processor, got {type(processor).__name__} (checkpoint "
             f"{spec.name}); save the checkpoint's processor next to its weights"
         )
-    _refuse_other_image_token(parts, processor, spec)
     loaded = LoadedCheckpoint(
         spec=spec,
         model=model,
@@ -136,17 +135,6 @@ def assemble_checkpoint(
     if loaded.conversation is not None:
         read_pinpoints_as_published(model, processor)
     return loaded
-
-
-def _refuse_other_image_token(parts: Parts, processor: Processor, spec: CheckpointSpec) -> None:
-    """Refuse a model that puts image features elsewhere than its processor makes room for them."""
-    own = getattr(processor, "image_token_id", None)
-    if parts.has_image and isinstance(own, int) and own != parts.image_token_id:
-        raise CheckpointError(
-            f"one id of the token for image features, got {parts.image_token_id} of the model and "
-            f"{own} of its processor (checkpoint {spec.name}); correct the image token in "
-            "config.json, or save the right tokenizer next to the weights"
-        )
 
 
 def _image_aspect_ratio(config: PretrainedConfig, family: Family) -> str | None:

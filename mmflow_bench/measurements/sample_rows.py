@@ -7,7 +7,8 @@ positions for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -70,7 +71,8 @@ class SampleAtWork:
             # The same shape, so that both images take the same positions.
             donated = donated.resize(own.size, Image.Resampling.BICUBIC)
         encoded = encode(self.sample, self.checkpoint, image=donated)
-        return sample_passes(self.checkpoint, [encoded])[0]
+        with taking_inputs(self.checkpoint, encoded):
+            return clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
 
     def refused(self, want: Want[object], error: KnockoutError | SampleError) -> Rows:
         return unscored_rows(self.job.key_of(want), want.shard.name, error)
@@ -140,23 +142,17 @@ def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
     return {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
 
 
-def sample_passes(
-    checkpoint: LoadedCheckpoint, encoded: Sequence[EncodedSample]
-) -> list[CleanPass]:
-    """The clean pass of every sample, whose images agree in shape.
-
-    Raises:
-        CheckpointError: The model does not take what its processor has made.
-        KnockoutError: A layer cannot be recorded.
-    """
-    with foreign(
+def taking_inputs(
+    checkpoint: LoadedCheckpoint, encoded: EncodedSample
+) -> AbstractContextManager[None]:
+    """A CheckpointError where the model does not take what its processor has made of a sample."""
+    return foreign(
         "a model that takes what its tokenizer and processor make",
-        f"checkpoint {checkpoint.spec.name}, sample {encoded[0].sample.question_id}",
+        f"checkpoint {checkpoint.spec.name}, sample {encoded.sample.question_id}",
         "check that configuration, weights and processor are of one model",
         # Fewer samples may fit.
         passing=is_out_of_memory,
-    ):
-        return clean_passes(checkpoint, [model_inputs(sample) for sample in encoded])
+    )
 
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:

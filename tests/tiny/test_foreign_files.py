@@ -100,8 +100,8 @@ def refused(folder: Path, words: str) -> None:
         ("depths", [2, BILLION], "depths"),
         ("dtype", "float99", "float99"),
         ("quantization_config", [1], "native"),
-        ("image_token_index", 5, "one id of the token for image features, got 5 of the model"),
-        ("image_token_index", BILLION, "one id of the token for image features"),
+        ("image_token_index", 5, "image tokens do not match"),
+        ("image_token_index", BILLION, "image tokens do not match"),
         ("transformers_weights", "../other.safetensors", "names of files inside the checkpoint"),
     ],
 )
