@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.aliases import Json
-from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.state_dicts import read_tensors
+from mmflow_bench.checkpoints.weight_files import ADAPTER_WEIGHTS
 from mmflow_bench.errors import CheckpointError
 
 _PREFIX = "base_model.model."

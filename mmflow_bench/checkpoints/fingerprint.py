@@ -15,14 +15,13 @@ from pathlib import Path
 
 from mmflow_bench.checkpoints.ingredients import (
     ADAPTER_CONFIG,
-    ADAPTER_WEIGHTS,
     PROJECTOR,
     TRAINED_BESIDE,
     ingredients_of,
-    weight_files,
 )
-from mmflow_bench.checkpoints.sources import CONFIGURATION
+from mmflow_bench.checkpoints.sources import BELOW, CONFIGURATION, unreadable
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.weight_files import ADAPTER_WEIGHTS, every_weight_file
 from mmflow_bench.errors import CheckpointError
 
 # What trainers leave beside a model.
@@ -36,8 +35,8 @@ def fingerprint(spec: CheckpointSpec) -> str:
     built one by the source code that builds it and the versions that run it.
 
     Raises:
-        CheckpointError: A file cannot be read, the builder's source is not there, or the hub does
-            not know the revision.
+        CheckpointError: A file cannot be read or is none, weights are named that lie elsewhere, the
+            builder's source is not there, or the hub does not know the revision.
     """
     parts = _sources(spec) if spec.kind == "built" else list(_ingredients(spec))
     if spec.template is not None:
@@ -55,32 +54,39 @@ def _ingredients(spec: CheckpointSpec) -> Iterable[str]:
             described = spec.gguf_file or ("config.json" if has_config else ADAPTER_CONFIG)
             yield f"{prefix}hub:{source.name}@{source.commit(described)}:{spec.gguf_file}"
         else:
-            yield from (prefix + part for part in _folder_parts(Path(source.name), spec.gguf_file))
+            yield from (prefix + part for part in _folder_parts(Path(source.name), spec))
 
 
-def _folder_parts(folder: Path, gguf_file: str | None) -> list[str]:
+def _folder_parts(folder: Path, spec: CheckpointSpec) -> list[str]:
     try:
-        return [f"{path.name}:{file_hash(path)}" for path in _folder_files(folder, gguf_file)]
+        return [f"{name}:{file_hash(path)}" for name, path in _folder_files(folder, spec)]
     except OSError as error:
-        raise CheckpointError(
-            f"a readable checkpoint, got {error.strerror or error} ({error.filename}); check the "
-            "permissions of the folder"
-        ) from error
+        raise unreadable(error) from error
 
 
-def _folder_files(folder: Path, gguf_file: str | None) -> list[Path]:
+def _folder_files(folder: Path, spec: CheckpointSpec) -> Iterable[tuple[str, Path]]:
+    """Everything that is read of a folder, under the names that it is known by."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     read = [
         path
         for path in files
         if path.suffix in CONFIGURATION and path.name not in _NOT_READ_BY_A_MODEL
     ]
-    read += sorted(folder.glob("*_chat_templates/*.jinja"))
-    if gguf_file is not None:
-        return [*read, folder / gguf_file]
-    tensors = [path for path in files if path.name in (TRAINED_BESIDE, PROJECTOR)]
+    for path in [*read, *sorted(folder.glob(BELOW[0]))]:
+        yield path.name, path
+    tensors = [] if spec.gguf_file is not None else every_weight_file(folder)
+    below = [path for path in tensors if path.parent != folder]
+    below += sorted(path for pattern in BELOW[1:] for path in folder.glob(pattern))
+    if spec.trust_remote_code:
+        below += sorted(path for path in folder.rglob("*.py") if path.parent != folder)
+    yield from ((path.relative_to(folder).as_posix(), path) for path in below if path.is_file())
+    if spec.gguf_file is not None:
+        yield spec.gguf_file, folder / spec.gguf_file
+        return
+    tensors = [path for path in tensors if path.parent == folder]
+    tensors += [path for path in files if path.name in (TRAINED_BESIDE, PROJECTOR)]
     tensors += [path for path in files if path.name in ADAPTER_WEIGHTS]
-    return [*read, *weight_files(folder), *tensors]
+    yield from ((path.name, path) for path in tensors)
 
 
 def file_hash(path: Path) -> str:

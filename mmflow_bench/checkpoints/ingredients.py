@@ -7,19 +7,19 @@ Worked out without torch, because the fingerprint covers every part.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original
-from mmflow_bench.checkpoints.sources import Source, read_json, source_of
+from mmflow_bench.checkpoints.foreign import foreign
+from mmflow_bench.checkpoints.sources import Source, folder_source, read_json, source_of
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.checkpoints.weight_files import header, weight_files
 from mmflow_bench.errors import CheckpointError
 
 ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 TRAINED_BESIDE = "non_lora_trainables.bin"
 """What the LLaVA trainers train in full next to a LoRA adapter."""
 PROJECTOR = "mm_projector.bin"
@@ -50,9 +50,8 @@ KNOWN_TOWERS: Mapping[str, Json] = {
 """Vision towers that need not be looked for when a checkpoint contains their weights: what their
 `config.json` holds, which the original programs fetch."""
 
-_HEADER = 64 << 20
-"""Bytes, more than the names of any checkpoint take."""
 _TOWER = b"vision_tower.vision_model."
+_COMPLETE = "check that the folder is complete and that its configuration names other folders"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +83,17 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
     """The parts of a folder or hub checkpoint.
 
     Raises:
-        CheckpointError: One is not there or not named.
+        CheckpointError: One is not there, not named, or holds what is no file.
     """
-    main = Source(
-        name=spec.source, is_hub=spec.kind == "hub", revision=spec.revision, offline=spec.offline
-    )
+    with foreign("a checkpoint whose parts can be told", f"checkpoint {spec.name}", _COMPLETE):
+        return _parts(spec)
+
+
+def _parts(spec: CheckpointSpec) -> Ingredients:
+    if spec.kind == "hub":
+        main = Source(name=spec.source, is_hub=True, revision=spec.revision, offline=spec.offline)
+    else:
+        main = folder_source(Path(spec.source))
     config = config_of(main)
     # peft saves no configuration of the model: that of the base describes it.
     if config is None and spec.gguf_file is None and main.file(ADAPTER_CONFIG) is not None:
@@ -101,7 +106,7 @@ def ingredients_of(spec: CheckpointSpec) -> Ingredients:
             adapter=None,
             base=None,
         )
-        return replace(ingredients_of(inner), adapter=main)
+        return replace(_parts(inner), adapter=main)
     if config is not None and is_original(config):
         return _original(main, config, spec)
     if spec.vision_tower is not None:
@@ -148,8 +153,14 @@ def _tower(
 
 def _adapted(main: Source, spec: CheckpointSpec) -> tuple[Source | None, Source]:
     """The adapter, if there is one, and the weights that it is merged into."""
-    if main.file(ADAPTER_CONFIG) is not None and not _has_weights(main):
-        return main, _base_of_adapter(main, spec)
+    if main.file(ADAPTER_CONFIG) is not None:
+        if not _has_weights(main):
+            return main, _base_of_adapter(main, spec)
+        # With peft installed transformers would load another model, the one that the adapter names.
+        raise CheckpointError(
+            f"whole weights or an adapter, got both ({main.name}); move {ADAPTER_CONFIG} away if "
+            "it is merged already, or the weights if it is not"
+        )
     if spec.adapter is not None:
         return source_of(spec.adapter, beside=main, what="adapter"), main
     if spec.base is not None and main.file(PROJECTOR) is None:
@@ -180,29 +191,8 @@ def _has_weights(source: Source) -> bool:
     return bool(weight_files(source.folder()))
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files of the full weights: safetensors, or where there are none what torch pickled."""
-    tensors = (path for path in folder.glob("*.safetensors") if path.name not in ADAPTER_WEIGHTS)
-    return sorted(tensors) or sorted(folder.glob("pytorch_model*.bin"))
-
-
 def _contains_tower(source: Source) -> bool:
     """Whether the names of the weights, which stand before them, speak of a vision tower."""
     folder = source.folder()
     files = [*weight_files(folder), folder / TRAINED_BESIDE]
-    return any(_TOWER in _names(path) for path in files if path.is_file())
-
-
-def _names(path: Path) -> bytes:
-    """The part of a file of weights that holds the names, unparsed."""
-    try:
-        if path.suffix == ".safetensors":
-            # Names stand first, behind their length; the gigabytes after them are not read.
-            with open(path, "rb") as file:
-                return file.read(min(int.from_bytes(file.read(8), "little"), _HEADER))
-        with zipfile.ZipFile(path) as archive:
-            index = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-            return archive.read(index)
-    # A damaged file is refused by name when it is loaded.
-    except (OSError, StopIteration, zipfile.BadZipFile):
-        return b""
+    return any(_TOWER in header(path) for path in files if path.is_file())

@@ -26,13 +26,16 @@ from mmflow_bench.checkpoints.aliases import Processor
 from mmflow_bench.checkpoints.families.llava_next import read_pinpoints_as_published
 from mmflow_bench.checkpoints.families.record import Family
 from mmflow_bench.checkpoints.fingerprint import fingerprint
+from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.hardware import require_device, spare_threads
 from mmflow_bench.checkpoints.parts import Parts, parts_of
 from mmflow_bench.checkpoints.placement import is_placed
 from mmflow_bench.checkpoints.reading import read_model
+from mmflow_bench.checkpoints.sources import refuse_irregular
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError
 
+_OF_ONE_MODEL = "check that configuration, weights and processor are of one model"
 PLAIN_TEMPLATE = "plain"
 """The value of `CheckpointSpec.template` that ignores a checkpoint's own chat template."""
 
@@ -80,9 +83,11 @@ def load_checkpoint(spec: CheckpointSpec) -> LoadedCheckpoint:
             tokenizer has no offsets, or the architecture is not one that can be instrumented.
     """
     require_device(spec.device)
-    with _bars_only_on_a_terminal():
-        model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
-    return assemble_checkpoint(model, processor, spec=spec)
+    where = f"checkpoint {spec.name}"
+    with foreign("a checkpoint that can be put together", where, _OF_ONE_MODEL):
+        with _bars_only_on_a_terminal():
+            model, processor = _built(spec) if spec.kind == "built" else read_model(spec)
+        return assemble_checkpoint(model, processor, spec=spec)
 
 
 def assemble_checkpoint(
@@ -183,6 +188,7 @@ def _chat_template(
         return None
     if spec.template is not None:
         try:
+            refuse_irregular(Path(spec.template))
             return Path(spec.template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(

@@ -16,6 +16,7 @@ from transformers import PretrainedConfig, PreTrainedModel, SiglipVisionConfig
 
 from mmflow_bench.checkpoints.adapters import merge_adapter
 from mmflow_bench.checkpoints.aliases import Json, Processor
+from mmflow_bench.checkpoints.fitting import refuse_endless, refuse_oversized
 from mmflow_bench.checkpoints.ingredients import (
     KNOWN_TOWERS,
     PROJECTOR,
@@ -41,6 +42,7 @@ from mmflow_bench.checkpoints.placement import load_placed
 from mmflow_bench.checkpoints.sources import read_json
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.checkpoints.state_dicts import read_tensors, state_dict_of
+from mmflow_bench.checkpoints.weight_files import weight_files
 from mmflow_bench.errors import CheckpointError
 
 _CONTAINED_TOWER = "model.vision_tower."
@@ -52,6 +54,7 @@ def load_original(
     """Model, processor and transformers' report of what was loaded."""
     folder = parts.main.folder()
     original = read_json(folder / "config.json")
+    refuse_endless(original, weight_files(parts.weights.folder()))
     text = text_config(original)
     tokenizer = original_tokenizer(
         [folder, parts.weights.folder()], text, trust_remote_code=spec.trust_remote_code
@@ -78,7 +81,9 @@ def _vision(original: Json, tower: Path | None) -> PretrainedConfig:
     name = str(original.get("mm_vision_tower") or original.get("vision_tower"))
     if tower is None:
         return vision_config(KNOWN_TOWERS[name], name)
-    return vision_config(read_json(tower / "config.json"), str(tower))
+    content = read_json(tower / "config.json")
+    refuse_endless(content, weight_files(tower))
+    return vision_config(content, str(tower))
 
 
 def _weights(parts: Ingredients, tower: Path | None) -> dict[str, Tensor]:
@@ -105,6 +110,8 @@ def _loaded(
     weights: dict[str, Tensor],
 ) -> tuple[PreTrainedModel, Json]:
     weights = _without_unused_layers(weights, config.vision_config)
+    held = sum(tensor.numel() for tensor in weights.values())
+    refuse_oversized(lambda: kind(config), spec, held=held, of="numbers")
     dtype = weights["model.language_model.embed_tokens.weight"].dtype
     model, report = load_placed(
         kind.from_pretrained,

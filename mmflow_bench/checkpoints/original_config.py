@@ -24,6 +24,8 @@ _OF_LLAVA = re.compile(
     r"faster_token|force_sample|pos_skipping|tokenizer_|frames_upbound"
 )
 """Keys that are not of the language model."""
+_MOST_TILES = 64
+"""Of a side of a photo; published checkpoints cut at most six."""
 _SIGLIP_MEAN = [0.5, 0.5, 0.5]
 _OF_THE_FILE = {"architectures", "model_type", "auto_map", "_name_or_path", "transformers_version"}
 
@@ -156,6 +158,8 @@ def _pinpoints(value: object, tile: int) -> list[list[int]]:
         if isinstance(value, str) and "x" in value:
             counts = [(int(w), int(h)) for w, h in re.findall(r"\((\d+)x(\d+)\)", value)]
             (first_w, first_h), (last_w, last_h) = counts[0], counts[-1]
+            if max(last_w, last_h) > _MOST_TILES:
+                raise ValueError(f"more than {_MOST_TILES} tiles a side")
             sizes = [
                 (wide * tile, high * tile)
                 for wide in range(first_w, last_w + 1)
@@ -166,11 +170,17 @@ def _pinpoints(value: object, tile: int) -> list[list[int]]:
             if not isinstance(content, list | tuple):
                 raise TypeError("no list")
             sizes = [(int(wide), int(high)) for wide, high in content]
-    except (ValueError, SyntaxError, TypeError, IndexError) as error:
+    # Text that nests too deep is a RecursionError or, in the parser, a MemoryError.
+    except (ValueError, SyntaxError, TypeError, IndexError, RecursionError, MemoryError) as error:
         raise CheckpointError(
-            f"image_grid_pinpoints as pairs of width and height, got {value!r} (config.json); "
-            "anyres needs them"
+            f"image_grid_pinpoints as pairs of width and height, got {repr(value)[:200]} ({error}, "
+            "config.json); anyres needs them"
         ) from error
+    if not sizes or min(map(min, sizes)) <= 0:
+        raise CheckpointError(
+            f"image_grid_pinpoints of at least one pixel, got {repr(value)[:200]} (config.json); "
+            "anyres needs them"
+        )
     return [[*size] for size in sizes]
 
 

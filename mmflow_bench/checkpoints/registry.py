@@ -15,6 +15,7 @@ from pathlib import Path
 from mmflow_bench.checkpoints.additions import MODELS, added
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
+from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
 from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying, refuse_unused
 from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
@@ -184,11 +185,12 @@ def _input_of_unregistered(spec: CheckpointSpec, choice: str | None) -> Json:
     if choice is None and spec.conversation is not None:
         choice = "paper"
     config = config_of(ingredients_of(spec).main) or {}
-    if choice is None:
-        choice = "paper" if is_original(config) else "hub"
-    if choice == "hub" or spec.conversation is not None:
-        return {"input": choice}
-    return {"input": choice, "conversation": known_conversation(config, spec.source)}
+    with foreign("a configuration that can be read", f"config.json of {spec.name}", "correct it"):
+        if choice is None:
+            choice = "paper" if is_original(config) else "hub"
+        if choice == "hub" or spec.conversation is not None:
+            return {"input": choice}
+        return {"input": choice, "conversation": known_conversation(config, spec.source)}
 
 
 def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEntry]) -> Json:

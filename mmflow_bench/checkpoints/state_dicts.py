@@ -17,12 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mmflow_bench.checkpoints.ingredients import weight_files
-from mmflow_bench.checkpoints.sources import read_json
+from mmflow_bench.checkpoints.sources import Source
+from mmflow_bench.checkpoints.weight_files import INDEXES, weight_files, weight_map
 from mmflow_bench.errors import CheckpointError
 
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SHARD = re.compile(r"-(\d+)-of-(\d+)\.")
+_MOST_SHARDS = 99_999
+"""What the five digits of the names that are written can say."""
 
 
 def state_dict_of(folder: Path) -> dict[str, Tensor]:
@@ -60,12 +61,9 @@ def state_dict_of(folder: Path) -> dict[str, Tensor]:
 
 def _index(folder: Path, files: list[Path]) -> Mapping[str, str]:
     """Tensor -> file, where there is an index of the kind of file that is read."""
-    for name in _INDEXES:
-        path = folder / name
-        kind = ".safetensors" if ".safetensors" in name else ".bin"
-        if path.is_file() and files[0].suffix == kind:
-            return {str(key): str(file) for key, file in read_json(path)["weight_map"].items()}
-    return {}
+    source = Source(name=str(folder))
+    kinds = [index for index, suffix in INDEXES.items() if files[0].suffix == suffix]
+    return next((found for index in kinds if (found := weight_map(source, index))), {})
 
 
 def _numbered(files: list[Path]) -> set[str]:
@@ -77,6 +75,11 @@ def _numbered(files: list[Path]) -> set[str]:
             expected.add(path.name)
             continue
         number, total = match.groups()
+        if len(total) > len(str(_MOST_SHARDS)):
+            raise CheckpointError(
+                f"at most {_MOST_SHARDS} files of weights, got one of {total[:20]} ({path}); "
+                "give it the name model.safetensors if it holds all of them"
+            )
         before, after = path.name[: match.start()], path.name[match.end() :]
         for shard in range(1, int(total) + 1):
             expected.add(f"{before}-{shard:0{len(number)}d}-of-{total}.{after}")

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmflow_bench.checkpoints.context import longest_sequence
 from mmflow_bench.checkpoints.families.known import image_layout
 from mmflow_bench.checkpoints.families.layout import ImageLayout, ProcessedImage
+from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.fields import boxes_inside
@@ -74,11 +75,17 @@ def encode(
     if image is None and _takes_image(sample, checkpoint):
         image = open_image(sample)
     prepared = hub_input if checkpoint.conversation is None else paper_input
-    tokens = prepared(sample, checkpoint, image)
-    _refuse_too_long(sample, checkpoint, tokens)
-    refuse_misfit(checkpoint, tokens)
-    _refuse_control_tokens(sample, checkpoint, tokens)
-    layout = _layout(checkpoint, tokens, image) if image is not None else None
+    with foreign(
+        "a tokenizer, chat template and processor that prepare a sample",
+        f"checkpoint {checkpoint.spec.name}, sample {sample.question_id}",
+        "check that their files are those of the checkpoint, or give another template with "
+        "--model-args=template=FILE",
+    ):
+        tokens = prepared(sample, checkpoint, image)
+        _refuse_too_long(sample, checkpoint, tokens)
+        refuse_misfit(checkpoint, tokens)
+        _refuse_control_tokens(sample, checkpoint, tokens)
+        layout = _layout(checkpoint, tokens, image) if image is not None else None
     # Another photo does not show the objects where they were.
     boxes = () if image is None or is_replaced else _boxes(sample, image)
     painted = None

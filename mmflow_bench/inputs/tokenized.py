@@ -18,6 +18,8 @@ from mmflow_bench.inputs.phrases import Span
 
 _OF_ONE_SIZE = (CLIPVisionConfig, SiglipVisionConfig)
 """Of vision towers that take no other image size than that of their configuration."""
+_MOST_POSITIONS = 1 << 17
+"""Ten times what the largest photo takes of any checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,12 @@ class TokenizedPrompt:
 
 def refuse_misfit(checkpoint: LoadedCheckpoint, tokens: TokenizedPrompt) -> None:
     """Refuse token ids or pixels that are not of this model, by a CheckpointError."""
+    if len(tokens.ids) > _MOST_POSITIONS:
+        raise CheckpointError(
+            f"at most {_MOST_POSITIONS} positions for one photo and one question, got "
+            f"{len(tokens.ids)} (checkpoint {checkpoint.spec.name}); correct patch_size and the "
+            "number of image tokens in the processor's configuration"
+        )
     _refuse_unknown_tokens(checkpoint, tokens)
     _refuse_other_size(checkpoint, tokens)
 

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.parts import Instrumentable
-from mmflow_bench.errors import CheckpointError, MMFlowError, NotFiniteError
+from mmflow_bench.errors import CheckpointError, NotFiniteError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
@@ -45,17 +46,12 @@ def prove_exact(checkpoint: Instrumentable) -> None:
             run the way the engine does; the message names the family.
         KnockoutError: A layer asks for something that the engine refuses.
     """
-    family = checkpoint.parts.name
-    try:
+    with foreign(
+        "a decoder whose layers take hidden states, a mask and positions",
+        f"family {checkpoint.parts.name}",
+        "this kind of decoder cannot be measured",
+    ):
         _prove(checkpoint)
-    except (MMFlowError, torch.OutOfMemoryError):
-        raise
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            "a decoder whose layers take hidden states, a mask and positions, got "
-            f"{type(error).__name__}: {error} (family {family}); this kind of decoder cannot be "
-            "measured"
-        ) from error
 
 
 @torch.inference_mode()

@@ -19,7 +19,12 @@ from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
-from mmflow_bench.measurements.sample_rows import model_inputs, sample_rows, unscored_rows
+from mmflow_bench.measurements.sample_rows import (
+    model_inputs,
+    sample_rows,
+    taking_inputs,
+    unscored_rows,
+)
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 _Encoded = tuple[Job, EncodedSample]
@@ -70,7 +75,9 @@ def _measure_group(
     shortages: list[str] = []
     done = 0
     with noticing(shortages):
-        passes = clean_passes(throttle.checkpoint, [model_inputs(sample) for _, sample in group])
+        with taking_inputs(throttle.checkpoint, group[0][1]):
+            inputs = [model_inputs(sample) for _, sample in group]
+            passes = clean_passes(throttle.checkpoint, inputs)
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
             rows = sample_rows(throttle, job, sample, clean, is_asked=goes_on())

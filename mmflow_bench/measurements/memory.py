@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmflow_bench.checkpoints.foreign import is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.recording import CleanPass
@@ -33,16 +34,6 @@ _WORKING_COPIES = 4
 _SHARE = 0.4
 # Hidden states, queries, keys, values and sums that are alive at one time within a layer.
 _STATES_PER_POSITION = 8
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, as torch spells it on different devices."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(
-        words in str(error).lower() for words in _NO_MEMORY
-    )
 
 
 def free_memory(device: torch.device) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, load_checkpoint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import MMFlowError
+from mmflow_bench.checkpoints.trial import tried
+from mmflow_bench.errors import SampleError
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.measurements.selection import SampleSet
@@ -27,6 +29,7 @@ def load_proved(
 ) -> tuple[LoadedCheckpoint, dict[str, object]]:
     """The loaded checkpoint and its facts; the fast path is proved on some samples if wanted."""
     checkpoint = load_checkpoint(spec)
+    asked = _asked(checkpoint)
     checks: list[dict[str, object]] = []
     if is_tested:
         prove_exact(checkpoint)
@@ -38,8 +41,21 @@ def load_proved(
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
         "device": str(checkpoint.model.device.type),
         "has_image": checkpoint.parts.has_image,
-        **reference_input(checkpoint),
+        **asked,
     }
+
+
+def _asked(checkpoint: LoadedCheckpoint) -> dict[str, str]:
+    """The same as `reference_input`, with foreign files tried out where they can do no harm."""
+    if checkpoint.spec.kind == "built":
+        return reference_input(checkpoint)
+    found: dict[str, str] = tried(
+        lambda: reference_input(checkpoint),
+        expected="a tokenizer, chat template and processor that prepare a photo and a question",
+        where=f"checkpoint {checkpoint.spec.name}",
+        advice="check their files, or give another template with --model-args=template=FILE",
+    )
+    return found
 
 
 def reference_input(checkpoint: LoadedCheckpoint) -> dict[str, str]:
@@ -48,11 +64,17 @@ def reference_input(checkpoint: LoadedCheckpoint) -> dict[str, str]:
     Prompt template, tokenizer and image processor are files, and the same input may be written in
     many ways. Two checkpoints that turn the same sample into the same tokens and the same pixels
     are asked the same thing, whatever their files say; others are another experiment.
+
+    Raises:
+        CheckpointError: The scene cannot be prepared, and nothing else can.
     """
     (sample,) = scene_samples(per_task=1, tasks=("ChooseAttr",))
     try:
+        if not checkpoint.parts.has_image:
+            # Its tokenizer and template are tried all the same.
+            encode(replace(sample, image=None, boxes=(), caption="A scene."), checkpoint)
         encoded = encode(sample, checkpoint)
-    except MMFlowError:
+    except SampleError:
         return {"reference_prompt": UNKNOWN, "reference_pixels": UNKNOWN}
     tokens = f"{encoded.prompt}\n{encoded.input_ids.tolist()}"
     pixels = [_summary(name, value) for name, value in sorted(encoded.model_inputs.items())]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmflow_bench.checkpoints.families.layout import ImageLayout
+from mmflow_bench.checkpoints.foreign import foreign, is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
@@ -76,7 +78,8 @@ class SampleAtWork:
             # The same shape, so that both images take the same positions.
             donated = donated.resize(own.size, Image.Resampling.BICUBIC)
         encoded = encode(self.sample, self.checkpoint, image=donated)
-        clean = clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
+        with taking_inputs(self.checkpoint, encoded):
+            clean = clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
         # Its answer is followed: there has to be one.
         probabilities(clean.logits, of=f"another image, sample {self.sample.question_id}")
         return clean
@@ -154,6 +157,19 @@ def _patch_rows(encoded: EncodedSample, key: str) -> Rows:
 def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
     """What `model(**inputs)` takes."""
     return {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
+
+
+def taking_inputs(
+    checkpoint: LoadedCheckpoint, encoded: EncodedSample
+) -> AbstractContextManager[None]:
+    """A CheckpointError where the model does not take what its processor has made of a sample."""
+    return foreign(
+        "a model that takes what its tokenizer and processor make",
+        f"checkpoint {checkpoint.spec.name}, sample {encoded.sample.question_id}",
+        "check that configuration, weights and processor are of one model",
+        # Fewer samples may fit.
+        passing=is_out_of_memory,
+    )
 
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:

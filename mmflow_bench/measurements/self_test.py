@@ -25,7 +25,7 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import rounding
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
-from mmflow_bench.measurements.sample_rows import model_inputs
+from mmflow_bench.measurements.sample_rows import model_inputs, taking_inputs
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
@@ -84,7 +84,8 @@ def _subjects(checkpoint: LoadedCheckpoint, samples: Sequence[Sample]) -> list[_
             # It is counted with its reason when it is measured.
             continue
         inputs = model_inputs(encoded)
-        (clean,) = clean_passes(checkpoint, [inputs])
+        with taking_inputs(checkpoint, encoded):
+            (clean,) = clean_passes(checkpoint, [inputs])
         subjects.append(_Subject(sample=sample, encoded=encoded, inputs=inputs, clean=clean))
     return subjects
 

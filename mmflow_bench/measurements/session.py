@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import SelectionError, StoreError
+from mmflow_bench.errors import CheckpointError, SelectionError, StoreError
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import answered, described
@@ -134,9 +134,15 @@ class Measurements:
             self.store.require_writable()
             # torch is imported here, not above: a run from the store needs none.
             proved = importlib.import_module("mmflow_bench.measurements.proved")
-            self._checkpoint, facts = proved.load_proved(
+            checkpoint, facts = proved.load_proved(
                 self.spec, self.samples, is_tested=self.settings.self_test
             )
+            if checkpoint.fingerprint != self.fingerprint:
+                raise CheckpointError(
+                    "the files that the run began with, got others when they were loaded "
+                    f"(checkpoint {self.name}); run again once they are all written"
+                )
+            self._checkpoint = checkpoint
             self.store.remember(facts)
         return self._checkpoint
 

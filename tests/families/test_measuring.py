@@ -211,7 +211,7 @@ class TestShortage:
         monkeypatch.setattr(
             measuring, "clean_passes", _failing(measuring.clean_passes, lambda *_: True, wrong)
         )
-        with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        with pytest.raises(CheckpointError, match="mat1 and mat2"):
             list(measure(family_checkpoint("internvl"), _jobs(photo_sample, 2)))
 
 
