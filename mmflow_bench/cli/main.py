@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
@@ -58,9 +59,14 @@ class LazyGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, imported(name) if name in COMMANDS else command, rest
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _printable():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return _invoked(super().invoke, ctx)
+            with _printable():
+                return _invoked(super().invoke, ctx)
         except MMFlowError as error:
             _refuse(ctx, error, error)
         except OSError as error:
@@ -73,6 +79,15 @@ class LazyGroup(click.Group):
             place = f" ({error.filename})" if error.filename else ""
             said = f"files and an output that can be read and written, got {error.strerror}{place}"
             _refuse(ctx, said, error)
+
+
+@contextmanager
+def _printable() -> Iterator[None]:
+    """What click says of an option has in it what the user has typed, or a script for them."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(printable(error.format_message()), ctx=error.ctx) from error
 
 
 def _invoked(invoke: Callable[[click.Context], object], ctx: click.Context) -> object:

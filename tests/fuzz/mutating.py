@@ -160,7 +160,8 @@ def wrong_table(draw: random.Random, path: Path) -> None:
 
 def exchange(draw: random.Random, path: Path) -> None:
     """Put a neighbour of the same kind into a file's place."""
-    others = [other for other in path.parent.glob(f"*{path.suffix}") if other != path]
+    beside = path.parent.glob(f"*{path.suffix}")
+    others = [other for other in beside if other != path and other.is_file()]
     if others:
         shutil.copy(draw.choice(others), path)
     else:

@@ -73,7 +73,8 @@ def options(draw: random.Random, folder: Path, material: Material) -> str:
     said = {}
     for option in draw.sample(chosen, min(len(chosen), draw.choice((1, 1, 2)))):
         flag = option.opts[-1]
-        said[flag] = None if option.is_flag else draw.choice(WORDS)
+        # The system passes no command a NUL.
+        said[flag] = None if option.is_flag else draw.choice(WORDS).replace("\0", "")
     words = [f if v is None else f"{f}={v}" for f, v in {**given["options"], **said}.items()]
     ending = run_command([*given["words"], *words], folder)
     if complaint := ending.complaint():
@@ -100,8 +101,8 @@ def questions(draw: random.Random, folder: Path, material: Material) -> str:
         return complaint
     found = _lines_by_id(folder / "p.jsonl") if (folder / "p.jsonl").exists() else {}
     # A row that has taken another's name makes it ambiguous whose row it is.
-    taken = {wrong.get("question_id")} if isinstance(wrong, dict) else set()
-    lost = [one for one in others - taken if found.get(one) != material.positions[one]]
+    taken = wrong.get("question_id") if isinstance(wrong, dict) else None
+    lost = [o for o in others if o != taken and found.get(o) != material.positions[o]]
     return f"lost or changed {len(lost)} rows beside the wrong one" if lost else ""
 
 

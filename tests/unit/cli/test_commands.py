@@ -159,3 +159,13 @@ def test_an_empty_cache_is_refused_and_not_the_default(command: str, text: str) 
     done = CliRunner().invoke(main, [command, "--model=planted/mini", f"--mmflow-cache={text}"])
     assert done.exit_code == 2
     assert f"--mmflow-cache takes a folder or `off`, got {text!r}" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--im{}",), ("lens", "--images={}"), ("le{}",)])
+def test_what_click_says_of_an_argument_is_obeyed_by_no_log(arguments: tuple[str, ...]) -> None:
+    hostile = "\n::error::owned\x1b]0;x\x07"
+    done = CliRunner().invoke(main, [one.format(hostile) for one in arguments])
+    assert done.exit_code == 2
+    assert "owned" in done.output
+    assert "\n::" not in done.output
+    assert "\x1b" not in done.output
