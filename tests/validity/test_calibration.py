@@ -19,7 +19,7 @@ from mmflow_bench.mechanisms.bands import MID, Band
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.planted import closed_form
-from mmflow_bench.statistics import resampling
+from mmflow_bench.statistics import resampling, unseen
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +32,18 @@ TRUE_MEAN = float(TRUTH[list(FLAT.centres(40, 9))].mean())
 
 
 @pytest.fixture(autouse=True, scope="module")
-def all_weights() -> Iterator[None]:
-    """Keep the weights for every number of images: about n / 1.1 comes out a little differently."""
+def few_weights() -> Iterator[None]:
+    """A quarter of the draws, kept for every number of images: each about n / 1.1 is another."""
+    own = (resampling.bootstrap_weights, resampling.unseen_weights)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "bootstrap_weights", cache(resampling.bootstrap_weights))
+        for weights in own:
+            weights.cache_clear()
+            patch.setattr(resampling, weights.__name__, cache(weights.__wrapped__))
+        for module in (resampling, unseen):
+            patch.setattr(module, "DRAWS", 500)
         yield
+    for weights in own:
+        weights.cache_clear()
 
 
 def noisy(generator: np.random.Generator, n: int, truth: np.ndarray = TRUTH) -> Curve:
