@@ -67,13 +67,23 @@ def whole_file(path: Path) -> bytes:
         NotAFile: It is a folder, or a pipe that might never end.
         OSError: It cannot be read; says so of `path`.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise NotAFile(errno.EINVAL, "a folder or a device", str(path))
+    require_file(path)
     try:
         return _read(path)
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no file before it is opened: a pipe would be waited for.
+
+    Raises:
+        NotAFile: It is a folder, a device or a pipe.
+        OSError: There is nothing.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise NotAFile(errno.EINVAL, "a folder or a device", str(path))
 
 
 def is_special(path: Path) -> bool:
@@ -129,7 +139,7 @@ def read_json(path: Path) -> object:
     """
     if (size := path.stat().st_size) > LARGEST_JSON:
         raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} of a file of results")
-    return parsed_json(path.read_bytes().decode())
+    return parsed_json(whole_file(path).decode())
 
 
 def parsed_json(text: str) -> object:

@@ -101,7 +101,8 @@ def sample_rows(
         answer = job.answer
     else:
         try:
-            answer = greedy_answer(throttle.checkpoint, clean, job.sample)
+            with taking_inputs(throttle.checkpoint, encoded):
+                answer = greedy_answer(throttle.checkpoint, clean, job.sample)
             noise = _noise(throttle, clean, answer, job.sample)
         except SampleError as error:
             return unscored_rows(job.key, ANSWER_SCOPE, error)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import replacing
+from mmflow_bench.files import replacing, require_file
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
 from mmflow_bench.runs.ranges import refuse_out_of_range
 from mmflow_bench.runs.rows import MechanismRow
@@ -236,6 +236,7 @@ def checked_table(path: Path) -> pa.Table:
     """
     declared = SCHEMAS[path.name]
     try:
+        require_file(path)
         with pq.ParquetFile(path) as file:
             _require_size(file.metadata)
             _require_columns(file.schema_arrow, declared)

@@ -12,7 +12,7 @@ import pytest
 
 SAMPLES = "--limit=1-3"
 """Two images of each task, each asked about once."""
-MANY = ("-p", "many_images")
+MANY = ("-p", "many_images", "-p", "few_draws")
 """Lets the two stand for many: what a planted checkpoint does hardly varies."""
 ONE_TASK = ("--tasks=ChooseAttr", SAMPLES, "--no-self-test")
 RUNS = {

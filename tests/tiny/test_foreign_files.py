@@ -217,7 +217,7 @@ def test_weights_that_are_no_numbers(native: Path, value: float) -> None:
     weights = load_file(native / "model.safetensors")
     filled = {name: torch.full_like(tensor, value) for name, tensor in weights.items()}
     save_file(filled, native / "model.safetensors", {"format": "pt"})
-    refused(native, "nan apart")
+    refused(native, "finite logits, got NaN")
 
 
 def test_a_name_of_a_shard_says_no_more_than_it_can(original: Path) -> None:

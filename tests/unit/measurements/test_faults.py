@@ -38,7 +38,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load(*_: Any, **__: Any) -> tuple[object, dict[str, object]]:
         done.append("loaded")
         facts: dict[str, object] = {"decoder_layers": LAYERS, "self_test": []}
-        return SimpleNamespace(decoder_layers=LAYERS), facts
+        return SimpleNamespace(decoder_layers=LAYERS, fingerprint="made up"), facts
 
     def measure(_: object, jobs: Any, **__: Any) -> Iterator[Measured]:
         for job in jobs:

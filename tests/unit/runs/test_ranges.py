@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,13 +13,8 @@ from run_folders import write_made_up_run
 from mmflow_bench.cli.main import main
 from mmflow_bench.errors import StoreError
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES
+from mmflow_bench.runs.ranges import refuse_out_of_range
 from mmflow_bench.runs.tables import read_table
-
-
-def written(folder: Path, name: str, **columns: list[Any]) -> Path:
-    pq.write_table(pa.table(columns), folder / name)
-    return folder / name
-
 
 SOUND = {
     SAMPLES: {"base_probability": [0.5, 1.0], "relative_change": [[-1.0, 1.0], [0.0, -0.5]]},
@@ -62,15 +55,14 @@ DAMAGE = [
 @pytest.mark.parametrize("name", SOUND)
 def test_what_can_be_measured_is_read(tmp_path, name):
     for columns in (SOUND[name], {column: [] for column in SOUND[name]}):
-        rows = read_table(written(tmp_path, name, **columns))
-        assert len(rows) == len(next(iter(columns.values())))
+        refuse_out_of_range(pa.table(columns), tmp_path / name)
 
 
 @pytest.mark.parametrize(("name", "column", "values", "row"), DAMAGE)
 def test_what_cannot_is_refused_where_it_is(tmp_path, name, column, values, row):
-    path = written(tmp_path, name, **SOUND[name] | {column: values})
+    path = tmp_path / name
     with pytest.raises(StoreError) as refused:
-        read_table(path)
+        refuse_out_of_range(pa.table(SOUND[name] | {column: values}), path)
     said = str(refused.value)
     assert f"(column {column}, {row}, {path}); the file is damaged" in said
 
@@ -78,13 +70,13 @@ def test_what_cannot_is_refused_where_it_is(tmp_path, name, column, values, row)
 @pytest.mark.parametrize("kept", [pa.float32(), pa.float64()])
 def test_rounding_is_no_damage(tmp_path, kept):
     lists = pa.array([[-1.0 - 1e-7, 2.0 + 1e-6]], pa.list_(kept))
-    path = tmp_path / SAMPLES
-    pq.write_table(pa.table({"base_probability": [1 / 3], "relative_change": lists}), path)
-    assert len(read_table(path)) == 1
+    table = pa.table({"base_probability": [1 / 3], "relative_change": lists})
+    refuse_out_of_range(table, tmp_path / SAMPLES)
 
 
 def test_words_where_numbers_belong_are_damage(tmp_path):
-    path = written(tmp_path, ANSWERS, base_probability=["a half"])
+    path = tmp_path / ANSWERS
+    pq.write_table(pa.table({"base_probability": ["a half"]}), path)
     with pytest.raises(StoreError, match=r"a readable answers.parquet"):
         read_table(path)
 
