@@ -23,7 +23,7 @@ from mmflow_bench.runs.folder import (
     SAMPLES,
     results_json,
 )
-from mmflow_bench.runs.results import SCHEMA_VERSION, Results
+from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
 from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, SweepRow, read_table
 
@@ -155,9 +155,7 @@ def validated(record: type[Kept], value: object) -> Kept:
         # is not strict takes the word nan for a number.
         return TypeAdapter(record).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "the whole"
-        raise ValueError(f"{where}: {fault['msg']}") from error
+        raise ValueError(first_fault(error)) from error
 
 
 @contextmanager

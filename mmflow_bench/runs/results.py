@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 from typing_extensions import TypedDict
 
 from mmflow_bench.errors import StoreError
@@ -206,28 +206,44 @@ def results_of(
     environment: Mapping[str, Any],
     errors: Sequence[Mapping[str, str]] = (),
 ) -> Results:
-    """The results of one checkpoint, from what the run has learned of it (`facts`) and its rows."""
+    """The results of one checkpoint, from what the run has learned of it (`facts`) and its rows.
+
+    Raises:
+        StoreError: What was measured contradicts itself, so that nobody could read it back.
+    """
     checkpoint = {k: v for k, v in facts["checkpoint"].items() if k in _OF_CHECKPOINT}
     data = {"name": str(settings.get("questions") or f"samples of {checkpoint['name']}")}
     mechanisms = [{name: getattr(row, name) for name in RESULT_FIELDS} for row in rows]
-    return Results.model_validate(
-        {
-            "run_id": run_id,
-            "created": created,
-            "checkpoint": checkpoint,
-            "data": data | dict(facts.get("data", {})) | {"tasks": facts.get("tasks", {})},
-            "experiment": dict(facts.get("experiment", {})),
-            "settings": dict(settings),
-            "environment": dict(environment),
-            "noise_floor": facts.get("noise_floor"),
-            "self_test": list(facts.get("self_test", ())),
-            "mechanisms": mechanisms,
-            "errors": [{"test": e["test"], "message": e["message"]} for e in errors],
-            "summary": verdict_counts(rows),
-            "complete": not facts.get("unfinished"),
-            "unfinished": list(facts.get("unfinished", ())),
-        }
-    )
+    content = {
+        "run_id": run_id,
+        "created": created,
+        "checkpoint": checkpoint,
+        "data": data | dict(facts.get("data", {})) | {"tasks": facts.get("tasks", {})},
+        "experiment": dict(facts.get("experiment", {})),
+        "settings": dict(settings),
+        "environment": dict(environment),
+        "noise_floor": facts.get("noise_floor"),
+        "self_test": list(facts.get("self_test", ())),
+        "mechanisms": mechanisms,
+        "errors": [{"test": e["test"], "message": e["message"]} for e in errors],
+        "summary": verdict_counts(rows),
+        "complete": not facts.get("unfinished"),
+        "unfinished": list(facts.get("unfinished", ())),
+    }
+    try:
+        return Results.model_validate(content)
+    except ValidationError as error:
+        raise StoreError(
+            f"results that can be read back, got {first_fault(error)} (checkpoint "
+            f"{checkpoint['name']}); look at the plugin that measures, if it is not this package"
+        ) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where a record does not follow its schema, and how."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, fault["loc"])) or "the whole"
+    return f"{where}: {fault['msg']}"
 
 
 def environment() -> dict[str, object]:

@@ -216,7 +216,7 @@ def _is_meaningless(flag: str, value: str) -> bool:
     numbers = {"--limit", "--alpha", "--window", "--batch-size", "--power", "--pilot", "--decided"}
     if flag in _NAMES:
         return value in _NEVER
-    return flag in numbers and value in {"nan", "NaN", "inf", "-inf", "-1", "1e999", "", "typo"}
+    return flag in numbers and value in {"nan", "NaN", "inf", "-inf", "-1", "1e999", "typo"}
 
 
 def _is_finite(path: Path) -> bool:
