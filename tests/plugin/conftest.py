@@ -80,7 +80,7 @@ def results(project: pytest.Pytester) -> Callable[..., dict[str, Any]]:
     return read
 
 
-@pytest.fixture(params=["plain", "two workers"])
+@pytest.fixture(params=["plain", pytest.param("two workers", marks=pytest.mark.slow)])
 def run(
     request: pytest.FixtureRequest, project: pytest.Pytester
 ) -> Callable[..., pytest.RunResult]:

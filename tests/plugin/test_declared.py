@@ -74,7 +74,9 @@ def test_everything_is_measured_the_first_time_that_a_task_is_asked(project):
         assert all(set(call["widths"]) <= set(first["widths"]) for call in later)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "two workers"])
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["plain", "two workers"]
+)
 def test_a_mechanism_of_ones_own_is_gated(project, workers):
     write(project, OWN)
     models = {"planted/base": {"drops": {"question->last": -0.8, "image->question": -0.5}}}

@@ -36,7 +36,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 QUESTIONS = Path(__file__).parents[1] / "data" / "gqa_six_tasks.csv"
 SIDE, PATCH, LAYERS = 336, 14, 4

@@ -12,7 +12,7 @@ import pytest
 from original_llava import PAPER_PINPOINTS, save_lora, save_native, save_original
 from PIL import Image
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 QUESTIONS = Path(__file__).parents[1] / "data" / "gqa_six_tasks.csv"
 TASK = "ChooseAttr"

@@ -43,6 +43,7 @@ def test_a_stream_takes_every_text():
     replace_in(io.StringIO())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("more", [[], ["--markdown"]], ids=["tables", "markdown"])
 def test_a_report_is_written_into_any_pipe(tmp_path: Path, encoding: str, more: list[str]):
