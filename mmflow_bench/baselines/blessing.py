@@ -23,11 +23,11 @@ from mmflow_bench.baselines.golden import Entries, baseline_file, change_entries
 from mmflow_bench.baselines.sources import VALUES, refuse_incomplete
 from mmflow_bench.errors import BaselineError
 from mmflow_bench.files import refusing, replace_file, replacing
+from mmflow_bench.runs.checked_tables import checked_table
 from mmflow_bench.runs.folder import ANSWERS, LENS, RESULTS, SAMPLES
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
-from mmflow_bench.runs.tables import checked_table
 
 KEPT = (SAMPLES, ANSWERS, LENS)
 """Tables of a run that a comparison reads."""

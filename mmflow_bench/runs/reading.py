@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmflow_bench.errors import MMFlowError, StoreError
 from mmflow_bench.files import read_json
+from mmflow_bench.runs.checked_tables import read_table
 from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
@@ -25,7 +26,7 @@ from mmflow_bench.runs.folder import (
 )
 from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
-from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, SweepRow, read_table
+from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, SweepRow
 
 Kept = TypeVar("Kept")
 _OF_TABLE = tuple(one.name for one in fields(MechanismRow) if one.name not in RESULT_FIELDS)

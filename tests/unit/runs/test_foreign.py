@@ -23,9 +23,10 @@ from mmflow_bench.baselines.paired_values import read_values
 from mmflow_bench.baselines.power import power_of_comparison
 from mmflow_bench.errors import BaselineError, MMFlowError, StoreError
 from mmflow_bench.files import LARGEST_NUMBER, parsed_json
+from mmflow_bench.runs.checked_tables import MOST_ROWS, read_table
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES
 from mmflow_bench.runs.reading import read_run
-from mmflow_bench.runs.tables import MOST_ROWS, SCHEMAS, read_table
+from mmflow_bench.runs.tables import SCHEMAS
 
 FEW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats()
@@ -232,7 +233,7 @@ DAMAGES: dict[str, tuple[str, Damage, str]] = {
     "a list of another type": (LENS, as_texts("probability"), "'probability'"),
     "an empty value": (ANSWERS, with_value("question_id", None), "'question_id'"),
     "a gap in a curve": (SAMPLES, with_value("relative_change", [None] * 5), "empty value"),
-    "a shorter curve": (SAMPLES, with_value("relative_change", [0.1]), "different lengths"),
+    "a shorter curve": (SAMPLES, with_value("relative_change", [0.1]), "a curve of"),
     "a row twice": (
         SAMPLES,
         lambda table: pa.concat_tables([table, table.slice(0, 1)]),

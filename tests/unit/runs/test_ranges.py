@@ -12,9 +12,9 @@ from run_folders import write_made_up_run
 
 from mmflow_bench.cli.main import main
 from mmflow_bench.errors import StoreError
+from mmflow_bench.runs.checked_tables import read_table
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES
 from mmflow_bench.runs.ranges import refuse_out_of_range
-from mmflow_bench.runs.tables import read_table
 
 SOUND = {
     SAMPLES: {"base_probability": [0.5, 1.0], "relative_change": [[-1.0, 1.0], [0.0, -0.5]]},
