@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,8 +24,8 @@ from typing import Any, NoReturn
 from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.errors import CheckpointError
 
-SECONDS = 6
-"""Of computing, whatever else the machine does."""
+SECONDS = 15
+"""Of computing, whatever else the machine does; a slow one takes five for an honest checkpoint."""
 PATIENCE = 30
 """Seconds in all."""
 MEMORY = 4 << 30
@@ -47,7 +48,10 @@ def tried(function: Callable[[], Any], *, expected: str, where: str, advice: str
         with foreign(expected, where, advice):
             return function()
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Newer Pythons warn where there are threads; the child starts none and waits for none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         os.close(reading)
         _answer(function, writing, (expected, where, advice))
