@@ -41,7 +41,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         pinpoints=PAPER_PINPOINTS,
         weights="sharded-bin",
         # With rows to spare, as Qwen has them, the converted checkpoint has no more words.
-        text={"vocab_size": 444},
+        text={"vocab_size": 444, "max_position_embeddings": 4096},
         layers=2,
     )
     save_native(original, tmp_path / "converted")
