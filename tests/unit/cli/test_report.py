@@ -52,9 +52,9 @@ def test_a_page_is_written_into_each_run(runs):
 def test_a_page_shows_images_that_a_run_names_only_where_its_user_asks_for_them(tmp_path):
     run = write_made_up_run(tmp_path / "run", images=tmp_path / "images", task="Colours")
     invoke(str(run), "--html")
-    assert 'src="data:image' not in (run / "report.html").read_text(encoding="utf-8")
+    assert '<img src="data:image' not in (run / "report.html").read_text(encoding="utf-8")
     invoke(str(run), "--html", "--pictures")
-    assert 'src="data:image' in (run / "report.html").read_text(encoding="utf-8")
+    assert '<img src="data:image' in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_no_run_at_all_is_a_usage_error():
