@@ -141,6 +141,7 @@ class SampleSet:
         if file.source is not None:
             file.source.prepare({sample.image_id for sample in chosen})
         self._donors = self.by_task
+        self._known_donors: dict[tuple[str, str], Sample | None] = {}
         # A row that cannot be read may not even say which task it belongs to.
         self.unreadable = tuple(
             bad for bad in file.unscored if bad.task == UNKNOWN_TASK or matches(bad.task, tasks)
@@ -171,6 +172,13 @@ class SampleSet:
         One whose image has the same size comes first: values are exchanged position by position,
         and where tiles follow the image's shape another size has other positions.
         """
+        # Every table asks for all of them again.
+        key = (task, sample.question_id)
+        if key not in self._known_donors:
+            self._known_donors[key] = self._donor(task, sample)
+        return self._known_donors[key]
+
+    def _donor(self, task: str, sample: Sample) -> Sample | None:
         members = self._donors[task]
         start = members.index(sample)
         others = [
