@@ -61,7 +61,7 @@ def bless(
     """
     record = _finished(run)
     if not allow_incomplete:
-        refuse_incomplete(run, record.results.model_dump())
+        refuse_incomplete(run, record.results.incomplete)
     limit = record.results.settings.get("limit")
     if limit and not allow_limited:
         raise BaselineError(

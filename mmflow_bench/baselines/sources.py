@@ -65,22 +65,28 @@ def find_source(
     """
     found = _found(text, roots, start, offline)
     if found.folder is not None and not allow_incomplete:
-        refuse_incomplete(found.folder, results_json(found.folder))
+        refuse_incomplete(found.folder, _incomplete(results_json(found.folder)))
     return found
 
 
-def refuse_incomplete(folder: Path, results: object) -> None:
+def _incomplete(results: object) -> str:
+    """Why a run is not complete, by the content of results.json; whoever reads it checks it."""
+    if not isinstance(results, dict) or results.get("complete") is not False:
+        return ""
+    return incomplete_line(False, map(str, results.get("unfinished") or ()))
+
+
+def refuse_incomplete(folder: Path, why: str) -> None:
     """Refuse a run that does not hold all that it was to measure.
 
     Args:
         folder: Of the run, or of what was blessed of one.
-        results: The content of its results.json; what is none is left to who reads it.
+        why: It is not complete; empty where it is.
 
     Raises:
-        BaselineError: It says that it is not complete.
+        BaselineError: It is not complete.
     """
-    if isinstance(results, dict) and results.get("complete") is False:
-        why = incomplete_line(False, map(str, results.get("unfinished") or ()))
+    if why:
         raise BaselineError(
             f"a complete run, got an {why} ({folder}); run it to its end (what was measured is in "
             "the store), or take it as it is with --allow-incomplete"

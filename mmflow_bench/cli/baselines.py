@@ -22,7 +22,6 @@ from mmflow_bench.errors import BaselineError
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.power_table import comparison_could_have_seen
-from mmflow_bench.runs.folder import results_json
 
 REGRESSION, NOT_COMPARABLE, INCONCLUSIVE = 1, 3, 4
 """Exit codes of `mmflow compare`; 2 is click's own."""
@@ -142,7 +141,7 @@ def compared_runs(
     source = source_here(run_a, offline=offline, allow_incomplete=allow_incomplete)
     tuned = read_values(Path(run_b))
     if not allow_incomplete:
-        refuse_incomplete(Path(run_b), results_json(Path(run_b)))
+        refuse_incomplete(Path(run_b), tuned.incomplete)
     if source.kind == "verdicts":
         return compare_verdicts(run_a, source.verdicts, tuned, alpha=alpha, source=source.origin)
     if source.folder is None:

@@ -178,7 +178,7 @@ def _power_of(run: Path, base_run: str | None, wanted: _Wanted) -> Power:
     with named_by_user(BaselineError, "a run folder with results.json and its tables", run):
         record = read_run(run)
         if not wanted.allow_incomplete:
-            refuse_incomplete(run, record.results.model_dump())
+            refuse_incomplete(run, record.results.incomplete)
         kept = summary_of(record).comparison
     if kept is None or kept.kind != "paired":
         if wanted.alpha not in (None, record.alpha):
