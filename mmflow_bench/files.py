@@ -104,8 +104,7 @@ def try_writing(folder: Path) -> None:
         OSError: The system does not let anything be written there.
     """
     probe = folder / f".{uuid.uuid4().hex}.tmp"
-    with replacing(probe) as temporary:
-        temporary.write_bytes(b"0")
+    replace_file(probe, b"0")
     probe.unlink()
 
 

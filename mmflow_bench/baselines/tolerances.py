@@ -7,7 +7,7 @@ Every pytest run of an environment reads options, so this imports nothing of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 DEFAULTS: Mapping[str, float] = MappingProxyType(
@@ -56,9 +56,8 @@ def parse_tolerance(text: str | None) -> dict[str, float]:
 
 
 def _margin(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < 1:
-        raise ValueError(f"--tolerance takes a margin between 0 and 1 (0.1 or 10%), got {text!r}")
+    takes = "--tolerance takes a margin between 0 and 1 (0.1 or 10%)"
+    value = _number(text, takes, lambda margin: 0 < margin < 1)
     if value < SMALLEST:
         raise ValueError(f"--tolerance takes a margin of at least {SMALLEST}, got {text!r}")
     return value
@@ -73,10 +72,8 @@ def parse_share(text: str) -> float:
     Raises:
         ValueError: It is no share in [0, 1].
     """
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise ValueError(f"--decided takes a share of rows from 0 to 1 (0.8 or 80%), got {text!r}")
-    return value
+    takes = "--decided takes a share of rows from 0 to 1 (0.8 or 80%)"
+    return _number(text, takes, lambda share: 0 <= share <= 1)
 
 
 def parse_alpha(text: str) -> float:
@@ -85,10 +82,8 @@ def parse_alpha(text: str) -> float:
     Raises:
         ValueError: It is none, or would leave no interval.
     """
-    alpha = _number(text)
-    if not SMALLEST_ALPHA <= alpha < 0.5:
-        raise ValueError(f"--alpha takes an error rate in (0, 0.5), got {text!r}")
-    return alpha
+    takes = "--alpha takes an error rate in (0, 0.5)"
+    return _number(text, takes, lambda alpha: SMALLEST_ALPHA <= alpha < 0.5)
 
 
 def parse_power(text: str) -> float:
@@ -97,15 +92,16 @@ def parse_power(text: str) -> float:
     Raises:
         ValueError: It is no chance in [0.5, 0.99].
     """
-    power = _number(text)
-    if not 0.5 <= power <= 0.99:
-        raise ValueError(f"--power takes a chance from 0.5 to 0.99, got {text!r}")
-    return power
+    takes = "--power takes a chance from 0.5 to 0.99"
+    return _number(text, takes, lambda power: 0.5 <= power <= 0.99)
 
 
-def _number(text: str) -> float:
-    """A number or a percentage; NaN where it is neither."""
+def _number(text: str, takes: str, is_taken: Callable[[float], bool]) -> float:
+    """The number or percentage that an option takes; a ValueError for any other text."""
     try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        return float("nan")
+        value = float("nan")
+    if not is_taken(value):
+        raise ValueError(f"{takes}, got {text!r}")
+    return value

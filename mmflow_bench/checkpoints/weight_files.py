@@ -14,16 +14,11 @@ from mmflow_bench.checkpoints.sources import Source, read_json, refuse_irregular
 from mmflow_bench.errors import CheckpointError
 
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-INDEXES: Mapping[str, str] = {
-    "model.safetensors.index.json": ".safetensors",
-    "pytorch_model.bin.index.json": ".bin",
-}
-"""Index -> suffix of the files that it speaks of, in the order in which transformers looks."""
-_WHOLE: Mapping[str, str] = {
-    "model.safetensors.index.json": "model.safetensors",
-    "pytorch_model.bin.index.json": "pytorch_model.bin",
-}
-"""Index -> the file that is read in place of it where there is one."""
+_INDEX = ".index.json"
+_WHOLE = ("model.safetensors", "pytorch_model.bin")
+"""Weights in one file, in the order in which transformers looks; each before its index."""
+INDEXES: Mapping[str, str] = {f"{whole}{_INDEX}": Path(whole).suffix for whole in _WHOLE}
+"""Index -> suffix of the files that it speaks of."""
 _OTHER_NAME = "transformers_weights"
 """The key of `config.json` that names weights, or their index, in place of the usual ones."""
 _HEADER = 64 << 20
@@ -61,12 +56,12 @@ def loaded_names(source: Source) -> list[str]:
     other = None if config is None else read_json(config).get(_OTHER_NAME)
     if other is not None:
         name = contained(source, other, "config.json")
-        return indexed_names(source, name) if name.endswith(".index.json") else [name]
-    for index, whole in _WHOLE.items():
+        return indexed_names(source, name) if name.endswith(_INDEX) else [name]
+    for whole in _WHOLE:
         if source.file(whole) is not None:
             return [whole]
-        if source.file(index) is not None:
-            return indexed_names(source, index)
+        if source.file(f"{whole}{_INDEX}") is not None:
+            return indexed_names(source, f"{whole}{_INDEX}")
     return []
 
 

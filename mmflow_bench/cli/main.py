@@ -60,10 +60,12 @@ class LazyGroup(click.Group):
         return name, imported(name) if name in COMMANDS else command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments that are left; what is wrong with the others is said harmlessly."""
         with _printable():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what the domain or the system refuses is one line and an exit status."""
         try:
             with _printable():
                 return _invoked(super().invoke, ctx)

@@ -10,6 +10,8 @@ from mmflow_bench.errors import QuestionError
 from mmflow_bench.inputs.phrases import phrase_spans
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, Box, Sample
 
+MOST_PIXELS = 2**31 - 1
+"""Of a side of an image, as a question file states it."""
 LONGEST_NAME = 1000
 """Signs of an id, a task, an option or the name of an object."""
 _LONGEST = {"question": 100_000, "answer": 10_000, "answers": 10_000, "caption": 1_000_000}

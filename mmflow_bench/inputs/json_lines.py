@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.errors import QuestionError
+from mmflow_bench.inputs.fields import MOST_PIXELS
 from mmflow_bench.inputs.samples import Box, Sample
 
 _REQUIRED = ("question_id", "image_id", "task", "question", "answer")
@@ -22,7 +23,6 @@ _ONE_OBJECT = "one JSON object per line"
 NOT_JSON = (json.JSONDecodeError, RecursionError)
 """What Python's reader raises; the second for a text of many brackets."""
 _MOST_DIGITS = 18
-_MOST_PIXELS = 2**31 - 1
 _MOST_BOXES = 1000
 
 
@@ -140,7 +140,7 @@ def _list(value: Json, name: str, where: str) -> tuple[str, ...]:
 def _size(value: Json, name: str, where: str) -> int | None:
     size = value.get(name)
     is_whole = isinstance(size, int) and not isinstance(size, bool)
-    if size is not None and not (is_whole and 0 < size <= _MOST_PIXELS):
+    if size is not None and not (is_whole and 0 < size <= MOST_PIXELS):
         raise _malformed(f"{name} as a positive whole number", repr(size), where)
     return size
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmflow_bench.errors import QuestionError
+from mmflow_bench.inputs.fields import MOST_PIXELS
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, SIX_TASKS, UNKNOWN_TASK, Box, Sample, Task
 
 Row = Mapping[str, str | None]
@@ -41,7 +42,6 @@ SIZES = ("image_w", "image_h")
 NUMBERS = (*SIZES, *(f"{prefix} {edge}" for prefix in _PREFIXES for edge in "xywh"))
 """Columns in pixels. With `TEXTS`, the columns that are kept when files of several tasks are
 written as one; the others follow from these, or are the same in every row."""
-_MOST_PIXELS = 2**31 - 1
 _LONGEST_FIELD = 2**31 - 1
 """Captions of one image exceed the 128 KiB at which Python's reader stops."""
 
@@ -186,7 +186,7 @@ def _number(row: Row, column: str) -> float | None:
 
 def _whole(row: Row, column: str) -> int | None:
     number = _number(row, column)
-    if number is not None and not abs(number) <= _MOST_PIXELS:
+    if number is not None and not abs(number) <= MOST_PIXELS:
         raise QuestionError(
             f"a number of pixels under {column!r}, got {number} (sample {row['question_id']}); "
             "correct the row",

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, replace_file
+from mmflow_bench.files import refusing, try_writing
 from mmflow_bench.store.damage import SetAside
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.locking import alone
@@ -74,10 +74,8 @@ class Store:
         Raises:
             StoreError: Nothing can.
         """
-        probe = self.folder / JOURNAL / f"probe-{os.getpid()}"
         with _storing(self.folder):
-            replace_file(probe, b"")
-            probe.unlink(missing_ok=True)
+            try_writing(self.folder / JOURNAL)
 
     def facts(
         self, fit: Callable[[Mapping[str, object]], bool] = lambda _: True
