@@ -25,6 +25,7 @@ _HOME = {
     "agree": "mechanisms.several",
     "at_least": "mechanisms.several",
     "average": "mechanisms.several",
+    "report": "mechanisms.several",
 }
 
 __all__ = list(_HOME)

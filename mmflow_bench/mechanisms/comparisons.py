@@ -12,7 +12,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mmflow_bench.mechanisms.verdicts import Inconclusive, InstrumentDependent, Verdict
+from mmflow_bench.mechanisms.verdicts import (
+    Inconclusive,
+    InstrumentDependent,
+    Reported,
+    Verdict,
+)
 from mmflow_bench.statistics.combining import intersection_union
 
 
@@ -97,6 +102,8 @@ class Comparison:
             raise InstrumentDependent(str(self))
         if self.verdict is Verdict.INCONCLUSIVE:
             raise Inconclusive(str(self))
+        if self.verdict is Verdict.REPORT:
+            raise Reported(str(self))
         return self.verdict is Verdict.HOLDS
 
     def __and__(self, other: Comparison) -> Comparison:

@@ -20,7 +20,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
-from mmflow_bench.mechanisms.verdicts import Tier
+from mmflow_bench.mechanisms.verdicts import Suite, Tier
 from mmflow_bench.names import one_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Declaration:
     """`holds` is mechanism-level, for any checkpoint; `replicates` is the paper's own number."""
     tasks: tuple[str, ...] = (ALL,)
     """Tasks that it is decided on one by one, or `("all",)` for a statement across tasks."""
+    suite: Suite = "core"
+    """The smallest selection of mechanisms that it is part of."""
     minimum_accuracy: float | None = None
     """Share of correct answers below which it is not looked at; None for the usual one."""
     only_for: tuple[str, ...] = ()
@@ -176,7 +178,7 @@ def require_applicable(declared: Declaration, flow: Flow) -> None:
 
 def refuse_conflict(one: Declaration, other: Declaration) -> None:
     """Raise `MechanismError` where two tests of one id say different things of it."""
-    for name in ("section", "citation", "tier"):
+    for name in ("section", "citation", "tier", "suite"):
         said, also = getattr(one, name), getattr(other, name)
         if said != also:
             raise MechanismError(
@@ -201,6 +203,8 @@ def _checked(name: str, value: object) -> object:
     one_of(name, _KEYWORDS, "a keyword of the marker mechanism")
     if name == "tier":
         return one_of(value, get_args(Tier), "a tier")
+    if name == "suite":
+        return one_of(value, get_args(Suite), "a suite")
     if name in _OF_CHECKPOINTS and isinstance(value, tuple | list):
         known = (*PAPER_MODELS, *FURTHER_MODELS)
         return tuple(one_of(each, known, "a checkpoint of the paper") for each in value)
@@ -218,4 +222,4 @@ _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "minimum_accuracy": ((int, float), "a share from 0 to 1 such as 0.9"),
     "gate": (Gate, 'such as Gate("peak", "image -> question")'),
 }
-_KEYWORDS = ("tier", *_KINDS, *_OF_CHECKPOINTS)
+_KEYWORDS = ("tier", "suite", *_KINDS, *_OF_CHECKPOINTS)

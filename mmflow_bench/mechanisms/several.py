@@ -45,6 +45,19 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     return combined(mean, estimates, name=name, unit=estimates[0].unit)
 
 
+def report(estimate: Estimate) -> Comparison:
+    """The estimate with its interval as an observation: nothing is asked of it."""
+    from mmflow_bench.mechanisms.comparisons import Comparison
+
+    return Comparison(
+        verdict=Verdict.REPORT,
+        estimate=estimate,
+        threshold="no threshold",
+        p_hold=1.0,
+        p_fail=1.0,
+    )
+
+
 def at_least(required: int, comparisons: Sequence[Comparison]) -> Comparison:
     """At least `required` of the comparisons hold: a partial conjunction (Benjamini-Heller).
 

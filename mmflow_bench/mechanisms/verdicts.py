@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 
 Tier = Literal["holds", "replicates", "control"]
 """What kind of statement a mechanism is."""
+Suite = Literal["core", "paper", "all"]
+"""The smallest selection that a mechanism is part of: each of these holds those before it."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 
@@ -29,6 +31,8 @@ class Verdict(StrEnum):
     """Two instruments that should agree decide differently."""
     NOT_APPLICABLE = "not-applicable"
     """The mechanism says nothing about this checkpoint or these samples."""
+    REPORT = "report"
+    """An observation without a threshold: an estimate with its interval, and no verdict."""
 
 
 DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
@@ -55,6 +59,12 @@ class InstrumentDependent(Inconclusive):
     """Two instruments that should agree decide a comparison differently."""
 
     verdict = Verdict.INSTRUMENT_DEPENDENT
+
+
+class Reported(Undecided):
+    """An observation was made, of which nothing is asked."""
+
+    verdict = Verdict.REPORT
 
 
 class PreconditionFailed(Undecided):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 UNDECIDED = frozenset({"inconclusive", "instrument-dependent"})
-NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable"})
+NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable", "report"})
 
 Word = Literal["passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped"]
 ReportOutcome = Literal["passed", "failed", "skipped"]
