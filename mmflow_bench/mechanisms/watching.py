@@ -37,6 +37,8 @@ class Asked(NamedTuple):
     unit: str
     is_observed: bool
     """Whether nothing is asked of it."""
+    among: str = ""
+    """How many of several such questions suffice, e.g. `4 of 5`; empty where all are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,7 @@ def watch(test: Callable[[Flow], object]) -> Reads:
         current_recorder.reset(token)
     return Reads(
         wants={task: tuple(wants) for task, wants in watched.read.items()},
-        asked=tuple(
-            Asked(
-                one.estimate.name,
-                one.threshold,
-                one.estimate.unit,
-                is_observed=one.verdict is Verdict.REPORT,
-            )
-            for one in watcher.parts()
-        ),
+        asked=tuple(watcher.asked()),
     )
 
 
@@ -119,14 +113,22 @@ class _Watcher(Recorder):
 
     is_watching = True
 
-    def parts(self) -> Iterator[Comparison]:
+    def asked(self) -> Iterator[Asked]:
         """Every comparison, taken apart into those of one estimate."""
-        waiting = self.comparisons[::-1]
+        waiting = [(one, "") for one in self.comparisons[::-1]]
         while waiting:
-            one = waiting.pop()
-            waiting += one.parts[::-1]
+            one, among = waiting.pop()
+            waiting += [(part, among or _among(one)) for part in one.parts[::-1]]
             if not one.parts:
-                yield one
+                shown, is_observed = one.estimate, one.verdict is Verdict.REPORT
+                yield Asked(shown.name, one.threshold, shown.unit, is_observed, among)
+
+
+def _among(combined: Comparison) -> str:
+    """What a combination says beside its verdict and none of its parts does by itself."""
+    of_parts = {said for part in combined.parts for said in part.qualifier.split(", ")}
+    own = [said for said in combined.qualifier.split(", ") if said not in of_parts]
+    return ", ".join(own)
 
 
 class _AnyTask(tuple[str, ...]):

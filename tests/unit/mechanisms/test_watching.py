@@ -7,6 +7,7 @@ from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.several import all_of, at_least
 from mmflow_bench.mechanisms.watching import watch
 
 TASK = "ChooseAttr"
@@ -113,7 +114,7 @@ def test_what_is_asked_of_an_estimate_is_seen_in_the_order_of_asking():
     asked = watch(test).asked
     assert [one.threshold for one in asked] == ["<= -10%", ">= -50%", ">= 0.3"]
     assert asked[0].estimate == f"peak of image->last on {TASK}"
-    assert not any(one.is_observed for one in asked)
+    assert not any(one.is_observed or one.among for one in asked)
 
 
 def test_of_an_observation_no_second_opinion_is_planned():
@@ -128,3 +129,12 @@ def test_of_an_observation_no_second_opinion_is_planned():
     assert reads.wants == watch(asks).wants
     assert [one.is_observed for one in reads.asked] == [True]
     assert not reads.second_opinions
+
+
+def test_how_many_of_several_suffice_is_seen_and_that_all_are_needed_is_not_said():
+    def test(flow):
+        drops = [flow(edge, TASK).peak <= -0.1 for edge in ("image -> last", "question -> last")]
+        assert at_least(1, drops)
+        assert all_of(drops)
+
+    assert [one.among for one in watch(test).asked] == ["1 of 2", "1 of 2", "", ""]
