@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.wants import Want
-from mmflow_bench.mechanisms.declared import DeclaredTest
+from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
 from mmflow_bench.mechanisms.watching import Asked, Reads, watched
 from mmflow_bench.runs.rows import ALL, grouped
 
-_TASK = "|".join(SIX_TASKS)
-_ON_TASKS = re.compile(rf" on ((?:{_TASK})(?:, (?:{_TASK}))*)")
+
+@cache
+def _on_tasks() -> re.Pattern[str]:
+    """What an estimate's name says of its tasks: the paper's six, and whatever the suites ask."""
+    known = {task for test in shipped() for task in test.declaration.tasks} - {ALL}
+    # The longest first, since one name may begin another.
+    task = "|".join(map(re.escape, sorted({*SIX_TASKS, *known}, key=len, reverse=True)))
+    return re.compile(rf" on ((?:{task})(?:, (?:{task}))*)")
 
 
 def reads_by_task(tests: Sequence[DeclaredTest]) -> list[tuple[str, Reads]]:
@@ -28,13 +38,14 @@ def reads_by_task(tests: Sequence[DeclaredTest]) -> list[tuple[str, Reads]]:
 
 def interventions(reads: Sequence[tuple[str, Reads]]) -> list[str]:
     """Everything that is read, once each."""
-    return list(dict.fromkeys(map(described, wants_of(reads))))
+    return list(dict.fromkeys(described(want) for _, want in wants_of(reads)))
 
 
-def wants_of(reads: Sequence[tuple[str, Reads]]) -> Iterator[Want[object]]:
+def wants_of(reads: Sequence[tuple[str, Reads]]) -> Iterator[tuple[str, Want[object]]]:
+    """Every task with what is read of it."""
     for _, found in reads:
-        for of_task in found.wants.values():
-            yield from of_task
+        for task, of_task in found.wants.items():
+            yield from ((task, want) for want in of_task)
 
 
 def described(want: Want[object]) -> str:
@@ -74,8 +85,20 @@ def without_tasks(name: str) -> str:
     >>> without_tasks("depth on ChooseAttr - depth on ChooseRel")
     'depth on one task - depth on another'
     """
-    found = list(dict.fromkeys(_ON_TASKS.findall(name)))
+    found = list(dict.fromkeys(_on_tasks().findall(name)))
     words: Mapping[str, str] = dict.fromkeys(found, "")
     if len(found) > 1:
         words = dict(zip(found, [" on one task", *[" on another"] * len(found)], strict=False))
-    return _ON_TASKS.sub(lambda match: words[match[1]], name)
+    return _on_tasks().sub(lambda match: words[match[1]], name)
+
+
+def written(tests: Sequence[DeclaredTest]) -> list[str]:
+    """The assertions of tests as they are written, for what only real samples show."""
+    return list(dict.fromkeys(line for test in tests for line in _assertions(test.function)))
+
+
+def _assertions(function: Callable[..., object]) -> Iterator[str]:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            yield f"`{ast.unparse(node.test)}`, as it is written"

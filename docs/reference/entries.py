@@ -11,7 +11,7 @@ from mmflow_bench.mechanisms.declaring import Declaration
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
 from mmflow_bench.runs.rows import ALL, grouped
 from reference import known
-from reference.asked import interventions, questions, reads_by_task, wants_of
+from reference.asked import interventions, questions, reads_by_task, wants_of, written
 
 TIERS = {
     "holds": "of any checkpoint",
@@ -31,7 +31,7 @@ def entry(one: Declaration) -> str:
     lines.append(f"- reads: {', '.join(interventions(reads)) or 'answers alone'}")
     for tasks, asked in questions(reads):
         which = "" if set(tasks) == set(one.tasks) else f" on {in_words(tasks)}"
-        lines += [f"- asks{which}:", *(f"  - {line}" for line in asked or ["nothing"])]
+        lines += [f"- asks{which}:", *(f"  - {line}" for line in asked or written(tests))]
     lines += [f"- of the paper's checkpoints: {said}" for said in expectations(tests)]
     lines += [f"- gate: {said}" for said in gated(one.id)]
     lines += [f"- since: {said}" for said in known.evidence_on(one.id)]
@@ -39,8 +39,7 @@ def entry(one: Declaration) -> str:
     why = known.unkillable(one.id)
     lines.append(f"- killed by: {', '.join(killers) or f'none. {why}'.rstrip('. ')}")
     lines.append(f"- on `planted/base`: {known.on_planted(one.id) or 'not in its baseline'}")
-    tasks = [name for name in (*one.tasks, *SIX_TASKS) if name != ALL]
-    drawn = grouped(known.curves(list(wants_of(reads)), tasks), lambda one: one[1])
+    drawn = grouped(known.curves(wants_of(reads)), lambda named: named[1])
     for curve, alike in drawn.items():
         lines.append(f"  - {', '.join(name for name, _ in alike)}: {curve}")
     return "\n".join([*lines, ""])
@@ -74,7 +73,7 @@ def _expected(one: Declaration) -> str:
     answers |= {name: EXPECTED[one.expected_of(name)] for name in further}
     kinds = grouped(answers, answers.__getitem__)
     if len(kinds) == 1:
-        return f"{next(iter(kinds))}, all of them"
+        return f"{next(iter(kinds))}, each of them"
     return "; ".join(f"{said}: {', '.join(names)}" for said, names in kinds.items())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,18 @@ def on_planted(name: str) -> str:
     return f"{said}; estimate {' to '.join(ends)}"
 
 
-def curves(wants: Sequence[Want[object]], tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and curve by layer of what a mechanism reads, as the baseline of planted/base has it."""
+def curves(read: Iterable[tuple[str, Want[object]]]) -> Iterator[tuple[str, str]]:
+    """Name and curve by layer of what a mechanism reads, as the baseline of planted/base has it.
+
+    Of the first task that the baseline knows it of: one curve for each edge and probe.
+    """
     values = _stored()[0]
-    for want in dict.fromkeys(wants):
-        for task in tasks:
-            if found := _kept(values, want, task):
-                yield f"{_named(want)} on {task}", _drawn(found, is_change=isinstance(want, Sweep))
-                break
+    shown: set[Want[object]] = set()
+    for task, want in read:
+        found = None if want in shown else _kept(values, want, task)
+        if found is not None:
+            shown.add(want)
+            yield f"{_named(want)} on {task}", _drawn(found, is_change=isinstance(want, Sweep))
 
 
 def _kept(values: RunValues, want: Want[object], task: str) -> SampleCurves | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.mechanisms.catalogue import WITHOUT_A_TEST
-from mmflow_bench.mechanisms.declared import mechanisms, shipped
+from mmflow_bench.mechanisms.declared import DeclaredTest, mechanisms, shipped
+from mmflow_bench.mechanisms.declaring import Declaration
 from mmflow_bench.names import matches
 
 ROOT = Path(__file__).parents[3]
@@ -77,7 +78,7 @@ def test_an_entry_says_all_that_is_known_of_a_mechanism(pages):
     assert "suite `core`" in said
     assert "- reads: `image -> last`" in said
     assert "  - extreme of image -> last: `+-5%` (4 of 5)" in said
-    assert "holds, all of them" in said
+    assert "- of the paper's checkpoints: holds, each of them" in said
     assert "- gate: peak image -> last" in said
     assert "(https://arxiv.org/abs/2411.17491)" in said
     assert re.search(r"- killed by: .*`planted/image-last-too`", said)
@@ -101,6 +102,17 @@ def test_an_observation_is_told_from_a_threshold(reference):
     asked = reference.asked.Asked("peak of image->last on QueryAttr", "", "fraction", True)
     line = reference.asked._line(asked)
     assert line == "peak of image -> last: observed, no threshold"
+
+
+def test_what_only_samples_show_is_told_as_it_is_written(reference):
+    def test_count(flow, task):
+        assert flow.count(task).within(10, 20)
+
+    tests = [DeclaredTest(Declaration(id="own"), test_count, ({"task": "own"},))]
+    [(_, reads)] = reference.asked.reads_by_task(tests)
+    assert not reads.asked
+    line = "`flow.count(task).within(10, 20)`, as it is written"
+    assert reference.asked.written(tests) == [line]
 
 
 def test_evidence_is_of_mechanisms_that_are_named_and_says_where_it_is_from():
