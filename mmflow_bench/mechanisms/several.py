@@ -52,9 +52,10 @@ def report(estimate: Estimate) -> Comparison:
     return Comparison(
         verdict=Verdict.REPORT,
         estimate=estimate,
-        threshold="no threshold",
+        threshold="",
         p_hold=1.0,
         p_fail=1.0,
+        qualifier=estimate.caution,
     )
 
 
