@@ -55,9 +55,7 @@ def test_the_later_a_module_is_missing_the_less_is_lost(flow):
     assert all_of([trend < -0.8 for trend in trends])
 
 
-@pytest.mark.mechanism(
-    "jac-imgq-low", citation="App. K, Fig. 37", unsaid_of=(VICUNA_7B, *NEXT)
-)
+@pytest.mark.mechanism("jac-imgq-low", citation="App. K, Fig. 37", unsaid_of=(VICUNA_7B, *NEXT))
 @pytest.mark.parametrize("task", ["ChooseAttr"])
 def test_the_image_changes_what_the_question_says_where_it_reaches_it(flow, task):
     """The image changes what the question's positions say, in the layers where it reaches them."""

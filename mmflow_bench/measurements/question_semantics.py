@@ -107,7 +107,7 @@ class QuestionSemantics(Want[SemanticsTable]):
         """The same, in windows of `width` layers unless it has a width of its own."""
         return replace(self, width=width) if self.width is None else self
 
-    def by(self, method: Method) -> None:  # noqa: ARG002
+    def by(self, method: Method) -> None:
         """None: a module that says nothing can be taken away in one way only."""
 
     def table(self, kept: Kept, rows: pa.Table) -> SemanticsTable:

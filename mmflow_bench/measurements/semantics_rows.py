@@ -9,7 +9,6 @@ from numpy import ndarray
 
 from mmflow_bench.errors import KnockoutError, PositionError, SampleError
 from mmflow_bench.interventions.knockout import (
-    Edge,
     Intervention,
     Knockout,
     Module,

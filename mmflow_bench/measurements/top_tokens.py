@@ -24,8 +24,7 @@ NONE = -1
 VALUES_AT_ONCE = 2**24
 """Logits that are looked at together: 64 megabytes, whatever the vocabulary."""
 _ROUNDINGS = 64
-"""Roundings that add up in a logit of single precision; in half precision the sum is exact but for
-the last one."""
+"""Roundings that add up in a logit, which is summed in single precision."""
 
 Tokens = Int[ndarray, "position top"]
 
@@ -49,7 +48,7 @@ def tokens_read(
             likeliest(parts.unembedding(block), precision=normed.dtype, of=of)
             for block in flat.split(step)
         ]
-        return torch.cat(found).unflatten(0, normed.shape[:2])
+        return torch.cat(found).view(*normed.shape[:2], -1)
 
     return read
 
@@ -70,12 +69,27 @@ def likeliest(
     best = logits.topk(min(TOP + 1, logits.shape[-1]), dim=-1)
     if not bool(best.values[:, 0].isfinite().all()):
         raise NotFiniteError(of)
-    is_half = torch.finfo(precision).bits < 32
-    slack = torch.finfo(precision).eps if is_half else _ROUNDINGS * torch.finfo(torch.float32).eps
-    # A model may suppress a token with minus infinity, which has no size.
-    size = best.values.nan_to_num(neginf=0.0).abs().amax(dim=-1, keepdim=True)
-    is_told_apart = best.values[:, :-1] - best.values[:, -1:] > slack * size
+    is_told_apart = best.values[:, :-1] - best.values[:, -1:] > _slack(
+        logits, best.values, precision
+    )
     return torch.where(is_told_apart, best.indices[:, :-1], NONE)
+
+
+def _slack(
+    logits: Float[Tensor, "position vocab"],
+    best: Float[Tensor, "position top"],
+    precision: torch.dtype,
+) -> Float[Tensor, "position 1"]:
+    """How far apart two logits may be that are equal but for rounding."""
+    # Terms of a sum may cancel: how large they are shows in the largest logit of either sign. A
+    # model may suppress a token with minus infinity, which has no size.
+    lowest = logits.amin(dim=-1, keepdim=True).nan_to_num(neginf=0.0)
+    size = logits.amax(dim=-1, keepdim=True).abs().maximum(-lowest)
+    slack = _ROUNDINGS * torch.finfo(torch.float32).eps * size
+    if torch.finfo(precision).bits < 32:
+        # The sum itself is rounded once more.
+        slack += torch.finfo(precision).eps * best.nan_to_num(neginf=0.0).abs().amax(-1, True)
+    return slack
 
 
 def said(tokens: Tokens) -> frozenset[int]:
@@ -84,7 +98,7 @@ def said(tokens: Tokens) -> frozenset[int]:
 
 
 def similarity(one: Tokens, other: Tokens) -> float:
-    """Jaccard similarity of what all positions say together (Eq. 9); 1 where neither says a word."""
+    """Jaccard similarity of what all positions say together (Eq. 9); 1 where neither says any."""
     return _jaccard(said(one), said(other))
 
 

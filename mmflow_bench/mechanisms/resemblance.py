@@ -27,10 +27,10 @@ def correlation_of(one: ImageMeans, other: ImageMeans, *, counts_unseen: bool) -
     """
     ends = None
     if counts_unseen:
-        deep = _is_deep(one), _is_deep(other)
-        lowest = [means.with_unseen(-1.0 * ~of) for means, of in zip((one, other), deep[::-1], strict=True)]
-        highest = [means.with_unseen(-1.0 * of) for means, of in zip((one, other), deep[::-1], strict=True)]
-        ends = between(partial(_correlation, *lowest), partial(_correlation, *highest))
+        theirs = _is_deep(other), _is_deep(one)
+        apart = (one.with_unseen(-1.0 * ~theirs[0]), other.with_unseen(-1.0 * ~theirs[1]))
+        alike = (one.with_unseen(-1.0 * theirs[0]), other.with_unseen(-1.0 * theirs[1]))
+        ends = between(partial(_correlation, *apart), partial(_correlation, *alike))
     return ImageStatistic(one.images, partial(_correlation, one, other), ends)
 
 
