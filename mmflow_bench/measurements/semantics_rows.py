@@ -101,7 +101,7 @@ def _tokens(
             work.clean,
             [nothing, *interventions],
             positions=question,
-            read=tokens_read(work.checkpoint.parts, of=of),
+            read=tokens_read(work.checkpoint.parts.unembedding, of=of),
         )
         .cpu()
         .numpy()

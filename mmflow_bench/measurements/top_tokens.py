@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from mmflow_bench.checkpoints.parts import Parts
+from mmflow_bench.checkpoints.parts import Unembedding
 from mmflow_bench.errors import NotFiniteError
 
 TOP = 10
@@ -26,26 +26,26 @@ VALUES_AT_ONCE = 2**24
 _ROUNDINGS = 64
 """Roundings that add up in a logit, which is summed in single precision."""
 
-Tokens = Int[ndarray, "position top"]
+Tokens = Int[ndarray, "*position top"]
 
 
 def tokens_read(
-    parts: Parts, *, of: str
+    unembedding: Unembedding, *, of: str
 ) -> Callable[[Float[Tensor, "row position hidden"]], Int[Tensor, "row position top"]]:
     """What reads the likeliest tokens off hidden states that have left the final norm.
 
     Args:
-        parts: Of the checkpoint, whose unembedding is used.
+        unembedding: Of the checkpoint.
         of: What is read, where it is no number.
     """
 
     def read(normed: Float[Tensor, "row position hidden"]) -> Int[Tensor, "row position top"]:
         flat = normed.flatten(0, 1)
         # The vocabulary may be a thousand times as wide as a state: never all positions at once.
-        vocabulary = parts.unembedding(flat[:1]).shape[-1]
+        vocabulary = unembedding(flat[:1]).shape[-1]
         step = max(1, VALUES_AT_ONCE // vocabulary)
         found = [
-            likeliest(parts.unembedding(block), precision=normed.dtype, of=of)
+            likeliest(unembedding(block), precision=normed.dtype, of=of)
             for block in flat.split(step)
         ]
         return torch.cat(found).view(*normed.shape[:2], -1)
@@ -94,7 +94,7 @@ def _slack(
 
 def said(tokens: Tokens) -> frozenset[int]:
     """The tokens of all positions together."""
-    return frozenset(np.unique(tokens).tolist()) - {NONE}
+    return frozenset(tokens.ravel().tolist()) - {NONE}
 
 
 def similarity(one: Tokens, other: Tokens) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.measurements.question_semantics import SemanticsTable
 from mmflow_bench.mechanisms.bands import least_effect
 from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.mechanisms.verdicts import NotApplicable
 from mmflow_bench.statistics.association import trend
 from mmflow_bench.statistics.averaged import AveragedMeans
 from mmflow_bench.statistics.resampling import (
@@ -33,6 +35,14 @@ _Curve = Float[ndarray, "layer"]
 _Reading = Callable[[Float[ndarray, "draw layer"]], Numbers]
 
 
+class TaskLoss(NamedTuple):
+    """The loss of every sample of a task, a fraction."""
+
+    question_ids: Sequence[str]
+    image_ids: Sequence[str]
+    loss: Float[ndarray, "sample layer"]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModuleLoss:
     """What is lost without a module in windows of layers, by the first layer of the window.
@@ -43,8 +53,7 @@ class ModuleLoss:
 
     name: str
     """For readers, e.g. `loss without mlp`."""
-    tasks: Mapping[str, tuple[Sequence[str], Sequence[str], Float[ndarray, "sample layer"]]]
-    """Of every task: the ids of its samples and images, and the loss, a fraction."""
+    tasks: Mapping[str, TaskLoss]
     width: int
     """Layers of a window."""
     alpha: float
@@ -53,11 +62,18 @@ class ModuleLoss:
 
     @classmethod
     def of(cls, tables: Sequence[SemanticsTable], *, width: int, alpha: float) -> ModuleLoss:
-        """The loss that tables tell, one of every task; together it is their mean."""
+        """The loss that tables tell, one of every task; together it is their mean.
+
+        Raises:
+            MechanismError: There is no table.
+        """
+        if not tables:
+            raise MechanismError("at least one task that a loss is averaged over, got none")
         return cls(
             name=f"loss without {tables[0].without}",
             tasks={
-                one.task: (one.question_ids, one.image_ids, 1 - one.similarity) for one in tables
+                one.task: TaskLoss(one.question_ids, one.image_ids, 1 - one.similarity)
+                for one in tables
             },
             width=tables[0].window or width,
             alpha=alpha,
@@ -66,7 +82,7 @@ class ModuleLoss:
     @cached_property
     def means(self) -> AveragedMeans:
         """The mean over tasks of their mean losses, as a function of image weights."""
-        return AveragedMeans([image_means(loss, ids) for _, ids, loss in self.tasks.values()])
+        return AveragedMeans([image_means(one.loss, one.image_ids) for one in self.tasks.values()])
 
     @property
     def layers(self) -> int:
@@ -119,11 +135,13 @@ class ModuleLoss:
         return self._trend(whole, "trend of whole windows")
 
     def __sub__(self, other: ModuleLoss) -> ModuleLoss:
-        """By how much more is lost than without another module, on the samples of both."""
+        """By how much more is lost than without another module, on the samples of both.
+
+        Raises:
+            NotApplicable: A task has no sample that both are known of.
+        """
         tasks = {
-            task: _difference(own, other.tasks[task])
-            for task, own in self.tasks.items()
-            if task in other.tasks
+            task: _difference(task, own, other.tasks[task]) for task, own in self.tasks.items()
         }
         name = f"{self.name} - {other.name}"
         return replace(self, name=name, tasks=tasks, lowest=self.lowest - 1.0)
@@ -156,18 +174,20 @@ class ModuleLoss:
             ),
             name=f"{what} of {self.name}, mean over {len(self.tasks)}",
             unit=unit,
-            n=sum(len(questions) for questions, _, _ in self.tasks.values()),
+            n=sum(len(one.loss) for one in self.tasks.values()),
             alpha=self.alpha,
             curve=tuple(means.mean.tolist()),
         )
 
 
-def _difference(
-    own: tuple[Sequence[str], Sequence[str], Float[ndarray, "sample layer"]],
-    other: tuple[Sequence[str], Sequence[str], Float[ndarray, "sample layer"]],
-) -> tuple[Sequence[str], Sequence[str], Float[ndarray, "sample layer"]]:
-    place = {question: i for i, question in enumerate(other[0])}
-    kept = [i for i, question in enumerate(own[0]) if question in place]
-    theirs = [place[own[0][i]] for i in kept]
-    questions, images = ([of[i] for i in kept] for of in own[:2])
-    return questions, images, own[2][kept] - other[2][theirs]
+def _difference(task: str, own: TaskLoss, other: TaskLoss) -> TaskLoss:
+    place = {question: i for i, question in enumerate(other.question_ids)}
+    kept = [i for i, question in enumerate(own.question_ids) if question in place]
+    if not kept:
+        raise NotApplicable(f"no sample of {task} is known without either module")
+    theirs = [place[own.question_ids[i]] for i in kept]
+    return TaskLoss(
+        [own.question_ids[i] for i in kept],
+        [own.image_ids[i] for i in kept],
+        own.loss[kept] - other.loss[theirs],
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.statistics.resampling import ImageMeans, Means, Weights
+from mmflow_bench.statistics.resampling import ImageMeans, Weights
 
 
 class AveragedMeans:
@@ -28,17 +28,18 @@ class AveragedMeans:
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where a group has no sample."""
-        return _average(self._groups, [weights[:, columns] for columns in self._columns])
+        pairs = zip(self._groups, self._columns, strict=True)
+        return _average([group.curves(weights[:, columns]) for group, columns in pairs])
 
     def curves_with_unseen(
         self, curve: Float[ndarray, "layer"], weights: Weights
     ) -> Float[ndarray, "draw layer"]:
         """The same with one image more, the last column, that has `curve` in every group."""
-        last = len(self.images)
-        groups = [group.with_unseen(curve) for group in self._groups]
-        return _average(groups, [weights[:, [*columns, last]] for columns in self._columns])
+        last, pairs = len(self.images), zip(self._groups, self._columns, strict=True)
+        return _average(
+            [group.with_unseen(curve).curves(weights[:, [*own, last]]) for group, own in pairs]
+        )
 
 
-def _average(groups: Sequence[Means], weights: Sequence[Weights]) -> Float[ndarray, "draw layer"]:
-    curves = [group.curves(own) for group, own in zip(groups, weights, strict=True)]
+def _average(curves: Sequence[Float[ndarray, "draw layer"]]) -> Float[ndarray, "draw layer"]:
     return np.asarray(np.mean(curves, axis=0))
