@@ -75,6 +75,9 @@ _VARIANTS = {
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
     "module-codebook": "what attention and MLP say at the question is known word by word",
+    "layered-codebook": "what the question says is written layer by layer, mostly by MLPs",
+    "attention-codebook": "the same, mostly by attention",
+    "image-codebook": "what the question says is read of the image",
 }
 
 

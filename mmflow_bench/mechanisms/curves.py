@@ -23,6 +23,7 @@ from mmflow_bench.mechanisms.evidence import Kind, Known
 from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
+from mmflow_bench.mechanisms.resemblance import correlation_of
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics import drops
@@ -190,6 +191,14 @@ class Curve:
         estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
         obstacle = one.obstacle or two.obstacle
         return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
+
+    def correlation(self, other: Curve) -> Estimate:
+        """Pearson's correlation over layers with another curve, on the images of both."""
+        common = set(self.means.images) & set(other.means.images)
+        one, two = self._only(common), other._only(common)
+        source = correlation_of(one.means, two.means, counts_unseen=self.counts_unseen)
+        estimate = one._estimate(f"correlation with {other.name}", _none)
+        return replace(estimate, source=source, unit="ratio", floor=0.0)
 
     @cached_property
     def is_present(self) -> Comparison:

@@ -16,11 +16,12 @@ import numpy as np
 
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.interventions.knockout import Edge, Method, Module
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
+from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
@@ -29,6 +30,7 @@ from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
+from mmflow_bench.mechanisms.module_loss import ModuleLoss
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
@@ -134,6 +136,41 @@ class Flow:
         count, images = len(table.question_ids), len(set(table.image_ids))
         name = f"lens against output on {task}"
         return self._exact(float(error), name, count, images, "probability")
+
+    def without_module(self, module: str, *tasks: str) -> ModuleLoss:
+        """What the question loses of what it says without a module, averaged over tasks.
+
+        Args:
+            module: attention or mlp.
+            tasks: Tasks of the question file.
+
+        Raises:
+            NotApplicable: A task has no samples whose question says anything.
+            MechanismError: A task or the module is not known.
+        """
+        one_of(module, [*Module], "a module of a decoder layer")
+        tables = [self._semantics(task, QuestionSemantics.of(module)) for task in tasks]
+        return ModuleLoss.of(tables, width=self.width, alpha=self._alpha)
+
+    def semantics(self, edge: str, task: str) -> Curve:
+        """The change of what the question says when an edge is knocked out: J - 1 by layer.
+
+        J is the Jaccard similarity of its likeliest tokens with and without the edge (App. K).
+
+        Raises:
+            NotApplicable: No sample of the task has positions for both roles, or says anything.
+            KnockoutError: The edge names an unknown role.
+            MechanismError: The task is not known.
+        """
+        table = self._semantics(task, QuestionSemantics(without=Edge.parse(edge)))
+        return Curve(
+            name=f"what the question says without {table.without} on {task}",
+            values=table.similarity - 1,
+            image_ids=table.image_ids,
+            width=table.window or self.width,
+            alpha=self._alpha,
+            counts_unseen=not self._is_part,
+        )
 
     @property
     def noise(self) -> Estimate:
@@ -250,6 +287,13 @@ class Flow:
         flow = copy(self)
         flow._measurements = measurements
         return flow
+
+    def _semantics(self, task: str, want: QuestionSemantics) -> SemanticsTable:
+        self._require_samples(task)
+        table = self._measurements.table(task, want)
+        if not table.question_ids:
+            raise self._nothing(task, want.name, "a question that says anything")
+        return table
 
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
         table = self._measurements.table(task, Lens(probe=probe, variant=variant))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mmflow_bench.planted.codebook import Codebook
 from mmflow_bench.planted.gains import PAPER_GAINS, Gains
 from mmflow_bench.planted.residual import WIDTH
 
@@ -87,6 +88,9 @@ class Design:
     """Where the last position begins to take it for the answer, and where it ends to."""
     idle_layers: range = range(0)
     """Tokens attend to the image and make no use of what they read."""
+
+    codebook: Codebook = ()
+    """What the question's positions say at the end, and what it takes; empty for nothing."""
 
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.samples import Task
+from mmflow_bench.planted.codebook import EXCHANGED, LAYERED, OF_THE_IMAGE
 from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
@@ -176,6 +177,19 @@ _FURTHER = (
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
+    *(
+        _variant(
+            f"{name}-codebook",
+            stages=(*PAPER_STAGES, "write_codes"),
+            codebook=codebook,
+            width=256,
+        )
+        for name, codebook in (
+            ("layered", LAYERED),
+            ("attention", EXCHANGED),
+            ("image", OF_THE_IMAGE),
+        )
+    ),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(
     {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER)}

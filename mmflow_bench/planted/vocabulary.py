@@ -49,6 +49,12 @@ def words() -> tuple[str, ...]:
     )
 
 
+def unanswering_words() -> tuple[str, ...]:
+    """Words that are no answer and no part of the prompt around a question, in the same order."""
+    others = {*SPECIAL, *LOWER, *UPPER, *_PROMPT}
+    return tuple(word for word in words() if word not in others)
+
+
 def embedding_of(word: str) -> Form:
     """The residual stream of a word at layer 0."""
     facts: dict[int, float] = {dimension("bias"): BIAS_VALUE}

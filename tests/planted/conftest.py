@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from mmflow_bench.inputs.samples import Box, Sample
@@ -168,6 +170,23 @@ def _tiled(image: list[int], sample: Sample) -> tuple[list[int], list[int]]:
     return overview + native, [row[-1] for row in rows]
 
 
+@contextmanager
+def _silenced(modules: Sequence[nn.Module], positions: Sequence[int]) -> Iterator[None]:
+    """The modules' output set to zero at some positions."""
+
+    def zero(_: nn.Module, __: object, output: Any) -> Any:
+        first = output[0] if isinstance(output, tuple) else output
+        first[:, positions] = 0.0
+        return output
+
+    handles = [module.register_forward_hook(zero) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @cache
 def _planted(name: str) -> Planted:
     model, processor = build(name)
@@ -179,3 +198,9 @@ def _planted(name: str) -> Planted:
 def planted() -> Callable[[str], Planted]:
     """`planted("planted/mini")`, built once."""
     return _planted
+
+
+@pytest.fixture
+def silenced() -> Callable[..., Any]:
+    """`with silenced(modules, positions):` their output is zero there."""
+    return _silenced

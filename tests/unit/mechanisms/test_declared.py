@@ -25,6 +25,7 @@ from mmflow_bench.mechanisms.watching import watched
 
 MECHANISMS = mechanisms(shipped())
 TEXT_ONLY = "App. G, text only"
+QUESTION_SAYS = "App. D and K, what the question says"
 
 
 def ids(tests):
@@ -45,7 +46,7 @@ def test_every_row_is_complete_and_stands_in_a_section_of_the_paper():
 def test_rows_are_in_the_order_of_the_paper_with_the_controls_last():
     sections = list(dict.fromkeys(one.section for one in MECHANISMS))
     assert sections == list(SECTIONS)
-    assert len(MECHANISMS) == 43
+    assert len(MECHANISMS) == 50
 
 
 def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
@@ -56,7 +57,7 @@ def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
 
 def test_no_test_decides_a_mechanism_on_a_task_twice():
     pairs = [(t.declaration.id, task) for t in shipped() for task in t.declaration.tasks]
-    assert len(pairs) == len(set(pairs)) == 203
+    assert len(pairs) == len(set(pairs)) == 210
 
 
 def test_the_two_groups_of_tasks_are_the_six():
@@ -105,9 +106,10 @@ def test_what_second_opinions_are_asked_of():
     }
     no_knockout = {"lens-lower-rise", "lens-lower-mid", "lens-lower-fall", "lens-upper-late"}
     no_knockout |= {"lens-order", "lens-false", "lens-newline-8b"}
-    # The size of single layers is claimed, or no other image stands in for captions.
+    # The size of single layers is claimed, no other image stands in for captions, or a module is
+    # taken away.
     refused = {"stages-disjoint", "imgq-two-drops"} | {
-        one.id for one in MECHANISMS if one.section == TEXT_ONLY
+        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS}
     }
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
@@ -160,9 +162,11 @@ def test_rows_of_one_checkpoint_refuse_every_other_and_rows_of_any_refuse_none(m
             assert applies == {*PAPER_MODELS, None} - {*one.not_for}, one.id
 
 
-def test_only_rows_with_captions_ask_for_no_accuracy():
+def test_only_rows_with_captions_or_of_no_answer_ask_for_no_accuracy():
     for one in MECHANISMS:
-        assert one.minimum_accuracy == (0.0 if one.section == TEXT_ONLY else None)
+        follows_no_answer = one.id.startswith("mod-")
+        is_asked = one.section == TEXT_ONLY or follows_no_answer
+        assert (one.minimum_accuracy == 0.0) == is_asked, one.id
 
 
 def wants_of(test):
