@@ -22,7 +22,10 @@ SECTIONS = (
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
     "Sec. 7, logit lens",
+    "App. B, window size",
     "App. G, text only",
+    "App. J, parts of the question",
+    "beyond the paper, edges",
     "controls",
 )
 """In the order of reports."""

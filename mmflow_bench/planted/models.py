@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted import additions, detours, parts, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -52,6 +52,12 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            parts.tell_words,
+            parts.look_up_when_told,
+            parts.look_up_by_mark,
+            parts.confirm_option,
+            parts.mix_context,
+            parts.transfer_parts,
         )
     }
 )
