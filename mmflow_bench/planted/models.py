@@ -42,6 +42,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             detours.look_up_objects_by_newline,
             detours.look_up_early,
             detours.decide_by_wallpaper,
+            detours.decide_places_by_wallpaper,
             detours.transfer_by_suffix,
             detours.transfer_by_itself,
             detours.release,

@@ -32,7 +32,7 @@ def tell_words(circuit: Circuit, design: Design) -> None:
     layer = design.text_layer
     told = [(dimension("opening"), dimension("told"), 1.0)]
     circuit.head(layer, match=[(total("object_word"), total("opening"))], copy=told)
-    for task in CHOOSE_TASKS:
+    for task in map(Task, CHOOSE_TASKS):
         offered = [(form_of(task), dimension("offered"), 1.0)]
         circuit.head(layer, match=[(_options_of(task), {form_of(task): 1.0})], copy=offered)
     wants = {**total("mark"), **_options_of(Task.CHOOSE_ATTR)}
@@ -42,15 +42,13 @@ def tell_words(circuit: Circuit, design: Design) -> None:
 
 def look_up_when_told(circuit: Circuit, design: Design) -> None:
     """Words that are told to, and colours on offer, read the patches of the object wanted."""
-    for word in ("told", "offered"):
-        copy = [
-            (dim, dim, 1.0)
-            for fact in (FACTS if word == "told" else ("color",))
-            for dim in dimensions(f"first_{fact}")
-        ]
+    # options that are objects have been told already
+    colors = {dimension("offered"): 1.0, dimension("told"): -1.0}
+    for words, facts in ((total("told"), FACTS), (colors, ("color",))):
+        copy = [(dim, dim, 1.0) for fact in facts for dim in dimensions(f"first_{fact}")]
         circuit.head(
             design.lookup_layer,
-            match=[*_same_category(), (total(word), total("object_patch"))],
+            match=[*_same_category(), (words, total("object_patch"))],
             copy=copy,
             needed=2.0,
         )

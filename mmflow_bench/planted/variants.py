@@ -17,6 +17,7 @@ from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
     WHOLLY_DIRECT,
+    WITH_BACKGROUND,
     WITH_OPTIONS,
     clearly_looked_up,
 )
@@ -176,6 +177,11 @@ _FURTHER = (
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
+    _variant(
+        "background-places",
+        stages=(*PAPER_STAGES, "decide_places_by_wallpaper"),
+        gains=WITH_BACKGROUND,
+    ),
     _variant(
         "question-parts",
         stages=_stages(
