@@ -74,6 +74,8 @@ _VARIANTS = {
     "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
+    "background-places": "the background says where things are, beside the objects themselves",
+    "question-parts": "options, objects and other words are read apart, each for what it knows",
     "module-codebook": "what attention and MLP say at the question is known word by word",
     "layered-codebook": "what the question says is written layer by layer, mostly by MLPs",
     "attention-codebook": "the same, mostly by attention",

@@ -16,7 +16,7 @@ import numpy as np
 
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.interventions.knockout import Edge, Method, Module
+from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Edge, Method, Module, window_width
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
@@ -76,6 +76,23 @@ class Flow:
         method = one_of(method or self._method, [*Method], "a method of knocking out")
         return self._curve(task, Sweep.of(edge, width=width, method=method))
 
+    def by_width(self, edge: str, task: str) -> tuple[Curve, ...]:
+        """The same in windows of the widths of App. B, scaled with the depth, narrowest first.
+
+        Widths that are equal once they are scaled are one (docs/decisions/037). Raises as a call
+        does.
+        """
+        usual = Sweep.of(edge, method=Method(self._method))
+        # What other mechanisms read under another name is not read again.
+        known = {1: replace(usual, width=1), self.width: usual}
+        sweeps = {
+            (width := window_width(self.layers, of_forty=of_forty)): known.get(
+                width, replace(usual, of_forty=of_forty)
+            )
+            for of_forty in STUDIED_WIDTHS
+        }
+        return tuple(self._curve(task, sweep) for sweep in sweeps.values())
+
     def single_layers(self, edge: str, task: str) -> Curve:
         """The same for single layers: where something is hit, whoever asks how much.
 
@@ -99,7 +116,7 @@ class Flow:
             name=f"{sweep.name} on {task}",
             values=table.relative_change,
             image_ids=table.image_ids,
-            width=sweep.width or self.width,
+            width=sweep.scaled(self.layers).at(self.width).width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
             counts_unseen=not self._is_part,

@@ -23,7 +23,10 @@ SECTIONS = (
     "Sec. 6, related and other patches",
     "Sec. 7, logit lens",
     "App. D and K, what the question says",
+    "App. B, window size",
     "App. G, text only",
+    "App. J, parts of the question",
+    "beyond the paper, edges",
     "controls",
 )
 """In the order of reports."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, codes, detours, stages
+from mmflow_bench.planted import additions, codes, detours, parts, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -42,6 +42,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             detours.look_up_objects_by_newline,
             detours.look_up_early,
             detours.decide_by_wallpaper,
+            detours.decide_places_by_wallpaper,
             detours.transfer_by_suffix,
             detours.transfer_by_itself,
             detours.release,
@@ -53,6 +54,12 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.look_idly,
             additions.write_codebook,
             codes.write_codes,
+            parts.tell_words,
+            parts.look_up_when_told,
+            parts.look_up_by_mark,
+            parts.confirm_option,
+            parts.mix_context,
+            parts.transfer_parts,
         )
     }
 )

@@ -60,6 +60,9 @@ _SIZES: dict[str, int] = {
     "code": 3,  # what a word, attention and MLP say at the question, in the codebook
     "offered": 1,  # an option in a question of a form that has options
     "option": len(ANSWERS),  # a colour or side that the question names
+    "opening": 1,  # the first word of a question
+    "told": 1,  # a word for an object that has read it
+    "mixed": len(ANSWERS),  # context that the question mark has gathered, by parts
     **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing

@@ -18,9 +18,11 @@ from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
     WHOLLY_DIRECT,
+    WITH_BACKGROUND,
     WITH_OPTIONS,
     clearly_looked_up,
 )
+from mmflow_bench.planted.part_gains import PART_GAINS
 
 
 def _stages(*removed: str, **replaced: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -176,6 +178,25 @@ _FURTHER = (
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
+    _variant(
+        "background-places",
+        stages=(*PAPER_STAGES, "decide_places_by_wallpaper"),
+        gains=WITH_BACKGROUND,
+    ),
+    _variant(
+        "question-parts",
+        stages=_stages(
+            read_question=("read_question", "tell_words"),
+            look_up_objects=("look_up_when_told", "look_up_by_mark", "confirm_option"),
+            transfer_to_last=("mix_context", "transfer_parts"),
+        ),
+        gains=PART_GAINS,
+        transfer_layers=range(18, 28),
+        extra_flags=("any_option", "opening"),
+        width=256,
+        heads=8,
+        key_value_heads=8,
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
     *(
         _variant(

@@ -66,16 +66,22 @@ class Planted:
         newlines: list[int] = []
         if hasattr(self.model.config, "image_grid_pinpoints"):
             related, newlines = _tiled(image, sample)
+        words = text[start:end]
         options = {
-            role: [start + text[start:end].index(option)]
+            role: [start + words.index(option)]
             for role, option in (
                 ("true_option", sample.true_option),
                 ("false_option", sample.false_option),
             )
             if option is not None
         }
+        objects = [start + words.index(name) for name in sample.object_names]
+        taken = {position for found in options.values() for position in found}
         return {
             **options,
+            "objects": objects,
+            "question_without_options": [i for i in range(start, end) if i not in taken],
+            "question_without_objects": [i for i in range(start, end) if i not in objects],
             "suffix": list(range(end, len(tokens) - 1)),
             "image": image,
             "question": list(range(start, end)),
@@ -89,8 +95,11 @@ class Planted:
     def knocked_out(self, sample: Sample, edge: str, windows: Sequence[range]) -> Tensor:
         """Next-token probabilities, one row per window, by dense masks in full forwards."""
         positions = self.positions(sample)
-        source, _, target = edge.partition("->")
-        return self.without(sample, positions[source], positions[target], windows)
+        sources, targets = (
+            sorted({position for role in side.split("+") for position in positions[role]})
+            for side in edge.split("->")
+        )
+        return self.without(sample, sources, targets, windows)
 
     @torch.inference_mode()
     def without(
