@@ -74,6 +74,8 @@ _VARIANTS = {
     "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
+    "two-pieces": "capitalised answers are two pieces, each read from the question",
+    "pieces-by-rote": "capitalised answers are two pieces, the second known from the first",
     "module-codebook": "what attention and MLP say at the question is known word by word",
 }
 

@@ -20,6 +20,7 @@ from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
@@ -30,6 +31,7 @@ from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
+from mmflow_bench.mechanisms.pieces import Piece, piece_table
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
@@ -56,6 +58,8 @@ class Flow:
         # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
         self._method: str = Method.MASKED
         self._is_part = False
+        # Of all samples the first piece, until `piece` asks for one of answers of several.
+        self._piece: Piece | None = None
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
@@ -90,13 +94,31 @@ class Flow:
         """
         return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
 
+    def piece(self, which: str) -> Flow:
+        """The same flow where answers have several pieces, read at the `first` or the `last`.
+
+        Its curves raise `NotApplicable` where no answer of the task has several.
+
+        Raises:
+            MechanismError: It is neither of the two.
+        """
+        flow = self._of(self._measurements)
+        flow._piece = Piece(one_of(which, [*Piece], "a piece of an answer"))
+        return flow
+
     def _curve(self, task: str, sweep: Sweep) -> Curve:
         self._require_samples(task)
-        table = self._measurements.table(task, sweep)
+        name, lacked, piece = sweep.name, f"positions for {sweep.name}", self._piece
+        if piece is None:
+            table = self._measurements.table(task, sweep)
+        else:
+            table = piece_table(self._measurements, task, sweep, piece)
+            name = f"{name} ({LastPiece(sweep=sweep).note})"
+            lacked += " and an answer of several pieces"
         if not table.question_ids:
-            raise self._nothing(task, sweep.name, f"positions for {sweep.name}")
+            raise self._nothing(task, name, lacked)
         return Curve(
-            name=f"{sweep.name} on {task}",
+            name=f"{sweep.name} on {task}" + (f", {piece} piece" if piece else ""),
             values=table.relative_change,
             image_ids=table.image_ids,
             width=sweep.width or self.width,

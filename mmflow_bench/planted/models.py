@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted import additions, detours, pieces, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -52,6 +52,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            pieces.finish_word,
         )
     }
 )
@@ -65,7 +66,10 @@ def build(name: str) -> tuple[Model, Processor]:
         CheckpointError: There is none of that name, or its training does not succeed.
     """
     design = design_of(name)
-    model, words_and_images = compiled(design), processor(is_tiled=design.tiled)
+    model, words_and_images = (
+        compiled(design),
+        processor(is_tiled=design.tiled, is_split=design.is_split),
+    )
     if design.trained:
         model = trained(model, words_and_images, Training())
     return model, words_and_images
@@ -96,6 +100,8 @@ def compiled(design: Design) -> Model:
     for stage in design.stages:
         STAGES[stage](circuit, design)
     write_vocabulary(model, design)
+    if design.is_split:
+        pieces.write_pieces(model, design)
     if design.disguise_seed is not None:
         disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}

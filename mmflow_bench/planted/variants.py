@@ -175,6 +175,8 @@ _FURTHER = (
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
+    _variant("two-pieces", stages=(*PAPER_STAGES, "finish_word"), is_split=True, width=256),
+    _variant("pieces-by-rote", is_split=True, width=256),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(
