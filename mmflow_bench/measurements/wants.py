@@ -136,6 +136,11 @@ class Want(ABC, Generic[Table]):
         """Whether it is asked of samples that are answered wrongly too."""
         return False
 
+    @property
+    def needs_mastery(self) -> bool:
+        """Whether it tells something only where the task's questions are answered correctly."""
+        return True
+
     def at(self, width: int) -> Want[Table]:  # noqa: ARG002
         """The same, where windows that scale with the depth are `width` layers."""
         return self

@@ -22,6 +22,7 @@ from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
+from mmflow_bench.measurements.long_answer import LongAnswer
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
@@ -206,6 +207,30 @@ class Flow:
         name, images = f"answers on {task} that begin with a line break", len(set(table.image_ids))
         return self._proportion(count, len(table.texts), images, name)
 
+    def long_answers(self) -> Curve:
+        """The change of generated tokens when none of their positions sees the image.
+
+        Over the long answers of all tasks, right or wrong, tokens after the first (those that name
+        the sample's objects, where it names any).
+
+        Raises:
+            NotApplicable: Every answer is a word or two, or about no image.
+        """
+        want = LongAnswer()
+        tables = [self._measurements.table(task, want) for task in self.tasks]
+        found = [table for table in tables if table.question_ids]
+        if not found:
+            raise self._none_of(want.name, "a long answer about an image")
+        return Curve(
+            name=f"{want.name} on {', '.join(table.task for table in found)}",
+            values=np.concatenate([table.relative_change for table in found]),
+            image_ids=tuple(image for table in found for image in table.image_ids),
+            width=self.width,
+            alpha=self._alpha,
+            noise_floor=self.noise_floor,
+            counts_unseen=not self._is_part,
+        )
+
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""
         for task in tasks:
@@ -293,6 +318,12 @@ class Flow:
         if NOT_FINITE in self._measurements.refusals(task).get(name, {}):
             return Inconclusive(f"not measured: no sample of {task} gave numbers for {name}{why}")
         return NotApplicable(f"no sample of {task} has {lacked}{why}")
+
+    def _none_of(self, name: str, lacked: str) -> Undecided:
+        """Why nothing is known of `name` on any task."""
+        why = [self._nothing(task, name, lacked) for task in self.tasks]
+        undecided = [one for one in why if isinstance(one, Inconclusive)]
+        return undecided[0] if undecided else NotApplicable("; ".join(map(str, why)))
 
     def _refusals(self, task: str, edge: str) -> str:
         reasons = self._measurements.refusals(task).get(edge, {})

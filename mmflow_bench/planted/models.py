@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, pieces, stages
+from mmflow_bench.planted import additions, detours, pieces, sentences, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -53,6 +53,9 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.look_idly,
             additions.write_codebook,
             pieces.finish_word,
+            sentences.begin_and_go_on,
+            sentences.name_from_image,
+            sentences.name_from_question,
         )
     }
 )
@@ -102,6 +105,8 @@ def compiled(design: Design) -> Model:
     write_vocabulary(model, design)
     if design.is_split:
         pieces.write_pieces(model, design)
+    if "begin_and_go_on" in design.stages:
+        sentences.write_sentence(model)
     if design.disguise_seed is not None:
         disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}

@@ -1,11 +1,13 @@
 """Answers of two pieces: the capitalised word without its last letter, then the letter.
 
 `Red` is no token of these checkpoints: it is answered as `Re`, `##d`. The position of the first
-piece reads the question as the last position does; what it finds becomes the second piece.
+piece reads the question as the last position does; what it finds becomes the second piece, which
+has as many rivals as the first.
 """
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -14,9 +16,10 @@ from torch import nn
 from mmflow_bench.planted.architecture import Model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
+from mmflow_bench.planted.gains import RIVALS
 from mmflow_bench.planted.residual import BIAS_VALUE, dimension, dimensions
 from mmflow_bench.planted.unembedding import UNSAID_LOGIT
-from mmflow_bench.planted.vocabulary import ENDINGS, UPPER, words
+from mmflow_bench.planted.vocabulary import ENDINGS, LOWER, UPPER, words
 
 BY_ROTE = 7.4
 """Logit of a second piece that is known from the first one, whatever the image shows."""
@@ -46,5 +49,7 @@ def write_pieces(model: Model, design: Design) -> None:
     embeddings[endings, dimension("bias")] = BIAS_VALUE
     embeddings[endings, dimension("stop")] = 1.0
     logits[endings, dimension("bias")] = UNSAID_LOGIT / BIAS_VALUE
-    # Said at a first piece, and nowhere else.
+    # Said at a first piece and nowhere else; beside them, other words rival less.
     logits[endings, dimension("piece")] = -UNSAID_LOGIT
+    others = [whole.index(word) for word in (*LOWER, *UPPER)]
+    logits[others, dimension("piece")] = math.log((RIVALS + 1 - len(ENDINGS)) / len(others))
