@@ -44,6 +44,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.evidence",
     "mmflow_bench.mechanisms.lens",
+    "mmflow_bench.mechanisms.likeness",
     "mmflow_bench.mechanisms.nulls",
     "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",

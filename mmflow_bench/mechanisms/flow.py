@@ -222,7 +222,7 @@ class Flow:
         if not found:
             raise self._none_of(want.name, "a long answer about an image")
         return Curve(
-            name=f"{want.name} on {', '.join(table.task for table in found)}",
+            name=f"generated words without the image on {', '.join(table.task for table in found)}",
             values=np.concatenate([table.relative_change for table in found]),
             image_ids=tuple(image for table in found for image in table.image_ids),
             width=self.width,

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.piece_figures import piece_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -82,6 +83,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
     figures = [
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),
+        *piece_figures(record, window=main_width(record), y_label=CHANGE),
         *_window_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
