@@ -139,13 +139,14 @@ def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, froze
 
     Tokenizers differ in which of the forms a mid-layer state resembles, so a probe sums over all
     of them (docs/decisions/006). Tokens that both cases share, and unknown ones, are left out:
-    they cannot tell the cases apart.
+    they cannot tell the cases apart. To the letter of the published program it is the first token
+    of each case alone, without a space of its own.
 
     Returns:
         `capitalized` and `noncapitalized` -> token ids, possibly empty.
     """
-    lower = _first_tokens(checkpoint, word.lower())
-    upper = _first_tokens(checkpoint, word.capitalize())
+    find = _published_token if checkpoint.spec.compat == "paper" else _first_tokens
+    lower, upper = find(checkpoint, word.lower()), find(checkpoint, word.capitalize())
     return {"capitalized": upper - lower, "noncapitalized": lower - upper}
 
 
@@ -153,6 +154,10 @@ def first_tokens(checkpoint: LoadedCheckpoint, word: str) -> frozenset[int]:
     """First tokens of a word in either case and as it is written, with and without a space."""
     forms = (word, word.lower(), word.capitalize())
     return frozenset().union(*(_first_tokens(checkpoint, form) for form in forms))
+
+
+def _published_token(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
+    return frozenset(checkpoint.tokenizer.encode(form, add_special_tokens=False)[:1])
 
 
 def _first_tokens(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
