@@ -20,7 +20,9 @@ from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Edge, Method, Mo
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
+from mmflow_bench.measurements.long_answer import LongAnswer
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.mechanisms.bands import B2
@@ -32,6 +34,7 @@ from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.module_loss import ModuleLoss
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
+from mmflow_bench.mechanisms.pieces import Piece, piece_table
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
@@ -56,6 +59,8 @@ class Flow:
         # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
         self._method: str = Method.MASKED
         self._is_part = False
+        # Of all samples the first piece, until `piece` asks for one of answers of several.
+        self._piece: Piece | None = None
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
@@ -107,13 +112,31 @@ class Flow:
         """
         return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
 
+    def piece(self, which: str) -> Flow:
+        """The same flow where answers have several pieces, read at the `first` or the `last`.
+
+        Its curves raise `NotApplicable` where no answer of the task has several.
+
+        Raises:
+            MechanismError: It is neither of the two.
+        """
+        flow = self._of(self._measurements)
+        flow._piece = Piece(one_of(which, [*Piece], "a piece of an answer"))
+        return flow
+
     def _curve(self, task: str, sweep: Sweep) -> Curve:
         self._require_samples(task)
-        table = self._measurements.table(task, sweep)
+        name, lacked, piece = sweep.name, f"positions for {sweep.name}", self._piece
+        if piece is None:
+            table = self._measurements.table(task, sweep)
+        else:
+            table = piece_table(self._measurements, task, sweep, piece)
+            name = f"{name} ({LastPiece(sweep=sweep).note})"
+            lacked += " and an answer of several pieces"
         if not table.question_ids:
-            raise self._nothing(task, sweep.name, f"positions for {sweep.name}")
+            raise self._nothing(task, name, lacked)
         return Curve(
-            name=f"{sweep.name} on {task}",
+            name=f"{sweep.name} on {task}" + (f", {piece} piece" if piece else ""),
             values=table.relative_change,
             image_ids=table.image_ids,
             width=sweep.scaled(self.layers).at(self.width).width or self.width,
@@ -237,6 +260,30 @@ class Flow:
         name, images = f"answers on {task} that begin with a line break", len(set(table.image_ids))
         return self._proportion(count, len(table.texts), images, name)
 
+    def long_answers(self) -> Curve:
+        """The change of generated tokens when none of their positions sees the image.
+
+        Over the long answers of all tasks, right or wrong, tokens after the first (those that name
+        the sample's objects, where it names any).
+
+        Raises:
+            NotApplicable: Every answer is a word or two, or about no image.
+        """
+        want = LongAnswer()
+        tables = [self._measurements.table(task, want) for task in self.tasks]
+        found = [table for table in tables if table.question_ids]
+        if not found:
+            raise self._none_of(want.name, "a long answer about an image")
+        return Curve(
+            name=f"generated words without the image on {', '.join(table.task for table in found)}",
+            values=np.concatenate([table.relative_change for table in found]),
+            image_ids=tuple(image for table in found for image in table.image_ids),
+            width=self.width,
+            alpha=self._alpha,
+            noise_floor=self.noise_floor,
+            counts_unseen=not self._is_part,
+        )
+
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""
         for task in tasks:
@@ -331,6 +378,12 @@ class Flow:
         if NOT_FINITE in self._measurements.refusals(task).get(name, {}):
             return Inconclusive(f"not measured: no sample of {task} gave numbers for {name}{why}")
         return NotApplicable(f"no sample of {task} has {lacked}{why}")
+
+    def _none_of(self, name: str, lacked: str) -> Undecided:
+        """Why nothing is known of `name` on any task."""
+        why = [self._nothing(task, name, lacked) for task in self.tasks]
+        undecided = [one for one in why if isinstance(one, Inconclusive)]
+        return undecided[0] if undecided else NotApplicable("; ".join(map(str, why)))
 
     def _refusals(self, task: str, edge: str) -> str:
         reasons = self._measurements.refusals(task).get(edge, {})

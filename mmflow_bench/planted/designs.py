@@ -98,6 +98,10 @@ class Design:
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
 
+    is_split: bool = False
+    """Whether capitalised answers are two pieces, the second of which the first one's position
+    reads as the last position reads the first, or knows by rote (stage `finish_word`)."""
+
     trained: bool = False
     """Whether noise on all weights and real training steps follow."""
     width: int = WIDTH

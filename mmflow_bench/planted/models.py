@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, codes, detours, parts, stages
+from mmflow_bench.planted import additions, codes, detours, parts, pieces, sentences, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -60,6 +60,10 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             parts.confirm_option,
             parts.mix_context,
             parts.transfer_parts,
+            pieces.finish_word,
+            sentences.begin_and_go_on,
+            sentences.name_from_image,
+            sentences.name_from_question,
         )
     }
 )
@@ -73,7 +77,10 @@ def build(name: str) -> tuple[Model, Processor]:
         CheckpointError: There is none of that name, or its training does not succeed.
     """
     design = design_of(name)
-    model, words_and_images = compiled(design), processor(is_tiled=design.tiled)
+    model, words_and_images = (
+        compiled(design),
+        processor(is_tiled=design.tiled, is_split=design.is_split),
+    )
     if design.trained:
         model = trained(model, words_and_images, Training())
     return model, words_and_images
@@ -104,6 +111,10 @@ def compiled(design: Design) -> Model:
     for stage in design.stages:
         STAGES[stage](circuit, design)
     write_vocabulary(model, design)
+    if design.is_split:
+        pieces.write_pieces(model, design)
+    if "begin_and_go_on" in design.stages:
+        sentences.write_sentence(model)
     if design.disguise_seed is not None:
         disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}

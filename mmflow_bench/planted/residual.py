@@ -67,6 +67,9 @@ _SIZES: dict[str, int] = {
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
     "codes": 10,  # what the words of a codebook take
+    "piece": 1,  # the first piece of an answer that has two
+    "tail": len(ANSWERS),  # the answer, where its second piece is to follow
+    "said": 1,  # a word that comes after the second side of a sentence
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

@@ -197,6 +197,18 @@ _FURTHER = (
         heads=8,
         key_value_heads=8,
     ),
+    _variant("two-pieces", stages=(*PAPER_STAGES, "finish_word"), is_split=True, width=256),
+    _variant("pieces-by-rote", is_split=True, width=256),
+    *(
+        _variant(
+            f"sentence-from-{source}",
+            stages=("begin_and_go_on", f"name_from_{source}"),
+            direct_layers=range(14, 22),
+            extra_flags=("option",),
+            width=256,
+        )
+        for source in ("image", "question")
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
     *(
         _variant(

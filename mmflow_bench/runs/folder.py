@@ -13,6 +13,7 @@ from mmflow_bench.files import read_json, refusing, replace_file, try_writing
 RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
 SAMPLES = "samples.parquet"
+PIECES = "pieces.parquet"
 LENS = "lens.parquet"
 QUESTIONS = "questions.parquet"
 ANSWERS = "answers.parquet"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, PIECES, SAMPLES
 
 _ROUNDING = 1e-5
 """What single precision, in which baselines are kept, adds to a number that lies on an end."""
@@ -40,6 +40,7 @@ _MOVED = "a change to a probability from 0 to 1"
 
 RANGES: Mapping[str, Mapping[str, Range]] = {
     SAMPLES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
+    PIECES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
     LENS: {"probability": _PROBABILITY},
     ANSWERS: {"base_probability": _PROBABILITY},
     MECHANISMS: dict.fromkeys(("estimate", "low", "high", "curve"), _NUMBER)

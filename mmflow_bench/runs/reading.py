@@ -19,6 +19,7 @@ from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
     MECHANISMS,
+    PIECES,
     QUESTIONS,
     RESULTS,
     SAMPLES,
@@ -53,6 +54,11 @@ class RunRecord:
     def samples(self) -> list[SweepRow]:
         """Sweeps: a row per sample, edge, method and window; empty where none was kept."""
         return read_table(self.folder / SAMPLES)
+
+    @cached_property
+    def pieces(self) -> list[SweepRow]:
+        """The same of the last sub-word of answers that have several; empty where none was."""
+        return read_table(self.folder / PIECES)
 
     @cached_property
     def lens(self) -> list[LensRow]:

@@ -1,7 +1,8 @@
 """The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
 
 Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps and lens are
-what verdicts were read off. Questions are for readers, who want to see a sample and not only its
+what verdicts were read off, pieces the sweeps of the last sub-word of answers that have several.
+Questions are for readers, who want to see a sample and not only its
 numbers. Answers are for the comparison of two runs, which pairs samples by content: the sweeps have
 those alone that were answered correctly.
 """
@@ -19,7 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmflow_bench.files import replacing
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
+from mmflow_bench.runs.folder import (
+    ANSWERS,
+    LENS,
+    MECHANISMS,
+    PIECES,
+    QUESTIONS,
+    SAMPLES,
+    writing,
+)
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
@@ -100,6 +109,7 @@ class AnswerRow(TypedDict):
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
+    PIECES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
@@ -129,6 +139,7 @@ def _schema(record: type, names: Iterable[str] | None = None) -> pa.Schema:
 RECORDS: Mapping[str, type] = {
     MECHANISMS: MechanismRow,
     SAMPLES: SweepRow,
+    PIECES: SweepRow,
     LENS: LensRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,

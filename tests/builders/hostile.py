@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from mmflow_bench.baselines.gate import GATE, GateDecision
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
 from mmflow_bench.baselines.tolerances import DEFAULTS
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, RESULTS, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, PIECES, QUESTIONS, RESULTS, SAMPLES
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import verdict_counts
 from mmflow_bench.runs.tables import SCHEMAS
@@ -116,7 +116,7 @@ def write_hostile_run(folder: Path, text: str) -> Path:
     (folder / RESULTS).write_text(results.as_json())
     (folder / FILE).write_text(hostile_comparison(text).as_json())
     (folder / GATE).write_text(GateDecision(False, (text, text)).as_json("regression"))
-    for name in (MECHANISMS, SAMPLES, LENS, QUESTIONS, ANSWERS):
+    for name in (MECHANISMS, SAMPLES, PIECES, LENS, QUESTIONS, ANSWERS):
         rows = hostile_rows(name, text, results)
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[name]), folder / name)
     return folder

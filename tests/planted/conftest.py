@@ -52,7 +52,7 @@ class Planted:
     @torch.inference_mode()
     def answers(self, *samples: Sample) -> list[str]:
         inputs = self.encode(*samples)
-        tokens = self.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+        tokens = self.model.generate(**inputs, max_new_tokens=5, do_sample=False)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
 

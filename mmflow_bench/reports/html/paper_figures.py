@@ -18,6 +18,7 @@ from mmflow_bench.reports.html.part_figures import (
     part_figures,
     window_study,
 )
+from mmflow_bench.reports.html.piece_figures import piece_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -90,6 +91,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *_lens_figures(record, baseline),
         *part_figures(record, window=main_width(record), y_label=CHANGE),
         *window_study(record, y_label=CHANGE),
+        *piece_figures(record, window=main_width(record), y_label=CHANGE),
         *_window_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
