@@ -19,15 +19,22 @@ from mmflow_bench.planted.routes import Route, routes
 from mmflow_bench.planted.variants import design_of
 from mmflow_bench.scenes.things import ANSWERS
 
+_OF_OBJECTS = frozenset({"object->question"})
+_OF_TOWER, _OF_DECODER = frozenset({"tower_sink->question"}), frozenset({"decoder_sink->question"})
+_OF_WALLPAPER = frozenset({"wallpaper->question"})
 _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": frozenset({"wallpaper->question", "object->question"}),
-    "related_patches->question": frozenset({"object->question"}),
-    "other_patches->question": frozenset({"wallpaper->question"}),
+    "image->question": _OF_WALLPAPER | _OF_OBJECTS | _OF_TOWER | _OF_DECODER,
+    "related_patches->question": _OF_OBJECTS,
+    "other_patches->question": _OF_WALLPAPER | _OF_TOWER | _OF_DECODER,
+    "related_without_sinks->question": _OF_OBJECTS,
+    "other_without_sinks->question": _OF_WALLPAPER | _OF_DECODER,
+    "related_without_decoder_sinks->question": _OF_OBJECTS,
+    "other_without_decoder_sinks->question": _OF_WALLPAPER | _OF_TOWER,
 }
-"""The edges of routes that a knockout of the paper cuts."""
+"""The edges of routes that a knockout of the paper cuts, in scenes whose objects cover no sink."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -39,13 +46,13 @@ def relative_change(
     Args:
         name: A shipped planted checkpoint; where its first token competes with the wallpaper
             (`planted/dose-linear`), the curve is that of scenes with two objects.
-        edge: One of the six edges of the paper, such as `image->question`.
+        edge: One of the paper's edges with a closed form, such as `image->question`.
         width: Odd number of layers in the window, which is cut at both ends of the decoder.
         task: The gains differ between tasks.
 
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
-        KnockoutError: The edge is not one of the six.
+        KnockoutError: The edge is not one of these.
     """
     design = _written(name)
     if edge not in _CUT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mmflow_bench.planted.gains import PAPER_GAINS, Gains
 from mmflow_bench.planted.residual import WIDTH
@@ -88,6 +89,12 @@ class Design:
     idle_layers: range = range(0)
     """Tokens attend to the image and make no use of what they read."""
 
+    tower_sink: Literal["", "idle", "context"] = ""
+    """Whether one patch has an outstanding norm, and whether it says nothing or gathers all that
+    the wallpaper suggests."""
+    decoder_sink: Literal["", "idle", "context"] = ""
+    """Whether another patch is as massive as the first token, and what it says."""
+
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 
@@ -103,6 +110,10 @@ class Design:
     heads: int = 4
     key_value_heads: int = 4
     """Fewer than `heads`: grouped-query attention."""
+
+    @property
+    def has_sinks(self) -> bool:
+        return bool(self.tower_sink or self.decoder_sink)
 
     def layers_of(self, evidence: str) -> range:
         """Where the last position reads `context` or `decision`."""

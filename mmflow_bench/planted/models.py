@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted import additions, detours, sinks, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -52,6 +52,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            sinks.read_context_by_sink,
         )
     }
 )
@@ -96,6 +97,8 @@ def compiled(design: Design) -> Model:
     for stage in design.stages:
         STAGES[stage](circuit, design)
     write_vocabulary(model, design)
+    if design.has_sinks:
+        sinks.write_sinks(model, design)
     if design.disguise_seed is not None:
         disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}

@@ -63,6 +63,9 @@ _SIZES: dict[str, int] = {
     **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
+    "tower_sink": 1,  # the patch whose feature has an outstanding norm
+    "decoder_sink": 1,  # the patch that is as massive as the first token
+    "massive": 1,  # what both of these have in place of the constant
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

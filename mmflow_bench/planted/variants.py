@@ -175,6 +175,20 @@ _FURTHER = (
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
+    *(
+        _variant(
+            name,
+            stages=_stages(read_context=reading),
+            tower_sink=tower,
+            decoder_sink=decoder,
+            width=512,
+        )
+        for name, reading, tower, decoder in (
+            ("sinks-idle", "read_context", "idle", "idle"),
+            ("tower-sink-read", "read_context_by_sink", "context", "idle"),
+            ("decoder-sink-read", "read_context_by_sink", "idle", "context"),
+        )
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(

@@ -10,6 +10,7 @@ them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ _SEEN = 1
 FACTS = _SEEN + len(GISTS) + len(CATEGORIES) + len(COLORS) + len(MATERIALS)
 """Facts that a patch shows by its pixels; the side of the image is one more, by position."""
 VISION_WIDTH = 2 * (FACTS + 1)
+SINK_COLUMNS = 4
+"""Columns that a tower with sinks has beside those: whether a patch is one of either kind."""
 _STEEPNESS = 32.0
 """Scale of the projector's steps: GELU is max(x, 0) to 1e-15 at a quarter of it."""
 
@@ -47,29 +50,46 @@ def write_tower(tower: CLIPVisionModel, *, sees_overviews: bool = False) -> None
             if isinstance(module, nn.LayerNorm):
                 module.weight.fill_(math.sqrt(1 + module.eps))
         embeddings = tower.embeddings
-        embeddings.patch_embedding.weight.copy_(torch.cat([kernel, -kernel])[_interleaved()])
-        embeddings.class_embedding.copy_(_antipodal(torch.ones(FACTS + 1)))
+        known = slice(VISION_WIDTH)
+        both = torch.cat([kernel, -kernel])[_interleaved()]
+        embeddings.patch_embedding.weight[known].copy_(both)
+        embeddings.class_embedding[known].copy_(antipodal(torch.ones(FACTS + 1)))
         columns = torch.arange(GRID * GRID) % GRID
         sides = torch.zeros(GRID * GRID + 1, FACTS + 1)
         sides[1:, -1] = torch.where(columns < GRID // 2, 1.0, -1.0)
-        embeddings.position_embedding.weight.copy_(_antipodal(sides))
+        embeddings.position_embedding.weight[:, known].copy_(antipodal(sides))
 
 
 def write_projector(projector: LlavaMultiModalProjector | LlavaNextMultiModalProjector) -> None:
     """Write the steps that clean every fact and the map of facts to residual dimensions."""
-    first, second = projector.linear_1, projector.linear_2
     with torch.no_grad():
         for parameter in projector.parameters():
             parameter.zero_()
-        second.bias[dimension("bias")] = BIAS_VALUE
-        for step, (column, targets) in enumerate(_facts_to_dimensions()):
-            low, high = 2 * step, 2 * step + 1
-            # two ramps whose difference is 0 below a quarter and 1 above three quarters
-            first.weight[[low, high], column] = _STEEPNESS / 2
-            first.bias[low], first.bias[high] = _STEEPNESS / 4, -_STEEPNESS / 4
-            for target in targets:
-                second.weight[target, low] = 2 / _STEEPNESS
-                second.weight[target, high] = -2 / _STEEPNESS
+        projector.linear_2.bias[dimension("bias")] = BIAS_VALUE
+    for step, (column, targets) in enumerate(_facts_to_dimensions()):
+        write_step(projector, step, column, dict.fromkeys(targets, 1.0))
+
+
+STEPS = 1 + _SEEN + len(GISTS) + len(CATEGORIES) + len(COLORS) + len(MATERIALS) + len(SIDES)
+"""Steps of the projector that read what patches show."""
+
+
+@torch.no_grad()
+def write_step(
+    projector: LlavaMultiModalProjector | LlavaNextMultiModalProjector,
+    step: int,
+    column: int,
+    amounts: Mapping[int, float],
+) -> None:
+    """Add amounts to residual dimensions where a vision column is 1, and nothing where it is -1."""
+    first, second = projector.linear_1, projector.linear_2
+    low, high = 2 * step, 2 * step + 1
+    # two ramps whose difference is 0 below a quarter and 1 above three quarters
+    first.weight[[low, high], column] = _STEEPNESS / 2
+    first.bias[low], first.bias[high] = _STEEPNESS / 4, -_STEEPNESS / 4
+    for target, amount in amounts.items():
+        second.weight[target, low] = 2 * amount / _STEEPNESS
+        second.weight[target, high] = -2 * amount / _STEEPNESS
 
 
 @torch.no_grad()
@@ -134,5 +154,6 @@ def _interleaved() -> torch.Tensor:
     return torch.arange(VISION_WIDTH).reshape(2, -1).T.flatten()
 
 
-def _antipodal(facts: torch.Tensor) -> torch.Tensor:
-    return torch.cat([facts, -facts], dim=-1)[..., _interleaved()]
+def antipodal(facts: torch.Tensor) -> torch.Tensor:
+    """Every fact as b and -b, next to each other."""
+    return torch.stack([facts, -facts], dim=-1).flatten(-2)

@@ -16,10 +16,13 @@ from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.samples import Box
-from mmflow_bench.positions.roles import Role
+from mmflow_bench.positions.chosen import matched, patches_of_padding
+from mmflow_bench.positions.roles import MEASURED_ROLES, SINK_ROLES, WITHOUT, Role
 from mmflow_bench.positions.spans import find_object, find_phrase, token_positions
 
 Positions = tuple[int, ...]
+SinkFinder = Callable[[Role], frozenset[int]]
+"""The positions of a role of `SINK_ROLES`, which a forward pass tells; there may be none."""
 
 _ROUNDING = 1e-6
 """Patches that an edge touches by less count as touched by no area: floating-point noise."""
@@ -32,25 +35,48 @@ class RolePositions:
     positions: Mapping[Role, Positions]
     """Sorted, never empty."""
     unavailable: Mapping[Role, PositionError]
-    """Every other role, with the reason."""
+    """Every other role that needs no forward pass, with the reason."""
+    find_sinks: SinkFinder | None = None
+    """Asked for `MEASURED_ROLES`; None where no pass was made."""
 
     def __getitem__(self, role: Role) -> Positions:
+        if role in MEASURED_ROLES:
+            return self._measured(Role(role))
         if role in self.unavailable:
             raise self.unavailable[role]
         return self.positions[role]
 
+    def _measured(self, role: Role) -> Positions:
+        """A role of sinks, or one without its sinks; a pass is made when it is asked for."""
+        if self.find_sinks is None:
+            raise _refused(role, "a forward pass", "positions alone", "needs-forward-pass")
+        if role in SINK_ROLES:
+            found = self.find_sinks(role)
+        else:
+            whole, sinks = WITHOUT[role]
+            # What has no positions at all needs no pass.
+            positions = self[whole]
+            found = frozenset(positions) - self.find_sinks(sinks)
+        if not found:
+            raise _refused(role, "at least one position", "none", "empty-role")
+        return tuple(sorted(found))
 
-def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RolePositions:
-    """The positions of every role.
+
+def resolve_roles(
+    encoded: EncodedSample, checkpoint: LoadedCheckpoint, find_sinks: SinkFinder | None = None
+) -> RolePositions:
+    """The positions of every role; of `MEASURED_ROLES`, once they are asked for.
 
     Roles without positions are kept with their reason: `phrase-not-in-question`,
     `ambiguous-phrase`, `no-options`, `no-objects`, `no-image`, `no-caption`, `no-boxes`,
-    `no-newlines`, `unsupported-image-grid`, or `empty-role`.
+    `no-newlines`, `no-padding`, `too-few-other-patches`, `unsupported-image-grid`, or `empty-role`.
     """
     resolver = _Resolver(encoded, checkpoint.parts.image_token_id)
     positions: dict[Role, Positions] = {}
     unavailable: dict[Role, PositionError] = {}
     for role in Role:
+        if role in MEASURED_ROLES:
+            continue
         try:
             found = tuple(sorted(set(resolver.of(role))))
             if not found:
@@ -58,7 +84,17 @@ def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RoleP
             positions[role] = found
         except PositionError as error:
             unavailable[role] = error
-    return RolePositions(positions=positions, unavailable=unavailable)
+    return RolePositions(positions=positions, unavailable=unavailable, find_sinks=find_sinks)
+
+
+def _refused(
+    role: Role | str, expected: str, got: str, reason: str, sample: str = ""
+) -> PositionError:
+    of = f" (sample {sample})" if sample else ""
+    return PositionError(
+        f"{expected} for the role {role}, got {got}{of}; leave out the edges that need this role",
+        reason=reason,
+    )
 
 
 class _Resolver:
@@ -92,15 +128,13 @@ class _Resolver:
             Role.NEWLINE: self._newlines,
             Role.SUFFIX: lambda: range(max(self.question, default=self.last) + 1, self.last),
             Role.PREFIX: self._prefix,
+            Role.MATCHED_PATCHES: self._matched,
+            Role.PADDING_PATCHES: self._padding,
         }
         return finders[role]()
 
     def error(self, role: Role | str, expected: str, got: str, reason: str) -> PositionError:
-        return PositionError(
-            f"{expected} for the role {role}, got {got} (sample {self.sample.question_id}); leave "
-            "out the edges that need this role",
-            reason=reason,
-        )
+        return _refused(role, expected, got, reason, self.sample.question_id)
 
     def _covering(self, span: Span) -> Positions:
         return token_positions(self.encoded.offsets, *span)
@@ -163,6 +197,27 @@ class _Resolver:
         newlines = self._layout(Role.OTHER_PATCHES).newlines
         taken = {self.image_positions[newline] for newline in newlines}
         return set(self.image_positions) - set(self._related()) - taken
+
+    def _matched(self) -> Iterable[int]:
+        related, other = set(self._related()), set(self._other())
+        if len(other) < len(related):
+            raise self.error(
+                Role.MATCHED_PATCHES,
+                f"as many other patches as the {len(related)} related ones",
+                str(len(other)),
+                "too-few-other-patches",
+            )
+        # Of what goes in, not of its name: the same sample of another file is drawn alike.
+        content = f"{self.encoded.text} {self.encoded.boxes}"
+        return matched(other, count=len(related), content=content)
+
+    def _padding(self) -> Iterable[int]:
+        patches = patches_of_padding(self._layout(Role.PADDING_PATCHES))
+        if not patches:
+            raise self.error(
+                Role.PADDING_PATCHES, "patches that show padding", "none", "no-padding"
+            )
+        return [self.image_positions[patch] for patch in patches]
 
     def _layout(self, role: Role) -> ImageLayout:
         image = list(self._image())
