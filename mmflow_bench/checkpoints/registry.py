@@ -74,6 +74,9 @@ _VARIANTS = {
     "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
+    "sinks-idle": "a patch of outstanding norm and a massive one say nothing",
+    "tower-sink-read": "the context is read from the patch of outstanding norm alone",
+    "decoder-sink-read": "the context is read from the massive patch alone",
     "module-codebook": "what attention and MLP say at the question is known word by word",
 }
 

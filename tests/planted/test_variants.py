@@ -104,9 +104,16 @@ def sample_for(name: str, task: str) -> Sample:
     if name == "planted/tiled":
         samples = tiled_scene_samples(per_task=12, seed=5, tasks=[task])
         return max(samples, key=lambda sample: sample.image_width or 0)
+    if DESIGNS[name].has_sinks:
+        return next(s for s in scene_samples(seed=5, tasks=[task]) if not covers_a_sink(s))
     if name != "planted/dose-linear":
         return scene_samples(per_task=1, seed=5, tasks=[task])[0]
     return next(s for s in scene_samples(seed=5, tasks=["ChooseRel"]) if wallpaper_patches(s) == 28)
+
+
+def covers_a_sink(sample: Sample) -> bool:
+    """Whether an object stands in an upper corner, where planted sinks are."""
+    return any(box.y < 14 and (box.x < 14 or box.x + box.width > 70) for box in sample.boxes)
 
 
 def wallpaper_patches(sample: Sample) -> int:
