@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MASSIVE = 20.0
-"""Times the root mean square of its position that an activation must be, as there (their tau)."""
+from mmflow_bench.positions.sinks import MASSIVE
 
 
 def massive_like_the_first(

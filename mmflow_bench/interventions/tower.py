@@ -92,7 +92,7 @@ def _entering(
 
 def _norms_by_row(features: Tensor, output: Tensor, merges: bool) -> Tensor | None:
     """The norm of each row of `output`; None where it cannot be told what a row is made of."""
-    norms = features.float().norm(dim=-1)
+    norms: Tensor = features.float().norm(dim=-1)
     rows = output[..., 0].numel()
     if norms.numel() != rows:
         if not merges or norms.numel() % rows:

@@ -11,11 +11,10 @@ from numpy import ndarray
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import NOT_FINITE, PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
-from mmflow_bench.interventions.massive import MASSIVE
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.tower import feature_norms
-from mmflow_bench.positions.resolve import Positions
-from mmflow_bench.positions.sinks import sink_threshold
+from mmflow_bench.positions.role_positions import Positions
+from mmflow_bench.positions.sinks import MASSIVE, sink_threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -43,7 +43,8 @@ from mmflow_bench.measurements.wants import (
     Rows,
     Want,
 )
-from mmflow_bench.positions.resolve import RolePositions, patches_overlapping, resolve_roles
+from mmflow_bench.positions.resolve import patches_overlapping, resolve_roles
+from mmflow_bench.positions.role_positions import RolePositions
 from mmflow_bench.positions.roles import Role
 
 

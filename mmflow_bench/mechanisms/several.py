@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.comparisons import Comparison
@@ -28,6 +28,28 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     pairs = [(one - other).within(-within, within) for one, other in combinations(estimates, 2)]
     # Where one pair is far apart, another of them may be the closer.
     return _some(len(pairs), pairs, is_positive=False)
+
+
+def same_verdict(one: Comparison, other: Comparison) -> Comparison:
+    """Whether two comparisons are decided alike: both hold, or both fail.
+
+    Undecided while either is. Both ways of being alike, and both of being unlike, are claims about
+    both of them, so that the larger p-value counts (intersection-union), and of two ways the
+    likelier. The second comparison is shown.
+    """
+    undecided = [each for each in (one, other) if each.verdict not in DECIDED]
+    shown = undecided[0] if undecided else other
+    verdict = Verdict.HOLDS if one.verdict is other.verdict else Verdict.FAILS
+    return replace(
+        shown,
+        verdict=shown.verdict if undecided else verdict,
+        p_hold=min(max(one.p_hold, other.p_hold), max(one.p_fail, other.p_fail)),
+        p_fail=min(max(one.p_hold, other.p_fail), max(one.p_fail, other.p_hold)),
+        qualifier=", ".join(filter(None, [shown.qualifier, "same verdict"])),
+        parts=(one, other),
+        is_conjunction=False,
+        is_exact=one.is_exact and other.is_exact,
+    )
 
 
 def all_of(comparisons: Sequence[Comparison]) -> Comparison:

@@ -8,9 +8,12 @@ or gathers what all the wallpaper suggests, and then the question reads the cont
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
+from torch import nn
 from transformers import CLIPVisionModel
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 from transformers.models.llava_next.modeling_llava_next import LlavaNextMultiModalProjector
 
@@ -46,7 +49,7 @@ def write_sinks(model: Model, design: Design) -> None:
     """Write a design's sinks into a tower, projector and vocabulary that are otherwise written."""
     _write_tower(model.model.vision_tower, design)
     _write_projector(model.model.multi_modal_projector)
-    embeddings = model.get_input_embeddings().weight
+    embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight
     first = words().index(BEGIN)
     embeddings[first, dimension("massive")] = embeddings[first, dimension("bias")]
     embeddings[first, dimension("bias")] = 0.0
@@ -61,7 +64,7 @@ def _write_projector(projector: LlavaMultiModalProjector | LlavaNextMultiModalPr
 
 def _write_tower(tower: CLIPVisionModel, design: Design) -> None:
     """Sinks know themselves by their place; the layer whose output is read makes them sinks."""
-    embeddings, layer = tower.embeddings, tower.encoder.layers[0]
+    embeddings, layer = tower.embeddings, _first_layer(tower)
     is_sink = torch.full((GRID * GRID + 1, 2), -1.0)
     # the class token is at the first place
     is_sink[1 + TOWER_PATCH, 0] = is_sink[1 + DECODER_PATCH, 1] = 1.0
@@ -82,7 +85,7 @@ def _write_tower(tower: CLIPVisionModel, design: Design) -> None:
 
 def _write_gathering(tower: CLIPVisionModel, column: int) -> None:
     """A sink attends to all wallpaper and learns its gist; all others attend to the class token."""
-    attention = tower.encoder.layers[0].self_attn
+    attention = _first_layer(tower).self_attn
     heads, size = attention.num_heads, attention.head_dim
     scale = _SCORE * math.sqrt(size)
     for head, start in enumerate(range(0, heads * size, size)):
@@ -97,3 +100,7 @@ def _write_gathering(tower: CLIPVisionModel, column: int) -> None:
             # nothing from the class token, for which everything is true
             attention.v_proj.weight[value, [gist, _SEEN_COLUMN]] = torch.tensor([1.0, -1.0])
             attention.out_proj.weight[[gist, gist + 1], value] = torch.tensor([1.0, -1.0])
+
+
+def _first_layer(tower: CLIPVisionModel) -> CLIPEncoderLayer:
+    return cast(CLIPEncoderLayer, tower.encoder.layers[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -17,49 +16,12 @@ from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.chosen import matched, patches_of_padding
-from mmflow_bench.positions.roles import MEASURED_ROLES, SINK_ROLES, WITHOUT, Role
+from mmflow_bench.positions.role_positions import Positions, RolePositions, SinkFinder, refused
+from mmflow_bench.positions.roles import MEASURED_ROLES, Role
 from mmflow_bench.positions.spans import find_object, find_phrase, find_published, token_positions
-
-Positions = tuple[int, ...]
-SinkFinder = Callable[[Role], frozenset[int]]
-"""The positions of a role of `SINK_ROLES`, which a forward pass tells; there may be none."""
 
 _ROUNDING = 1e-6
 """Patches that an edge touches by less count as touched by no area: floating-point noise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolePositions:
-    """Where each role of one sample stands."""
-
-    positions: Mapping[Role, Positions]
-    """Sorted, never empty."""
-    unavailable: Mapping[Role, PositionError]
-    """Every other role that needs no forward pass, with the reason."""
-    find_sinks: SinkFinder | None = None
-    """Asked for `MEASURED_ROLES`; None where no pass was made."""
-
-    def __getitem__(self, role: Role) -> Positions:
-        if role in MEASURED_ROLES:
-            return self._measured(Role(role))
-        if role in self.unavailable:
-            raise self.unavailable[role]
-        return self.positions[role]
-
-    def _measured(self, role: Role) -> Positions:
-        """A role of sinks, or one without its sinks; a pass is made when it is asked for."""
-        if self.find_sinks is None:
-            raise _refused(role, "a forward pass", "positions alone", "needs-forward-pass")
-        if role in SINK_ROLES:
-            found = self.find_sinks(role)
-        else:
-            whole, sinks = WITHOUT[role]
-            # What has no positions at all needs no pass.
-            positions = self[whole]
-            found = frozenset(positions) - self.find_sinks(sinks)
-        if not found:
-            raise _refused(role, "at least one position", "none", "empty-role")
-        return tuple(sorted(found))
 
 
 def resolve_roles(
@@ -85,16 +47,6 @@ def resolve_roles(
         except PositionError as error:
             unavailable[role] = error
     return RolePositions(positions=positions, unavailable=unavailable, find_sinks=find_sinks)
-
-
-def _refused(
-    role: Role | str, expected: str, got: str, reason: str, sample: str = ""
-) -> PositionError:
-    of = f" (sample {sample})" if sample else ""
-    return PositionError(
-        f"{expected} for the role {role}, got {got}{of}; leave out the edges that need this role",
-        reason=reason,
-    )
 
 
 class _Resolver:
@@ -136,7 +88,7 @@ class _Resolver:
         return finders[role]()
 
     def error(self, role: Role | str, expected: str, got: str, reason: str) -> PositionError:
-        return _refused(role, expected, got, reason, self.sample.question_id)
+        return refused(role, expected, got, reason, self.sample.question_id)
 
     def _covering(self, span: Span) -> Positions:
         return token_positions(self.encoded.offsets, *span)

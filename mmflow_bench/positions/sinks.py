@@ -7,10 +7,14 @@ are found is decision 043.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from transformers import PretrainedConfig
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAPER_THRESHOLD = 57.0
 """Norm of a feature, in the layer of the tower that is read, above which a patch is a sink."""
@@ -19,6 +23,9 @@ PAPER_COUNT, PAPER_PATCHES = 3.3, 576
 ALIKE = 0.001
 """Norms that differ by less, relatively, are one norm: half precision rounds the features, and
 their norms by about a tenth of this."""
+MASSIVE = 20.0
+"""Times the root mean square of its position that an activation must be to be massive (tau of Kang
+et al., ICLR 2025, arXiv:2503.03321)."""
 _PAPER_TOWER = {
     "model_type": "clip_vision_model",
     "image_size": 336,
@@ -43,10 +50,9 @@ def sink_threshold(norms: Float[ndarray, "patch"], config: PretrainedConfig) -> 
     at least one patch; patches that are alike count as above only together, so that of equal norms
     none is.
 
+    >>> from transformers import PretrainedConfig
     >>> sink_threshold(np.array([1.0, 9.0, 1.0]), PretrainedConfig())
     1.001
-    >>> bool((np.ones(5) > sink_threshold(np.ones(5), PretrainedConfig())).any())
-    False
     """
     if is_papers_tower(config):
         return PAPER_THRESHOLD

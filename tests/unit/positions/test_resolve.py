@@ -11,7 +11,8 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.positions.resolve import RolePositions, resolve_roles
+from mmflow_bench.positions.resolve import resolve_roles
+from mmflow_bench.positions.role_positions import RolePositions
 from mmflow_bench.positions.roles import MEASURED_ROLES, Role
 
 Build = Callable[..., LoadedCheckpoint]
