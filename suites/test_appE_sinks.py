@@ -24,14 +24,14 @@ KINDS = {
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_about_three_patches_are_sinks(flow, task):
     """About 3.3 of 576 patches have a norm above 57."""
-    assert flow.patch_norms(task).sinks.within(2.3, 4.3)
+    assert flow.patch_norms(task).require_papers_threshold().sinks.within(2.3, 4.3)
 
 
 @pytest.mark.mechanism("sink-count-projected", only_for=(VICUNA_13B,))
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_patches_above_the_same_norm_after_the_projector(flow, task):
     """How many patches have a norm above 57 after the projector, which the paper may mean."""
-    assert report(flow.patch_norms(task).sinks_projected)
+    assert report(flow.patch_norms(task).require_papers_threshold().sinks_projected)
 
 
 @pytest.mark.mechanism("sink-norms", unsaid_of=PAPER_MODELS)

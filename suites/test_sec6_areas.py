@@ -6,7 +6,7 @@ from mmflow_bench import B1, SIX_TASKS, report
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
 
 pytestmark = pytest.mark.mechanism(
-    section="Sec. 6, related and other patches",
+    section="Sec. 6, patch by patch",
     citation="Sec. 6",
     suite="paper",
     unsaid_of=PAPER_MODELS,

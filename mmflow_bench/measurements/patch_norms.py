@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.measurements.wants import Kept, Want
+from mmflow_bench.positions.sinks import PAPER_THRESHOLD
 from mmflow_bench.store.shards import AT_LEAST_ZERO, Shard, filled
 
 _LISTS = ("tower", "projected", "massive")
@@ -88,8 +89,8 @@ class PatchNorms(Want[NormTable]):
             task=task,
             question_ids=("example",),
             image_ids=("example",),
-            threshold=np.ones(1),
-            tower=(np.array([1.0, 2.0]),),
-            projected=(np.array([1.0, 2.0]),),
+            threshold=np.array([PAPER_THRESHOLD]),
+            tower=(np.array([20.0, 90.0]),),
+            projected=(np.array([20.0, 90.0]),),
             massive=(np.array([0.0, 100.0]),),
         )

@@ -21,6 +21,7 @@ SECTIONS = (
     "Sec. 5, edges into the last position",
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
+    "Sec. 6, patch by patch",
     "Sec. 7, logit lens",
     "App. E, attention sinks",
     "App. G, text only",

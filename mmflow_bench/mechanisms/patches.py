@@ -14,7 +14,7 @@ from mmflow_bench.measurements.patch_norms import NormTable
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.means import sample_mean
 from mmflow_bench.mechanisms.verdicts import NotApplicable
-from mmflow_bench.positions.sinks import MASSIVE, PAPER_PATCHES
+from mmflow_bench.positions.sinks import MASSIVE, PAPER_PATCHES, PAPER_THRESHOLD
 
 BINS_PER_THRESHOLD, BINS = 20, 40
 """Of the distribution of norms, as multiples of the threshold; the last bin has all beyond."""
@@ -89,6 +89,16 @@ class Norms:
             for norms, threshold in zip(self.table.tower, self.table.threshold, strict=True)
         ]
         return tuple(np.mean(shares, axis=0).tolist())
+
+    def require_papers_threshold(self) -> Norms:
+        """Refuse towers whose norms are not those that the paper looks at.
+
+        Raises:
+            NotApplicable: It is another one.
+        """
+        if not (self.table.threshold == PAPER_THRESHOLD).all():
+            raise NotApplicable("the paper says this of norms of CLIP ViT-L/14-336 only")
+        return self
 
     def require_sinks(self) -> Norms:
         """Refuse samples none of which has a sink: nothing would be left out.

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -83,6 +84,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),
         *_window_figures(record),
+        *sink_figures(record, window=main_width(record)),
         *_second_opinions(record),
         *_other_curves(record),
     ]
@@ -114,7 +116,7 @@ def shown_edge(edge: str) -> str:
 
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
-    known = {edge for figure in _EDGES.values() for edge in figure.edges}
+    known = WITHOUT_SINKS.union(*(figure.edges for figure in _EDGES.values()))
     others = sorted(_measured(record, "edge", method=MASKED) - known)
     targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = {
@@ -194,7 +196,9 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
     """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    others = [row for row in record.rows if row.curve and not _is_drawn(row)]
+    others = [
+        row for row in record.rows if row.curve and not _is_drawn(row) and row.id not in NORM_ROWS
+    ]
     for name, rows in grouped(others, lambda row: row.id).items():
         panels = {
             row.task: (Series(name=row.name or name, values=row.curve, samples=row.n or 0),)

@@ -15,6 +15,8 @@ from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.patch_areas import PatchAreas
+from mmflow_bench.measurements.patch_norms import PatchNorms
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
@@ -142,6 +144,7 @@ class SyntheticMeasurements:
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions, self.blind_of_ten = captions, blind_of_ten
+        self.lenses = ("normed", "raw")
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
@@ -161,6 +164,8 @@ class SyntheticMeasurements:
             return replace(want.example(task, LAYERS), texts=self.first_tokens)
         if isinstance(want, Blind):
             return self.blind(task, want.blinding)
+        if isinstance(want, PatchAreas | PatchNorms):
+            return want.example(task, LAYERS)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
