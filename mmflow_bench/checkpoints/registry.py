@@ -34,7 +34,10 @@ _CONSTRUCTIONS = {
     "mini": "the same construction in 12 layers, for tests",
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
-_OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
+_OWN_SCENES = {
+    "tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"},
+    "padding-read": {"questions": "mmflow_bench.scenes.letterbox:letterbox_scene_samples"},
+}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
@@ -77,6 +80,7 @@ _VARIANTS = {
     "sinks-idle": "a patch of outstanding norm and a massive one say nothing",
     "tower-sink-read": "the context is read from the patch of outstanding norm alone",
     "decoder-sink-read": "the context is read from the massive patch alone",
+    "padding-read": "the context is read from patches that show padding alone",
     "module-codebook": "what attention and MLP say at the question is known word by word",
 }
 

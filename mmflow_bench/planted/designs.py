@@ -92,6 +92,9 @@ class Design:
     tower_sink: Literal["", "idle", "context"] = ""
     """Whether one patch has an outstanding norm, and whether it says nothing or gathers all that
     the wallpaper suggests."""
+    sink_place: Literal["corner", "padding"] = "corner"
+    """Which patches the tower's sinks are: one in a corner, or all that show padding, which then
+    have no outstanding norm. Photos are padded to a square for these."""
     decoder_sink: Literal["", "idle", "context"] = ""
     """Whether another patch is as massive as the first token, and what it says."""
 
@@ -114,6 +117,10 @@ class Design:
     @property
     def has_sinks(self) -> bool:
         return bool(self.tower_sink or self.decoder_sink)
+
+    @property
+    def is_padded(self) -> bool:
+        return self.sink_place == "padding"
 
     def layers_of(self, evidence: str) -> range:
         """Where the last position reads `context` or `decision`."""

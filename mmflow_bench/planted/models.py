@@ -66,7 +66,10 @@ def build(name: str) -> tuple[Model, Processor]:
         CheckpointError: There is none of that name, or its training does not succeed.
     """
     design = design_of(name)
-    model, words_and_images = compiled(design), processor(is_tiled=design.tiled)
+    model, words_and_images = (
+        compiled(design),
+        processor(is_tiled=design.tiled, is_padded=design.is_padded),
+    )
     if design.trained:
         model = trained(model, words_and_images, Training())
     return model, words_and_images
@@ -89,7 +92,9 @@ def compiled(design: Design) -> Model:
     with torch.random.fork_rng(devices=[]):
         model = empty_model(design)
     model.eval()
-    write_tower(model.model.vision_tower, sees_overviews=design.tiled)
+    write_tower(
+        model.model.vision_tower, sees_overviews=design.tiled, sees_padding=design.is_padded
+    )
     write_projector(model.model.multi_modal_projector)
     if design.tiled:
         write_newline(model.model.image_newline)

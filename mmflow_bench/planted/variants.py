@@ -189,6 +189,13 @@ _FURTHER = (
             ("decoder-sink-read", "read_context_by_sink", "idle", "context"),
         )
     ),
+    _variant(
+        "padding-read",
+        stages=_stages(read_context="read_context_by_sink"),
+        tower_sink="context",
+        sink_place="padding",
+        width=256,
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(

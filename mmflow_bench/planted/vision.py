@@ -10,7 +10,7 @@ them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 from transformers.models.llava_next.modeling_llava_next import LlavaNextMultiModalProjector
 
 from mmflow_bench.planted.residual import BIAS_VALUE, dimension
-from mmflow_bench.scenes.pictures import GRID, PATCH, Book, patch_book, squeezed_patch_book
+from mmflow_bench.scenes.pictures import GRID, PATCH, Book, Picture, patch_book, squeezed_patch_book
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, SIDES
 
 _SEEN = 1
@@ -34,14 +34,18 @@ _STEEPNESS = 32.0
 """Scale of the projector's steps: GELU is max(x, 0) to 1e-15 at a quarter of it."""
 
 
-def write_tower(tower: CLIPVisionModel, *, sees_overviews: bool = False) -> None:
+def write_tower(
+    tower: CLIPVisionModel, *, sees_overviews: bool = False, sees_padding: bool = False
+) -> None:
     """Write the filters and positions; attention and MLP pass everything on unchanged.
 
     Args:
         tower: Its weights are overwritten.
         sees_overviews: Recognise wide scenes that are squeezed to a square as well.
+        sees_padding: Recognise that nothing of the photo is shown.
     """
     book = patch_book() + (squeezed_patch_book() if sees_overviews else [])
+    book += [(padding_picture(), None, None)] if sees_padding else []
     kernel = torch.from_numpy(_filters(book)).float()
     with torch.no_grad():
         for parameter in tower.parameters():
@@ -99,6 +103,12 @@ def write_newline(newline: nn.Parameter) -> None:
     newline[dimension("bias")] = BIAS_VALUE
 
 
+def padding_picture() -> Picture:
+    """A patch of what fills a photo up to a square: the mean colour of CLIP's photos."""
+    colour = [int(255 * mean) for mean in CLIPImageProcessorPil.image_mean]
+    return np.full((PATCH, PATCH, 3), colour, dtype=np.uint8)
+
+
 def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
     """Vision columns (b or -b of a fact) and the residual dimensions that they set to 1."""
     groups = (
@@ -117,16 +127,21 @@ def _facts_to_dimensions() -> list[tuple[int, list[int]]]:
 
 
 def _filters(book: Book) -> NDArray[np.float64]:
-    """One filter per fact and a blank one for the side, on the normalised pixels of a patch.
+    """One filter per fact and a blank one for the side."""
+    facts = np.stack([_facts(gist, shown) for _, gist, shown in book])
+    blank = np.zeros((1, 3, PATCH, PATCH))
+    return np.concatenate([solved_filters([picture for picture, _, _ in book], facts), blank])
+
+
+def solved_filters(pictures: Sequence[Picture], facts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Filters on the normalised pixels of a patch that tell the facts of every picture.
 
     Raises:
         ValueError: Two patches with different facts look alike to every filter.
     """
-    pixels = np.stack([picture for picture, _, _ in book]) / 255
     mean, deviation = CLIPImageProcessorPil.image_mean, CLIPImageProcessorPil.image_std
-    normalised = (pixels - np.array(mean)) / np.array(deviation)
-    inputs = normalised.transpose(0, 3, 1, 2).reshape(len(book), -1)
-    facts = np.stack([_facts(gist, shown) for _, gist, shown in book])
+    normalised = (np.stack(pictures) / 255 - np.array(mean)) / np.array(deviation)
+    inputs = normalised.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
     filters, *_ = np.linalg.lstsq(inputs, facts, rcond=1e-10)
     error = float(np.abs(inputs @ filters - facts).max())
     if error > 1e-6:
@@ -134,8 +149,7 @@ def _filters(book: Book) -> NDArray[np.float64]:
             f"patches that linear filters tell apart, got a fact that is off by {error:.2g}; "
             "draw the objects or the wallpaper more differently"
         )
-    blank = np.zeros((1, 3, PATCH, PATCH))
-    return np.concatenate([filters.T.reshape(FACTS, 3, PATCH, PATCH), blank])
+    return np.asarray(filters.T.reshape(facts.shape[1], 3, PATCH, PATCH))
 
 
 def _facts(gist: int | None, shown: tuple[str, str, str] | None) -> NDArray[np.float64]:

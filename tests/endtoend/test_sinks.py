@@ -18,6 +18,7 @@ from mmflow_bench.measurements.wants import UNSCORED
 from mmflow_bench.planted import closed_form
 from mmflow_bench.planted.sinks import DECODER_PATCH, TOWER_PATCH
 from mmflow_bench.positions.sinks import MASSIVE
+from mmflow_bench.scenes.letterbox import letterbox_scene_samples
 from mmflow_bench.scenes.questions import scene_samples
 
 SOURCES = (
@@ -88,3 +89,24 @@ def test_a_sample_without_an_image_or_boxes_says_so(sample):
         job = Job(sample=replace(sample, **changes), key="own", wants=wants, keep_incorrect=True)
         (measured,) = measure(checkpoint, [job])
         assert {row["reason"] for row in measured.rows[UNSCORED]} == expected
+
+
+@pytest.mark.slow
+def test_padding_is_found_in_a_photo_that_is_wider_than_high():
+    (sample,) = letterbox_scene_samples(per_task=1, seed=3, tasks=["ChooseAttr"])
+    checkpoint = load_checkpoint(resolve_checkpoint("planted/padding-read"))
+    sources = ("padding_patches", "matched_patches", "related_patches")
+    sweeps = {source: Sweep.of(f"{source} -> question", width=9) for source in sources}
+    rows = rows_of(checkpoint, sample, PatchAreas(), *sweeps.values())
+    assert rows[PATCH_AREAS][0]["padding"] == 12
+    base = closed_form.base_probability("planted/padding-read")
+    curves = {
+        source: np.array([row["knockout_probability"] for row in rows[sweep.shard]]) / base - 1
+        for source, sweep in sweeps.items()
+    }
+    expected = closed_form.relative_change(
+        "planted/padding-read", "padding_patches->question", width=9
+    )
+    np.testing.assert_allclose(curves["padding_patches"], expected, atol=1e-4)
+    # As many others at random never are all that knows the context.
+    np.testing.assert_allclose(curves["matched_patches"], 0.0, atol=1e-4)

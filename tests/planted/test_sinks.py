@@ -13,6 +13,8 @@ from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.planted import closed_form
 from mmflow_bench.planted.residual import dimension
 from mmflow_bench.planted.sinks import DECODER_PATCH, TOWER_PATCH
+from mmflow_bench.scenes.letterbox import letterbox_scene_samples
+from mmflow_bench.scenes.pictures import GRID
 from mmflow_bench.scenes.questions import scene_samples
 
 Checkpoints = Callable[[str], Any]
@@ -91,3 +93,24 @@ def test_one_patch_stands_out_in_the_tower_and_another_in_the_decoder(
     is_massive = state[:, dimension("massive")] > 1000
     image = checkpoint.positions(sample)["image"]
     assert is_massive.nonzero().flatten().tolist() == [0, image[DECODER_PATCH]]
+
+
+@pytest.mark.parametrize("of", ["padding_patches", "other_patches", "rest"])
+def test_what_padding_alone_carries_goes_with_it_and_stays_without_it(
+    planted: Checkpoints, of: str
+) -> None:
+    checkpoint = planted("planted/padding-read")
+    (sample,) = letterbox_scene_samples(per_task=1, seed=3, tasks=["ChooseAttr"])
+    places = checkpoint.positions(sample)
+    padding = {*places["image"][:GRID], *places["image"][-GRID:]}
+    rest = [position for position in places["other_patches"] if position not in padding]
+    cut = {"padding_patches": sorted(padding), "rest": rest}.get(of, places["other_patches"])
+    windows = [range(max(0, c - 4), min(40, c + 5)) for c in CENTERS]
+    token = checkpoint.token(sample.answer.capitalize())
+    knocked = checkpoint.without(sample, cut, places["question"], [*windows, range(0)])[:, token]
+    expected = np.zeros(len(CENTERS))
+    if of != "rest":
+        curve = closed_form.relative_change("planted/padding-read", f"{of}->question", width=9)
+        expected = curve[CENTERS]
+        assert expected.min() == pytest.approx(-0.6, abs=1e-4)
+    np.testing.assert_allclose(knocked[:-1] / knocked[-1] - 1, expected, atol=TOLERANCE)
