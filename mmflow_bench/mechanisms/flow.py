@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,8 +24,11 @@ from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.long_answer import LongAnswer
+from mmflow_bench.measurements.patch_areas import AreaTable, PatchAreas
+from mmflow_bench.measurements.patch_norms import NormTable, PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
@@ -34,11 +38,14 @@ from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.module_loss import ModuleLoss
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
+from mmflow_bench.mechanisms.patches import Areas, Norms
 from mmflow_bench.mechanisms.pieces import Piece, piece_table
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
+
+OfPatches = TypeVar("OfPatches", AreaTable, NormTable)
 
 
 class Flow:
@@ -243,6 +250,29 @@ class Flow:
             raise self._nothing(task, wants[0].name, "an image to be taken away")
         other = exchanged if exchanged.question_ids else None
         return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
+
+    def patch_areas(self, task: str) -> Areas:
+        """How many of an image's patches show what is asked about.
+
+        Raises:
+            NotApplicable: No sample of the task has patches that do.
+        """
+        return Areas(table=self._patches(task, PatchAreas(), "related patches"), alpha=self._alpha)
+
+    def patch_norms(self, task: str) -> Norms:
+        """Norms of patches before and after the projector, and which are sinks.
+
+        Raises:
+            NotApplicable: No sample has an image, or the family's features cannot be told.
+        """
+        return Norms(table=self._patches(task, PatchNorms(), "norms of patches"), alpha=self._alpha)
+
+    def _patches(self, task: str, want: Want[OfPatches], lacked: str) -> OfPatches:
+        self._require_samples(task)
+        table = self._measurements.table(task, want)
+        if not table.question_ids:
+            raise self._nothing(task, want.name, lacked)
+        return table
 
     def line_break_share(self, task: str) -> Estimate:
         """The share of answers that begin with a line break.

@@ -70,6 +70,9 @@ _SIZES: dict[str, int] = {
     "piece": 1,  # the first piece of an answer that has two
     "tail": len(ANSWERS),  # the answer, where its second piece is to follow
     "said": 1,  # a word that comes after the second side of a sentence
+    "tower_sink": 1,  # the patch whose feature has an outstanding norm
+    "decoder_sink": 1,  # the patch that is as massive as the first token
+    "massive": 1,  # what both of these have in place of the constant
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

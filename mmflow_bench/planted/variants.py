@@ -209,6 +209,27 @@ _FURTHER = (
         )
         for source in ("image", "question")
     ),
+    *(
+        _variant(
+            name,
+            stages=_stages(read_context=reading),
+            tower_sink=tower,
+            decoder_sink=decoder,
+            width=512,
+        )
+        for name, reading, tower, decoder in (
+            ("sinks-idle", "read_context", "idle", "idle"),
+            ("tower-sink-read", "read_context_by_sink", "context", "idle"),
+            ("decoder-sink-read", "read_context_by_sink", "idle", "context"),
+        )
+    ),
+    _variant(
+        "padding-read",
+        stages=_stages(read_context="read_context_by_sink"),
+        tower_sink="context",
+        sink_place="padding",
+        width=256,
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
     *(
         _variant(

@@ -62,7 +62,9 @@ class Planted:
         text = self.processor.tokenizer.convert_ids_to_tokens(tokens)
         image = [position for position, token in enumerate(text) if token == "<image>"]
         start, end = image[-1] + 2, text.index("?") + 1
-        related = [image[patch] for patch in _patches(sample.boxes)]
+        # A photo that is wider than high has padding above and below.
+        above = (GRID * PATCH - (sample.image_height or GRID * PATCH)) // 2
+        related = [image[patch] for patch in _patches(sample.boxes, above)]
         newlines: list[int] = []
         if hasattr(self.model.config, "image_grid_pinpoints"):
             related, newlines = _tiled(image, sample)
@@ -136,7 +138,7 @@ def _mask_hook(mask: Tensor) -> Callable[..., tuple[object, dict[str, object]]]:
     return lambda module, args, kwargs: (args, kwargs | {"attention_mask": mask})  # noqa: ARG005
 
 
-def _patches(boxes: Sequence[Box]) -> list[int]:
+def _patches(boxes: Sequence[Box], above: int = 0) -> list[int]:
     return [
         row * GRID + column
         for row in range(GRID)
@@ -144,8 +146,8 @@ def _patches(boxes: Sequence[Box]) -> list[int]:
         if any(
             box.x < (column + 1) * PATCH
             and box.x + box.width > column * PATCH
-            and box.y < (row + 1) * PATCH
-            and box.y + box.height > row * PATCH
+            and box.y + above < (row + 1) * PATCH
+            and box.y + above + box.height > row * PATCH
             for box in boxes
         )
     ]

@@ -17,6 +17,8 @@ from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.long_answer import LongAnswer, LongAnswerTable
+from mmflow_bench.measurements.patch_areas import PatchAreas
+from mmflow_bench.measurements.patch_norms import PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
@@ -150,6 +152,7 @@ class SyntheticMeasurements:
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions, self.blind_of_ten = captions, blind_of_ten
+        self.lenses = ("normed", "raw")
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
         self.last: SyntheticMeasurements | None = None
         """What the last piece of answers does; None where they have one piece."""
@@ -182,6 +185,8 @@ class SyntheticMeasurements:
             return self.blind(task, want.blinding)
         if isinstance(want, QuestionSemantics):
             return self.semantics(task, want)
+        if isinstance(want, PatchAreas | PatchNorms):
+            return want.example(task, LAYERS)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
