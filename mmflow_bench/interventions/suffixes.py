@@ -11,7 +11,7 @@ and windows of one edge share a row until one of them ends. Nothing is approxima
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,6 +32,9 @@ from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.planning import Planner, Row
 from mmflow_bench.interventions.recording import CleanPass
 
+See = Callable[[int, int, Sequence[Knockout], Tensor, Tensor], None]
+"""Called in every layer with the layer, the first position of the suffix, knockouts, and their keys
+and values there as (knockout, kv_head, position, dim)."""
 MOST_POSITIONS = 2**15
 """Positions of all rows of a suffix pass together, however much memory there is."""
 
@@ -54,6 +57,7 @@ def knockout_logits(
     counterfactual: CleanPass | None = None,
     max_rows: int = 256,
     max_positions: int = MOST_POSITIONS,
+    see: See | None = None,
 ) -> Float[Tensor, "knockout vocab"]:
     """Logits of the last position under each knockout, in the order given.
 
@@ -63,7 +67,8 @@ def knockout_logits(
 
     Equal knockouts are computed once. No more than `max_rows` of them go through the decoder
     together, and fewer where suffixes are long: `max_positions` in all. For the counterfactual
-    method, values come from the clean pass `counterfactual`.
+    method, values come from the clean pass `counterfactual`. Of what goes through the suffix pass
+    `see` is told keys and values, for whoever goes on from there.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -89,7 +94,7 @@ def knockout_logits(
         step = max(1, min(max_rows, max_positions // (clean.length - start)))
         for first in range(0, len(rows), step):
             chunk = rows[first : first + step]
-            run = _SuffixPass(checkpoint, clean, start, chunk, method, counterfactual)
+            run = _SuffixPass(checkpoint, clean, start, chunk, method, counterfactual, see)
             for row, logits in zip(chunk, run.logits(), strict=True):
                 results[row.knockout] = logits
     return torch.stack([results[knockout] for knockout in knockouts])
@@ -114,6 +119,7 @@ class _SuffixPass:
     """Sorted by the first layer of their windows."""
     method: Method
     counterfactual: CleanPass | None
+    see: See | None
     layer: int = -1
     """That the pass has reached."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
@@ -192,6 +198,10 @@ class _SuffixPass:
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
         cuts = {place: self._cut(row, query.device) for place, row in self._cut_places.items()}
+        if self.see is not None:
+            knockouts = [row.knockout for row in self.rows]
+            states = key[self._places], value[self._places]
+            self.see(self.layer, self.start, knockouts, *states)
         hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
         shared = Shared(

@@ -7,7 +7,7 @@ it goes that of the reference answer, for comparisons over all samples (docs/dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -67,17 +67,13 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     of = f"the answer, sample {sample.question_id}"
     chances = probabilities(clean.logits, of=of)
     token_id = int(clean.logits.argmax())
-    accepted = (sample.answer, *sample.answers)
-    forms = [form for answer in accepted for form in (answer, answer.capitalize())]
-    encode = checkpoint.tokenizer.encode
-    limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
-    tokens = _decode(checkpoint, clean, token_id, limit, of)
-    prediction = _text(checkpoint, tokens).partition("\n")[0].strip()
+    tokens = _decode(checkpoint, clean, token_id, sample, of)
+    prediction = first_line(checkpoint, tokens)
     reference = sorted(first_tokens(checkpoint, sample.answer))
     found = chances[reference]
     return {
         "prediction": prediction,
-        "is_correct": normalised_answer(prediction) in map(normalised_answer, accepted),
+        "is_correct": is_accepted(prediction, sample),
         "answer_token_id": token_id,
         "base_probability": float(chances[token_id]),
         "reference_token_id": reference[int(found.argmax())] if reference else None,
@@ -86,15 +82,15 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
 
 
 def _decode(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int, of: str
+    checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, sample: Sample, of: str
 ) -> list[int]:
     model, device = checkpoint.model, checkpoint.parts.device
-    ends = _end_tokens(checkpoint)
+    is_over = end_of_answers(checkpoint, sample)
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(keys[None], values[None], layer)
     tokens = [first]
-    while tokens[-1] not in ends and len(tokens) < limit and "\n" not in _text(checkpoint, tokens):
+    while not is_over(tokens):
         seen = clean.length + len(tokens)
         out = model(
             input_ids=torch.tensor([[tokens[-1]]], device=device),
@@ -107,11 +103,40 @@ def _decode(
         logits = out.logits[0, -1]
         _require_finite(logits, of)
         tokens.append(int(logits.argmax()))
-    return [token for token in tokens if token not in ends]
+    return tokens
 
 
-def _text(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
-    return str(checkpoint.tokenizer.decode(tokens, skip_special_tokens=True)).lstrip()
+def end_of_answers(checkpoint: LoadedCheckpoint, sample: Sample) -> Callable[[Sequence[int]], bool]:
+    """Tells whether the tokens of an answer to a sample are all that is decoded of it."""
+    ends, encode = _end_tokens(checkpoint), checkpoint.tokenizer.encode
+    forms = [form for answer in _accepted(sample) for form in (answer, answer.capitalize())]
+    limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
+
+    def is_over(tokens: Sequence[int]) -> bool:
+        is_ended = tokens[-1] in ends or len(tokens) >= limit
+        return is_ended or "\n" in _text(checkpoint, tokens)
+
+    return is_over
+
+
+def is_accepted(prediction: str, sample: Sample) -> bool:
+    """Whether an answer is one that the sample accepts, but for its form."""
+    return normalised_answer(prediction) in map(normalised_answer, _accepted(sample))
+
+
+def first_line(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
+    """What some tokens of an answer say, outer space removed."""
+    return _text(checkpoint, tokens).partition("\n")[0].strip()
+
+
+def _accepted(sample: Sample) -> tuple[str, ...]:
+    return (sample.answer, *sample.answers)
+
+
+def _text(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
+    ends = _end_tokens(checkpoint)
+    said = [token for token in tokens if token not in ends]
+    return str(checkpoint.tokenizer.decode(said, skip_special_tokens=True)).lstrip()
 
 
 def _end_tokens(checkpoint: LoadedCheckpoint) -> set[int]:
