@@ -100,6 +100,11 @@ class PrunedAnswer:
         )
 
     @property
+    def kept(self) -> list[int]:
+        """How many positions of the prompt each layer has."""
+        return [len(positions) for positions in self._remover.kept]
+
+    @property
     def cache_bytes(self) -> int:
         """Size of all keys and values that are kept."""
         kept = [getattr(one, name, None) for one in self._cache.layers for name in _STATES]

@@ -66,8 +66,8 @@ class RemovalTable:
 
     task: str
     removed: Removed
-    layers: tuple[int, ...]
-    """The first layer without the positions, ascending; at last the number of layers."""
+    depth: int
+    """Layers of the decoder."""
     question_ids: tuple[str, ...]
     image_ids: tuple[str, ...]
     """One per sample; equal ids form one cluster."""
@@ -81,6 +81,11 @@ class RemovalTable:
     """Additions and multiplications of the decoder for prompt and answer."""
     cache_bytes: Float[ndarray, "sample layer"]
     """Keys and values that are kept at the end of the answer."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The first layer without the positions, ascending; at last the number of layers."""
+        return (*first_layers(self.depth), self.depth)
 
     def __post_init__(self) -> None:
         """Refuse what is no number, whoever has measured it.
@@ -123,16 +128,16 @@ class ImageRemoval(Want[RemovalTable]):
     def table(self, kept: Kept, rows: pa.Table) -> RemovalTable:
         """Correctness, probability and cost of every kept sample, by the first layer without."""
         is_reference = kept.follow is Followed.REFERENCE
-        layers = (*first_layers(kept.layers), kept.layers)
+        width = len(first_layers(kept.layers)) + 1
 
         def matrix(column: str) -> Float[ndarray, "sample layer"]:
-            return kept.matrix(rows, column, len(layers))
+            return kept.matrix(rows, column, width)
 
         is_right = np.array([row["is_correct"] for row in kept.answers], bool)
         return RemovalTable(
             task=kept.task,
             removed=self.removed,
-            layers=layers,
+            depth=kept.layers,
             question_ids=kept.question_ids,
             image_ids=kept.image_ids,
             is_followed=np.ones_like(is_right) if is_reference else is_right,
@@ -144,17 +149,17 @@ class ImageRemoval(Want[RemovalTable]):
 
     def example(self, task: str, layers: int) -> RemovalTable:
         """One sample that is answered without its image from any layer on."""
-        places = (*first_layers(layers), layers)
-        cost = np.linspace(0.5, 1.0, len(places))[None]
+        width = len(first_layers(layers)) + 1
+        cost = np.linspace(0.5, 1.0, width)[None]
         return RemovalTable(
             task=task,
             removed=self.removed,
-            layers=places,
+            depth=layers,
             question_ids=("example",),
             image_ids=("example",),
             is_followed=np.array([True]),
-            is_correct=np.ones((1, len(places)), bool),
-            probability=np.ones((1, len(places))),
+            is_correct=np.ones((1, width), bool),
+            probability=np.ones((1, width)),
             operations=cost,
             cache_bytes=cost,
         )

@@ -22,6 +22,7 @@ SECTIONS = (
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
     "Sec. 7, logit lens",
+    "App. F, removal of image tokens",
     "App. G, text only",
     "controls",
 )
