@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -20,24 +20,11 @@ from mmflow_bench.measurements.answer import (
 )
 from mmflow_bench.measurements.blind_rows import TIE
 from mmflow_bench.measurements.costs import decoder_costs
+from mmflow_bench.measurements.pruned import Generated
 from mmflow_bench.measurements.sample_rows import model_inputs, taking_inputs
 
 REPEATS = 3
 """Times that an answer is generated to be timed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated:
-    """One answer and what it took."""
-
-    prediction: str
-    is_correct: bool
-    seconds: float
-    """From the model's inputs to the end of the answer, vision tower included; median of some."""
-    operations: int
-    """Of the decoder, for the prompt and the tokens that were generated."""
-    cache_bytes: int
-    """Keys and values that were kept at the end."""
 
 
 def generated(

@@ -28,6 +28,7 @@ from mmflow_bench.measurements.costs import Costs, decoder_costs
 from mmflow_bench.measurements.removal import ImageRemoval, Removed, first_layers
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
+from mmflow_bench.positions.resolve import RolePositions
 from mmflow_bench.positions.roles import Role
 
 
@@ -42,21 +43,23 @@ def removal_rows(wants: Sequence[ImageRemoval], work: SampleAtWork) -> Rows:
     return rows
 
 
-def removed_positions(work: SampleAtWork, removed: Removed) -> tuple[int, ...]:
-    """Where what is removed stands.
+def removed_positions(
+    roles: RolePositions, removed: Removed, *, question_id: str
+) -> tuple[int, ...]:
+    """Where what is removed stands in a sample.
 
     Raises:
         PositionError: The sample has no image, or of the unrelated nothing tells which they are.
     """
-    image = work.roles[Role.IMAGE]
+    image = roles[Role.IMAGE]
     if removed is Removed.IMAGE:
         return image
-    related = frozenset(work.roles[Role.RELATED_PATCHES])
+    related = frozenset(roles[Role.RELATED_PATCHES])
     if unrelated := tuple(position for position in image if position not in related):
         return unrelated
     raise PositionError(
         "image positions that show nothing of the objects asked about, got none (sample "
-        f"{work.sample.question_id}); it is left out of their removal",
+        f"{question_id}); it is left out of their removal",
         reason="empty-role",
     )
 
@@ -68,12 +71,13 @@ def answer_length(work: SampleAtWork) -> int:
 
 
 def _rows(want: ImageRemoval, work: SampleAtWork) -> Iterator[dict[str, object]]:
-    gone, depth = removed_positions(work, want.removed), work.checkpoint.decoder_layers
+    depth, question_id = work.checkpoint.decoder_layers, work.sample.question_id
+    gone = removed_positions(work.roles, want.removed, question_id=question_id)
     layers = first_layers(depth)
     cuts = [Removal(positions=gone, layer=layer).knockout(work.clean) for layer in layers]
     states, key = SuffixStates(), work.job.key_of(want)
     logits = work.throttle.knockout_logits(work.clean, cuts, see=states.see)
-    of = f"{want.name}, sample {work.sample.question_id}"
+    of = f"{want.name}, sample {question_id}"
     chances = probabilities(logits, of=of)
     predictions = _predictions(work, cuts, logits, states, of)
     reference = sorted(first_tokens(work.checkpoint, work.sample.answer))

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 _SECONDS = ("whole", "removed")
 _SHARD = Shard(
     "removal-time",
-    pa.schema(
-        [filled("sample", pa.string()), *(filled(name, pa.float64()) for name in _SECONDS)]
-    ),
+    pa.schema([filled("sample", pa.string()), *(filled(name, pa.float64()) for name in _SECONDS)]),
     ranges=dict.fromkeys(_SECONDS, AT_LEAST_ZERO),
 )
 
@@ -113,7 +111,9 @@ def removal_time_rows(wants: Sequence[RemovalTime], work: SampleAtWork) -> Rows:
         return work.refused(want, error)
     try:
         layer = half_of(work.checkpoint.decoder_layers)
-        removal = Removal(positions=removed_positions(work, Removed.IMAGE), layer=layer)
+        question_id = work.sample.question_id
+        image = removed_positions(work.roles, Removed.IMAGE, question_id=question_id)
+        removal = Removal(positions=image, layer=layer)
         times = [generated(work.checkpoint, work.encoded, one) for one in ((), (removal,))]
     except SampleError as error:
         return work.refused(want, error)

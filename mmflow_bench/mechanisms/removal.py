@@ -60,6 +60,11 @@ class RemovalCurve:
     def images(self) -> int:
         return len(self._means.images)
 
+    def accuracy(self, layer: int) -> float:
+        """The share of right answers with the image gone from `layer` on."""
+        column = self.layers.index(layer)
+        return float(self._right[:, column].mean())
+
     def accuracy_lost(self, layer: int) -> Estimate:
         """Points of accuracy, as a fraction, with the image gone from `layer` on.
 
@@ -114,8 +119,11 @@ class RemovalCurve:
 
     @cached_property
     def _lost(self) -> Float[ndarray, "sample layer"]:
-        right = _joined([table.is_correct for table in self.tables]).astype(float)
-        return right[:, -1:] - right
+        return self._right[:, -1:] - self._right
+
+    @cached_property
+    def _right(self) -> Float[ndarray, "sample layer"]:
+        return _joined([table.is_correct for table in self.tables]).astype(float)
 
     @cached_property
     def _cached(self) -> Float[ndarray, "sample layer"]:
@@ -163,6 +171,26 @@ class RemovalCurve:
             alpha=self.alpha,
             tails=tails,
         )
+
+
+def accuracy_lost(
+    before: Sequence[bool], after: Sequence[bool], image_ids: Sequence[str], *, alpha: float
+) -> Estimate:
+    """Points of accuracy, as a fraction, between two answers to each of some samples.
+
+    One-sided, and an image that was not seen may lose or gain everything, as in a `RemovalCurve`.
+    """
+    lost = (np.array(before, float) - np.array(after, float))[:, None]
+    means = image_means(lost, image_ids)
+    low, high = (partial(_column, means.with_unseen(np.array([e])), index=0) for e in (-1.0, 1.0))
+    return Estimate(
+        source=ImageStatistic(means.images, partial(_column, means, index=0), between(low, high)),
+        name="accuracy lost",
+        unit="fraction",
+        n=len(lost),
+        alpha=alpha,
+        tails=1,
+    )
 
 
 def time_saved(tables: Sequence[RemovalTimeTable], *, alpha: float) -> Estimate:

@@ -14,6 +14,7 @@ RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
 SAMPLES = "samples.parquet"
 LENS = "lens.parquet"
+REMOVAL = "removal.parquet"
 QUESTIONS = "questions.parquet"
 ANSWERS = "answers.parquet"
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.removal_figures import removal_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -83,6 +84,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),
         *_window_figures(record),
+        *removal_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
     ]
