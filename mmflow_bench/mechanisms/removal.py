@@ -119,7 +119,8 @@ class RemovalCurve:
 
     @cached_property
     def _lost(self) -> Float[ndarray, "sample layer"]:
-        return self._right[:, -1:] - self._right
+        lost: Float[ndarray, "sample layer"] = self._right[:, -1:] - self._right
+        return lost
 
     @cached_property
     def _right(self) -> Float[ndarray, "sample layer"]:
@@ -225,7 +226,8 @@ def _knee(
 
 
 def _saved(cost: Float[ndarray, "sample layer"]) -> Float[ndarray, "sample layer"]:
-    return 1.0 - cost / cost[:, -1:]
+    saved: Float[ndarray, "sample layer"] = 1.0 - cost / cost[:, -1:]
+    return saved
 
 
 def _joined(parts: Sequence[ndarray]) -> ndarray:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import grouped
 from mmflow_bench.runs.tables import RemovalRow
 
+_LISTS: tuple[Literal["is_correct", "probability", "operations", "cache_bytes"], ...] = (
+    "is_correct",
+    "probability",
+    "operations",
+    "cache_bytes",
+)
 _GONE = {
     "image": "The image",
     "unrelated": "Patches that show nothing of what is asked about",
@@ -21,46 +30,55 @@ _GONE = {
 
 def removal_figures(record: RunRecord) -> Iterator[Figure]:
     """A figure for each kind of removal that was measured."""
-    for removed, rows in grouped(record.removal, lambda row: row["removed"]).items():
+    kinds = grouped(record.removal, lambda row: row["removed"])
+    for removed, gone in _GONE.items():
+        tasks = by_task(kinds.get(removed, ()), lambda row: row["task"])
         panels = [
-            Panel(title=task, series=tuple(_series(of_task, record.alpha)))
-            for task, of_task in by_task(rows, lambda row: row["task"]).items()
+            Panel(title=task, series=series)
+            for task, rows in tasks.items()
+            if (series := tuple(_series(rows, record.alpha)))
         ]
-        yield Figure(
-            id=f"removal-{removed}",
-            title=f"{_GONE[removed]} removed from a layer on (Fig. 14)",
-            caption="Share of right answers, probability of the answer that is followed, and the "
-            "share of the decoder's operations and of its cache that is saved.",
-            y_label="share",
-            x_label="first layer without the image",
-            panels=tuple(panels),
-            is_folded=removed != "image",
-        )
+        if panels:
+            yield Figure(
+                id=f"removal-{removed}",
+                title=f"{gone} removed from a layer on (Fig. 14)",
+                caption="Share of right answers, probability of the answer that is followed, and "
+                "the share of the decoder's operations and of its cache that is saved.",
+                y_label="share",
+                x_label="first layer without the image",
+                panels=tuple(panels),
+                is_folded=removed != "image",
+            )
 
 
 def _series(rows: Sequence[RemovalRow], alpha: float) -> Iterator[Series]:
-    layers = rows[0]["first_layer"]
-    right = np.array([row["is_correct"] for row in rows], float)
-    chances = np.array([row["probability"] for row in rows], float)
-    followed = [row["is_followed"] for row in rows]
-    saved = [
-        1 - costs / costs[:, -1:]
-        for costs in (
-            np.array([row["operations"] for row in rows], float),
-            np.array([row["cache_bytes"] for row in rows], float),
-        )
-    ]
-    found = (
-        ("accuracy", right, [True] * len(rows)),
-        ("probability", chances, followed),
-        ("operations saved", saved[0], [True] * len(rows)),
-        ("cache saved", saved[1], [True] * len(rows)),
+    layers, images = rows[0]["first_layer"], [row["image_id"] for row in rows]
+    lists = [row[name] for row in rows for name in _LISTS]
+    # Whoever else has written a table may have given its columns lists of any length.
+    if not layers or any(len(one) != len(layers) for one in lists):
+        return
+    right, chances, operations, cached = (
+        np.array([row[name] for row in rows], float) for name in _LISTS
     )
-    for style, (name, values, kept) in enumerate(found):
-        images = [row["image_id"] for row, is_kept in zip(rows, kept, strict=True) if is_kept]
-        series = drawn(name, values[np.array(kept)], images, style=style, alpha=alpha)
+    # An answer that is not followed has no probability here.
+    chances[[not row["is_followed"] for row in rows]] = np.nan
+    curves = {
+        "accuracy": right,
+        "probability": chances,
+        "operations saved": _saved(operations),
+        "cache saved": _saved(cached),
+    }
+    for style, (name, values) in enumerate(curves.items()):
+        series = drawn(name, values, images, style=style, alpha=alpha)
         if series.values:
             yield _spread(series, layers)
+
+
+def _saved(cost: Float[ndarray, "sample layer"]) -> Float[ndarray, "sample layer"]:
+    """The share that is saved; no number where nothing was spent to begin with."""
+    whole = cost[:, -1:]
+    saved: Float[ndarray, "sample layer"] = 1 - cost / np.where(whole > 0, whole, np.nan)
+    return saved
 
 
 def _spread(series: Series, layers: Sequence[int]) -> Series:
@@ -68,7 +86,8 @@ def _spread(series: Series, layers: Sequence[int]) -> Series:
 
     def everywhere(values: Sequence[float]) -> tuple[float, ...]:
         known = dict(zip(layers, values, strict=True)) if values else {}
-        return tuple(known.get(layer, math.nan) for layer in range(layers[-1] + 1)) if known else ()
+        places = range(max(layers) + 1) if known else ()
+        return tuple(known.get(layer, math.nan) for layer in places)
 
     return replace(
         series,
