@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.interventions.attention import attention_function, check_arguments
 from mmflow_bench.interventions.clean import last_logits, layer_hooks
-from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.knockout import Intervention, Knockout
 from mmflow_bench.interventions.recording import CleanPass, plain_attention
 
 
@@ -27,13 +27,13 @@ class SuffixStates:
 
     start: int = 0
     """First position of the suffixes."""
-    _of: dict[tuple[Knockout, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _of: dict[tuple[Intervention, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def see(
         self,
         layer: int,
         start: int,
-        knockouts: Sequence[Knockout],
+        knockouts: Sequence[Intervention],
         keys: Float[Tensor, "knockout kv_head position dim"],
         values: Float[Tensor, "knockout kv_head position dim"],
     ) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import NotFiniteError
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.extending import cache_of
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.wants import Answer
 
@@ -67,8 +67,8 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     of = f"the answer, sample {sample.question_id}"
     chances = probabilities(clean.logits, of=of)
     token_id = int(clean.logits.argmax())
-    tokens = _decode(checkpoint, clean, token_id, sample, of)
-    prediction = first_line(checkpoint, tokens)
+    limit = answer_limit(checkpoint, sample)
+    prediction = first_line(checkpoint, decoded(checkpoint, clean, limit=limit, of=of))
     reference = sorted(first_tokens(checkpoint, sample.answer))
     found = chances[reference]
     return {
@@ -81,15 +81,24 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     }
 
 
-def _decode(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, sample: Sample, of: str
-) -> list[int]:
+def answer_limit(checkpoint: LoadedCheckpoint, sample: Sample) -> int:
+    """Tokens after which an answer is longer than every accepted one."""
+    forms = [form for answer in _accepted(sample) for form in (answer, answer.capitalize())]
+    encode = checkpoint.tokenizer.encode
+    return max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
+
+
+@torch.inference_mode()
+def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: str) -> list[int]:
+    """Greedy tokens after a clean pass, at most `limit`, up to an end token or the first line's.
+
+    Raises:
+        NotFiniteError: The logits of one of them overflow; `of` says what they are of.
+    """
     model, device = checkpoint.model, checkpoint.parts.device
-    is_over = end_of_answers(checkpoint, sample)
-    cache = DynamicCache()
-    for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
-        cache.update(keys[None], values[None], layer)
-    tokens = [first]
+    is_over = end_of_answers(checkpoint, limit=limit)
+    cache = cache_of(clean)
+    tokens = [int(clean.logits.argmax())]
     while not is_over(tokens):
         seen = clean.length + len(tokens)
         out = model(
@@ -103,20 +112,24 @@ def _decode(
         logits = out.logits[0, -1]
         _require_finite(logits, of)
         tokens.append(int(logits.argmax()))
-    return tokens
+    return without_end(checkpoint, tokens)
 
 
-def end_of_answers(checkpoint: LoadedCheckpoint, sample: Sample) -> Callable[[Sequence[int]], bool]:
-    """Tells whether the tokens of an answer to a sample are all that is decoded of it."""
-    ends, encode = _end_tokens(checkpoint), checkpoint.tokenizer.encode
-    forms = [form for answer in _accepted(sample) for form in (answer, answer.capitalize())]
-    limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
+def end_of_answers(checkpoint: LoadedCheckpoint, *, limit: int) -> Callable[[Sequence[int]], bool]:
+    """Tells of the tokens of an answer whether they are all that is decoded of it."""
+    ends = _end_tokens(checkpoint)
 
     def is_over(tokens: Sequence[int]) -> bool:
         is_ended = tokens[-1] in ends or len(tokens) >= limit
         return is_ended or "\n" in _text(checkpoint, tokens)
 
     return is_over
+
+
+def without_end(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> list[int]:
+    """The tokens of an answer but those that end one."""
+    ends = _end_tokens(checkpoint)
+    return [token for token in tokens if token not in ends]
 
 
 def is_accepted(prediction: str, sample: Sample) -> bool:
@@ -134,9 +147,7 @@ def _accepted(sample: Sample) -> tuple[str, ...]:
 
 
 def _text(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
-    ends = _end_tokens(checkpoint)
-    said = [token for token in tokens if token not in ends]
-    return str(checkpoint.tokenizer.decode(said, skip_special_tokens=True)).lstrip()
+    return str(checkpoint.tokenizer.decode(list(tokens), skip_special_tokens=True)).lstrip()
 
 
 def _end_tokens(checkpoint: LoadedCheckpoint) -> set[int]:
@@ -152,13 +163,14 @@ def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, froze
 
     Tokenizers differ in which of the forms a mid-layer state resembles, so a probe sums over all
     of them (docs/decisions/006). Tokens that both cases share, and unknown ones, are left out:
-    they cannot tell the cases apart.
+    they cannot tell the cases apart. To the letter of the published program it is the first token
+    of each case alone, without a space of its own.
 
     Returns:
         `capitalized` and `noncapitalized` -> token ids, possibly empty.
     """
-    lower = _first_tokens(checkpoint, word.lower())
-    upper = _first_tokens(checkpoint, word.capitalize())
+    find = _published_token if checkpoint.spec.compat == "paper" else _first_tokens
+    lower, upper = find(checkpoint, word.lower()), find(checkpoint, word.capitalize())
     return {"capitalized": upper - lower, "noncapitalized": lower - upper}
 
 
@@ -166,6 +178,10 @@ def first_tokens(checkpoint: LoadedCheckpoint, word: str) -> frozenset[int]:
     """First tokens of a word in either case and as it is written, with and without a space."""
     forms = (word, word.lower(), word.capitalize())
     return frozenset().union(*(_first_tokens(checkpoint, form) for form in forms))
+
+
+def _published_token(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
+    return frozenset(checkpoint.tokenizer.encode(form, add_special_tokens=False)[:1])
 
 
 def _first_tokens(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:

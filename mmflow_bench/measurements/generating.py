@@ -13,10 +13,12 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.interventions.removal import PrunedAnswer, Removal
 from mmflow_bench.measurements.answer import (
+    answer_limit,
     end_of_answers,
     first_line,
     is_accepted,
     probabilities,
+    without_end,
 )
 from mmflow_bench.measurements.blind_rows import TIE
 from mmflow_bench.measurements.costs import decoder_costs
@@ -48,7 +50,7 @@ def _once(
     checkpoint: LoadedCheckpoint, encoded: EncodedSample, removals: Collection[Removal]
 ) -> Generated:
     sample, inputs = encoded.sample, model_inputs(encoded)
-    is_over = end_of_answers(checkpoint, sample)
+    is_over = end_of_answers(checkpoint, limit=answer_limit(checkpoint, sample))
     _wait(checkpoint)
     begun = time.perf_counter()
     with taking_inputs(checkpoint, encoded):
@@ -62,7 +64,7 @@ def _once(
     # Looked at when the clock has stopped: what is not finite stays so to the end.
     probabilities(logits, of=f"a pruned answer, sample {sample.question_id}")
     first, second = answer.prompt_logits.double().softmax(-1).topk(2).values.tolist()
-    prediction = first_line(checkpoint, tokens)
+    prediction = first_line(checkpoint, without_end(checkpoint, tokens))
     costs = decoder_costs(checkpoint, answer.kept, answer_tokens=len(tokens) - 1)
     return Generated(
         prediction=prediction,

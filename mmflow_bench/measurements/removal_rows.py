@@ -17,11 +17,13 @@ from mmflow_bench.interventions.continuing import Continuation, SuffixStates
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.removal import Removal
 from mmflow_bench.measurements.answer import (
+    answer_limit,
     end_of_answers,
     first_line,
     first_tokens,
     is_accepted,
     probabilities,
+    without_end,
 )
 from mmflow_bench.measurements.blind_rows import TIE
 from mmflow_bench.measurements.costs import Costs, decoder_costs
@@ -123,7 +125,10 @@ def _predictions(
     if cutting:
         chosen = [int(logits[cuts.index(cut)].argmax()) for cut in cutting]
         going = Continuation(work.checkpoint, work.clean, cutting, states)
-        is_over, answers = end_of_answers(work.checkpoint, work.sample), [[one] for one in chosen]
+        is_over, answers = (
+            end_of_answers(work.checkpoint, limit=answer_limit(work.checkpoint, work.sample)),
+            [[one] for one in chosen],
+        )
         while not all(over := [is_over(tokens) for tokens in answers]):
             following = going.logits([tokens[-1] for tokens in answers])
             # All go on together; what an answer that is over would say next is not looked at.
@@ -132,5 +137,5 @@ def _predictions(
                     probabilities(own, of=of)
                     tokens.append(int(own.argmax()))
         for cut, tokens in zip(cutting, answers, strict=True):
-            found[cut] = first_line(work.checkpoint, tokens)
+            found[cut] = first_line(work.checkpoint, without_end(work.checkpoint, tokens))
     return [found[cut] for cut in cuts]

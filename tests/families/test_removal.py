@@ -7,7 +7,7 @@ import torch
 
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.removal import PrunedAnswer, Removal
-from mmflow_bench.measurements.answer import end_of_answers, first_line
+from mmflow_bench.measurements.answer import answer_limit, end_of_answers, first_line, without_end
 from mmflow_bench.measurements.costs import decoder_costs
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.measuring import measure
@@ -40,7 +40,10 @@ def _gone(encoded, checkpoint, removed):
 def _generated(checkpoint, sample, inputs, removal):
     """Greedy tokens without what is removed, and what has generated them."""
     answer = PrunedAnswer(checkpoint, inputs, [removal])
-    tokens, is_over = [int(answer.prompt_logits.argmax())], end_of_answers(checkpoint, sample)
+    tokens, is_over = (
+        [int(answer.prompt_logits.argmax())],
+        end_of_answers(checkpoint, limit=answer_limit(checkpoint, sample)),
+    )
     while not is_over(tokens):
         tokens.append(int(answer.logits(tokens[-1]).argmax()))
     return tokens, answer
@@ -66,7 +69,7 @@ def test_rows_are_those_of_generation_that_drops_the_image(family_checkpoint, ph
             tokens, answer = _generated(checkpoint, sample, inputs, removal)
             chance = float(answer.prompt_logits.double().softmax(-1)[followed])
             assert row["removed_probability"] == pytest.approx(chance, rel=1e-5)
-            assert row["prediction"] == first_line(checkpoint, tokens)
+            assert row["prediction"] == first_line(checkpoint, without_end(checkpoint, tokens))
             moved = max(moved, abs(chance / whole["removed_probability"] - 1))
     # Windows of 9 end within an image of 16 positions: above the first layer nobody looks at it.
     assert (moved > 1e-3) == (family != "gemma3")
