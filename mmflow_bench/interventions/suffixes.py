@@ -48,8 +48,8 @@ def knockout_logits(
 
     Equal ones are computed once. No more than `max_rows` of them go through the decoder together,
     and fewer where suffixes are long: `max_positions` in all. For the counterfactual method, values
-    come from the clean pass `counterfactual`. Of what goes through the suffix pass `see` is told keys
-    and values, for whoever goes on from there.
+    come from the clean pass `counterfactual`. Of what goes through the suffix pass `see` is told
+    keys and values, for whoever goes on from there.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the

@@ -7,7 +7,7 @@ growing batch has them, and its keys and values are what the answers go on from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -120,22 +120,29 @@ def _predictions(
     of: str,
 ) -> list[str]:
     """The greedy answer under each knockout; the clean one where it cuts nothing that is there."""
+    first = dict(zip(cuts, logits.argmax(dim=-1).tolist(), strict=True))
+    cutting = {cut: token for cut, token in first.items() if states.have(cut)}
     found = dict.fromkeys(cuts, work.answer["prediction"])
-    cutting = [cut for cut in found if states.have(cut)]
     if cutting:
-        chosen = [int(logits[cuts.index(cut)].argmax()) for cut in cutting]
-        going = Continuation(work.checkpoint, work.clean, cutting, states)
-        is_over, answers = (
-            end_of_answers(work.checkpoint, limit=answer_limit(work.checkpoint, work.sample)),
-            [[one] for one in chosen],
-        )
-        while not all(over := [is_over(tokens) for tokens in answers]):
-            following = going.logits([tokens[-1] for tokens in answers])
-            # All go on together; what an answer that is over would say next is not looked at.
-            for tokens, own, is_done in zip(answers, following, over, strict=True):
-                if not is_done:
-                    probabilities(own, of=of)
-                    tokens.append(int(own.argmax()))
+        answers = _continued(work, cutting, states, of)
         for cut, tokens in zip(cutting, answers, strict=True):
             found[cut] = first_line(work.checkpoint, without_end(work.checkpoint, tokens))
     return [found[cut] for cut in cuts]
+
+
+def _continued(
+    work: SampleAtWork, first: Mapping[Knockout, int], states: SuffixStates, of: str
+) -> list[list[int]]:
+    """The tokens of the answer under each knockout, from its first one on."""
+    going = Continuation(work.checkpoint, work.clean, list(first), states)
+    limit = answer_limit(work.checkpoint, work.sample)
+    is_over = end_of_answers(work.checkpoint, limit=limit)
+    answers = [[token] for token in first.values()]
+    while not all(over := [is_over(tokens) for tokens in answers]):
+        following = going.logits([tokens[-1] for tokens in answers])
+        # All go on together; what an answer that is over would say next is not looked at.
+        for tokens, own, is_done in zip(answers, following, over, strict=True):
+            if not is_done:
+                probabilities(own, of=of)
+                tokens.append(int(own.argmax()))
+    return answers
