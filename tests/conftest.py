@@ -49,6 +49,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.nulls",
     "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",
+    "mmflow_bench.mechanisms.removal",
     "mmflow_bench.baselines.paired_values",
     "mmflow_bench.baselines.row_values",
     "mmflow_bench.reports.html.figures",

@@ -8,10 +8,10 @@ checkpoint, is a mistake of the test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from mmflow_bench.measurements.patch_areas import AreaTable, PatchAreas
 from mmflow_bench.measurements.patch_norms import NormTable, PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.removal import ImageRemoval
+from mmflow_bench.measurements.removal_time import RemovalTime
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
@@ -40,12 +42,23 @@ from mmflow_bench.mechanisms.module_loss import ModuleLoss
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.patches import Areas, Norms
 from mmflow_bench.mechanisms.pieces import Piece, piece_table
+from mmflow_bench.mechanisms.removal import RemovalCurve, time_saved
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
 OfPatches = TypeVar("OfPatches", AreaTable, NormTable)
+
+
+class _OfSamples(Protocol):
+    """A table that knows whose samples it is of."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]: ...
+
+
+Table = TypeVar("Table", bound=_OfSamples)
 
 
 class Flow:
@@ -274,6 +287,29 @@ class Flow:
             raise self._nothing(task, want.name, lacked)
         return table
 
+    def removal(self, *tasks: str) -> RemovalCurve:
+        """What is lost and saved when the image is gone from a layer on, over some tasks together.
+
+        Raises:
+            NotApplicable: No sample has an image, or the decoder has one layer.
+        """
+        tables = self._of_tasks(tasks, ImageRemoval(), "an image to be removed")
+        if len(tables[0].layers) == 1:
+            raise NotApplicable("a decoder of one layer, which has none to go without the image")
+        return RemovalCurve(tables=tables, alpha=self._alpha)
+
+    def time_saved(self, *tasks: str) -> Estimate:
+        """The share of time that an answer saves without the image in the last half of the layers.
+
+        Of the decoder's operations where no accelerator could time it. Raises as `removal` does.
+        """
+        counted = self.removal(*tasks)
+        found = [self._measurements.table(task, RemovalTime()) for task in tasks]
+        timed = [table for table in found if table.question_ids]
+        if timed:
+            return time_saved(timed, alpha=self._alpha)
+        return counted.operations_saved(counted.layer_at(0.5))
+
     def line_break_share(self, task: str) -> Estimate:
         """The share of answers that begin with a line break.
 
@@ -414,6 +450,18 @@ class Flow:
         why = [self._nothing(task, name, lacked) for task in self.tasks]
         undecided = [one for one in why if isinstance(one, Inconclusive)]
         return undecided[0] if undecided else NotApplicable("; ".join(map(str, why)))
+
+    def _of_tasks(self, tasks: Sequence[str], want: Want[Table], lacked: str) -> list[Table]:
+        """The tables of tasks that have samples for a want; a refusal where none has."""
+        if not tasks:
+            raise NotApplicable("no samples of any task")
+        for task in tasks:
+            self._require_samples(task)
+        tables = [self._measurements.table(task, want) for task in tasks]
+        found = [table for table in tables if table.question_ids]
+        if not found:
+            raise self._nothing(tasks[0], want.name, lacked)
+        return found
 
     def _refusals(self, task: str, edge: str) -> str:
         reasons = self._measurements.refusals(task).get(edge, {})

@@ -26,6 +26,7 @@ SECTIONS = (
     "App. D and K, what the question says",
     "App. B, window size",
     "App. E, attention sinks",
+    "App. F, removal of image tokens",
     "App. G, text only",
     "App. J, parts of the question",
     "beyond the paper, edges",

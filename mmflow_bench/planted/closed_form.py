@@ -39,6 +39,8 @@ _CUT: dict[str, frozenset[str]] = {
     "other_without_decoder_sinks->question": _OF_OTHERS - _OF_DECODER,
 }
 """The edges of routes that a knockout of the paper cuts, in scenes whose objects cover no sink."""
+_FROM_IMAGE = _CUT["image->question"] | _CUT["image->last"]
+"""All of them that the image is at the beginning of."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -76,6 +78,16 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
     return _probability(_written(name), task, _NOTHING, range(0))
+
+
+def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -> float:
+    """Probability of the right answer when the image is gone from a decoder layer on.
+
+    Raises:
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
+    """
+    design = _written(name)
+    return _probability(design, task, _FROM_IMAGE, range(layer, design.layers))
 
 
 def lens(

@@ -19,6 +19,7 @@ from mmflow_bench.reports.html.part_figures import (
     window_study,
 )
 from mmflow_bench.reports.html.piece_figures import piece_figures
+from mmflow_bench.reports.html.removal_figures import removal_figures
 from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
@@ -95,6 +96,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *piece_figures(record, window=main_width(record), y_label=CHANGE),
         *_window_figures(record),
         *sink_figures(record, window=main_width(record)),
+        *removal_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
     ]
