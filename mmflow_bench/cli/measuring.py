@@ -73,12 +73,13 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
         if test.declaration.is_about(measurements.paper_model)
         for reads in watched(test)
     )
-    width = settings.window or measurements.width
+    width, layers = settings.window or measurements.width, measurements.decoder_layers
     for task in measurements.tasks:
         planned = tasks.get(task, Planned())
-        measurements.ensure(task, resolved(planned.wants, width))
+        measurements.ensure(task, resolved(planned.wants, width=width, layers=layers))
         if settings.twins:
-            measurements.part().ensure(task, resolved(planned.second_opinions, width))
+            others = resolved(planned.second_opinions, width=width, layers=layers)
+            measurements.part().ensure(task, others)
     echo_counts(measurements)
 
 
