@@ -10,7 +10,7 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Gate, require_applicable
+from mmflow_bench.mechanisms.declaring import Declaration, Gate, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.paper import (
     NEXT_LLAMA3_8B,
@@ -327,3 +327,13 @@ def test_a_gate_with_an_unknown_role_is_refused():
 def test_tests_that_cannot_be_imported_are_said_so(tmp_path):
     with pytest.raises(MechanismError, match="tests that can be imported, got No module"):
         declared(tmp_path, "import nothing_of_this_name\n")
+
+
+def test_the_paper_has_no_word_on_what_only_work_since_asks_for():
+    said = Declaration(id="own", suite="paper")
+    since = Declaration(id="own", suite="all", fails_for=(VICUNA_13B,))
+    assert {said.expected_of(model) for model in PAPER_MODELS} == {"holds"}
+    assert {model: since.expected_of(model) for model in PAPER_MODELS} == {
+        **dict.fromkeys(PAPER_MODELS),
+        VICUNA_13B: "fails",
+    }
