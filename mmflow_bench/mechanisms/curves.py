@@ -55,6 +55,8 @@ class Curve:
     """Largest relative change that the instrument makes by itself."""
     band: Band = EVERYWHERE
     """Where the curve is looked at."""
+    ends: tuple[float, float] = (-1.0, 0.0)
+    """The least and the greatest change that every image may show, whatever those at hand show."""
     beyond: Beyond | None = None
     """Only what lies beyond the first drop is looked at."""
     counts_unseen: bool = True
@@ -294,8 +296,8 @@ class Curve:
 
     def _unseen(self) -> tuple[Float[ndarray, "layer"], Float[ndarray, "layer"]]:
         """Curves of unseen images: everything is lost, or nothing but what some have gained."""
-        lowest = min(-1.0, float(self.values.min()))
-        highest = max(0.0, float(self.values.max()))
+        lowest = min(self.ends[0], float(self.values.min()))
+        highest = max(self.ends[1], float(self.values.max()))
         return np.full(self.layers, lowest), np.full(self.layers, highest)
 
     def _estimate(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.statistics.curves import correlation
+from mmflow_bench.statistics.association import correlation
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
     ImageStatistic,

@@ -30,6 +30,16 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     return _some(len(pairs), pairs, is_positive=False)
 
 
+def never_rises(estimates: Sequence[Estimate], *, within: float) -> Comparison:
+    """Whether none of several estimates is above one before it by more than `within`.
+
+    Paired by image, and of any two, so that small rises do not add up: all must be shown, and that
+    some pair rises is tested with Bonferroni's correction (docs/decisions/037).
+    """
+    pairs = [later - earlier <= within for earlier, later in combinations(estimates, 2)]
+    return _some(len(pairs), pairs, is_positive=False)
+
+
 def all_of(comparisons: Sequence[Comparison]) -> Comparison:
     """All of the comparisons hold: what `&` says of two."""
     from mmflow_bench.mechanisms.comparisons import both_or_all
@@ -52,9 +62,10 @@ def report(estimate: Estimate) -> Comparison:
     return Comparison(
         verdict=Verdict.REPORT,
         estimate=estimate,
-        threshold="no threshold",
+        threshold="",
         p_hold=1.0,
         p_fail=1.0,
+        qualifier=estimate.caution,
     )
 
 

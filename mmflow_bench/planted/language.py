@@ -21,6 +21,7 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from mmflow_bench.planted.architecture import PINPOINTS, Processor
 from mmflow_bench.planted.vocabulary import (
@@ -81,13 +82,16 @@ def tokenizer(*, is_split: bool = False) -> PreTrainedTokenizerFast:
     )
 
 
-def processor(*, is_tiled: bool = False, is_split: bool = False) -> Processor:
+def processor(
+    *, is_tiled: bool = False, is_split: bool = False, is_padded: bool = False
+) -> Processor:
     """The processor: an ordinary CLIP image processor, for which a scene has its native size.
 
     Args:
         is_tiled: Cut images into tiles. The overview leaves columns out instead of mixing them, so
             that the tower can recognise it.
         is_split: Capitalised answers are two pieces.
+        is_padded: Pad images to a square, as LLaVA-1.5 does.
     """
     size: dict[str, Any] = {
         "size": {"shortest_edge": SIZE},
@@ -102,6 +106,9 @@ def processor(*, is_tiled: bool = False, is_split: bool = False) -> Processor:
         "chat_template": CHAT_TEMPLATE,
         "image_token": IMAGE,
     }
+    if is_padded:
+        padding = LlavaImageProcessorPil(**size, do_pad=True)
+        return LlavaProcessor(image_processor=padding, **shared)
     if not is_tiled:
         return LlavaProcessor(image_processor=CLIPImageProcessorPil(**size), **shared)
     tiles = LlavaNextImageProcessorPil(

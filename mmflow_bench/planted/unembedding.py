@@ -1,7 +1,7 @@
 """What a planted checkpoint says: embeddings, the final norm and the output projection.
 
-The logits read the answer at the last position and nothing else, but for two variants: one has a
-wrong word that a distractor speaks for, one a codebook that is read at the question.
+The logits read the answer at the last position and nothing else, but for some variants: one has a
+wrong word that a distractor speaks for, some a codebook that is read at the question.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmflow_bench.planted.architecture import Model
+from mmflow_bench.planted.codes import write_codebook_words
 from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.residual import BIAS_VALUE, Form, dimension, dimensions
 from mmflow_bench.planted.vocabulary import END, LOWER, UPPER, embedding_of, extra_flags, words
@@ -46,8 +47,10 @@ def write_vocabulary(model: Model, design: Design) -> None:
             # as strong as an answer's own logit by the time it is not unsaid any more
             scale = 1 - UNSAID_LOGIT / design.distractor
             _add(model.lm_head.weight, _DISTRACTING, {dimension("distractor", 1): scale})
-        if "code" in design.extra_flags:
+        if "write_codebook" in design.stages:
             _write_codebook(model.lm_head.weight)
+        if design.codebook:
+            write_codebook_words(model.lm_head.weight, design.codebook)
 
 
 def _write_answers(logits: Tensor, design: Design) -> None:

@@ -34,6 +34,7 @@ _KEY_WORDS = {
 """One word that tells the form of a question; no other form has it."""
 _SEPARATORS = (",", "and", "or")
 _QUESTION = _listed("What is Is of do have in Are there that are On which photo")
+_OPENINGS = _listed("What Is Are On")
 _INSTRUCTION = _listed("Answer the question using a single word or phrase .")
 _PROMPT = ("USER", "ASSISTANT", ":", "\n")
 _SPARE = _listed(
@@ -49,6 +50,12 @@ def words() -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(word for group in (*groups, _INSTRUCTION, _PROMPT, _SPARE) for word in group)
     )
+
+
+def unanswering_words() -> tuple[str, ...]:
+    """Words that are no answer and no part of the prompt around a question, in the same order."""
+    others = {*SPECIAL, *LOWER, *UPPER, *_PROMPT}
+    return tuple(word for word in words() if word not in others)
 
 
 def split_words() -> tuple[str, ...]:
@@ -88,6 +95,11 @@ def extra_flags(word: str, names: Collection[str]) -> Form:
             dimension("option", ANSWERS.index(name)): float(word == name)
             for name in (*COLORS, *SIDES)
         },
+        "any_option": {
+            dimension("option", ANSWERS.index(name)): float(word == name)
+            for name in (*COLORS, *SIDES, *CATEGORIES)
+        },
+        "opening": {dimension("opening"): float(word in _OPENINGS)},
     }
     return {dim: value for name in names for dim, value in flags[name].items() if value}
 

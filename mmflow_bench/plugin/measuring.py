@@ -163,7 +163,7 @@ class PlannedMeasurements(PassedOn):
         """What a want tells of a task, read once for all tests."""
         if (task, want) not in self.tables:
             self.ensure(task, [want])
-            self.tables[task, want] = self.opened.table(task, want.at(self.width))
+            self.tables[task, want] = self.opened.table(task, self.asked(want))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 
@@ -183,7 +183,13 @@ class PlannedMeasurements(PassedOn):
 
     def resolved(self, wants: Collection[Want[object]]) -> tuple[Want[object], ...]:
         """Wants with the width of this run; nothing is asked of the checkpoint without any."""
-        return resolved(wants, self.width) if wants else ()
+        if not wants:
+            return ()
+        return resolved(wants, width=self.width, layers=self.decoder_layers)
+
+    def asked(self, want: Want[Table]) -> Want[Table]:
+        """A want with the width of this run."""
+        return want.scaled(self.decoder_layers).at(self.width)
 
 
 class SecondOpinions(PassedOn):
@@ -215,7 +221,7 @@ class SecondOpinions(PassedOn):
             return self._whole.table(task, want)
         if (task, want) not in self.tables:
             self.ensure(task)
-            self.tables[task, want] = self._opened.table(task, want.at(self.width))
+            self.tables[task, want] = self._opened.table(task, self._whole.asked(want))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 

@@ -15,6 +15,7 @@ MECHANISMS = "mechanisms.parquet"
 SAMPLES = "samples.parquet"
 PIECES = "pieces.parquet"
 LENS = "lens.parquet"
+REMOVAL = "removal.parquet"
 QUESTIONS = "questions.parquet"
 ANSWERS = "answers.parquet"
 

@@ -26,6 +26,7 @@ from mmflow_bench.runs.folder import (
     MECHANISMS,
     PIECES,
     QUESTIONS,
+    REMOVAL,
     SAMPLES,
     writing,
 )
@@ -34,6 +35,7 @@ from mmflow_bench.runs.rows import MechanismRow
 if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.measurements.lens import LensTable
+    from mmflow_bench.measurements.removal import RemovalTable
 
 
 class SweepRow(TypedDict):
@@ -59,6 +61,22 @@ class LensRow(TypedDict):
     image_id: str
     probability: list[float]
     """By depth, the embedding first."""
+
+
+class RemovalRow(TypedDict):
+    """One sample answered without its image, or part of it, from some layers on."""
+
+    task: str
+    removed: str
+    question_id: str
+    image_id: str
+    is_followed: bool
+    first_layer: list[int]
+    """Ascending; at last the depth of the decoder, with nothing removed."""
+    is_correct: list[bool]
+    probability: list[float]
+    operations: list[float]
+    cache_bytes: list[float]
 
 
 class Patches(TypedDict):
@@ -111,6 +129,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
     PIECES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
+    REMOVAL: ("task", "removed", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
 }
@@ -141,6 +160,7 @@ RECORDS: Mapping[str, type] = {
     SAMPLES: SweepRow,
     PIECES: SweepRow,
     LENS: LensRow,
+    REMOVAL: RemovalRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,
 }
@@ -179,6 +199,24 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
                 "question_id": question_id,
                 "image_id": table.image_ids[i],
                 "probability": table.probability[i].tolist(),
+            }
+
+
+def removal_rows(tables: Iterable[RemovalTable]) -> Iterator[RemovalRow]:
+    """One row per sample and kind of removal; lists by the first layer without the positions."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "removed": str(table.removed),
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "is_followed": bool(table.is_followed[i]),
+                "first_layer": list(table.layers),
+                "is_correct": table.is_correct[i].tolist(),
+                "probability": table.probability[i].tolist(),
+                "operations": table.operations[i].tolist(),
+                "cache_bytes": table.cache_bytes[i].tolist(),
             }
 
 

@@ -135,15 +135,3 @@ def onset(curves: Curves, *, floor: float) -> Numbers:
 
 def _drops(curves: Curves, floor: float) -> Curves:
     return np.where(curves < -floor, -curves, 0.0)
-
-
-def correlation(
-    one: Float[ndarray, "draw layer"], other: Float[ndarray, "draw layer"], *, floor: float
-) -> Numbers:
-    """Pearson's correlation of two curves over layers; NaN where one is flat up to `floor`."""
-    centred = [curves - curves.mean(axis=1, keepdims=True) for curves in (one, other)]
-    is_flat = np.logical_or(*(np.ptp(curves, axis=1) <= floor for curves in (one, other)))
-    sizes = np.prod([np.linalg.norm(curves, axis=1) for curves in centred], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (centred[0] * centred[1]).sum(axis=1) / sizes
-    return np.asarray(np.where(is_flat, np.nan, np.clip(found, -1.0, 1.0)))
