@@ -25,11 +25,13 @@ SECTIONS = (
     "Sec. 7, logit lens",
     "App. D and K, what the question says",
     "App. B, window size",
+    "App. C, the last sub-word",
     "App. E, attention sinks",
     "App. F, removal of image tokens",
     "App. G, text only",
     "App. J, parts of the question",
     "beyond the paper, edges",
+    "beyond the paper, long answers",
     "controls",
 )
 """In the order of reports."""
