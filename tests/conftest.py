@@ -37,6 +37,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.inputs",
     "mmflow_bench.interventions",
     "mmflow_bench.measurements",
+    "mmflow_bench.positions.sinks",
     "mmflow_bench.statistics",
     # Not mechanisms.flow: its protocol can be checked only by asking for every property.
     "mmflow_bench.mechanisms.blind",
@@ -44,7 +45,9 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.evidence",
     "mmflow_bench.mechanisms.lens",
+    "mmflow_bench.mechanisms.means",
     "mmflow_bench.mechanisms.nulls",
+    "mmflow_bench.mechanisms.patches",
     "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",
     "mmflow_bench.baselines.paired_values",
