@@ -57,10 +57,11 @@ def _knockouts(want: LastPiece, work: SampleAtWork, length: int) -> list[Knockou
 
 def _positions(edge: Edge, work: SampleAtWork, length: int) -> tuple[Positions, Positions]:
     """Where an edge begins and ends in a sequence that goes on after the prompt."""
-    sources, targets = work.roles[edge.source], work.roles[edge.target]
-    if edge.target is Role.LAST:
+    sources, targets = (work.roles.union(roles) for roles in (edge.sources, edge.targets))
+    if Role.LAST in edge.targets:
         # The current token of every decoding step, as the published program masks it.
-        targets = tuple(range(min(targets), length))
+        (last,) = work.roles[Role.LAST]
+        targets = tuple(sorted({*targets, *range(last, length)}))
     return sources, targets
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
+from mmflow_bench.mechanisms.verdicts import Verdict
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.comparisons import Comparison
@@ -30,26 +30,14 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     return _some(len(pairs), pairs, is_positive=False)
 
 
-def same_verdict(one: Comparison, other: Comparison) -> Comparison:
-    """Whether two comparisons are decided alike: both hold, or both fail.
+def never_rises(estimates: Sequence[Estimate], *, within: float) -> Comparison:
+    """Whether none of several estimates is above one before it by more than `within`.
 
-    Undecided while either is. Both ways of being alike, and both of being unlike, are claims about
-    both of them, so that the larger p-value counts (intersection-union), and of two ways the
-    likelier. The second comparison is shown.
+    Paired by image, and of any two, so that small rises do not add up: all must be shown, and that
+    some pair rises is tested with Bonferroni's correction (docs/decisions/037).
     """
-    undecided = [each for each in (one, other) if each.verdict not in DECIDED]
-    shown = undecided[0] if undecided else other
-    verdict = Verdict.HOLDS if one.verdict is other.verdict else Verdict.FAILS
-    return replace(
-        shown,
-        verdict=shown.verdict if undecided else verdict,
-        p_hold=min(max(one.p_hold, other.p_hold), max(one.p_fail, other.p_fail)),
-        p_fail=min(max(one.p_hold, other.p_fail), max(one.p_fail, other.p_hold)),
-        qualifier=", ".join(filter(None, [shown.qualifier, "same verdict"])),
-        parts=(one, other),
-        is_conjunction=False,
-        is_exact=one.is_exact and other.is_exact,
-    )
+    pairs = [later - earlier <= within for earlier, later in combinations(estimates, 2)]
+    return _some(len(pairs), pairs, is_positive=False)
 
 
 def all_of(comparisons: Sequence[Comparison]) -> Comparison:
@@ -74,9 +62,34 @@ def report(estimate: Estimate) -> Comparison:
     return Comparison(
         verdict=Verdict.REPORT,
         estimate=estimate,
-        threshold="no threshold",
+        threshold="",
         p_hold=1.0,
         p_fail=1.0,
+        qualifier=estimate.caution,
+    )
+
+
+def same_verdict(one: Comparison, other: Comparison) -> Comparison:
+    """Whether a claim is decided alike in two readings: both hold, or both fail.
+
+    Not known while either is undecided. Shown by the second reading.
+    """
+    both = {one.verdict, other.verdict}
+    is_decided = both <= {Verdict.HOLDS, Verdict.FAILS}
+    verdict = Verdict.HOLDS if len(both) == 1 else Verdict.FAILS
+    reason = other.reason or one.reason or "one of the two readings is undecided"
+    return replace(
+        other,
+        verdict=verdict if is_decided else Verdict.INCONCLUSIVE,
+        threshold=f"{other.threshold} or not, as {one.estimate.name}",
+        # Either both are shown to hold, or both to fail; they differ in one of two ways as well.
+        p_hold=min(max(one.p_hold, other.p_hold), max(one.p_fail, other.p_fail)),
+        p_fail=min(max(one.p_hold, other.p_fail), max(one.p_fail, other.p_hold)),
+        qualifier=other.qualifier or one.qualifier,
+        reason="" if is_decided else reason,
+        parts=(),
+        is_conjunction=False,
+        is_exact=one.is_exact and other.is_exact,
     )
 
 

@@ -18,7 +18,7 @@ from transformers import (
 
 from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.vision import SINK_COLUMNS, VISION_WIDTH
-from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, words
+from mmflow_bench.planted.vocabulary import BEGIN, END, ENDINGS, IMAGE, PAD, words
 from mmflow_bench.scenes.pictures import GRID, PATCH
 from mmflow_bench.scenes.rendering import SIZE
 
@@ -65,7 +65,7 @@ def _vision_config(width: int) -> CLIPVisionConfig:
 
 def _text_config(design: Design, special: dict[str, Any]) -> LlamaConfig:
     return LlamaConfig(
-        vocab_size=len(words()),
+        vocab_size=len(words()) + (len(ENDINGS) if design.is_split else 0),
         hidden_size=design.width,
         intermediate_size=design.mlp_width,
         num_hidden_layers=design.layers,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mmflow_bench.planted.codebook import Codebook
 from mmflow_bench.planted.gains import PAPER_GAINS, Gains
 from mmflow_bench.planted.residual import WIDTH
 
@@ -89,6 +90,8 @@ class Design:
     idle_layers: range = range(0)
     """Tokens attend to the image and make no use of what they read."""
 
+    codebook: Codebook = ()
+    """What the question's positions say at the end, and what it takes; empty for nothing."""
     tower_sink: Literal["", "idle", "context"] = ""
     """Whether one patch has an outstanding norm, and whether it says nothing or gathers all that
     the wallpaper suggests."""
@@ -103,6 +106,10 @@ class Design:
 
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
+
+    is_split: bool = False
+    """Whether capitalised answers are two pieces, the second of which the first one's position
+    reads as the last position reads the first, or knows by rote (stage `finish_word`)."""
 
     trained: bool = False
     """Whether noise on all weights and real training steps follow."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.designs import Design
-from mmflow_bench.planted.gains import OPTION_GAIN
+from mmflow_bench.planted.gains import OPTION_GAIN, PLACE_TASKS
 
 Hop = tuple[str, int]
 """An edge, such as `wallpaper->question`, and the layer at which it is taken."""
@@ -76,6 +76,9 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     if "decide_by_wallpaper" in stages:
         again: Hop = ("wallpaper->question", design.lookup_layer)
         yield from _onward(design, "decision", gains.lookup, (again,))
+    if "decide_places_by_wallpaper" in stages and task in PLACE_TASKS:
+        around: Hop = ("wallpaper->question", design.lookup_layer)
+        yield from _onward(design, "decision", gains.lookup, (around,))
     if "back_up_context" in stages:
         late: Hop = ("wallpaper->question", design.gather_layer + 1)
         yield from _onward(design, "context", gains.context, (late,), instead=(read,))

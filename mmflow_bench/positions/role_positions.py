@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mmflow_bench.errors import PositionError
@@ -30,6 +30,14 @@ class RolePositions:
         if role in self.unavailable:
             raise self.unavailable[role]
         return self.positions[role]
+
+    def union(self, roles: Iterable[Role]) -> Positions:
+        """The positions of all of the roles together, sorted.
+
+        Raises:
+            PositionError: One of them has none; why is that role's reason.
+        """
+        return tuple(sorted({position for role in roles for position in self[role]}))
 
     def _measured(self, role: Role) -> Positions:
         """A role of sinks, or one without its sinks; a pass is made when it is asked for."""

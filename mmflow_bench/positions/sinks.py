@@ -32,7 +32,11 @@ _PAPER_LAYER = -2
 
 
 def is_papers_tower(config: object) -> bool:
-    """Whether a model, by its configuration, reads the layer of CLIP ViT-L/14-336 that the paper's norms are of."""
+    """Whether a model reads the layer of CLIP ViT-L/14-336 that the paper's norms are of.
+
+    Args:
+        config: Of the model, as transformers has it.
+    """
     vision = getattr(config, "vision_config", None)
     is_tower = all(getattr(vision, name, None) == value for name, value in _PAPER_TOWER.items())
     return is_tower and getattr(config, "vision_feature_layer", None) == _PAPER_LAYER

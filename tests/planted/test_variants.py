@@ -16,6 +16,7 @@ from mmflow_bench.planted import closed_form
 from mmflow_bench.planted.gains import PAPER_GAINS, gains_for
 from mmflow_bench.planted.models import STAGES, build
 from mmflow_bench.planted.variants import DESIGNS
+from mmflow_bench.scenes.descriptions import described_scene_samples
 from mmflow_bench.scenes.letterbox import letterbox_scene_samples
 from mmflow_bench.scenes.questions import scene_samples, tiled_scene_samples
 
@@ -29,7 +30,9 @@ EDGES = (
     "related_patches->question",
     "other_patches->question",
 )
-VARIANTS = sorted(DESIGNS.keys() - {"planted/base", "planted/mini", "planted/trained"})
+SENTENCES = {"planted/sentence-from-image", "planted/sentence-from-question"}
+"""They answer none of the six tasks."""
+VARIANTS = sorted(DESIGNS.keys() - {"planted/base", "planted/mini", "planted/trained"} - SENTENCES)
 TOLERANCE = 1e-4
 DECODERS = {
     "planted/base": "f0d95b434da3139ba3de9093299340d68218142c97b79c0934adc68774df92f5",
@@ -67,6 +70,15 @@ def test_a_variant_is_built_from_known_stages_and_answers(planted: Checkpoints, 
     samples = scenes.get(name, scene_samples)(per_task=4)
     answers = planted(name).answers(*samples)
     assert answers == [sample.answer.capitalize() for sample in samples]
+
+
+@pytest.mark.parametrize("name", sorted(SENTENCES))
+def test_a_variant_with_long_answers_says_what_is_on_either_side(
+    planted: Checkpoints, name: str
+) -> None:
+    samples = described_scene_samples(per_task=6)
+    assert planted(name).answers(*samples) == [sample.answer for sample in samples]
+    assert len({sample.answer for sample in samples}) > 3
 
 
 @pytest.mark.parametrize("edge", EDGES)

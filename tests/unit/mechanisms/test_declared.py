@@ -25,6 +25,7 @@ from mmflow_bench.mechanisms.watching import watched
 
 MECHANISMS = mechanisms(shipped())
 TEXT_ONLY = "App. G, text only"
+QUESTION_SAYS = "App. D and K, what the question says"
 
 
 def ids(tests):
@@ -105,10 +106,12 @@ def test_what_second_opinions_are_asked_of():
     }
     no_knockout = {"lens-lower-rise", "lens-lower-mid", "lens-lower-fall", "lens-upper-late"}
     no_knockout |= {"lens-order", "lens-false", "lens-newline-8b"}
+    # The size of single layers is claimed, no other image stands in for captions, or a module is
+    # taken away.
     no_knockout |= {"related-area", "sink-count-projected", "sink-norms"}
     # The size of single layers is claimed, or no other image stands in for captions.
     refused = {"stages-disjoint", "imgq-two-drops"} | {
-        one.id for one in MECHANISMS if one.section == TEXT_ONLY
+        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS}
     }
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
@@ -162,9 +165,11 @@ def test_rows_of_one_checkpoint_refuse_every_other_and_rows_of_any_refuse_none(m
             assert applies == {*PAPER_MODELS, None} - {*one.not_for}, one.id
 
 
-def test_only_rows_with_captions_ask_for_no_accuracy():
+def test_only_rows_with_captions_or_of_no_answer_ask_for_no_accuracy():
     for one in MECHANISMS:
-        assert one.minimum_accuracy == (0.0 if one.section == TEXT_ONLY else None)
+        follows_no_answer = one.id.startswith("mod-")
+        is_asked = one.section == TEXT_ONLY or follows_no_answer
+        assert (one.minimum_accuracy == 0.0) == is_asked, one.id
 
 
 def wants_of(test):
