@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from mmflow_bench.errors import MechanismError
 from mmflow_bench.measurements.patch_areas import AreaTable
 from mmflow_bench.measurements.patch_norms import NormTable
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.evidence import ONE_IMAGE
+from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.patches import BINS, Areas, Norms
 from mmflow_bench.mechanisms.several import same_verdict
 from mmflow_bench.mechanisms.verdicts import NotApplicable, Verdict
@@ -117,3 +119,21 @@ def test_the_same_verdict_can_be_asked_beside_something_else():
     assert both.verdict is Verdict.HOLDS
     assert len(both.parts) == 2
     assert (alike & (drops[0] <= -0.5)).verdict is Verdict.FAILS
+
+
+@pytest.mark.parametrize("asked", ["patch_areas", "patch_norms"])
+def test_samples_without_patches_to_look_at_say_why(measured, asked):
+    class Lacking(type(measured())):
+        def table(self, task, want):
+            found = want.example(task, 4)
+            lists = {name: getattr(found, name) for name in type(found).__dataclass_fields__}
+            return type(found)(**{name: of[:0] for name, of in lists.items()} | {"task": task})
+
+        def refusals(self, task):  # noqa: ARG002
+            return {of: {"no-patch-features": 3} for of in ("areas of patches", "norms of patches")}
+
+    flow = Flow(Lacking(measured().known))
+    with pytest.raises(NotApplicable, match="no-patch-features: 3"):
+        getattr(flow, asked)("ChooseAttr")
+    with pytest.raises(MechanismError, match="ChooseAttr"):
+        getattr(flow, asked)("ChoseAttr")
