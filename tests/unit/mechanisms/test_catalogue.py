@@ -20,7 +20,6 @@ win-qlast-mid win-imglast-null win-imgq-two-low win-merge win-monotone
 sub-last-edges sub-imgq sub-patches
 sink-count sink-excluded oth-size-matched
 mod-mlp-gt-mhat mod-mlp-first mod-mlp-last mod-mhat-first mod-mhat-last mod-mono jac-imgq-low
-prune-last20-acc prune-last20-time prune-curve
 okvqa-* aokvqa-*
 7b-consistent 16-7b-consistent 8b-consistent
 j1-true-drop j1-false-rise j1-same-layers j1-options-dominant j1-obj-null
