@@ -136,28 +136,45 @@ Intervention = Knockout | Skip | Together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """All attention edges from the positions of one role to those of another."""
+    """All attention edges from the positions of some roles to those of some others.
 
-    source: Role
-    target: Role
+    Each side is the union of its roles: `image->question+suffix+last` is every edge from the image
+    into the question, into the suffix and into the last position. A sample that lacks one of the
+    roles lacks the edge (docs/decisions/038).
+    """
+
+    sources: tuple[Role, ...]
+    targets: tuple[Role, ...]
+
+    def __post_init__(self) -> None:
+        # One edge has one name, however its roles are listed.
+        order = list(Role)
+        for side in ("sources", "targets"):
+            roles = sorted(getattr(self, side), key=order.index)
+            object.__setattr__(self, side, tuple(roles))
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        """The edge that `text` names.
+        """The edge that `text` names, roles of a union joined by `+`.
 
         >>> str(Edge.parse("image -> question"))
         'image->question'
+        >>> str(Edge.parse("image -> last + question"))
+        'image->question+last'
+
+        Raises:
+            KnockoutError: It is not one arrow between roles that there are, each named once.
         """
-        parts = [part.strip() for part in text.split("->")]
-        if len(parts) != 2:
+        sides = [side.strip() for side in text.split("->")]
+        if len(sides) != 2:
             raise KnockoutError(
                 f"an edge as `source->target`, got {text!r}; write for example `image->question`"
             )
-        source, target = (_role(part, text) for part in parts)
-        return cls(source=source, target=target)
+        sources, targets = (_union(side, text) for side in sides)
+        return cls(sources=sources, targets=targets)
 
     def __str__(self) -> str:
-        return f"{self.source}->{self.target}"
+        return "->".join("+".join(roles) for roles in (self.sources, self.targets))
 
 
 def layer_window(center: int, width: int, layers: int) -> range:
@@ -202,6 +219,17 @@ def _check_layers(chosen: range, layers: int) -> None:
         raise KnockoutError(
             f"contiguous decoder layers in 0..{layers - 1}, got {chosen}; use `layer_window`"
         )
+
+
+def _union(side: str, edge: str) -> tuple[Role, ...]:
+    roles = tuple(_role(name.strip(), edge) for name in side.split("+"))
+    twice = [role for role in dict.fromkeys(roles) if roles.count(role) > 1]
+    if twice:
+        raise KnockoutError(
+            f"every role of a union once, got {twice[0]} more than once (edge {edge!r}); name it "
+            "once"
+        )
+    return roles
 
 
 def _role(name: str, edge: str) -> Role:

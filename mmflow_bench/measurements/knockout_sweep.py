@@ -15,11 +15,15 @@ from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
+from mmflow_bench.store.sealed import identity_digest
 from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 REFERENCE_CEILING = 1.0
 """Relative change at which that of a reference answer is cut: one that has hardly a chance may
 gain it a thousandfold (docs/decisions/017)."""
+
+_LONGEST_EDGE = 96
+"""Letters of an edge in the name of a file, of which 255 are the most that systems allow."""
 
 _SCHEMA = pa.schema(
     [
@@ -112,8 +116,7 @@ class Sweep(Want[SweepTable]):
         kind, schema = "sweep", _SCHEMA
         if self.method is Method.COUNTERFACTUAL:
             kind, schema = "counterfactual", _COUNTERFACTUAL_SCHEMA
-        edge = f"{self.edge.source}-to-{self.edge.target}"
-        name = f"{kind}.{edge}.{self.method}.w{self.width}"
+        name = f"{kind}.{_file_name(self.edge)}.{self.method}.w{self.width}"
         probabilities = (one for one in schema.names if one.endswith("_probability"))
         ranges = dict.fromkeys(probabilities, PROBABILITY)
         return Shard(name, schema, keys=("sample", "layer"), ranges=ranges)
@@ -148,7 +151,8 @@ class Sweep(Want[SweepTable]):
         """
         if self.is_place:
             return self
-        has_other = self.width is None and Role.CAPTION not in (self.edge.source, self.edge.target)
+        is_caption = Role.CAPTION in self.edge.sources + self.edge.targets
+        has_other = self.width is None and not is_caption
         return replace(self, method=method) if has_other else None
 
     def key(self, sample: str, donor: str | None) -> str:
@@ -192,3 +196,9 @@ class Sweep(Want[SweepTable]):
             base_probability=np.ones(1),
             knockout_probability=np.full((1, layers), 0.5),
         )
+
+
+def _file_name(edge: Edge) -> str:
+    """An edge as a part of a file's name; a hash stands for a union of very many roles."""
+    name = str(edge).replace("->", "-to-")
+    return name if len(name) <= _LONGEST_EDGE else identity_digest({"edge": name})[:32]

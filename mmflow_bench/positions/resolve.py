@@ -39,6 +39,14 @@ class RolePositions:
             raise self.unavailable[role]
         return self.positions[role]
 
+    def union(self, roles: Iterable[Role]) -> Positions:
+        """The positions of all of the roles together, sorted.
+
+        Raises:
+            PositionError: One of them has none; why is that role's reason.
+        """
+        return tuple(sorted({position for role in roles for position in self[role]}))
+
 
 def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RolePositions:
     """The positions of every role.

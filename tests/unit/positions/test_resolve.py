@@ -98,6 +98,10 @@ def test_parts_of_the_question_and_of_the_image_are_disjoint_and_complete(
     options = {*roles[Role.TRUE_OPTION], *roles[Role.FALSE_OPTION]}
     question = set(roles[Role.QUESTION])
     assert set(roles[Role.QUESTION_WITHOUT_OPTIONS]) == question - options
+    assert roles.union([Role.FALSE_OPTION, Role.TRUE_OPTION]) == tuple(sorted(options))
+    assert roles.union([Role.LAST, Role.QUESTION, Role.TRUE_OPTION]) == tuple(
+        sorted({*question, *roles[Role.LAST]})
+    )
     assert set(roles[Role.QUESTION_WITHOUT_OBJECTS]) == question - set(roles[Role.OBJECTS])
     related, other = set(roles[Role.RELATED_PATCHES]), set(roles[Role.OTHER_PATCHES])
     assert related | other == set(roles[Role.IMAGE])
@@ -185,6 +189,13 @@ def test_captions_have_a_role_of_their_own(text_checkpoint: Build) -> None:
     assert roles.unavailable[Role.IMAGE].reason == "no-image"
     taken = {*roles[Role.CAPTION], *roles[Role.QUESTION]}
     assert not taken & {*roles[Role.PREFIX], *roles[Role.SUFFIX]}
+
+
+def test_a_union_lacks_what_one_of_its_roles_lacks(checkpoint: LoadedCheckpoint) -> None:
+    _, roles = resolved(a_sample(false_option=None), checkpoint)
+    with pytest.raises(PositionError) as caught:
+        roles.union([Role.TRUE_OPTION, Role.FALSE_OPTION])
+    assert caught.value.reason == "no-options"
 
 
 def test_options_in_captions_are_not_taken_for_those_of_the_question(
