@@ -75,6 +75,10 @@ _VARIANTS = {
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
     "module-codebook": "what attention and MLP say at the question is known word by word",
+    "narrow-gate": "everything of the image passes the line break after it",
+    "shared-heads": "four heads read the rest of the image, an equal part each",
+    "late-image": "image states say more of their content once all have been read",
+    "mixed-image": "patches are read for what they have read of other patches",
 }
 
 

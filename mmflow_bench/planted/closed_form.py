@@ -47,7 +47,7 @@ def relative_change(
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
         KnockoutError: The edge is not one of the six.
     """
-    design = _written(name)
+    design = written(name)
     if edge not in _CUT:
         raise KnockoutError(
             f"an edge with a closed form ({', '.join(_CUT)}), got {edge!r}; measure others"
@@ -66,7 +66,7 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    return _probability(_written(name), task, _NOTHING, range(0))
+    return _probability(written(name), task, _NOTHING, range(0))
 
 
 def lens(
@@ -80,13 +80,13 @@ def lens(
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = _written(name)
+    design = written(name)
     usual = [route for route in routes(design, task) if route.is_open(_NOTHING, range(0))]
-    chances = _chances(design, usual)
+    chances = by_depth(design, usual)
     return chances[:, 0], chances[:, 1]
 
 
-def _written(name: str) -> Design:
+def written(name: str) -> Design:
     """The design of a checkpoint whose flow is all written."""
     design = design_of(name)
     if design.trained:
@@ -106,10 +106,10 @@ def _probability(design: Design, task: str, cut: frozenset[str], window: range) 
     open_routes = [route for route in routes(design, task) if route.is_open(cut, window)]
     sees_no_image = cut >= _CUT["image->question"] and design.context_layer in window
     distractor = math.exp(design.distractor) if design.distractor and sees_no_image else 0.0
-    return float(_chances(design, open_routes, distractor)[-1, 1])
+    return float(by_depth(design, open_routes, distractor)[-1, 1])
 
 
-def _chances(
+def by_depth(
     design: Design, open_routes: Iterable[Route], distractor: float = 0.0
 ) -> NDArray[np.float64]:
     """Probability of the right answer in lower case and capitalised, by depth."""

@@ -88,6 +88,13 @@ class Design:
     idle_layers: range = range(0)
     """Tokens attend to the image and make no use of what they read."""
 
+    ripe_layer: int = 15
+    """Image patches come to say their gist more loudly, in designs where they do."""
+    ripe_gain: float = 1.0
+    """How much more loudly."""
+    mix_layer: int = 2
+    """Patches read other patches, in designs where they do."""
+
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted import additions, detours, stages, wider
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -52,6 +52,11 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            wider.share_context,
+            wider.ripen_image,
+            wider.mix_image,
+            wider.read_mixed_context,
+            wider.look_up_confirmed,
         )
     }
 )
