@@ -34,7 +34,9 @@ _CONSTRUCTIONS = {
     "mini": "the same construction in 12 layers, for tests",
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
-_OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
+_OWN_SCENES = dict.fromkeys(
+    ("tiled", "row-ends"), {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}
+)
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
@@ -76,6 +78,7 @@ _VARIANTS = {
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
     "module-codebook": "what attention and MLP say at the question is known word by word",
     "narrow-gate": "everything of the image passes the line break after it",
+    "row-ends": "the rest of the image passes the ends of rows of tiles",
     "shared-heads": "four heads read the rest of the image, an equal part each",
     "late-image": "image states say more of their content once all have been read",
     "mixed-image": "patches are read for what they have read of other patches",

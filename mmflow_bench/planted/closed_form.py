@@ -23,7 +23,7 @@ _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": frozenset({"wallpaper->question", "object->question"}),
+    "image->question": frozenset({"wallpaper->question", "object->question", "row_end->question"}),
     "related_patches->question": frozenset({"object->question"}),
     "other_patches->question": frozenset({"wallpaper->question"}),
 }

@@ -23,7 +23,8 @@ Cut = tuple[str, Iterable[int]]
 """An edge such as `image->question`, and the layers in which it is cut."""
 
 _HOPS: dict[str, frozenset[str]] = {
-    "image->question": frozenset({"wallpaper->question", "object->question"}),
+    "image->question": frozenset({"wallpaper->question", "object->question", "row_end->question"}),
+    "newline->text": frozenset({"row_end->question"}),
     "image->last": frozenset({"wallpaper->last"}),
     "image->image": frozenset({"wallpaper->wallpaper", "wallpaper->object"}),
     "other_patches->related_patches": frozenset({"wallpaper->object"}),

@@ -100,6 +100,8 @@ class Design:
 
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
+    knows_row_ends: bool = False
+    """Whether the end of a row of tiles can be told from everything else."""
 
     trained: bool = False
     """Whether noise on all weights and real training steps follow."""

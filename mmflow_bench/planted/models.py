@@ -54,6 +54,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.write_codebook,
             wider.share_context,
             wider.ripen_image,
+            wider.read_context_by_row_ends,
             wider.mix_image,
             wider.read_mixed_context,
             wider.look_up_confirmed,
@@ -96,7 +97,7 @@ def compiled(design: Design) -> Model:
     write_tower(model.model.vision_tower, sees_overviews=design.tiled)
     write_projector(model.model.multi_modal_projector)
     if design.tiled:
-        write_newline(model.model.image_newline)
+        write_newline(model.model.image_newline, is_known=design.knows_row_ends)
     circuit = Circuit(model.model.language_model)
     for stage in design.stages:
         STAGES[stage](circuit, design)

@@ -63,6 +63,7 @@ _SIZES: dict[str, int] = {
     **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
+    "row_end": 1,  # the end of a row of tiles
     "confirmed": 1,  # a patch of an object that has seen some wallpaper
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))

@@ -67,6 +67,12 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     if "look_up_confirmed" in stages:
         seen: Hop = ("wallpaper->object", design.mix_layer)
         yield from _onward(design, "decision", gains.lookup, (seen, found))
+    if "read_context_by_row_ends" in stages:
+        by_rows = (
+            ("wallpaper->row_end", design.context_layer),
+            ("row_end->question", design.context_layer + 1),
+        )
+        yield from _onward(design, "context", gains.context, by_rows)
     if "read_context_by_newline" in stages:
         broken = _by_newline("wallpaper", design.context_layer)
         yield from _onward(design, "context", gains.context, broken)

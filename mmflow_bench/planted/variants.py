@@ -184,6 +184,13 @@ _FURTHER = (
         extra_flags=("newline",),
         width=256,
     ),
+    _variant(
+        "row-ends",
+        stages=_stages(read_context="read_context_by_row_ends"),
+        tiled=True,
+        knows_row_ends=True,
+        width=256,
+    ),
     _variant("shared-heads", stages=_stages(read_context="share_context")),
     _variant(
         "late-image",

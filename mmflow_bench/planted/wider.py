@@ -18,6 +18,14 @@ def share_context(circuit: Circuit, design: Design) -> None:
         read_context(circuit, design, part=1 / SHARING_HEADS)
 
 
+def read_context_by_row_ends(circuit: Circuit, design: Design) -> None:
+    """The ends of rows of tiles read the wallpaper, and question tokens read them."""
+    row_end = total("row_end")
+    read_context(circuit, design, query=row_end)
+    copy = [(dim, dim, 1.0) for dim in dimensions("context")]
+    circuit.head(design.context_layer + 1, match=[(total("question"), row_end)], copy=copy)
+
+
 def ripen_image(circuit: Circuit, design: Design) -> None:
     """Patches of wallpaper come to say their gist more loudly, when all have read it already."""
     for gist in dimensions("gist"):

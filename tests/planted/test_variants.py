@@ -29,6 +29,7 @@ EDGES = (
     "other_patches->question",
 )
 VARIANTS = sorted(DESIGNS.keys() - {"planted/base", "planted/mini", "planted/trained"})
+TILED = ("planted/tiled", "planted/row-ends")
 TOLERANCE = 1e-4
 DECODERS = {
     "planted/base": "f0d95b434da3139ba3de9093299340d68218142c97b79c0934adc68774df92f5",
@@ -59,7 +60,7 @@ def test_every_variant_is_registered_and_every_registered_one_is_a_variant() -> 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_built_from_known_stages_and_answers(planted: Checkpoints, name: str) -> None:
     assert set(DESIGNS[name].stages) <= set(STAGES)
-    scenes = tiled_scene_samples if name == "planted/tiled" else scene_samples
+    scenes = tiled_scene_samples if name in TILED else scene_samples
     samples = scenes(per_task=4)
     answers = planted(name).answers(*samples)
     assert answers == [sample.answer.capitalize() for sample in samples]
@@ -101,7 +102,7 @@ def test_the_lens_of_a_variant_is_as_predicted(planted: Checkpoints, name: str) 
 
 def sample_for(name: str, task: str) -> Sample:
     """A sample of the task: wide where images are tiled, two objects where they are counted."""
-    if name == "planted/tiled":
+    if name in TILED:
         samples = tiled_scene_samples(per_task=12, seed=5, tasks=[task])
         return max(samples, key=lambda sample: sample.image_width or 0)
     if name != "planted/dose-linear":
