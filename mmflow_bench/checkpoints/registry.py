@@ -34,9 +34,8 @@ _CONSTRUCTIONS = {
     "mini": "the same construction in 12 layers, for tests",
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
-_OWN_SCENES = dict.fromkeys(
-    ("tiled", "row-ends"), {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}
-)
+_TILED_SCENES = {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}
+_OWN_SCENES = {"tiled": _TILED_SCENES, "row-ends": _TILED_SCENES}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
