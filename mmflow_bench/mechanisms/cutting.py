@@ -18,6 +18,7 @@ from mmflow_bench.measurements.cut_paths import CutPathsTable
 from mmflow_bench.mechanisms.bands import LEAST_LOG_ODDS
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.sample_means import sample_mean
+from mmflow_bench.mechanisms.verdicts import Inconclusive
 from mmflow_bench.statistics.resampling import (
     ImageStatistic,
     Means,
@@ -64,6 +65,9 @@ class CutEffect:
         1 where the paths that are left are enough, 0 where they are worth no more than no image;
         the ratio of two means, as circuits are scored (Mueller et al. 2025, arXiv:2504.13151).
         Samples that only one of the two could be measured on are left out.
+
+        Raises:
+            Inconclusive: The image adds next to nothing.
         """
         common, own, other = np.intersect1d(
             self.table.question_ids, blind.table.question_ids, return_indices=True
@@ -71,12 +75,17 @@ class CutEffect:
         without = log_odds(blind.table.knockout_probability[other])
         kept = log_odds(self.table.knockout_probability[own]) - without
         whole = log_odds(self.table.base_probability[own]) - without
+        if not len(common) or whole.mean() <= LEAST_LOG_ODDS:
+            raise Inconclusive(
+                f"the image adds next to nothing to the log-odds of {len(common)} answers on "
+                f"{self.table.task}, of which no share could be told"
+            )
         means = image_means(
             np.column_stack([kept, whole]), [self.table.image_ids[index] for index in own]
         )
         # An image that was not seen may lose all that the image adds, or nothing of it.
-        most = max(float(whole.max(initial=0.0)), LEAST_LOG_ODDS)
-        lowest, highest = min(0.0, kept.min(initial=0.0)), max(most, kept.max(initial=0.0))
+        most = float(whole.max())
+        lowest, highest = min(0.0, kept.min()), max(most, kept.max())
         worst, best = (means.with_unseen(np.array([end, most])) for end in (lowest, highest))
         return Estimate(
             source=ImageStatistic(
