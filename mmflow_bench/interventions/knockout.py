@@ -28,6 +28,12 @@ SECOND_OPINIONS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
 """What a verdict by the masked method is checked against."""
 
 
+PAPER_WIDTH = 9
+"""Layers of a window of the paper's main results, in a decoder of 40."""
+STUDIED_WIDTHS = (1, 3, 5, 7, 9, 11, 15)
+"""Those of its App. B."""
+
+
 class Module(StrEnum):
     """What a decoder layer adds to the residual stream."""
 
@@ -195,13 +201,28 @@ def layer_window(center: int, width: int, layers: int) -> range:
     return range(max(0, center - width // 2), min(layers, center + width // 2 + 1))
 
 
-def window_width(layers: int) -> int:
-    """The odd width nearest to 9/40 of the depth, the paper's 9 of 40 scaled (docs/decisions/001).
+def window_width(layers: int, *, of_forty: int = PAPER_WIDTH) -> int:
+    """A width that the paper gives for its 40 layers, scaled with the depth to the nearest odd one.
+
+    9 of 40 layers is what a window is unless a mechanism says otherwise (docs/decisions/001).
 
     >>> [window_width(layers) for layers in (40, 32, 24, 12, 18)]
     [9, 7, 5, 3, 5]
+    >>> [window_width(32, of_forty=width) for width in STUDIED_WIDTHS]
+    [1, 3, 5, 5, 7, 9, 13]
     """
-    return 2 * round((9 * layers / 40 - 1) / 2) + 1 if layers > 4 else 1
+    return 2 * round((of_forty * layers / 40 - 1) / 2) + 1
+
+
+def _union(side: str, edge: str) -> tuple[Role, ...]:
+    roles = tuple(_role(name.strip(), edge) for name in side.split("+"))
+    twice = [role for role in dict.fromkeys(roles) if roles.count(role) > 1]
+    if twice:
+        raise KnockoutError(
+            f"every role of a union once, got {twice[0]} more than once (edge {edge!r}); name it "
+            "once"
+        )
+    return roles
 
 
 def _check_positions(role: str, positions: tuple[int, ...], length: int) -> None:
@@ -219,17 +240,6 @@ def _check_layers(chosen: range, layers: int) -> None:
         raise KnockoutError(
             f"contiguous decoder layers in 0..{layers - 1}, got {chosen}; use `layer_window`"
         )
-
-
-def _union(side: str, edge: str) -> tuple[Role, ...]:
-    roles = tuple(_role(name.strip(), edge) for name in side.split("+"))
-    twice = [role for role in dict.fromkeys(roles) if roles.count(role) > 1]
-    if twice:
-        raise KnockoutError(
-            f"every role of a union once, got {twice[0]} more than once (edge {edge!r}); name it "
-            "once"
-        )
-    return roles
 
 
 def _role(name: str, edge: str) -> Role:

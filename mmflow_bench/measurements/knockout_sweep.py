@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.interventions.knockout import Edge, Method
+from mmflow_bench.interventions.knockout import Edge, Method, window_width
 from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
@@ -102,6 +102,9 @@ class Sweep(Want[SweepTable]):
     edge: Edge
     width: int | None = None
     """Odd; what scales with the depth when None (docs/decisions/001)."""
+    of_forty: int | None = None
+    """A width other than the usual one that scales too: odd, in layers of 40 (docs/decisions/037).
+    It is given instead of `width`."""
     method: Method = Method.MASKED
     is_place: bool = field(default=False, compare=False)
     """Whether it is read only for where something is hit, which no other method is asked."""
@@ -136,7 +139,17 @@ class Sweep(Want[SweepTable]):
     @property
     def is_compared(self) -> bool:
         """The paper's method alone, in windows that scale with the depth."""
-        return self.method is Method.MASKED and self.width is None
+        return self.method is Method.MASKED and self._has_usual_width
+
+    @property
+    def _has_usual_width(self) -> bool:
+        return self.width is None and self.of_forty is None
+
+    def scaled(self, layers: int) -> Sweep:
+        if self.of_forty is None:
+            return self
+        width = window_width(layers, of_forty=self.of_forty)
+        return replace(self, width=width, of_forty=None)
 
     def at(self, width: int) -> Sweep:
         """The same, in windows of `width` layers unless it has a width of its own."""
@@ -145,14 +158,14 @@ class Sweep(Want[SweepTable]):
     def by(self, method: Method) -> Sweep | None:
         """The same by another method.
 
-        Itself where it only says where something is hit. None for other single layers, whose sizes
-        are what is claimed, and where captions stand in for the image, which no other image can
+        Itself where it only says where something is hit. None for other widths, at which sizes are
+        what is claimed, and where captions stand in for the image, which no other image can
         replace (docs/decisions/010).
         """
         if self.is_place:
             return self
         is_caption = Role.CAPTION in self.edge.sources + self.edge.targets
-        has_other = self.width is None and not is_caption
+        has_other = self._has_usual_width and not is_caption
         return replace(self, method=method) if has_other else None
 
     def key(self, sample: str, donor: str | None) -> str:

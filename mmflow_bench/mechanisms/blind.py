@@ -18,7 +18,7 @@ from numpy import ndarray
 from mmflow_bench.measurements.blind import Blinding, BlindTable
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.mechanisms.sample_means import sample_mean
+from mmflow_bench.mechanisms.means import sample_mean
 
 
 def blind_controls(tables: Iterable[object], *, alpha: float = 0.05) -> dict[str, BlindControl]:
@@ -155,9 +155,8 @@ class BlindControl:
             [table.image_ids[i] for i in chosen],
             name=name,
             unit=unit,
+            bounds=(lowest, max(1.0, float(values[chosen].max()))),
             alpha=self.alpha,
-            lowest=lowest,
-            highest=max(1.0, float(values[chosen].max())),
         )
 
 

@@ -17,7 +17,7 @@ from numpy import ndarray
 from mmflow_bench.measurements.cut_paths import CutPathsTable
 from mmflow_bench.mechanisms.bands import LEAST_LOG_ODDS
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.mechanisms.sample_means import sample_mean
+from mmflow_bench.mechanisms.means import sample_mean
 from mmflow_bench.mechanisms.verdicts import Inconclusive
 from mmflow_bench.statistics.resampling import (
     ImageStatistic,
@@ -114,8 +114,7 @@ class CutEffect:
             name=f"{what} on {self.table.task} without {self.table.name}",
             unit=unit,
             alpha=self.alpha,
-            lowest=lowest,
-            highest=highest,
+            bounds=(lowest, highest),
             floor=self.noise_floor,
         )
 

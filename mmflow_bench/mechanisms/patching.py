@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from mmflow_bench.measurements.backpatch import BackPatchTable
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.mechanisms.sample_means import sample_mean
+from mmflow_bench.mechanisms.means import sample_mean
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -42,6 +42,5 @@ class PatchEffect:
             name=f"{what} on {self.table.task} by {self.table.name}",
             unit=unit,
             alpha=self.alpha,
-            lowest=-1.0,
-            highest=1.0,
+            bounds=(-1.0, 1.0),
         )

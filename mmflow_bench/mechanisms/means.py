@@ -1,4 +1,4 @@
-"""The mean of one number for each sample, as an estimate over images."""
+"""The mean of a number over samples, as an estimate over their images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def sample_mean(
     *,
     name: str,
     unit: str,
+    bounds: tuple[float, float],
     alpha: float,
-    lowest: float,
-    highest: float,
     floor: float = 0.0,
 ) -> Estimate:
     """The mean over samples, whose images are drawn again.
@@ -35,20 +34,19 @@ def sample_mean(
     Args:
         values: One for each sample.
         image_ids: One for each sample; equal ids form one cluster.
-        name: What it is, for readers.
-        unit: As `Estimate` has it.
+        name: For readers.
+        unit: As estimates have it.
+        bounds: The least and the most that an image which was not seen may have.
         alpha: Error rate of the interval.
-        lowest: The least that an image which was not seen may have.
-        highest: The most.
         floor: How exactly the instrument knows the mean.
     """
     means = image_means(values[:, None], image_ids)
-    worst, best = (means.with_unseen(np.array([end])) for end in (lowest, highest))
+    lowest, highest = (means.with_unseen(np.array([end])) for end in bounds)
     return Estimate(
         source=ImageStatistic(
             means.images,
             partial(_only_column, means),
-            between(partial(_only_column, worst), partial(_only_column, best)),
+            between(partial(_only_column, lowest), partial(_only_column, highest)),
         ),
         name=name,
         unit=unit,
