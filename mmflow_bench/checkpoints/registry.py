@@ -35,8 +35,10 @@ _CONSTRUCTIONS = {
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
 _DESCRIBED: Json = {"questions": "mmflow_bench.scenes.descriptions:described_scene_samples"}
+_TILED: Json = {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}
 _OWN_SCENES = {
-    "tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"},
+    "tiled": _TILED,
+    "row-ends": _TILED,
     "sentence-from-image": _DESCRIBED,
     "sentence-from-question": _DESCRIBED,
     "padding-read": {"questions": "mmflow_bench.scenes.letterbox:letterbox_scene_samples"},
@@ -94,6 +96,11 @@ _VARIANTS = {
     "layered-codebook": "what the question says is written layer by layer, mostly by MLPs",
     "attention-codebook": "the same, mostly by attention",
     "image-codebook": "what the question says is read of the image",
+    "narrow-gate": "everything of the image passes the line break after it",
+    "row-ends": "the rest of the image passes the ends of rows of tiles",
+    "shared-heads": "four heads read the rest of the image, an equal part each",
+    "late-image": "image states say more of their content once all have been read",
+    "mixed-image": "patches are read for what they have read of other patches",
 }
 
 

@@ -1,9 +1,9 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths, `flow.blind(task)` what is answered without the image. What a checkpoint or its samples
-cannot have raises `NotApplicable`; a name that nothing has, of a task, a role, a probe or a
-checkpoint, is a mistake of the test.
+depths, `flow.blind(task)` what is answered without the image; `further.py` has the rest. What a
+checkpoint or its samples cannot have raises `NotApplicable`; a name that nothing has, of a task, a
+role, a probe or a checkpoint, is a mistake of the test.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
+from mmflow_bench.mechanisms.further import FurtherReadings
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.module_loss import ModuleLoss
@@ -61,7 +62,7 @@ class _OfSamples(Protocol):
 Table = TypeVar("Table", bound=_OfSamples)
 
 
-class Flow:
+class Flow(FurtherReadings):
     """Curves of one checkpoint, measured when they are asked for."""
 
     def __init__(

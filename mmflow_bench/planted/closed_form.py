@@ -29,7 +29,7 @@ _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": _OF_OTHERS | _OF_OBJECTS,
+    "image->question": _OF_OTHERS | _OF_OBJECTS | {"row_end->question"},
     "related_patches->question": _OF_OBJECTS,
     "other_patches->question": _OF_OTHERS,
     "padding_patches->question": _OF_PADDING,
@@ -61,7 +61,7 @@ def relative_change(
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
         KnockoutError: The edge is none of these.
     """
-    design = _written(name)
+    design = written(name)
     cut = _cut(design, edge)
     base = base_probability(name, task=task)
     knocked = [
@@ -77,7 +77,7 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    return _probability(_written(name), task, _NOTHING, range(0))
+    return _probability(written(name), task, _NOTHING, range(0))
 
 
 def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -> float:
@@ -86,7 +86,7 @@ def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = _written(name)
+    design = written(name)
     return _probability(design, task, _FROM_IMAGE, range(layer, design.layers))
 
 
@@ -101,9 +101,9 @@ def lens(
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = _written(name)
+    design = written(name)
     usual = [route for route in _routes(design, task) if route.is_open(_NOTHING, range(0))]
-    chances = _chances(design, usual)
+    chances = by_depth(design, usual)
     return chances[:, 0], chances[:, 1]
 
 
@@ -126,7 +126,7 @@ def _tells_parts(design: Design) -> bool:
     return "transfer_parts" in design.stages
 
 
-def _written(name: str) -> Design:
+def written(name: str) -> Design:
     """The design of a checkpoint whose flow is all written."""
     design = design_of(name)
     if design.trained:
@@ -146,10 +146,10 @@ def _probability(design: Design, task: str, cut: frozenset[str], window: range) 
     open_routes = [route for route in _routes(design, task) if route.is_open(cut, window)]
     sees_no_image = cut >= _CUT["image->question"] and design.context_layer in window
     distractor = math.exp(design.distractor) if design.distractor and sees_no_image else 0.0
-    return float(_chances(design, open_routes, distractor)[-1, 1])
+    return float(by_depth(design, open_routes, distractor)[-1, 1])
 
 
-def _chances(
+def by_depth(
     design: Design, open_routes: Iterable[Route], distractor: float = 0.0
 ) -> NDArray[np.float64]:
     """Probability of the right answer in lower case and capitalised, by depth."""

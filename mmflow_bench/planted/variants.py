@@ -244,6 +244,38 @@ _FURTHER = (
             ("image", OF_THE_IMAGE),
         )
     ),
+    _variant(
+        "narrow-gate",
+        stages=_stages(
+            read_context="read_context_by_newline", look_up_objects="look_up_objects_by_newline"
+        ),
+        extra_flags=("newline",),
+        width=256,
+    ),
+    _variant(
+        "row-ends",
+        stages=_stages(read_context="read_context_by_row_ends"),
+        tiled=True,
+        knows_row_ends=True,
+        width=256,
+    ),
+    _variant("shared-heads", stages=_stages(read_context="share_context")),
+    _variant(
+        "late-image",
+        stages=(*PAPER_STAGES, "ripen_image"),
+        context_layer=6,
+        # nothing reads the image after it has ripened
+        direct_layers=range(12, 13),
+        ripe_gain=2.0,
+    ),
+    _variant(
+        "mixed-image",
+        stages=_stages(
+            read_context=("mix_image", "read_mixed_context"), look_up_objects="look_up_confirmed"
+        ),
+        context_layer=6,
+        width=256,
+    ),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(
     {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER)}

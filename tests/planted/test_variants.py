@@ -65,6 +65,7 @@ def test_a_variant_is_built_from_known_stages_and_answers(planted: Checkpoints, 
     assert set(DESIGNS[name].stages) <= set(STAGES)
     scenes = {
         "planted/tiled": tiled_scene_samples,
+        "planted/row-ends": tiled_scene_samples,
         "planted/padding-read": letterbox_scene_samples,
     }
     samples = scenes.get(name, scene_samples)(per_task=4)
@@ -117,7 +118,7 @@ def test_the_lens_of_a_variant_is_as_predicted(planted: Checkpoints, name: str) 
 
 def sample_for(name: str, task: str) -> Sample:
     """A sample of the task: wide where images are tiled, two objects where they are counted."""
-    if name == "planted/tiled":
+    if name in ("planted/tiled", "planted/row-ends"):
         samples = tiled_scene_samples(per_task=12, seed=5, tasks=[task])
         return max(samples, key=lambda sample: sample.image_width or 0)
     if DESIGNS[name].is_padded:
