@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, detours, stages
+from mmflow_bench.planted import additions, captions, detours, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -52,6 +52,8 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            captions.read_caption,
+            captions.relate_caption,
         )
     }
 )

@@ -63,6 +63,8 @@ _SIZES: dict[str, int] = {
     **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
+    "told": len(ANSWERS),  # the answer that a word of a caption gives
+    "opening": 1,  # a colon, after which an answer begins with a line break
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

@@ -1,7 +1,8 @@
 """What a planted checkpoint says: embeddings, the final norm and the output projection.
 
-The logits read the answer at the last position and nothing else, but for two variants: one has a
-wrong word that a distractor speaks for, one a codebook that is read at the question.
+The logits read the answer at the last position and nothing else, but for three variants: one has a
+wrong word that a distractor speaks for, one a codebook that is read at the question, one begins
+every answer with a line break.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _UNSAID_LOGIT = -30.0
 """Logit of words that answer nothing; e^-30 of them leaves the closed form untouched."""
 _DISTRACTING = "both"
 """The wrong word that a distractor speaks for."""
+LINE_BREAK_LOGIT = 30.0
+"""Logit of a line break after a colon, where answers begin with one."""
 CODE_WORDS = ("describe",)
 """What the codebook makes probable at the question because of the word itself."""
 CODE_ATTENTION = ("image", "scene", "picture")
@@ -48,6 +51,12 @@ def write_vocabulary(model: Model, design: Design) -> None:
             _add(model.lm_head.weight, _DISTRACTING, {dimension("distractor", 1): scale})
         if "code" in design.extra_flags:
             _write_codebook(model.lm_head.weight)
+        if "opening" in design.extra_flags:
+            _add(
+                model.lm_head.weight,
+                "\n",
+                {dimension("opening"): LINE_BREAK_LOGIT - _UNSAID_LOGIT},
+            )
 
 
 def _write_answers(logits: Tensor, design: Design) -> None:

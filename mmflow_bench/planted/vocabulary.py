@@ -81,6 +81,13 @@ def extra_flags(word: str, names: Collection[str]) -> Form:
             dimension("option", ANSWERS.index(name)): float(word == name)
             for name in (*COLORS, *SIDES)
         },
+        # captions say it capitalised, questions do not
+        "told": {dimension("told", index): float(word == name) for index, name in enumerate(UPPER)},
+        # the line break takes the place of the colon at the end of a prompt
+        "opening": {
+            dimension("opening"): float(word == ":"),
+            dimension("last"): float(word in (":", "\n")),
+        },
     }
     return {dim: value for name in names for dim, value in flags[name].items() if value}
 
