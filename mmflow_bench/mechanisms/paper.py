@@ -23,6 +23,7 @@ SECTIONS = (
     "Sec. 6, related and other patches",
     "Sec. 7, logit lens",
     "App. G, text only",
+    "App. I, other checkpoints",
     "controls",
 )
 """In the order of reports."""

@@ -60,3 +60,27 @@ def test_a_line_break_is_asked_of_what_answers_begin_with(tmp_path: Path) -> Non
         "planted/line-break": {"lens-newline-8b[ChooseAttr]": "holds"},
         "planted/as-8b": {"lens-newline-8b[ChooseAttr]": "fails"},
     }
+
+
+AS_THEY_ARE = {
+    "planted/as-7b": {"7b-consistent": "holds"},
+    "planted/as-7b-sharp": {"7b-consistent": "fails"},
+    "planted/as-16-7b": {"16-7b-consistent": "holds"},
+    "planted/as-16-7b-capital": {"16-7b-consistent": "fails"},
+    "planted/as-8b": {"8b-consistent": "holds"},
+    "planted/as-8b-lower": {"8b-consistent": "fails"},
+}
+
+
+def test_a_checkpoint_that_does_otherwise_in_one_thing_is_not_consistent(tmp_path: Path) -> None:
+    found = verdicts(
+        tmp_path,
+        models=[*AS_THEY_ARE, "planted/base"],
+        mechanisms="7b-consistent,16-7b-consistent,8b-consistent",
+        options=["--no-twins", "-n", "2"],
+    )
+    decided = {
+        name: {row: one for row, one in rows.items() if one != "not-applicable"}
+        for name, rows in found.items()
+    }
+    assert decided == AS_THEY_ARE | {"planted/base": {}}
