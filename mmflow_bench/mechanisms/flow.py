@@ -13,15 +13,18 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.wants import OfSamples, Want
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
@@ -91,19 +94,55 @@ class Flow:
         return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
 
     def _curve(self, task: str, sweep: Sweep) -> Curve:
-        self._require_samples(task)
-        table = self._measurements.table(task, sweep)
-        if not table.question_ids:
-            raise self._nothing(task, sweep.name, f"positions for {sweep.name}")
+        table = self.table(task, sweep, lacked=f"positions for {sweep.name}")
+        return self.curve(f"{sweep.name} on {task}", table.relative_change, table.image_ids, sweep)
+
+    def curve(
+        self,
+        name: str,
+        values: Float[ndarray, "sample layer"],
+        image_ids: tuple[str, ...],
+        sweep: Sweep,
+    ) -> Curve:
+        """What was read of a sweep as a curve over layers, a drop negative, of this flow."""
         return Curve(
-            name=f"{sweep.name} on {task}",
-            values=table.relative_change,
-            image_ids=table.image_ids,
+            name=name,
+            values=values,
+            image_ids=image_ids,
             width=sweep.width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
             counts_unseen=not self._is_part,
         )
+
+    def table(self, task: str, want: Want[OfSamples], *, lacked: str) -> OfSamples:
+        """What a want tells of a task; the readings of this package, and one's own, are made of it.
+
+        Args:
+            task: A task of the question file.
+            want: What is asked of every sample.
+            lacked: What a sample without it does not have, for readers.
+
+        Raises:
+            NotApplicable: No sample of the task has it.
+            MechanismError: The task is not known.
+        """
+        self._require_samples(task)
+        table = self._measurements.table(task, want)
+        if not table.question_ids:
+            raise self._nothing(task, want.name, lacked)
+        return table
+
+    def questions(self, *tasks: str) -> tuple[Sample | Unscored, ...]:
+        """Every question of some tasks, selected for this run or not, usable or not.
+
+        Raises:
+            NotApplicable: There is none.
+        """
+        found = tuple(one for task in tasks for one in self._measurements.questions(task))
+        if not found:
+            raise NotApplicable(f"no questions of {', '.join(tasks)}")
+        return found
 
     def lens(self, probe: str, task: str, *, variant: str | None = None) -> LensCurve:
         """The probability that the logit lens gives to a probe at the last position.
@@ -127,21 +166,18 @@ class Flow:
 
     def lens_error(self, task: str) -> Estimate:
         """The largest difference, over samples, of the lens at the last layer and the output."""
-        self._require_samples(task)
-        table = self._measurements.table(task, Lens(probe="answer", variant="normed"))
-        if not table.question_ids:
-            raise self._nothing(task, "lens", "a lens")
+        table = self.table(task, Lens(probe="answer", variant="normed"), lacked="a lens")
         error = np.abs(table.probability[:, -1] - table.final_probability).max()
         count, images = len(table.question_ids), len(set(table.image_ids))
         name = f"lens against output on {task}"
-        return self._exact(float(error), name, count, images, "probability")
+        return self.exact(float(error), name, count, images, unit="probability")
 
     @property
     def noise(self) -> Estimate:
         """The largest relative change that a knockout of no edge made, in any sample."""
         counts = [self._measurements.accuracy(task) for task in self.tasks]
         scored, name = sum(count.scored for count in counts), "largest change without a knockout"
-        return self._exact(self.noise_floor, name, scored, _images(counts), "fraction")
+        return self.exact(self.noise_floor, name, scored, _images(counts))
 
     def accuracy(self, *tasks: str) -> Estimate:
         """The share of scored samples answered correctly, pooled over tasks."""
@@ -160,11 +196,10 @@ class Flow:
         Raises:
             NotApplicable: No sample of the task has an image.
         """
-        self._require_samples(task)
-        wants = [Blind(blinding=blinding) for blinding in Blinding]
-        removed, exchanged = (self._measurements.table(task, want) for want in wants)
-        if not removed.question_ids:
-            raise self._nothing(task, wants[0].name, "an image to be taken away")
+        removed = self.table(
+            task, Blind(blinding=Blinding.REMOVED), lacked="an image to be taken away"
+        )
+        exchanged = self._measurements.table(task, Blind(blinding=Blinding.EXCHANGED))
         other = exchanged if exchanged.question_ids else None
         return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
@@ -225,6 +260,11 @@ class Flow:
             raise NotApplicable(f"the paper does not say this of {self.paper_model}")
 
     @property
+    def alpha(self) -> float:
+        """Error rate of every interval."""
+        return self._alpha
+
+    @property
     def paper_model(self) -> str | None:
         return self._measurements.paper_model
 
@@ -253,9 +293,8 @@ class Flow:
         return flow
 
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
-        table = self._measurements.table(task, Lens(probe=probe, variant=variant))
-        if not table.question_ids:
-            raise self._nothing(task, "lens", f"the probe {probe}")
+        want = Lens(probe=probe, variant=variant)
+        table = self.table(task, want, lacked=f"the probe {probe}")
         return LensCurve(
             name=f"{probe} on {task} ({variant} lens)",
             values=table.probability,
@@ -290,7 +329,10 @@ class Flow:
         known = Known(successes / trials, interval, images, (successes, trials))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
-    def _exact(self, value: float, name: str, n: int, images: int | None, unit: str) -> Estimate:
+    def exact(
+        self, value: float, name: str, n: int, images: int | None, *, unit: str = "fraction"
+    ) -> Estimate:
+        """A number of these `n` samples themselves, which is known without an interval."""
         known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
 

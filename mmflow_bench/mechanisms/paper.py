@@ -18,11 +18,13 @@ SMALL_DROP_TASKS = ("CompareAttr", "LogicalObj")
 
 SECTIONS = (
     "Sec. 4, preconditions",
+    "App. A, questions",
     "Sec. 5, edges into the last position",
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
     "Sec. 7, logit lens",
     "App. G, text only",
+    "App. H, other question sets",
     "App. I, other checkpoints",
     "controls",
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS, Sample
 from mmflow_bench.interventions.knockout import layer_window
 from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
@@ -142,6 +142,7 @@ class SyntheticMeasurements:
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions, self.blind_of_ten = captions, blind_of_ten
+        self.asked: dict[str, tuple[Sample, ...]] = {}
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
@@ -149,6 +150,9 @@ class SyntheticMeasurements:
 
     def refusals(self, task: str) -> dict[str, dict[str, int]]:  # noqa: ARG002
         return {}
+
+    def questions(self, task: str) -> tuple[Sample, ...]:
+        return self.asked.get(task, ())
 
     def part(self) -> SyntheticMeasurements:
         return self
