@@ -23,6 +23,7 @@ _KNOWN = {
     "input": "input (--input=paper|hub)",
     "conversation": "conversation template",
     "patches": "rule of related patches (--patches)",
+    "compat": "reading of the paper (--compat)",
     "follow": "answer that is followed (--follow)",
     "window": "window (--window)",
     "decoder_layers": "number of decoder layers",

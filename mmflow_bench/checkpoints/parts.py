@@ -11,7 +11,7 @@ are called: modules are always called, never read, and inputs go to `execution_d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -103,6 +103,29 @@ def parts_of(model: PreTrainedModel) -> Parts:
         image_token_id=_image_token_id(model.config, family),
         places_images=any(hasattr(module, "get_rope_index") for module in model.modules()),
         family=family,
+    )
+
+
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "attention": ("self_attn", "attention", "attn"),
+    "mlp": ("mlp", "feed_forward", "block_sparse_moe"),
+}
+"""What decoder layers call their two modules."""
+
+
+def module_of(layer: nn.Module, kind: str) -> nn.Module:
+    """The attention or the MLP of a decoder layer.
+
+    Raises:
+        CheckpointError: The layer has none under a known name.
+    """
+    for name in _MODULES[kind]:
+        found = getattr(layer, name, None)
+        if isinstance(found, nn.Module):
+            return found
+    raise CheckpointError(
+        f"decoder layers with {kind} under one of {', '.join(_MODULES[kind])}, got "
+        f"{type(layer).__name__} without; modules of this kind of decoder cannot be skipped"
     )
 
 

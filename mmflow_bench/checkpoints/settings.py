@@ -12,7 +12,7 @@ from typing import get_args
 from mmflow_bench.checkpoints.model_args import DEVICE
 from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
-from mmflow_bench.checkpoints.spec import CheckpointSpec, InputChoice, PatchRule
+from mmflow_bench.checkpoints.spec import CheckpointSpec, Compat, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.names import hint
 from mmflow_bench.options import Place, listed, setting
@@ -97,6 +97,14 @@ class CheckpointSettings:
         choices=get_args(PatchRule),
         places=Place.LOADING,
     )
+    compat: Compat = setting(
+        "careful",
+        "where the published program and a careful reading of the paper differ, follow the latter "
+        "(careful, the default) or the program to the letter (paper; with --input=paper it "
+        "implies --patches=painted)",
+        choices=get_args(Compat),
+        places=Place.LOADING,
+    )
     device: str = setting(
         "auto",
         "cpu, cuda, cuda:1 or auto (default: the accelerator when there is one)",
@@ -137,8 +145,11 @@ def resolve_spec(model: str, settings: CheckpointSettings) -> CheckpointSpec:
         input_choice=settings.input,
     )
     # What has a record of its own keeps it: a run may have the paper's checkpoint beside it.
-    spec = replace(spec, paper_model=spec.paper_model or settings.stands_for)
-    return with_patch_rule(spec, settings.patches)
+    paper_model = spec.paper_model or settings.stands_for
+    spec = replace(spec, paper_model=paper_model, compat=settings.compat)
+    # The published rule looks at the pixels of the published input.
+    is_painted = spec.compat == "paper" and spec.input == "paper"
+    return with_patch_rule(spec, "painted" if is_painted else settings.patches)
 
 
 def with_patch_rule(spec: CheckpointSpec, rule: PatchRule) -> CheckpointSpec:

@@ -8,6 +8,7 @@ from typing import Literal
 
 InputChoice = Literal["paper", "hub"]
 PatchRule = Literal["overlap", "painted"]
+Compat = Literal["careful", "paper"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,10 @@ class CheckpointSpec(Described):
     patches: PatchRule = "overlap"
     """Which patches show an object: those that overlap its box, or those that the paper's program
     finds red after painting it."""
+    compat: Compat = "careful"
+    """Where the published program and a careful reading of the paper differ, which of them is
+    followed: how options are found in the question, which tokens a word of the lens is, and which
+    lens decides (docs/contradictions.md)."""
     template: str | None = None
     """`plain`, or the path of a jinja chat template that replaces the checkpoint's own."""
     attention: str | None = None

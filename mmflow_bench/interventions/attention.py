@@ -9,7 +9,7 @@ that all rows share (the prefix, never copied) and keys of their own (the suffix
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -126,6 +126,16 @@ class Cut:
     """Key positions, for replaced values."""
     targets: Tensor
     """Query positions counted from the start of the suffix, for replaced values."""
+    heads: tuple[int, ...] | None = None
+    """Where they are cut; None for every head."""
+
+    def in_heads(self, count: int, kv_heads: int) -> Bool[Tensor, "kv_head group query key"]:
+        """The edges by head, of which `count` share `kv_heads` keys and values."""
+        if self.heads is None:
+            return self.edges[None, None]
+        is_cut = torch.zeros(count, dtype=torch.bool, device=self.edges.device)
+        is_cut[list(self.heads)] = True
+        return is_cut.view(kv_heads, -1, 1, 1) & self.edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +164,7 @@ def attend(
     value: Float[Tensor, "row kv_head query dim"],
     *,
     shared: Shared,
-    cuts: Mapping[int, Cut],
+    cuts: Mapping[int, Sequence[Cut]],
 ) -> Float[Tensor, "row query head dim"]:
     """What every query of the suffix reads, each row without its own cut edges.
 
@@ -193,7 +203,7 @@ class _Block:
         if shared.hides_prefix:
             self.prefix.masked_fill_(shared.hidden[:, :length], -torch.inf)
 
-    def read(self, cuts: Mapping[int, Cut]) -> Float[Tensor, "row query head dim"]:
+    def read(self, cuts: Mapping[int, Sequence[Cut]]) -> Float[Tensor, "row query head dim"]:
         """Softmax and values; scores become weights in place."""
         method = self.shared.method
         if method is Method.MASKED:
@@ -202,21 +212,28 @@ class _Block:
         replaced = {}
         if method is not Method.MASKED:
             if method is Method.COUNTERFACTUAL:
-                replaced = {row: self._replaced(row, cut) for row, cut in cuts.items()}
+                replaced = {
+                    row: (cut.targets, self._replaced(row, cut))
+                    for row, of_row in cuts.items()
+                    for cut in of_row
+                }
             self._fill(cuts, 0.0)
         output = self._values()
-        for row, read in replaced.items():
-            output[:, row].index_add_(2, cuts[row].targets, read)
+        for row, (targets, read) in replaced.items():
+            output[:, row].index_add_(2, targets, read)
         output /= total
         kv_heads, rows, group, queries = self.shape
         joined = output.permute(1, 3, 0, 2, 4).reshape(rows, queries, kv_heads * group, -1)
         return joined.to(self.value.dtype)
 
-    def _fill(self, cuts: Mapping[int, Cut], value: float) -> None:
+    def _fill(self, cuts: Mapping[int, Sequence[Cut]], value: float) -> None:
+        kv_heads, _, group, _ = self.shape
         length = self.prefix.shape[-1]
-        for row, cut in cuts.items():
-            self.prefix[:, row].masked_fill_(cut.edges[:, :length], value)
-            self.suffix[:, row].masked_fill_(cut.edges[:, length:], value)
+        for row, of_row in cuts.items():
+            for cut in of_row:
+                edges = cut.in_heads(kv_heads * group, kv_heads)
+                self.prefix[:, row].masked_fill_(edges[..., :length], value)
+                self.suffix[:, row].masked_fill_(edges[..., length:], value)
 
     def _softmax(self) -> Float[Tensor, "kv_head row group query 1"]:
         """Exponentials in place; the sum that they are yet to be divided by."""

@@ -1,25 +1,28 @@
-"""What a knockout is, computed the plain way: one full forward pass each, no cache, no batch.
+"""What an intervention is, computed the plain way: one full forward pass each, no cache, no batch.
 
 This path exists to be believed rather than to be fast. A masked knockout edits the additive mask
 that the model itself hands to its layers; the other two methods replace the attention function by
-full attention matrices. Apart from `masks.py` it shares no arithmetic with the fast path, which is
-tested against it and checked against it on every checkpoint that is loaded.
+full attention matrices; a skipped module is one whose output is overwritten. Apart from `masks.py`
+it shares no arithmetic with the fast path, which is tested against it and checked against it on
+every checkpoint that is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.parts import Instrumentable
+from mmflow_bench.checkpoints.parts import Instrumentable, module_of
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import attention_function, attention_implementation
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.interventions.clean import norm_hook
+from mmflow_bench.interventions.knockout import Intervention, Knockout, Method, Skip
 from mmflow_bench.interventions.masks import without_edges
 
 
@@ -27,12 +30,12 @@ from mmflow_bench.interventions.masks import without_edges
 def definition_logits(
     checkpoint: Instrumentable,
     inputs: Mapping[str, Tensor],
-    knockout: Knockout,
+    knockout: Intervention,
     *,
     method: Method = Method.MASKED,
     counterfactual: Mapping[str, Tensor] | None = None,
 ) -> Float[Tensor, "vocab"]:
-    """Logits of the last position under one knockout.
+    """Logits of the last position under one knockout or other intervention.
 
     `inputs` is what `model(**inputs)` takes, batch axis 1, without padding; `counterfactual` is the
     same of the sample that values come from, for that method.
@@ -41,21 +44,47 @@ def definition_logits(
         KnockoutError: The knockout leaves a query without keys, or its inputs do not fit.
     """
     length = inputs["input_ids" if "input_ids" in inputs else "inputs_embeds"].shape[1]
-    knockout.check(length=length, layers=len(checkpoint.parts.decoder_layers))
-    if method is Method.MASKED:
-        return _masked(checkpoint, inputs, knockout)
-    donor = None
-    if method is Method.COUNTERFACTUAL:
-        if counterfactual is None:
-            raise KnockoutError(
-                "the inputs of a counterfactual sample, got none (method counterfactual); give "
-                "the same question with another image"
-            )
-        undisturbed = _WeightKnockout(Knockout(sources=(), targets=(), layers=range(0)), None)
-        _attending(checkpoint, undisturbed, counterfactual)
-        donor = undisturbed.values
-        knockout.check_donor(donor[0].shape[-2])
-    return _attending(checkpoint, _WeightKnockout(knockout, donor), inputs)
+    config = checkpoint.parts.text_config
+    layers, heads = len(checkpoint.parts.decoder_layers), int(config.num_attention_heads)
+    knockout.check(length=length, layers=layers, heads=heads)
+    cuts = [part for part in knockout.parts if isinstance(part, Knockout)]
+    with ExitStack() as hooks:
+        for part in knockout.parts:
+            if isinstance(part, Skip):
+                _skip(checkpoint, part, hooks)
+        if method is Method.MASKED:
+            return _masked(checkpoint, inputs, cuts)
+        donor = None
+        if method is Method.COUNTERFACTUAL:
+            if counterfactual is None:
+                raise KnockoutError(
+                    "the inputs of a counterfactual sample, got none (method counterfactual); give "
+                    "the same question with another image"
+                )
+            undisturbed = _WeightKnockout([], None)
+            _attending(checkpoint, undisturbed, counterfactual)
+            donor = undisturbed.values
+            for cut in cuts:
+                cut.check_donor(donor[0].shape[-2])
+        return _attending(checkpoint, _WeightKnockout(cuts, donor), inputs)
+
+
+@torch.inference_mode()
+def definition_states(
+    checkpoint: Instrumentable,
+    inputs: Mapping[str, Tensor],
+    knockout: Intervention,
+    *,
+    positions: Sequence[int],
+) -> Float[Tensor, "position hidden"]:
+    """Final hidden states of `positions` after the final norm, by the masked method.
+
+    Arguments and errors are those of `definition_logits`.
+    """
+    kept: list[Tensor] = []
+    with norm_hook(checkpoint.parts, lambda _, normed: kept.append(normed[0, list(positions)])):
+        definition_logits(checkpoint, inputs, knockout)
+    return kept[-1]
 
 
 def _attending(
@@ -74,18 +103,32 @@ def _logits(checkpoint: Instrumentable, inputs: Mapping[str, Tensor]) -> Float[T
     return logits[0, -1].to(device).float()
 
 
+def _skip(checkpoint: Instrumentable, skip: Skip, hooks: ExitStack) -> None:
+    def after(_: nn.Module, __: object, given: Tensor | tuple[Any, ...]) -> object:
+        output = (given if isinstance(given, Tensor) else given[0]).clone()
+        output.view(-1, output.shape[-1])[list(skip.positions)] = 0
+        return output if isinstance(given, Tensor) else (output, *given[1:])
+
+    for layer in skip.layers:
+        module = module_of(checkpoint.parts.decoder_layers[layer], skip.module)
+        hooks.enter_context(module.register_forward_hook(after))
+
+
 def _masked(
-    checkpoint: Instrumentable, inputs: Mapping[str, Tensor], knockout: Knockout
+    checkpoint: Instrumentable, inputs: Mapping[str, Tensor], cuts: Sequence[Knockout]
 ) -> Float[Tensor, "vocab"]:
     """Eager attention, since only there every layer gets an additive 4-D mask to edit."""
-    parts, editor = checkpoint.parts, _mask_editor(knockout)
+    parts = checkpoint.parts
+    heads = int(parts.text_config.num_attention_heads)
     with attention_implementation(parts.decoder, "eager"), ExitStack() as hooks:
-        for layer in parts.decoder_layers[knockout.layers.start : knockout.layers.stop]:
-            hooks.enter_context(layer.register_forward_pre_hook(editor, with_kwargs=True))
+        for cut in cuts:
+            editor = _mask_editor(cut, heads)
+            for layer in parts.decoder_layers[cut.layers.start : cut.layers.stop]:
+                hooks.enter_context(layer.register_forward_pre_hook(editor, with_kwargs=True))
         return _logits(checkpoint, inputs)
 
 
-def _mask_editor(knockout: Knockout) -> Callable[..., object]:
+def _mask_editor(knockout: Knockout, heads: int) -> Callable[..., object]:
     def before(
         layer: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]
     ) -> tuple[tuple[object, ...], dict[str, object]]:
@@ -96,10 +139,12 @@ def _mask_editor(knockout: Knockout) -> Callable[..., object]:
                 f"({type(layer).__name__}); this kind of decoder cannot be measured"
             )
         blocked = torch.finfo(mask.dtype).min
-        left = without_edges(
-            mask[0, 0] > blocked, sources=knockout.sources, targets=knockout.targets
-        )
-        edited = mask.masked_fill(~left, blocked)
+        edited = mask.expand(-1, heads, -1, -1).clone()
+        for head in range(heads) if knockout.heads is None else knockout.heads:
+            left = without_edges(
+                edited[0, head] > blocked, sources=knockout.sources, targets=knockout.targets
+            )
+            edited[0, head].masked_fill_(~left, blocked)
         return arguments, {**keywords, "attention_mask": edited}
 
     return before
@@ -109,7 +154,7 @@ def _mask_editor(knockout: Knockout) -> Callable[..., object]:
 class _WeightKnockout:
     """Attention by full matrices, with edges cut after the softmax."""
 
-    knockout: Knockout
+    cuts: Sequence[Knockout]
     donor: Mapping[int, Tensor] | None
     """Whose values are read through the cut edges instead, by layer."""
     values: dict[int, Tensor] = field(default_factory=dict)
@@ -143,19 +188,28 @@ class _WeightKnockout:
             weights = torch.softmax(scores.float() + attention_mask[0, 0].float(), dim=-1)
             weights = weights.to(value.dtype)
             own = value[0, head // group]
-            is_cut = layer in self.knockout.layers
-            read = self._read(weights, own, layer, head // group) if is_cut else weights @ own
-            heads.append(read)
+            cuts = [
+                cut
+                for cut in self.cuts
+                if layer in cut.layers and (cut.heads is None or head in cut.heads)
+            ]
+            heads.append(self._read(cuts, weights, own, layer, head // group))
         return torch.stack(heads, dim=1)[None], None
 
     def _read(
-        self, weights: Float[Tensor, "query key"], own: Tensor, layer: int, kv_head: int
+        self,
+        cuts: Sequence[Knockout],
+        weights: Float[Tensor, "query key"],
+        own: Tensor,
+        layer: int,
+        kv_head: int,
     ) -> Float[Tensor, "query dim"]:
-        targets, sources = list(self.knockout.targets), list(self.knockout.sources)
-        cut = torch.zeros_like(weights)
-        for target in targets:
-            cut[target, sources] = weights[target, sources]
-        kept = weights - cut
-        if self.donor is None:
-            return kept @ own
-        return kept @ own + cut[:, sources] @ self.donor[layer][0, kv_head, sources]
+        lost = torch.zeros_like(weights)
+        for cut in cuts:
+            for target in cut.targets:
+                lost[target, list(cut.sources)] = weights[target, list(cut.sources)]
+        read = (weights - lost) @ own
+        if self.donor is not None and cuts:
+            sources = list(cuts[0].sources)
+            read = read + lost[:, sources] @ self.donor[layer][0, kv_head, sources]
+        return read

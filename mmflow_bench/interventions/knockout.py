@@ -28,9 +28,16 @@ SECOND_OPINIONS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
 """What a verdict by the masked method is checked against."""
 
 
+class Module(StrEnum):
+    """What a decoder layer adds to the residual stream."""
+
+    ATTENTION = "attention"
+    MLP = "mlp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knockout:
-    """The edges from all `sources` to all `targets`, cut in every head of some layers."""
+    """The edges from all `sources` to all `targets`, cut in some layers."""
 
     sources: tuple[int, ...]
     """Sequence positions that are read from (keys)."""
@@ -38,22 +45,26 @@ class Knockout:
     """Sequence positions that read (queries)."""
     layers: range
     """Decoder layers, 0-based and contiguous."""
+    heads: tuple[int, ...] | None = None
+    """Attention heads of those layers, 0-based; None for every head."""
 
-    def check(self, *, length: int, layers: int) -> None:
-        """Refuse positions outside a sequence and layers outside a decoder."""
-        for role, positions in (("source", self.sources), ("target", self.targets)):
-            outside = [position for position in positions if not 0 <= position < length]
-            if outside:
-                raise KnockoutError(
-                    f"{role} positions in 0..{length - 1}, got {outside[0]}; resolve positions on "
-                    "the same encoded sample that is measured"
-                )
-        outside = [layer for layer in self.layers if not 0 <= layer < layers]
-        if outside or self.layers.step != 1:
-            raise KnockoutError(
-                f"contiguous decoder layers in 0..{layers - 1}, got {self.layers}; use "
-                "`layer_window`"
-            )
+    @property
+    def parts(self) -> tuple[Knockout]:
+        return (self,)
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Positions whose states it changes first."""
+        return self.targets if self.layers and self.heads != () else ()
+
+    def check(self, *, length: int, layers: int, heads: int) -> None:
+        """Refuse positions outside a sequence, and layers and heads outside a decoder."""
+        _check_positions("source", self.sources, length)
+        _check_positions("target", self.targets, length)
+        _check_layers(self.layers, layers)
+        outside = [head for head in self.heads or () if not 0 <= head < heads]
+        if outside:
+            raise KnockoutError(f"attention heads in 0..{heads - 1}, got {outside[0]}")
 
     def check_donor(self, length: int) -> None:
         """Refuse a counterfactual sample that has no values for all sources."""
@@ -63,6 +74,54 @@ class Knockout:
                 f"{length} positions for source {max(self.sources)}; use the same question with "
                 "another image of the same size"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A module adds nothing to the residual stream of some positions, in some layers.
+
+    Its output is zero there (arXiv:2411.18620, App. D), so that the states go on as they came in;
+    what the other positions read of them in the same layer is as ever.
+    """
+
+    module: Module
+    positions: tuple[int, ...]
+    layers: range
+    """Decoder layers, 0-based and contiguous."""
+
+    @property
+    def parts(self) -> tuple[Skip]:
+        return (self,)
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Positions whose states it changes first."""
+        return self.positions if self.layers else ()
+
+    def check(self, *, length: int, layers: int, heads: int) -> None:  # noqa: ARG002
+        """Refuse positions outside a sequence and layers outside a decoder."""
+        _check_positions("skipped", self.positions, length)
+        _check_layers(self.layers, layers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Several knockouts and skips in one pass, each in its own layers."""
+
+    parts: tuple[Knockout | Skip, ...]
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Positions whose states some part changes first."""
+        return tuple(sorted({position for part in self.parts for position in part.changes}))
+
+    def check(self, *, length: int, layers: int, heads: int) -> None:
+        """Refuse a part that does not fit a sequence or a decoder."""
+        for part in self.parts:
+            part.check(length=length, layers=layers, heads=heads)
+
+
+Intervention = Knockout | Skip | Together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +175,23 @@ def window_width(layers: int) -> int:
     [9, 7, 5, 3, 5]
     """
     return 2 * round((9 * layers / 40 - 1) / 2) + 1 if layers > 4 else 1
+
+
+def _check_positions(role: str, positions: tuple[int, ...], length: int) -> None:
+    outside = [position for position in positions if not 0 <= position < length]
+    if outside:
+        raise KnockoutError(
+            f"{role} positions in 0..{length - 1}, got {outside[0]}; resolve positions on the "
+            "same encoded sample that is measured"
+        )
+
+
+def _check_layers(chosen: range, layers: int) -> None:
+    outside = [layer for layer in chosen if not 0 <= layer < layers]
+    if outside or chosen.step != 1:
+        raise KnockoutError(
+            f"contiguous decoder layers in 0..{layers - 1}, got {chosen}; use `layer_window`"
+        )
 
 
 def _role(name: str, edge: str) -> Role:

@@ -1,4 +1,4 @@
-"""Which knockouts of a sample need computing, which edges they cut, and from which position on."""
+"""Which interventions in a sample need computing, what they cut, and from which position on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mmflow_bench.interventions.knockout import Knockout, Method
+from mmflow_bench.errors import KnockoutError
+from mmflow_bench.interventions.knockout import Intervention, Knockout, Method, Module, Skip
 from mmflow_bench.interventions.masks import cut_edges, without_edges
 from mmflow_bench.interventions.recording import CleanPass
 
@@ -17,51 +18,136 @@ _Edges = tuple[tuple[int, ...], tuple[int, ...]]
 """Sources and targets."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CutEdges:
+    """What a knockout does in each of its layers."""
+
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    heads: tuple[int, ...] | None
+    edges: Bool[Tensor, "query key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Skipped:
+    """What a skip does in each of its layers."""
+
+    module: Module
+    positions: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A knockout that has an effect, with the edges it cuts."""
+    """An intervention that has an effect: what it does, and in which layers."""
 
-    knockout: Knockout
-    edges: Bool[Tensor, "query key"]
+    intervention: Intervention
+    parts: tuple[tuple[range, CutEdges | Skipped], ...]
+    """Windows differ only in their layers, so that they share what they do."""
+
+    @property
+    def first_layer(self) -> int:
+        return min((layers.start for layers, _ in self.parts), default=0)
+
+    def at(self, layer: int) -> tuple[CutEdges | Skipped, ...]:
+        """What it does in a layer."""
+        return tuple(does for layers, does in self.parts if layer in layers)
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Which knockouts of one sample need computing, and from which position on."""
+    """Which interventions in one sample need computing, and from which position on."""
 
     clean: CleanPass
     method: Method
     counterfactual: CleanPass | None
-    _cuts: dict[_Edges, Bool[Tensor, "query key"]] = field(default_factory=dict)
-    _bites: dict[tuple[_Edges, int], bool] = field(default_factory=dict)
+    heads: int
+    """Attention heads of a layer."""
+    _cuts: dict[tuple[_Edges, tuple[int, ...] | None], CutEdges] = field(default_factory=dict)
+    _skips: dict[tuple[Module, tuple[int, ...]], Skipped] = field(default_factory=dict)
+    _bites: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _seeing: set[tuple[frozenset[int], int]] = field(default_factory=set)
 
-    def row(self, knockout: Knockout) -> Row | None:
-        """The knockout with its edges, or None where the clean logits are the answer."""
-        knockout.check(length=self.clean.length, layers=len(self.clean.visible))
-        if not knockout.targets or not knockout.layers:
-            return None
+    def row(self, intervention: Intervention) -> Row | None:
+        """The intervention with what it does, or None where the clean states are the answer.
+
+        Raises:
+            KnockoutError: It does not fit the sample, or leaves a query without keys.
+        """
+        layers = len(self.clean.visible)
+        intervention.check(length=self.clean.length, layers=layers, heads=self.heads)
         if self.counterfactual is not None:
-            knockout.check_donor(self.counterfactual.length)
-        edges = (knockout.sources, knockout.targets)
-        # Windows differ only in their layers: what they cut is worked out once for all of them.
-        if edges not in self._cuts:
-            cut = cut_edges(self.clean.length, sources=edges[0], targets=edges[1])
-            self._cuts[edges] = cut.to(self.clean.embeddings.device)
-        masks = {id(self.clean.visible[layer]) for layer in knockout.layers}
-        bites = [self._bite(edges, mask) for mask in masks]
-        # Without sources it goes through all the same, to measure the noise of the instrument.
-        if knockout.sources and not any(bites):
-            return None
-        return Row(knockout=knockout, edges=self._cuts[edges])
+            self._check_donor(intervention)
+        parts = [part for part in intervention.parts if part.changes]
+        row = Row(
+            intervention=intervention,
+            parts=tuple((part.layers, self._does(part)) for part in parts),
+        )
+        self._check_sight(row)
+        return row if any(self._has_effect(part) for part in parts) else None
 
-    def _bite(self, edges: _Edges, mask: int) -> bool:
-        """Whether a knockout takes away an edge of this mask; refuses to blind a query."""
-        if (edges, mask) not in self._bites:
-            visible = self._masks[mask]
-            if self.method is Method.MASKED:
-                without_edges(visible, sources=edges[0], targets=edges[1])
-            self._bites[edges, mask] = bool((visible & self._cuts[edges]).any())
-        return self._bites[edges, mask]
+    def _does(self, part: Knockout | Skip) -> CutEdges | Skipped:
+        if isinstance(part, Skip):
+            same = (part.module, part.positions)
+            return self._skips.setdefault(
+                same, Skipped(module=part.module, positions=part.positions)
+            )
+        edges = (part.sources, part.targets)
+        if (edges, part.heads) not in self._cuts:
+            cut = cut_edges(self.clean.length, sources=edges[0], targets=edges[1])
+            self._cuts[edges, part.heads] = CutEdges(
+                sources=edges[0],
+                targets=edges[1],
+                heads=part.heads,
+                edges=cut.to(self.clean.embeddings.device),
+            )
+        return self._cuts[edges, part.heads]
+
+    def _has_effect(self, part: Knockout | Skip) -> bool:
+        # Without sources it goes through all the same, to measure the noise of the instrument.
+        if isinstance(part, Skip) or not part.sources:
+            return True
+        does = self._does(part)
+        assert isinstance(does, CutEdges)
+        return any(
+            self._bite(does, mask)
+            for mask in {id(self.clean.visible[layer]) for layer in part.layers}
+        )
+
+    def _bite(self, cut: CutEdges, mask: int) -> bool:
+        """Whether a knockout takes away an edge of this mask."""
+        if (id(cut), mask) not in self._bites:
+            self._bites[id(cut), mask] = bool((self._masks[mask] & cut.edges).any())
+        return self._bites[id(cut), mask]
+
+    def _check_sight(self, row: Row) -> None:
+        """Refuse to blind a query, by all that is cut in a layer together."""
+        if self.method is not Method.MASKED:
+            return
+        for layer in {at for layers, _ in row.parts for at in layers}:
+            cuts = [does for does in row.at(layer) if isinstance(does, CutEdges)]
+            key = (frozenset(map(id, cuts)), id(self.clean.visible[layer]))
+            if key not in self._seeing:
+                self._check_layer(cuts, self.clean.visible[layer])
+                self._seeing.add(key)
+
+    def _check_layer(self, cuts: list[CutEdges], visible: Bool[Tensor, "query key"]) -> None:
+        for head in {None, *(head for cut in cuts for head in cut.heads or ())}:
+            left = visible
+            for cut in cuts:
+                if cut.heads is None or head in cut.heads:
+                    left = without_edges(left, sources=cut.sources, targets=cut.targets)
+
+    def _check_donor(self, intervention: Intervention) -> None:
+        assert self.counterfactual is not None
+        (part, *others) = intervention.parts or (None,)
+        if others or isinstance(part, Skip) or (part is not None and part.heads is not None):
+            raise KnockoutError(
+                "one knockout in every head by the counterfactual method, got "
+                f"{type(intervention).__name__} with {1 + len(others)} parts; use the method "
+                "masked or unnormalised"
+            )
+        if part is not None and part.changes:
+            part.check_donor(self.counterfactual.length)
 
     @cached_property
     def _masks(self) -> dict[int, Bool[Tensor, "query key"]]:

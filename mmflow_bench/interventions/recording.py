@@ -98,14 +98,7 @@ class Recording:
         self.values.append(value)
         self.masks.append(attention_mask)
         softcap = arguments.get("softcap")
-        if softcap is None:
-            read = nn.functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=True
-            )
-        else:
-            assert isinstance(softcap, float)
-            read = _capped_attention(query, key, value, attention_mask, scaling, softcap)
-        return read.transpose(1, 2).contiguous(), None
+        return plain_attention(query, key, value, attention_mask, scaling, softcap), None
 
     def check_complete(self) -> None:
         """Refuse a decoder some of whose layers did not attend, or attended twice."""
@@ -165,6 +158,25 @@ class Recording:
             if other == index and torch.equal(seen, visible):
                 return seen
         return visible
+
+
+def plain_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    scaling: float | None,
+    softcap: object,
+) -> Float[Tensor, "row query head dim"]:
+    """What queries read, by the kernel that suits; `softcap` is None or the bound of scores."""
+    if softcap is None:
+        read = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
+        )
+    else:
+        assert isinstance(softcap, float)
+        read = _capped_attention(query, key, value, mask, scaling, softcap)
+    return read.transpose(1, 2).contiguous()
 
 
 def _capped_attention(

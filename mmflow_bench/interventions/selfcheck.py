@@ -22,7 +22,8 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.suffixes import knockout_logits, probability_distance
+from mmflow_bench.interventions.suffix_pass import probability_distance
+from mmflow_bench.interventions.suffixes import knockout_logits
 
 _LENGTH = 20
 # Vocabulary entries that the generic vectors are drawn around.

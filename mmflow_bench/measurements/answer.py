@@ -7,16 +7,16 @@ it goes that of the reference answer, for comparisons over all samples (docs/dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import NotFiniteError
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.interventions.extending import cache_of
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.wants import Answer
 
@@ -68,11 +68,8 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     chances = probabilities(clean.logits, of=of)
     token_id = int(clean.logits.argmax())
     accepted = (sample.answer, *sample.answers)
-    forms = [form for answer in accepted for form in (answer, answer.capitalize())]
-    encode = checkpoint.tokenizer.encode
-    limit = max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
-    tokens = _decode(checkpoint, clean, token_id, limit, of)
-    prediction = _text(checkpoint, tokens).partition("\n")[0].strip()
+    limit = answer_limit(checkpoint, sample)
+    prediction = first_line(checkpoint, decoded(checkpoint, clean, limit=limit, of=of))
     reference = sorted(first_tokens(checkpoint, sample.answer))
     found = chances[reference]
     return {
@@ -85,15 +82,25 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     }
 
 
-def _decode(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, first: int, limit: int, of: str
-) -> list[int]:
+def answer_limit(checkpoint: LoadedCheckpoint, sample: Sample) -> int:
+    """Tokens after which an answer is longer than every accepted one."""
+    accepted = (sample.answer, *sample.answers)
+    forms = [form for answer in accepted for form in (answer, answer.capitalize())]
+    encode = checkpoint.tokenizer.encode
+    return max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
+
+
+@torch.inference_mode()
+def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: str) -> list[int]:
+    """Greedy tokens after a clean pass, at most `limit`, up to an end token or the first line's.
+
+    Raises:
+        NotFiniteError: The logits of one of them overflow; `of` says what they are of.
+    """
     model, device = checkpoint.model, checkpoint.parts.device
     ends = _end_tokens(checkpoint)
-    cache = DynamicCache()
-    for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
-        cache.update(keys[None], values[None], layer)
-    tokens = [first]
+    cache = cache_of(clean)
+    tokens = [int(clean.logits.argmax())]
     while tokens[-1] not in ends and len(tokens) < limit and "\n" not in _text(checkpoint, tokens):
         seen = clean.length + len(tokens)
         out = model(
@@ -110,8 +117,13 @@ def _decode(
     return [token for token in tokens if token not in ends]
 
 
-def _text(checkpoint: LoadedCheckpoint, tokens: list[int]) -> str:
-    return str(checkpoint.tokenizer.decode(tokens, skip_special_tokens=True)).lstrip()
+def first_line(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
+    """What some tokens of an answer say, outer space removed."""
+    return _text(checkpoint, tokens).partition("\n")[0].strip()
+
+
+def _text(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
+    return str(checkpoint.tokenizer.decode(list(tokens), skip_special_tokens=True)).lstrip()
 
 
 def _end_tokens(checkpoint: LoadedCheckpoint) -> set[int]:
@@ -127,13 +139,14 @@ def case_variants(checkpoint: LoadedCheckpoint, word: str) -> Mapping[str, froze
 
     Tokenizers differ in which of the forms a mid-layer state resembles, so a probe sums over all
     of them (docs/decisions/006). Tokens that both cases share, and unknown ones, are left out:
-    they cannot tell the cases apart.
+    they cannot tell the cases apart. To the letter of the published program it is the first token
+    of each case alone, without a space of its own.
 
     Returns:
         `capitalized` and `noncapitalized` -> token ids, possibly empty.
     """
-    lower = _first_tokens(checkpoint, word.lower())
-    upper = _first_tokens(checkpoint, word.capitalize())
+    find = _published_token if checkpoint.spec.compat == "paper" else _first_tokens
+    lower, upper = find(checkpoint, word.lower()), find(checkpoint, word.capitalize())
     return {"capitalized": upper - lower, "noncapitalized": lower - upper}
 
 
@@ -141,6 +154,10 @@ def first_tokens(checkpoint: LoadedCheckpoint, word: str) -> frozenset[int]:
     """First tokens of a word in either case and as it is written, with and without a space."""
     forms = (word, word.lower(), word.capitalize())
     return frozenset().union(*(_first_tokens(checkpoint, form) for form in forms))
+
+
+def _published_token(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:
+    return frozenset(checkpoint.tokenizer.encode(form, add_special_tokens=False)[:1])
 
 
 def _first_tokens(checkpoint: LoadedCheckpoint, form: str) -> frozenset[int]:

@@ -14,7 +14,7 @@ STORE_SCHEMA = 2
 def store_identity(spec: CheckpointSpec, fingerprint: str) -> dict[str, object]:
     """The key of the store, with the fingerprint of weights and processor."""
     version = importlib.metadata.version
-    return {
+    identity = {
         "schema": STORE_SCHEMA,
         "instrument": version("mmflow-bench"),
         "prompt": prompt_identity(spec.input, spec.conversation),
@@ -27,6 +27,8 @@ def store_identity(spec: CheckpointSpec, fingerprint: str) -> dict[str, object]:
         "model_args": dict(sorted(spec.model_args.items())),
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
+    # What is read carefully is kept where it was before there was a choice.
+    return identity if spec.compat == "careful" else {**identity, "compat": spec.compat}
 
 
 def are_facts(found: Mapping[str, object]) -> bool:

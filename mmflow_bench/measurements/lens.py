@@ -18,6 +18,10 @@ from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 PROBES = ("answer", "capitalized", "noncapitalized", "false_capitalized", "false_noncapitalized")
 VARIANTS = ("raw", "normed")
+LENSES = ("normed", "raw")
+"""Variants that must agree, the one that is shown first (docs/decisions/006)."""
+PUBLISHED_LENSES = ("raw",)
+"""What the published program has."""
 OUTPUT = "output"
 """Stored beside the variants: the model's own output distribution, one depth, for the control."""
 REFERENCE_PROBE = "reference"

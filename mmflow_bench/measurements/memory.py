@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -19,9 +19,13 @@ from torch import Tensor
 
 from mmflow_bench.checkpoints.foreign import is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.knockout import Intervention
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.suffixes import MOST_POSITIONS, knockout_logits
+from mmflow_bench.interventions.suffixes import (
+    MOST_POSITIONS,
+    knockout_logits,
+    knockout_readings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -84,18 +88,33 @@ class Throttle:
             self.positions = _within(budget / _position_bytes(self.checkpoint), MOST_POSITIONS)
 
     def knockout_logits(
-        self, clean: CleanPass, knockouts: Sequence[Knockout], **how: Any
+        self, clean: CleanPass, knockouts: Sequence[Intervention], **how: Any
     ) -> Float[Tensor, "knockout vocab"]:
         """As `suffixes.knockout_logits`, in smaller and smaller parts while memory runs out."""
+        return self._in_parts(knockout_logits, clean, knockouts, **how)
+
+    def knockout_readings(
+        self, clean: CleanPass, interventions: Sequence[Intervention], **how: Any
+    ) -> Tensor:
+        """As `suffixes.knockout_readings`, likewise."""
+        return self._in_parts(knockout_readings, clean, interventions, **how)
+
+    def _in_parts(
+        self,
+        run: Callable[..., Tensor],
+        clean: CleanPass,
+        interventions: Sequence[Intervention],
+        **how: Any,
+    ) -> Tensor:
         while True:
             shortages: list[str] = []
             with noticing(shortages):
-                return knockout_logits(
-                    self.checkpoint, clean, knockouts, max_positions=self.positions, **how
+                return run(
+                    self.checkpoint, clean, interventions, max_positions=self.positions, **how
                 )
             give_back()
             # Too little for a single row: smaller than that no part can be.
-            if not self._fewer_positions(len(knockouts) * clean.length):
+            if not self._fewer_positions(len(interventions) * clean.length):
                 raise torch.OutOfMemoryError(shortages[-1])
 
     def fewer_samples(self, tried: int) -> None:

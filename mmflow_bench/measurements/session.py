@@ -23,6 +23,7 @@ from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import answered, described
 from mmflow_bench.measurements.identity import are_facts, store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
+from mmflow_bench.measurements.lens import LENSES, PUBLISHED_LENSES
 from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
@@ -52,6 +53,7 @@ class Measurements:
     ) -> None:
         self.spec = spec
         self.name, self.paper_model = spec.name, spec.paper_model
+        self.lenses = PUBLISHED_LENSES if spec.compat == "paper" else LENSES
         self.samples = samples
         self.settings = settings = settings or MeasurementSettings()
         self.follow = settings.follow

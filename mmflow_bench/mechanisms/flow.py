@@ -38,8 +38,6 @@ from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
-LENSES = ("normed", "raw")
-
 
 class Flow:
     """Curves of one checkpoint, measured when they are asked for."""
@@ -150,7 +148,8 @@ class Flow:
         Args:
             probe: answer, capitalized, noncapitalized, false_capitalized or false_noncapitalized.
             task: A task of the question file.
-            variant: raw or normed; with None both are asked and must agree.
+            variant: raw or normed; with None both are asked and must agree, unless the run reads
+                the paper to the letter, which has one.
 
         Raises:
             NotApplicable: No sample of the task has the probe.
@@ -161,8 +160,8 @@ class Flow:
         if variant is not None:
             one_of(variant, VARIANTS, "a variant of the lens")
             return self._lens(probe, task, variant=variant)
-        one, other = (self._lens(probe, task, variant=name) for name in LENSES)
-        return replace(one, twin=other)
+        one, *others = (self._lens(probe, task, variant=name) for name in self._measurements.lenses)
+        return replace(one, twin=others[0]) if others else one
 
     def lens_error(self, task: str) -> Estimate:
         """The largest difference, over samples, of the lens at the last layer and the output."""

@@ -24,6 +24,10 @@ class Measured(Protocol):
         """The paper's name of the checkpoint, when it is one of the paper's."""
 
     @property
+    def lenses(self) -> tuple[str, ...]:
+        """Variants of the lens that decide where none is named, the one that is shown first."""
+
+    @property
     def tasks(self) -> tuple[str, ...]: ...
     @property
     def known_tasks(self) -> tuple[str, ...]:

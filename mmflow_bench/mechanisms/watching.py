@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS
+from mmflow_bench.measurements.lens import LENSES
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
@@ -111,6 +112,7 @@ class _Watched:
     """Measurements that note what they are asked and answer with made-up samples."""
 
     paper_model = None
+    lenses = LENSES
     tasks = known_tasks = _AnyTask(SIX_TASKS)
     decoder_layers = LAYERS
     width = WIDTH

@@ -126,6 +126,7 @@ def _experiment(planned: PlannedMeasurements) -> dict[str, object]:
         "input": str(opened.spec.input),
         "conversation": opened.spec.conversation,
         "patches": str(opened.spec.patches),
+        "compat": str(opened.spec.compat),
         "follow": str(opened.follow),
         "window": int(planned.width),
         "decoder_layers": int(planned.decoder_layers),

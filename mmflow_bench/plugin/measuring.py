@@ -66,6 +66,10 @@ class PassedOn:
         return self._below.paper_model
 
     @property
+    def lenses(self) -> tuple[str, ...]:
+        return self._below.lenses
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return self._below.tasks
 

@@ -17,7 +17,7 @@ from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.samples import Box
 from mmflow_bench.positions.roles import Role
-from mmflow_bench.positions.spans import find_object, find_phrase, token_positions
+from mmflow_bench.positions.spans import find_object, find_phrase, find_published, token_positions
 
 Positions = tuple[int, ...]
 
@@ -47,7 +47,7 @@ def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RoleP
     `ambiguous-phrase`, `no-options`, `no-objects`, `no-image`, `no-caption`, `no-boxes`,
     `no-newlines`, `unsupported-image-grid`, or `empty-role`.
     """
-    resolver = _Resolver(encoded, checkpoint.parts.image_token_id)
+    resolver = _Resolver(encoded, checkpoint)
     positions: dict[Role, Positions] = {}
     unavailable: dict[Role, PositionError] = {}
     for role in Role:
@@ -64,9 +64,11 @@ def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RoleP
 class _Resolver:
     """One encoded sample, asked for one role after the other."""
 
-    def __init__(self, encoded: EncodedSample, image_token_id: int | None) -> None:
+    def __init__(self, encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> None:
         self.encoded = encoded
         self.sample = encoded.sample
+        self.is_literal = checkpoint.spec.compat == "paper"
+        image_token_id = checkpoint.parts.image_token_id
         tokens = encoded.input_ids.tolist()
         self.image_positions = [i for i, token in enumerate(tokens) if token == image_token_id]
         self.question = self._covering(encoded.question_span)
@@ -121,6 +123,10 @@ class _Resolver:
         self, find: Callable[..., Span], words: str, besides: Iterable[str]
     ) -> Positions:
         start, end = self.encoded.question_span
+        if self.is_literal:
+            # The published program searches the question with what stands after it.
+            found = find_published(self.encoded.text[start:], words, sample=self.sample.question_id)
+            return self._covering((start + found[0], start + found[1]))
         text = self.encoded.text[start:end]
         first, last = find(text, words, sample=self.sample.question_id, besides=besides)
         return self._covering((start + first, start + last))

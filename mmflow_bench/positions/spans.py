@@ -69,6 +69,20 @@ def find_object(question: str, name: str, *, sample: str, besides: Iterable[str]
     return _only((), question, name, sample)
 
 
+def find_published(text: str, phrase: str, *, sample: str) -> Span:
+    """The characters of the first place where a text holds a phrase, inside another word too.
+
+    To the letter of the published program, which finds `hat` in `What`.
+
+    Raises:
+        PositionError: It is not there (`phrase-not-in-question`).
+    """
+    start = text.find(phrase)
+    if start < 0 or not phrase:
+        return _only((), text, phrase, sample)
+    return start, start + len(phrase)
+
+
 def _meant(question: str, phrase: str, besides: Iterable[str]) -> tuple[Span, ...]:
     """Spans of a phrase, but for those inside a longer name that stands there as well."""
     spans = phrase_spans(question, phrase)

@@ -74,6 +74,7 @@ class ExperimentResult(TypedDict, total=False):
     input: str | None
     conversation: str | None
     patches: str | None
+    compat: str | None
     follow: str | None
     window: Count | None
     decoder_layers: Count | None

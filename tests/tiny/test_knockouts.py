@@ -9,7 +9,8 @@ from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
-from mmflow_bench.interventions.suffixes import _traces, knockout_logits
+from mmflow_bench.interventions.suffix_pass import _traces
+from mmflow_bench.interventions.suffixes import knockout_logits
 
 EVERYWHERE = range(10)
 

@@ -123,6 +123,8 @@ class Entry:
         settings = {name: results.settings.get(name) for name in ("limit", "seed", "window")}
         if results.experiment.get("follow") == "reference":
             settings["following the"] = "reference answer"
+        if results.experiment.get("compat") == "paper":
+            settings["read to the letter of the"] = "paper's program"
         said = [f"{name} {value}" for name, value in settings.items() if value is not None]
         data = f"{public(results.data.name)} {results.data.fingerprint[:12]}"
         # A checkpoint's own samples are named after it; their fingerprint says what they are.

@@ -13,7 +13,7 @@ def test_methods_go_by_the_names_that_users_type():
 
 
 def test_a_knockout_inside_the_sequence_and_the_decoder_fits():
-    Knockout(sources=(0, 4), targets=(4,), layers=range(3)).check(length=5, layers=3)
+    Knockout(sources=(0, 4), targets=(4,), layers=range(3)).check(length=5, layers=3, heads=2)
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_a_knockout_inside_the_sequence_and_the_decoder_fits():
 )
 def test_a_knockout_outside_is_refused(knockout, message):
     with pytest.raises(KnockoutError, match=message):
-        knockout.check(length=5, layers=3)
+        knockout.check(length=5, layers=3, heads=2)

@@ -103,6 +103,7 @@ def test_results_describe_a_run_in_these_words() -> None:
         "model_args": {},
         "input": "auto",
         "patches": "overlap",
+        "compat": "careful",
         "follow": "answer",
         "self_test": True,
         "from_cache": False,

@@ -1,0 +1,235 @@
+"""One pass of the last positions of a sequence, over all rows that differ from the clean one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mmflow_bench.checkpoints.parts import Instrumentable, module_of
+from mmflow_bench.errors import KnockoutError, NotFiniteError
+from mmflow_bench.interventions.attention import (
+    Cut,
+    Shared,
+    attend,
+    attention_function,
+    check_arguments,
+)
+from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
+from mmflow_bench.interventions.knockout import Method, Module
+from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
+from mmflow_bench.interventions.recording import CleanPass
+
+Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
+"""What is kept of final hidden states, after the norm: one entry for each row."""
+
+# How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
+# below; wrong positions or masks go far beyond.
+_CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
+_HALF_TOLERANCE = 0.15
+# A hidden state that is this much of a rounding error from the clean one is the clean one: it moves
+# the result less than the order of a sum does.
+_TRACE = 2**-7
+
+
+def probability_distance(one: Float[Tensor, "vocab"], other: Float[Tensor, "vocab"]) -> float:
+    """The largest difference of any token's probability; NaN where one is not a number."""
+    return float((one.softmax(dim=-1) - other.softmax(dim=-1)).abs().max())
+
+
+@dataclass
+class SuffixPass:
+    """One forward pass of the positions from `start` on, over the rows that differ at each layer.
+
+    Row 0 of the batch is the clean one.
+
+    Raises, where it is run:
+        KnockoutError: The row without an intervention does not reproduce the clean pass.
+        NotFiniteError: Its logits overflow.
+    """
+
+    checkpoint: Instrumentable
+    clean: CleanPass
+    start: int
+    rows: Sequence[Row]
+    """Sorted by the first layer of their windows."""
+    method: Method
+    counterfactual: CleanPass | None
+    layer: int = -1
+    """That the pass has reached."""
+    _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
+    _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
+    _places: list[int] = field(init=False)
+    """Of every row, its place in the batch."""
+    _done: dict[int, tuple[CutEdges | Skipped, ...]] = field(default_factory=dict)
+    """What is done in this layer, by the places in the batch that it is done to."""
+
+    def __post_init__(self) -> None:
+        self._places = [0] * len(self.rows)
+
+    def logits(self) -> Float[Tensor, "intervention vocab"]:
+        """Logits of the last position under each intervention."""
+        return self._run()[self._places]
+
+    def readings(self, positions: Sequence[int], read: Read) -> Tensor:
+        """What `read` keeps of the final hidden states of some positions, none before `start`."""
+        kept: list[Tensor] = []
+        own = [position - self.start for position in positions]
+
+        def see(_: Tensor, normed: Float[Tensor, "row position hidden"]) -> None:
+            kept.append(read(normed[:, own]))
+
+        with norm_hook(self.checkpoint.parts, see):
+            self._run()
+        return kept[-1][self._places]
+
+    def _run(self) -> Float[Tensor, "row vocab"]:
+        parts = self.checkpoint.parts
+        inputs = {
+            "inputs_embeds": self.clean.embeddings[None, self.start :],
+            "position_ids": self.clean.positions[..., None, self.start :],
+        }
+        with (
+            attention_function(parts.decoder, self._attend, with_masks=False),
+            layer_hooks(parts, self._enter),
+            ExitStack() as hooks,
+        ):
+            self._hook_modules(hooks)
+            logits = last_logits(self.checkpoint, inputs)
+        self._check_clean_row(logits[0])
+        return logits
+
+    def _hook_modules(self, hooks: ExitStack) -> None:
+        """What is skipped is set to zero where the module returns it."""
+        skips = {
+            (does.module, layer)
+            for row in self.rows
+            for layers, does in row.parts
+            if isinstance(does, Skipped)
+            for layer in layers
+        }
+        for kind, layer in skips:
+            module = module_of(self.checkpoint.parts.decoder_layers[layer], kind)
+            hooks.enter_context(module.register_forward_hook(self._skipper(kind)))
+
+    def _skipper(self, kind: Module) -> Callable[..., object]:
+        def after(_: nn.Module, __: object, given: Tensor | tuple[Any, ...]) -> object:
+            output = given if isinstance(given, Tensor) else given[0]
+            # A mixture of experts may give one row for each token of the batch.
+            added = output.reshape(-1, self.clean.length - self.start, output.shape[-1]).clone()
+            for place, done in self._done.items():
+                for does in done:
+                    if isinstance(does, Skipped) and does.module is kind:
+                        added[place, [at - self.start for at in does.positions]] = 0
+            added = added.view_as(output)
+            return added if isinstance(given, Tensor) else (added, *given[1:])
+
+        return after
+
+    def _cut(self, does: CutEdges, device: torch.device) -> Cut:
+        """What a row is without; made once for all rows that share their edges."""
+        key = (id(does), device)
+        if key not in self._cuts:
+            sources, targets = (
+                torch.tensor(positions, dtype=torch.long, device=device)
+                for positions in (does.sources, does.targets)
+            )
+            self._cuts[key] = Cut(
+                edges=does.edges[self.start :].to(device),
+                sources=sources,
+                targets=targets - self.start,
+                heads=does.heads,
+            )
+        return self._cuts[key]
+
+    def _enter(
+        self, layer: int, hidden: Float[Tensor, "row position hidden"]
+    ) -> Float[Tensor, "different position hidden"]:
+        """One row for all that have the same state so far and the same done to them here."""
+        self.layer = layer
+        if layer == 0:
+            # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
+            hidden = self.clean.embeddings[None, self.start :]
+        has_trace = _traces(hidden)
+        places: dict[tuple[int, tuple[int, ...]], int] = {(0, ()): 0}
+        self._done = {}
+        for i, row in enumerate(self.rows):
+            before = self._places[i] if has_trace[self._places[i]] else 0
+            done = row.at(layer)
+            place = places.setdefault((before, tuple(map(id, done))), len(places))
+            self._places[i] = place
+            if done:
+                self._done[place] = done
+        kept = [before for before, _ in places]
+        return hidden if kept == list(range(len(hidden))) else hidden[kept]
+
+    def _attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        _: Tensor | None,
+        scaling: float | None = None,
+        softcap: float | None = None,
+        **arguments: object,
+    ) -> tuple[Tensor, None]:
+        check_arguments(module, query, key, arguments)
+        cuts = {
+            place: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
+            for place, done in self._done.items()
+        }
+        hidden, hides_prefix = self._hidden_on(query.device)
+        donor = self.counterfactual
+        shared = Shared(
+            keys=self.clean.keys[self.layer][:, : self.start],
+            values=self.clean.values[self.layer][:, : self.start],
+            hidden=hidden,
+            hides_prefix=hides_prefix,
+            replaced_values=donor.values[self.layer] if donor else None,
+            method=self.method,
+            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+            softcap=softcap,
+        )
+        return attend(query, key, value, shared=shared, cuts=cuts), None
+
+    def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
+        """What the layer's own mask hides from the suffix; whether any of that is in the prefix."""
+        visible = self.clean.visible[self.layer]
+        key = (id(visible), device)
+        if key not in self._hidden:
+            hidden = ~visible[self.start :].to(device)
+            self._hidden[key] = hidden, bool(hidden[:, : self.start].any())
+        return self._hidden[key]
+
+    def _check_clean_row(self, logits: Float[Tensor, "vocab"]) -> None:
+        # It is cut nowhere, so it must be the clean pass again.
+        difference = probability_distance(self.clean.logits, logits)
+        if math.isnan(difference):
+            raise NotFiniteError(f"a suffix pass from position {self.start}")
+        tolerance = _CLEAN_ROW_TOLERANCE.get(self.clean.embeddings.dtype, _HALF_TOLERANCE)
+        if difference > tolerance:
+            raise KnockoutError(
+                f"a suffix pass that reproduces the clean pass, got probabilities {difference:.2g} "
+                f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
+                "kind of decoder cannot be measured"
+            )
+
+
+def _traces(hidden: Float[Tensor, "row position hidden"]) -> list[bool]:
+    """Which rows differ from the first one by more than a trace, at any position."""
+    clean = hidden[0]
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    size = torch.linalg.vector_norm(clean, dim=-1, dtype=precise) / clean.shape[-1] ** 0.5
+    # Half precision rounds away more than may be passed over.
+    rounding = torch.finfo(precise).eps * size
+    is_same = (hidden - clean).abs().amax(dim=-1) <= _TRACE * rounding
+    # Written so that NaN is a trace.
+    traces: list[bool] = (~is_same.all(dim=-1)).tolist()
+    return traces
