@@ -177,7 +177,13 @@ class Recorder:
 current_recorder: ContextVar[Recorder | None] = ContextVar("current_recorder", default=None)
 """The recorder of the running mechanism; None outside of one."""
 
-_ORDER = (Verdict.FAILS, Verdict.INSTRUMENT_DEPENDENT, Verdict.INCONCLUSIVE, Verdict.HOLDS)
+_ORDER = (
+    Verdict.FAILS,
+    Verdict.INSTRUMENT_DEPENDENT,
+    Verdict.INCONCLUSIVE,
+    Verdict.REPORT,
+    Verdict.HOLDS,
+)
 
 
 def least_favourable(comparisons: Sequence[Comparison]) -> Comparison:

@@ -19,6 +19,8 @@ from mmflow_bench.mechanisms.verdicts import NotApplicable
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
 
+NOT_NAMED = "option-not-in-question"
+"""The reason for which a question is refused that does not name its options."""
 MOST = 0.5
 """A file with more of its questions among the paper's is a copy of them, or of a part of them."""
 
@@ -71,18 +73,22 @@ class Data:
     @property
     def that_name_their_options(self) -> Estimate:
         """The share, of the questions with two options, that name both."""
-        return self._share("questions that name both options", names_both)
+        # Those that do not are refused when they are read: there is nothing to knock out.
+        refused = sum(
+            isinstance(one, Unscored) and one.reason == NOT_NAMED for one in self.questions
+        )
+        return self._share("questions that name both options", names_both, others=refused)
 
     @property
     def that_end_in_an_option(self) -> Estimate:
         """The share, of the questions with two options, whose last words are one of them."""
         return self._share("questions that end in an option", ends_in_one)
 
-    def _share(self, what: str, is_so: Callable[[Sample], bool]) -> Estimate:
+    def _share(self, what: str, is_so: Callable[[Sample], bool], *, others: int = 0) -> Estimate:
         usable = [one for one in self.questions if isinstance(one, Sample) and _options(one)]
         if not usable:
             raise NotApplicable(f"no question of {self.name} has two options")
-        return self._exact(sum(map(is_so, usable)) / len(usable), what)
+        return self._exact(sum(map(is_so, usable)) / (len(usable) + others), what)
 
     def _exact(self, value: float, what: str, *, unit: str = "fraction") -> Estimate:
         images = len({one.image_id for one in self.questions})
