@@ -7,6 +7,7 @@ boxes, so nothing is said of patches.
 import pytest
 
 from mmflow_bench import APPEARED, B1, B2, MID, at_least
+from mmflow_bench.inputs.samples import VQA_TASKS
 from mmflow_bench.mechanisms.bands import LOWEST
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
 
@@ -18,7 +19,7 @@ pytestmark = [
         # Which checkpoint the figures are of is not said.
         unsaid_of=PAPER_MODELS,
     ),
-    pytest.mark.parametrize("task", ["OKVQA", "A-OKVQA"]),
+    pytest.mark.parametrize("task", VQA_TASKS),
 ]
 
 

@@ -181,6 +181,7 @@ class Sweep(Want[SweepTable]):
 
     def example(self, task: str, layers: int) -> SweepTable:
         """One sample whose answer every knockout halves."""
+        is_exchanged = self.method is Method.COUNTERFACTUAL
         return SweepTable(
             edge=str(self.edge),
             task=task,
@@ -191,4 +192,34 @@ class Sweep(Want[SweepTable]):
             answer_token_ids=(0,),
             base_probability=np.ones(1),
             knockout_probability=np.full((1, layers), 0.5),
+            counterfactual_probability=np.full((1, layers), 0.5) if is_exchanged else None,
+            is_flipped=np.ones((1, layers), bool) if is_exchanged else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongSweep(Sweep):
+    """The same on samples that are answered wrongly, whose own first token is followed.
+
+    Its rows are kept with those of a `Sweep`: they are the same measurement of other samples.
+    """
+
+    @property
+    def asks_wrong_answers(self) -> bool:
+        return True
+
+    @property
+    def is_compared(self) -> bool:
+        """False: which answers are wrong differs between checkpoints."""
+        return False
+
+    def by(self, method: Method) -> None:  # noqa: ARG002
+        """None: wrong answers are few, and their part is fewer."""
+        return
+
+    def table(self, kept: Kept, rows: pa.Table) -> SweepTable:
+        """Of the wrongly answered among the kept samples."""
+        answered = zip(kept.keys, kept.answers, strict=True)
+        wrong = {key for key, answer in answered if not answer["is_correct"]}
+        # Not `super()`, which a class with slots that a decorator has made does not know.
+        return Sweep.table(self, kept.having(wrong), rows)

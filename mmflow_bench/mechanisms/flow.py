@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE
-from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Unscored
+from mmflow_bench.inputs.samples import SIX_TASKS, VQA_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
@@ -318,7 +318,7 @@ class Flow:
     def _require_samples(self, task: str) -> None:
         if task not in self.tasks:
             # One that is only not selected is no mistake, nor is one of the paper's.
-            known = dict.fromkeys((*self._measurements.known_tasks, *SIX_TASKS))
+            known = dict.fromkeys((*self._measurements.known_tasks, *SIX_TASKS, *VQA_TASKS))
             one_of(task, known, "a task of the questions or of the paper")
             selected = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {selected})")

@@ -26,6 +26,7 @@ SECTIONS = (
     "App. G, text only",
     "App. H, other question sets",
     "App. I, other checkpoints",
+    "beyond the paper, instruments",
     "controls",
 )
 """In the order of reports."""

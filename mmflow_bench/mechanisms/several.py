@@ -46,6 +46,31 @@ def all_at_once(comparisons: Sequence[Comparison]) -> Comparison:
     return _some(len(comparisons), comparisons, is_positive=False)
 
 
+def same_verdict(one: Comparison, other: Comparison) -> Comparison:
+    """Whether two comparisons both hold or both fail, as those by two instruments should.
+
+    It fails where one holds and the other does not. Either can come about in two ways, for which
+    p-values are doubled.
+    """
+    p_hold = min(max(one.p_hold, other.p_hold), max(one.p_fail, other.p_fail))
+    p_fail = min(max(one.p_hold, other.p_fail), max(one.p_fail, other.p_hold))
+    shown = max(one, other, key=lambda part: min(part.p_hold, part.p_fail))
+    alpha = shown.estimate.alpha
+    verdict = Verdict.INCONCLUSIVE
+    if 2 * min(p_hold, p_fail) <= alpha:
+        verdict = Verdict.HOLDS if 2 * p_hold <= alpha else Verdict.FAILS
+    return replace(
+        shown,
+        verdict=verdict,
+        threshold=f"{shown.threshold} by both or neither",
+        p_hold=min(1.0, 2 * p_hold),
+        p_fail=min(1.0, 2 * p_fail),
+        parts=(),
+        is_conjunction=False,
+        is_exact=one.is_exact and other.is_exact,
+    )
+
+
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over tasks, say, paired by image."""
     from mmflow_bench.mechanisms.estimates import combined, mean
