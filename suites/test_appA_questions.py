@@ -3,7 +3,7 @@
 import pytest
 
 from mmflow_bench import CHOOSE_TASKS, SIX_TASKS, report
-from mmflow_bench.mechanisms.anatomy import built, related_area, wrongly_answered
+from mmflow_bench.mechanisms.anatomy import built, wrongly_answered
 from mmflow_bench.mechanisms.data import data
 from mmflow_bench.mechanisms.paper import (
     NEXT_LLAMA3_8B,
@@ -104,10 +104,3 @@ def test_options_stand_at_the_end(flow, task):
 @pytest.mark.parametrize("task", ["ChooseRel"])
 def test_options_of_a_relation_stand_in_the_middle(flow, task):
     assert data(flow, task).that_end_in_an_option <= 0.10
-
-
-@pytest.mark.mechanism("related-area", citation="Sec. 6")
-@pytest.mark.parametrize("task", SIX_TASKS)
-def test_the_objects_asked_about_take_this_much_of_the_image(flow, task):
-    """The objects asked about take so many of the image's patches."""
-    assert report(related_area(flow, task))

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import AT_LEAST_ZERO, Shard, filled
 
 _BUILT = ("heads", "key_value_heads", "tower_layers", "tower_pixels", "patch_pixels")
-_TAKEN = ("image_positions", "patches", "related_patches")
+_TAKEN = "image_positions"
 ANATOMY = Shard(
     "anatomy",
     pa.schema(
@@ -22,10 +22,10 @@ ANATOMY = Shard(
             filled("sample", pa.string()),
             filled("is_written", pa.bool_()),
             filled("tower", pa.string()),
-            *(filled(name, pa.int64()) for name in (*_BUILT, *_TAKEN)),
+            *(filled(name, pa.int64()) for name in (*_BUILT, _TAKEN)),
         ]
     ),
-    ranges=dict.fromkeys((*_BUILT, *_TAKEN), AT_LEAST_ZERO),
+    ranges=dict.fromkeys((*_BUILT, _TAKEN), AT_LEAST_ZERO),
 )
 
 
@@ -55,16 +55,6 @@ class AnatomyTable:
     """Height and width of a patch."""
     image_positions: Int[ndarray, "sample"]
     """Positions of the sequence that carry image features."""
-    patches: Int[ndarray, "sample"]
-    """Patches of the whole photo; 0 where it is not known what they show."""
-    related_patches: Int[ndarray, "sample"]
-    """Those of them that show an object asked about."""
-
-    @property
-    def related_area(self) -> Float[ndarray, "sample"]:
-        """Share of the patches that show an object asked about; NaN without boxes or patches."""
-        has_boxes = (self.patches > 0) & (self.related_patches > 0)
-        return np.where(has_boxes, self.related_patches / np.maximum(self.patches, 1), np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +77,10 @@ class Anatomy(Want[AnatomyTable]):
         return True
 
     @property
+    def needs_mastery(self) -> bool:
+        return False
+
+    @property
     def is_compared(self) -> bool:
         return False
 
@@ -94,7 +88,6 @@ class Anatomy(Want[AnatomyTable]):
         """Of every kept sample; how the checkpoint is built all rows say alike."""
         one: dict[str, Any] = next(iter(rows.to_pylist()), {})
         built = {name: int(one.get(name, 0)) for name in _BUILT}
-        taken = {name: kept.matrix(rows, name, 1)[:, 0].astype(int) for name in _TAKEN}
         return AnatomyTable(
             task=kept.task,
             question_ids=kept.question_ids,
@@ -108,13 +101,11 @@ class Anatomy(Want[AnatomyTable]):
             tower_layers=built["tower_layers"],
             tower_pixels=built["tower_pixels"],
             patch_pixels=built["patch_pixels"],
-            image_positions=taken["image_positions"],
-            patches=taken["patches"],
-            related_patches=taken["related_patches"],
+            image_positions=kept.matrix(rows, _TAKEN, 1)[:, 0].astype(int),
         )
 
     def example(self, task: str, layers: int) -> AnatomyTable:
-        """LLaVA-1.5, which a sample with one small object is asked."""
+        """LLaVA-1.5-13b, which one sample is asked."""
         return AnatomyTable(
             task=task,
             question_ids=("example",),
@@ -129,6 +120,4 @@ class Anatomy(Want[AnatomyTable]):
             tower_pixels=336,
             patch_pixels=14,
             image_positions=np.array([576]),
-            patches=np.array([576]),
-            related_patches=np.array([57]),
         )

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from mmflow_bench.checkpoints.families.layout import ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.measurements.anatomy import ANATOMY, Anatomy
 from mmflow_bench.measurements.sample_rows import SampleAtWork
 from mmflow_bench.measurements.wants import Rows
-from mmflow_bench.positions.resolve import patches_overlapping
 
 
 def anatomy_rows(wants: Sequence[Anatomy], work: SampleAtWork) -> Rows:
@@ -24,7 +20,6 @@ def anatomy_rows(wants: Sequence[Anatomy], work: SampleAtWork) -> Rows:
         "is_written": checkpoint.spec.kind == "built",
         "image_positions": int((encoded.input_ids == placeholder).sum()) if placeholder else 0,
         **_built(checkpoint),
-        **_patches(encoded),
     }
     return {ANATOMY: [row]}
 
@@ -50,12 +45,3 @@ def _whole(config: Any, name: str) -> int:
     if isinstance(value, list | tuple) and value:
         value = value[0]
     return value if isinstance(value, int) else 0
-
-
-def _patches(encoded: EncodedSample) -> dict[str, object]:
-    """Patches of the whole photo, tiles left out, and those that the boxes touch."""
-    if encoded.layout is None or not encoded.layout.grids:
-        return {"patches": 0, "related_patches": 0}
-    grid = replace(encoded.layout.grids[0], first_token=0, row_tokens=None)
-    related = patches_overlapping(encoded.boxes, ImageLayout(grids=(grid,)))
-    return {"patches": grid.rows * grid.columns, "related_patches": len(related)}

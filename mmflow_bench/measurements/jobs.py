@@ -30,6 +30,8 @@ class Job:
     """Measure everything although the answer is wrong."""
     answer: AnswerRow | None = None
     """The sample's row of answers where the store has it already."""
+    shares_image: bool = False
+    """Whether other samples of its task ask about the same image, measured already or not."""
     donor: Sample | None = None
     """The sample whose image the counterfactual method takes its values from."""
     donor_key: str | None = None

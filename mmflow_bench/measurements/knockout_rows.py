@@ -14,6 +14,7 @@ from mmflow_bench.measurements.answer import first_tokens, probabilities
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
+from mmflow_bench.measurements.wrong_answers import WrongAnswers
 
 
 def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
@@ -30,8 +31,13 @@ def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
     return rows
 
 
+def wrong_answer_rows(wants: Sequence[WrongAnswers], work: SampleAtWork) -> Rows:
+    """The same, on a sample that is asked whatever it answers."""
+    return knockout_rows([want.sweep for want in wants], work)
+
+
 def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:
-    sources, targets = work.roles[sweep.edge.source], work.roles[sweep.edge.target]
+    sources, targets = (work.roles.union(of) for of in (sweep.edge.sources, sweep.edge.targets))
     layers, width = work.checkpoint.decoder_layers, sweep.width or 1
     return [
         Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))

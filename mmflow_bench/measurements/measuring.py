@@ -16,6 +16,7 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import ResourceError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
@@ -25,6 +26,7 @@ from mmflow_bench.measurements.sample_rows import (
     taking_inputs,
     unscored_rows,
 )
+from mmflow_bench.measurements.shared_images import SharedImage
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 _Encoded = tuple[Job, EncodedSample]
@@ -52,7 +54,7 @@ def measure(
     `workers` are threads that prepare samples ahead. `goes_on` is asked before each sample: when
     it is false, no more than its answer is measured.
     """
-    throttle = Throttle(checkpoint, batch_size)
+    throttle, shared = Throttle(checkpoint, batch_size), SharedImage(checkpoint)
     prepared = encoded_ahead(checkpoint, [job.sample for job in jobs], workers=workers)
     # Closed at once when the measuring is left early, so that no thread outlives it.
     with closing(prepared):
@@ -65,19 +67,21 @@ def measure(
                 else:
                     encoded.append((job, sample))
             for group in _same_shapes(encoded):
-                yield from _measure_group(group, throttle, goes_on)
+                yield from _measure_group(group, throttle, shared, goes_on)
 
 
 def _measure_group(
-    group: Sequence[_Encoded], throttle: Throttle, goes_on: Callable[[], bool]
+    group: Sequence[_Encoded],
+    throttle: Throttle,
+    shared: SharedImage,
+    goes_on: Callable[[], bool],
 ) -> Iterator[Measured]:
     """One batch through the model; halves of what is left of it when memory runs out."""
     shortages: list[str] = []
     done = 0
     with noticing(shortages):
         with taking_inputs(throttle.checkpoint, group[0][1]):
-            inputs = [model_inputs(sample) for _, sample in group]
-            passes = clean_passes(throttle.checkpoint, inputs)
+            passes = _clean_passes(group, throttle.checkpoint, shared)
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
             rows = sample_rows(throttle, job, sample, clean, is_asked=goes_on())
@@ -86,6 +90,7 @@ def _measure_group(
     if not shortages:
         return
     passes = []  # What they hold is given back with the rest.
+    shared.forget()
     give_back()
     if len(group) == 1:
         yield _unanswered(group[0][0], _too_large(group[0][1], shortages))
@@ -94,7 +99,17 @@ def _measure_group(
     left = group[done:]
     while left:
         several, left = left[: throttle.samples], left[throttle.samples :]
-        yield from _measure_group(several, throttle, goes_on)
+        yield from _measure_group(several, throttle, shared, goes_on)
+
+
+def _clean_passes(
+    group: Sequence[_Encoded], checkpoint: LoadedCheckpoint, shared: SharedImage
+) -> list[CleanPass]:
+    """Of several samples at once, or of one, which may go on from another about its image."""
+    (job, sample), *others = group
+    own = shared.clean_pass(sample) if job.shares_image and not others else None
+    inputs = [model_inputs(sample) for _, sample in group]
+    return [own] if own is not None else clean_passes(checkpoint, inputs)
 
 
 def _unanswered(job: Job, error: SampleError) -> Measured:
@@ -111,9 +126,16 @@ def _too_large(encoded: EncodedSample, shortages: Sequence[str]) -> ResourceErro
 
 
 def _same_shapes(encoded: Sequence[_Encoded]) -> list[list[_Encoded]]:
-    """Groups whose images can be stacked; text lengths may differ, the engine pads them."""
+    """Groups whose images can be stacked; text lengths may differ, the engine pads them.
+
+    A sample that shares its image is a group of its own, so that how many samples go through the
+    model at once moves none of its numbers.
+    """
     groups: dict[tuple[object, ...], list[_Encoded]] = {}
     for job, sample in encoded:
+        if job.shares_image:
+            groups["alone", len(groups)] = [(job, sample)]
+            continue
         # The first axis counts images, tiles or patches: samples may differ there.
         inputs = sample.model_inputs.items()
         shapes = tuple((name, value.shape[1:]) for name, value in inputs if name not in PER_TOKEN)

@@ -86,6 +86,7 @@ class StoredResults:
         by_shard = {one.shard: one for one in sorted(wants, key=lambda w: w.asks_wrong_answers)}
         have = {shard: self.store.finished(shard) for shard in by_shard}
         jobs = []
+        asked = Counter(sample.image_id for sample in self.samples.of(task))
         for sample in self.samples.of(task):
             donor = self.samples.donor(task, sample)
             key = self._key(sample)
@@ -94,6 +95,7 @@ class StoredResults:
                 key=key,
                 keep_incorrect=self.keep_incorrect,
                 answer=None if key in again else answers.get(key),
+                shares_image=sample.image is not None and asked[sample.image_id] > 1,
                 donor=donor,
                 donor_key=self._key(donor) if donor else None,
             )
@@ -107,7 +109,9 @@ class StoredResults:
             is_lost = (job.key, ANSWER_SCOPE) in refused
             if not is_lost and (job.answer is None or missing):
                 jobs.append(replace(job, wants=missing))
-        return jobs
+        # Questions about one image one after the other, images in the order in which they come.
+        first = {image: place for place, image in enumerate(asked)}
+        return sorted(jobs, key=lambda job: first[job.sample.image_id])
 
     def _without_patches(self, task: str) -> frozenset[str]:
         """Samples whose patches may have been in a file that was damaged.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mmflow_bench.measurements.anatomy import Anatomy, AnatomyTable
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 
 if TYPE_CHECKING:
@@ -87,24 +84,3 @@ def wrongly_answered(flow: Flow, task: str) -> Estimate:
     share = sum(one in wrong for one in followed.question_ids) / count
     name = f"wrong answers among those followed on {task}"
     return flow.exact(share, name, count, len(set(followed.image_ids)))
-
-
-def related_area(flow: Flow, task: str) -> Estimate:
-    """The mean share of the patches that show an object asked about.
-
-    Raises:
-        NotApplicable: No sample of the task has boxes, or it is not known what patches show.
-    """
-    table = flow.table(task, Anatomy(), lacked=PLACE)
-    known = ~np.isnan(table.related_area)
-    if not known.any():
-        raise NotApplicable(f"no sample of {task} has boxes and patches that they touch")
-    kept = np.flatnonzero(known).tolist()
-    shares = LensCurve(
-        name=f"related patches on {task}",
-        values=table.related_area[kept][:, None],
-        question_ids=tuple(table.question_ids[i] for i in kept),
-        image_ids=tuple(table.image_ids[i] for i in kept),
-        alpha=flow.alpha,
-    )
-    return replace(shares.final, name=shares.name, unit="fraction", curve=None)

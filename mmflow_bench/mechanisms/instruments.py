@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable, WrongSweep
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.wrong_answers import WrongAnswers
 from mmflow_bench.mechanisms.curves import Curve
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def of_wrong_answers(flow: Flow, edge: str, task: str) -> Curve:
     Raises:
         NotApplicable: No sample with positions for the edge is answered wrongly.
     """
-    want = WrongSweep.of(edge)
-    table = flow.table(task, want, lacked=f"a wrong answer and positions for {want.name}")
+    want = Sweep.of(edge)
+    lacked = f"a wrong answer and positions for {want.name}"
+    table = flow.table(task, WrongAnswers(sweep=want), lacked=lacked)
     name = f"{want.name} on wrong answers to {task}"
     return flow.curve(name, table.relative_change, table.image_ids, want)
 

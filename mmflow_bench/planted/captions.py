@@ -11,17 +11,17 @@ from mmflow_bench.planted.residual import dimensions, total
 def read_caption(circuit: Circuit, design: Design) -> None:
     """The last position reads what a caption says, an equal part per layer."""
     part = _gains(design).told / len(design.caption_layers)
-    pairs = zip(dimensions("told"), dimensions(design.landing), strict=True)
+    pairs = zip(dimensions("captioned"), dimensions(design.landing), strict=True)
     copy = [(word, answer, part) for word, answer in pairs]
     for layer in design.caption_layers:
-        circuit.head(layer, match=[(total("last"), total("told"))], copy=copy)
+        circuit.head(layer, match=[(total("last"), total("captioned"))], copy=copy)
 
 
 def relate_caption(circuit: Circuit, design: Design) -> None:
     """Question tokens read what a caption says, as they read the wallpaper of an image."""
-    pairs = zip(dimensions("told"), dimensions("context"), strict=True)
+    pairs = zip(dimensions("captioned"), dimensions("context"), strict=True)
     copy = [(word, answer, _gains(design).context) for word, answer in pairs]
-    circuit.head(design.context_layer, match=[(total("question"), total("told"))], copy=copy)
+    circuit.head(design.context_layer, match=[(total("question"), total("captioned"))], copy=copy)
 
 
 def _gains(design: Design) -> Gains:

@@ -10,10 +10,11 @@ import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.measurements.knockout_sweep import Sweep, WrongSweep
+from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.measurements.wrong_answers import WrongAnswers
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.instruments import of_wrong_answers
 from mmflow_bench.mechanisms.verdicts import NotApplicable
@@ -23,6 +24,7 @@ from mmflow_bench.scenes.questions import scene_samples
 pytestmark = pytest.mark.slow
 TASK, EDGE = "ChooseAttr", "image -> question"
 WRONG = 2
+WRONGLY = WrongAnswers(sweep=Sweep.of(EDGE))
 
 
 def measurements(folder: Path, wrong: int = WRONG) -> Measurements:
@@ -36,7 +38,7 @@ def measurements(folder: Path, wrong: int = WRONG) -> Measurements:
 
 def test_wrong_answers_are_followed_by_themselves(tmp_path: Path) -> None:
     opened = measurements(tmp_path)
-    wrong = opened.table(TASK, WrongSweep.of(EDGE))
+    wrong = opened.table(TASK, WRONGLY)
     right = opened.table(TASK, Sweep.of(EDGE))
     assert (len(wrong.question_ids), len(right.question_ids)) == (WRONG, 8 - WRONG)
     assert not set(wrong.question_ids) & set(right.question_ids)
@@ -50,10 +52,10 @@ def test_wrong_answers_are_followed_by_themselves(tmp_path: Path) -> None:
 def test_the_right_ones_are_not_measured_again_for_the_wrong_ones(tmp_path: Path) -> None:
     opened = measurements(tmp_path)
     opened.table(TASK, Sweep.of(EDGE))
-    jobs = opened.stored.jobs(TASK, [WrongSweep.of(EDGE).at(opened.width)])
+    jobs = opened.stored.jobs(TASK, [WRONGLY.at(opened.width)])
     assert len(jobs) == WRONG
     # Asked together, the one that asks of more samples decides, in either order.
-    for wants in ([Sweep.of(EDGE), WrongSweep.of(EDGE)], [WrongSweep.of(EDGE), Sweep.of(EDGE)]):
+    for wants in ([Sweep.of(EDGE), WRONGLY], [WRONGLY, Sweep.of(EDGE)]):
         both = [want.at(opened.width) for want in wants]
         assert len(opened.stored.jobs(TASK, both)) == WRONG
 

@@ -10,7 +10,7 @@ import pytest
 
 from mmflow_bench.inputs.question_sets import GQA, SHIPPED, SHIPPED_COUNTS
 from mmflow_bench.inputs.questions import read_questions
-from mmflow_bench.inputs.samples import SIX_TASKS, VQA_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.data import data
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.paper import (
@@ -145,13 +145,6 @@ def test_questions_without_options_have_none_to_stand_anywhere(measured, verdict
     assert verdict("opt-position", asking(measured(), asked), "ChooseAttr") == "not-applicable"
 
 
-def test_the_area_of_objects_is_an_observation(measured, verdict):
-    measurements = measured()
-    assert verdict("related-area", measurements, "ChooseAttr") == "report"
-    measurements.built = {"related_patches": np.zeros(200, int)}
-    assert verdict("related-area", measurements, "ChooseAttr") == "not-applicable"
-
-
-@pytest.mark.parametrize("task", VQA_TASKS)
-def test_rows_on_other_question_sets_do_not_apply_without_them(measured, verdict, task):
-    assert verdict("vqa-two-drops", measured(), task) == "not-applicable"
+@pytest.mark.parametrize(("task", "name"), [("OKVQA", "okvqa"), ("A-OKVQA", "aokvqa")])
+def test_rows_on_other_question_sets_do_not_apply_without_them(measured, verdict, task, name):
+    assert verdict(f"{name}-two-drops", measured(), task) == "not-applicable"
