@@ -30,7 +30,7 @@ from mmflow_bench.measurements.costs import Costs, decoder_costs
 from mmflow_bench.measurements.removal import ImageRemoval, Removed, first_layers
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
-from mmflow_bench.positions.resolve import RolePositions
+from mmflow_bench.positions.role_positions import RolePositions
 from mmflow_bench.positions.roles import Role
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmflow_bench.checkpoints.resembling import resembled
-from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.removal import RemovalTable
@@ -63,7 +63,11 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> Non
     opened, read = planned.opened, [*planned.tables.items(), *planned.part_tables.items()]
     # Tables of one kind may be of several wants.
     sweeps, pieces = (
-        [table for (_, want), table in read if isinstance(want, kind)]
+        [
+            table
+            for (_, want), table in read
+            if isinstance(want, kind) and isinstance(table, SweepTable)
+        ]
         for kind in (Sweep, LastPiece)
     )
     write_part(folder, SAMPLES, part, sweep_rows(sweeps))
