@@ -110,6 +110,9 @@ class Design:
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 
+    caption_layers: range = range(0)
+    """The last position reads captions, an equal part per layer."""
+
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
     knows_row_ends: bool = False

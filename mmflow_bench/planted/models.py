@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 
 from mmflow_bench.planted import (
     additions,
+    captions,
     codes,
     detours,
     parts,
@@ -63,6 +64,8 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            captions.read_caption,
+            captions.relate_caption,
             codes.write_codes,
             parts.tell_words,
             parts.look_up_when_told,

@@ -75,6 +75,8 @@ _SIZES: dict[str, int] = {
     "massive": 1,  # what both of these have in place of the constant
     "row_end": 1,  # the end of a row of tiles
     "confirmed": 1,  # a patch of an object that has seen some wallpaper
+    "captioned": len(ANSWERS),  # the answer that a word of a caption gives
+    "break": 1,  # a colon, after which an answer begins with a line break
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

@@ -48,6 +48,7 @@ def routes(design: Design, task: str) -> tuple[Route, ...]:
     return (
         *_by_question(design, task),
         *_direct(design, task),
+        *_told(design, task),
         *_by_options(design, task),
         *_by_doubt(design, task),
     )
@@ -59,6 +60,9 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     found: Hop = ("object->question", design.lookup_layer)
     if "read_context" in stages:
         yield from _onward(design, "context", gains.context, (read,))
+    if "relate_caption" in stages:
+        told: Hop = ("caption->question", design.context_layer)
+        yield from _onward(design, "context", gains.context, (told,))
     if "read_context_by_sink" in stages:
         of = "tower_sink" if design.tower_sink == "context" else "decoder_sink"
         of = "padding" if design.is_padded else of
@@ -146,6 +150,16 @@ def _direct(design: Design, task: str) -> Iterator[Route]:
         yield Route(
             gain=design.gains[task].direct / len(design.direct_layers),
             hops=(("wallpaper->last", layer),),
+            arrival=layer,
+            landing=design.landing,
+        )
+
+
+def _told(design: Design, task: str) -> Iterator[Route]:
+    for layer in design.caption_layers:
+        yield Route(
+            gain=design.gains[task].told / len(design.caption_layers),
+            hops=(("caption->last", layer),),
             arrival=layer,
             landing=design.landing,
         )
