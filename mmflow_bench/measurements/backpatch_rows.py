@@ -16,7 +16,7 @@ from mmflow_bench.measurements.answer import greedy_answer
 from mmflow_bench.measurements.backpatch import BackPatch
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
-from mmflow_bench.positions.resolve import Positions
+from mmflow_bench.positions.role_positions import Positions
 from mmflow_bench.positions.roles import Role
 
 
