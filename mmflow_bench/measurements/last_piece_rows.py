@@ -13,7 +13,7 @@ from mmflow_bench.measurements.answer_pieces import answer_pieces, teacher_force
 from mmflow_bench.measurements.last_piece import SINGLE_TOKEN, LastPiece
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
-from mmflow_bench.positions.resolve import Positions
+from mmflow_bench.positions.role_positions import Positions
 from mmflow_bench.positions.roles import Role
 
 _Planned = list[tuple[LastPiece, list[Knockout]]]

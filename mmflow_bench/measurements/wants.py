@@ -140,6 +140,11 @@ class Want(ABC, Generic[Table]):
         """The same, where a width other than the usual one scales with the depth too."""
         return self
 
+    @property
+    def needs_mastery(self) -> bool:
+        """Whether it tells something only where the task's questions are answered correctly."""
+        return True
+
     def at(self, width: int) -> Want[Table]:  # noqa: ARG002
         """The same, where windows that scale with the depth are `width` layers."""
         return self

@@ -20,6 +20,7 @@ from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind, Known
+from mmflow_bench.mechanisms.likeness import correlation_of
 from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
@@ -192,6 +193,19 @@ class Curve:
         estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
         obstacle = one.obstacle or two.obstacle
         return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
+
+    def correlation(self, other: Curve) -> Estimate:
+        """Pearson's correlation with another curve over layers, on the images of both.
+
+        Not defined where one of the two is flat.
+        """
+        common = set(self.means.images) & set(other.means.images)
+        one, two = self._only(common), other._only(common)
+        source = correlation_of(
+            one.means, two.means, floor=self._least_drop, counts_unseen=self.counts_unseen
+        )
+        estimate = one._estimate(f"correlation with {other.name}", _none)
+        return replace(estimate, source=source, unit="ratio", floor=0.0)
 
     @cached_property
     def is_present(self) -> Comparison:

@@ -20,15 +20,27 @@ from mmflow_bench.planted.routes import Route, routes
 from mmflow_bench.planted.variants import design_of
 from mmflow_bench.scenes.things import ANSWERS
 
+_OF_OBJECTS = frozenset({"object->question"})
+_OF_TOWER, _OF_DECODER = frozenset({"tower_sink->question"}), frozenset({"decoder_sink->question"})
+_OF_WALLPAPER = frozenset({"wallpaper->question"})
+_OF_PADDING = frozenset({"padding->question"})
+_OF_OTHERS = _OF_WALLPAPER | _OF_TOWER | _OF_DECODER | _OF_PADDING
 _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": frozenset({"wallpaper->question", "object->question"}),
-    "related_patches->question": frozenset({"object->question"}),
-    "other_patches->question": frozenset({"wallpaper->question"}),
+    "image->question": _OF_OTHERS | _OF_OBJECTS,
+    "related_patches->question": _OF_OBJECTS,
+    "other_patches->question": _OF_OTHERS,
+    "padding_patches->question": _OF_PADDING,
+    "related_without_sinks->question": _OF_OBJECTS,
+    "other_without_sinks->question": _OF_OTHERS - _OF_TOWER,
+    "related_without_decoder_sinks->question": _OF_OBJECTS,
+    "other_without_decoder_sinks->question": _OF_OTHERS - _OF_DECODER,
 }
-"""The edges of routes that a knockout of the paper cuts."""
+"""The edges of routes that a knockout of the paper cuts, in scenes whose objects cover no sink."""
+_FROM_IMAGE = _CUT["image->question"] | _CUT["image->last"]
+"""All of them that the image is at the beginning of."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -66,6 +78,16 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
     return _probability(_written(name), task, _NOTHING, range(0))
+
+
+def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -> float:
+    """Probability of the right answer when the image is gone from a decoder layer on.
+
+    Raises:
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
+    """
+    design = _written(name)
+    return _probability(design, task, _FROM_IMAGE, range(layer, design.layers))
 
 
 def lens(

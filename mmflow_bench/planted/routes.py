@@ -59,6 +59,11 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     found: Hop = ("object->question", design.lookup_layer)
     if "read_context" in stages:
         yield from _onward(design, "context", gains.context, (read,))
+    if "read_context_by_sink" in stages:
+        of = "tower_sink" if design.tower_sink == "context" else "decoder_sink"
+        of = "padding" if design.is_padded else of
+        gathered: Hop = (f"{of}->question", design.context_layer)
+        yield from _onward(design, "context", gains.context, (gathered,))
     if "read_context_by_newline" in stages:
         yield from _onward(design, "context", gains.context, ())
     if "look_up_early" in stages:

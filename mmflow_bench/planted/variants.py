@@ -13,6 +13,7 @@ from typing import Any
 
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.samples import Task
+from mmflow_bench.planted.codebook import EXCHANGED, LAYERED, OF_THE_IMAGE
 from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
@@ -196,7 +197,53 @@ _FURTHER = (
         heads=8,
         key_value_heads=8,
     ),
+    _variant("two-pieces", stages=(*PAPER_STAGES, "finish_word"), is_split=True, width=256),
+    _variant("pieces-by-rote", is_split=True, width=256),
+    *(
+        _variant(
+            f"sentence-from-{source}",
+            stages=("begin_and_go_on", f"name_from_{source}"),
+            direct_layers=range(14, 22),
+            extra_flags=("option",),
+            width=256,
+        )
+        for source in ("image", "question")
+    ),
+    *(
+        _variant(
+            name,
+            stages=_stages(read_context=reading),
+            tower_sink=tower,
+            decoder_sink=decoder,
+            width=512,
+        )
+        for name, reading, tower, decoder in (
+            ("sinks-idle", "read_context", "idle", "idle"),
+            ("tower-sink-read", "read_context_by_sink", "context", "idle"),
+            ("decoder-sink-read", "read_context_by_sink", "idle", "context"),
+        )
+    ),
+    _variant(
+        "padding-read",
+        stages=_stages(read_context="read_context_by_sink"),
+        tower_sink="context",
+        sink_place="padding",
+        width=256,
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
+    *(
+        _variant(
+            f"{name}-codebook",
+            stages=(*PAPER_STAGES, "write_codes"),
+            codebook=codebook,
+            width=256,
+        )
+        for name, codebook in (
+            ("layered", LAYERED),
+            ("attention", EXCHANGED),
+            ("image", OF_THE_IMAGE),
+        )
+    ),
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(
     {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER)}

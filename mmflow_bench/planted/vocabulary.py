@@ -15,6 +15,8 @@ from mmflow_bench.scenes.things import ANSWERS, CATEGORIES, COLORS, PLURALS, SID
 BEGIN, END, PAD, UNKNOWN, IMAGE = SPECIAL = ("<s>", "</s>", "<pad>", "<unk>", "<image>")
 LOWER = ANSWERS
 UPPER = tuple(answer.capitalize() for answer in ANSWERS)
+ENDINGS = tuple(dict.fromkeys(f"##{word[-1]}" for word in UPPER))
+"""Second pieces of the checkpoints whose capitalised answers have two."""
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -48,6 +50,17 @@ def words() -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(word for group in (*groups, _INSTRUCTION, _PROMPT, _SPARE) for word in group)
     )
+
+
+def unanswering_words() -> tuple[str, ...]:
+    """Words that are no answer and no part of the prompt around a question, in the same order."""
+    others = {*SPECIAL, *LOWER, *UPPER, *_PROMPT}
+    return tuple(word for word in words() if word not in others)
+
+
+def split_words() -> tuple[str, ...]:
+    """The same where capitalised answers have no last letter, and endings behind all others."""
+    return (*(word[:-1] if word in UPPER else word for word in words()), *ENDINGS)
 
 
 def embedding_of(word: str) -> Form:

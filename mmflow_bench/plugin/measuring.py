@@ -256,14 +256,15 @@ class GuardedMeasurements(PassedOn):
         self._measurements.ensure(task, wants)
 
     def table(self, task: str, want: Want[Table]) -> Table:
-        self._require(task)
+        """What a want tells of a task; raises as `ensure` does, unless it needs no mastery."""
+        self._require(task, needs_mastery=want.needs_mastery)
         return self._measurements.table(task, want)
 
     def part(self) -> SecondOpinions:
         """Part of the samples, unguarded: second opinions are asked of verdicts alone."""
         return self._measurements.part()
 
-    def _require(self, task: str) -> None:
+    def _require(self, task: str, *, needs_mastery: bool = True) -> None:
         if task not in self._measurements.tasks:
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
@@ -275,7 +276,7 @@ class GuardedMeasurements(PassedOn):
             raise PreconditionFailed(
                 f"{task}: none of {count.selected} samples could be scored ({reasons or 'none'})"
             )
-        if self._measurements.opened.follow == "reference":
+        if not needs_mastery or self._measurements.opened.follow == "reference":
             return  # Its probability is there to be followed, whatever the answer is.
         if not count.correct or count.accuracy < self._minimum_accuracy:
             raise PreconditionFailed(

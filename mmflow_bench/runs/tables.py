@@ -1,7 +1,8 @@
 """The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
 
 Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps and lens are
-what verdicts were read off. Questions are for readers, who want to see a sample and not only its
+what verdicts were read off, pieces the sweeps of the last sub-word of answers that have several.
+Questions are for readers, who want to see a sample and not only its
 numbers. Answers are for the comparison of two runs, which pairs samples by content: the sweeps have
 those alone that were answered correctly.
 """
@@ -19,12 +20,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmflow_bench.files import replacing
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
+from mmflow_bench.runs.folder import (
+    ANSWERS,
+    LENS,
+    MECHANISMS,
+    PIECES,
+    QUESTIONS,
+    REMOVAL,
+    SAMPLES,
+    writing,
+)
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.measurements.lens import LensTable
+    from mmflow_bench.measurements.removal import RemovalTable
 
 
 class SweepRow(TypedDict):
@@ -50,6 +61,22 @@ class LensRow(TypedDict):
     image_id: str
     probability: list[float]
     """By depth, the embedding first."""
+
+
+class RemovalRow(TypedDict):
+    """One sample answered without its image, or part of it, from some layers on."""
+
+    task: str
+    removed: str
+    question_id: str
+    image_id: str
+    is_followed: bool
+    first_layer: list[int]
+    """Ascending; at last the depth of the decoder, with nothing removed."""
+    is_correct: list[bool]
+    probability: list[float]
+    operations: list[float]
+    cache_bytes: list[float]
 
 
 class Patches(TypedDict):
@@ -100,7 +127,9 @@ class AnswerRow(TypedDict):
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
+    PIECES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
+    REMOVAL: ("task", "removed", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
 }
@@ -129,7 +158,9 @@ def _schema(record: type, names: Iterable[str] | None = None) -> pa.Schema:
 RECORDS: Mapping[str, type] = {
     MECHANISMS: MechanismRow,
     SAMPLES: SweepRow,
+    PIECES: SweepRow,
     LENS: LensRow,
+    REMOVAL: RemovalRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,
 }
@@ -168,6 +199,24 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
                 "question_id": question_id,
                 "image_id": table.image_ids[i],
                 "probability": table.probability[i].tolist(),
+            }
+
+
+def removal_rows(tables: Iterable[RemovalTable]) -> Iterator[RemovalRow]:
+    """One row per sample and kind of removal; lists by the first layer without the positions."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "removed": str(table.removed),
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "is_followed": bool(table.is_followed[i]),
+                "first_layer": list(table.layers),
+                "is_correct": table.is_correct[i].tolist(),
+                "probability": table.probability[i].tolist(),
+                "operations": table.operations[i].tolist(),
+                "cache_bytes": table.cache_bytes[i].tolist(),
             }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from mmflow_bench.inputs.samples import Box, Sample
@@ -50,7 +52,7 @@ class Planted:
     @torch.inference_mode()
     def answers(self, *samples: Sample) -> list[str]:
         inputs = self.encode(*samples)
-        tokens = self.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+        tokens = self.model.generate(**inputs, max_new_tokens=5, do_sample=False)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
 
@@ -60,7 +62,9 @@ class Planted:
         text = self.processor.tokenizer.convert_ids_to_tokens(tokens)
         image = [position for position, token in enumerate(text) if token == "<image>"]
         start, end = image[-1] + 2, text.index("?") + 1
-        related = [image[patch] for patch in _patches(sample.boxes)]
+        # A photo that is wider than high has padding above and below.
+        above = (GRID * PATCH - (sample.image_height or GRID * PATCH)) // 2
+        related = [image[patch] for patch in _patches(sample.boxes, above)]
         newlines: list[int] = []
         if hasattr(self.model.config, "image_grid_pinpoints"):
             related, newlines = _tiled(image, sample)
@@ -134,7 +138,7 @@ def _mask_hook(mask: Tensor) -> Callable[..., tuple[object, dict[str, object]]]:
     return lambda module, args, kwargs: (args, kwargs | {"attention_mask": mask})  # noqa: ARG005
 
 
-def _patches(boxes: Sequence[Box]) -> list[int]:
+def _patches(boxes: Sequence[Box], above: int = 0) -> list[int]:
     return [
         row * GRID + column
         for row in range(GRID)
@@ -142,8 +146,8 @@ def _patches(boxes: Sequence[Box]) -> list[int]:
         if any(
             box.x < (column + 1) * PATCH
             and box.x + box.width > column * PATCH
-            and box.y < (row + 1) * PATCH
-            and box.y + box.height > row * PATCH
+            and box.y + above < (row + 1) * PATCH
+            and box.y + above + box.height > row * PATCH
             for box in boxes
         )
     ]
@@ -177,6 +181,23 @@ def _tiled(image: list[int], sample: Sample) -> tuple[list[int], list[int]]:
     return overview + native, [row[-1] for row in rows]
 
 
+@contextmanager
+def _silenced(modules: Sequence[nn.Module], positions: Sequence[int]) -> Iterator[None]:
+    """The modules' output set to zero at some positions."""
+
+    def zero(_: nn.Module, __: object, output: Any) -> Any:
+        first = output[0] if isinstance(output, tuple) else output
+        first[:, positions] = 0.0
+        return output
+
+    handles = [module.register_forward_hook(zero) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @cache
 def _planted(name: str) -> Planted:
     model, processor = build(name)
@@ -188,3 +209,9 @@ def _planted(name: str) -> Planted:
 def planted() -> Callable[[str], Planted]:
     """`planted("planted/mini")`, built once."""
     return _planted
+
+
+@pytest.fixture
+def silenced() -> Callable[..., Any]:
+    """`with silenced(modules, positions):` their output is zero there."""
+    return _silenced

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.planted.additions import CODE_LAYER
@@ -33,23 +32,6 @@ def change(checkpoint: Any, sample: Sample, edge: str, window: range) -> float:
 def states(checkpoint: Any, sample: Sample) -> list[Tensor]:
     output = checkpoint.model(**checkpoint.encode(sample), output_hidden_states=True)
     return [state[0] for state in output.hidden_states]
-
-
-@contextmanager
-def silenced(modules: Sequence[nn.Module], positions: Sequence[int]) -> Iterator[None]:
-    """The modules' output set to zero at some positions."""
-
-    def zero(_: nn.Module, __: object, output: Any) -> Any:
-        first = output[0] if isinstance(output, tuple) else output
-        first[:, positions] = 0.0
-        return output
-
-    handles = [module.register_forward_hook(zero) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +116,11 @@ def test_late_layers_need_the_image_only_where_that_is_planted(
     ("module", "expected"), [("mlp", (4, 16)), ("self_attn", (7, 13)), ("input_layernorm", None)]
 )
 def test_the_codebook_loses_what_a_module_says(
-    planted: Checkpoints, sample: Sample, module: str, expected: tuple[int, int] | None
+    planted: Checkpoints,
+    silenced: Any,
+    sample: Sample,
+    module: str,
+    expected: tuple[int, int] | None,
 ) -> None:
     checkpoint = planted("planted/module-codebook")
     question = checkpoint.positions(sample)["question"]

@@ -18,6 +18,9 @@ from mmflow_bench.reports.html.part_figures import (
     part_figures,
     window_study,
 )
+from mmflow_bench.reports.html.piece_figures import piece_figures
+from mmflow_bench.reports.html.removal_figures import removal_figures
+from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -90,7 +93,10 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *_lens_figures(record, baseline),
         *part_figures(record, window=main_width(record), y_label=CHANGE),
         *window_study(record, y_label=CHANGE),
+        *piece_figures(record, window=main_width(record), y_label=CHANGE),
         *_window_figures(record),
+        *sink_figures(record, window=main_width(record)),
+        *removal_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
     ]
@@ -122,7 +128,7 @@ def shown_edge(edge: str) -> str:
 
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
-    known = PART_EDGES.union(*(figure.edges for figure in _EDGES.values()))
+    known = PART_EDGES.union(WITHOUT_SINKS, *(figure.edges for figure in _EDGES.values()))
     others = sorted(_measured(record, "edge", method=MASKED) - known)
     targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = {
@@ -207,7 +213,9 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
     """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    others = [row for row in record.rows if row.curve and not _is_drawn(row)]
+    others = [
+        row for row in record.rows if row.curve and not _is_drawn(row) and row.id not in NORM_ROWS
+    ]
     for name, rows in grouped(others, lambda row: row.id).items():
         panels = {
             row.task: (Series(name=row.name or name, values=row.curve, samples=row.n or 0),)
