@@ -102,7 +102,7 @@ def large_sample(task: str, *, patches: int) -> tuple[Sample, Sample]:
     return found[0], found[1]
 
 
-def wanted(suite: str, task: str, width: int, *, twins: bool) -> list[Want[object]]:
+def wanted(suite: str, task: str, *, width: int, layers: int, twins: bool) -> list[Want[object]]:
     """What the mechanisms of a suite, and of those that it holds, read on a task."""
     suites = get_args(Suite)
     kept = suites[: suites.index(suite) + 1]
@@ -114,7 +114,7 @@ def wanted(suite: str, task: str, width: int, *, twins: bool) -> list[Want[objec
             asked = [*reads.wants.get(task, ())]
             if twins and test.declaration.tier == "holds":
                 asked += reads.second_opinions.get(task, ())
-            wants |= dict.fromkeys(resolved(asked, width))
+            wants |= dict.fromkeys(resolved(asked, width=width, layers=layers))
     return list(wants)
 
 
@@ -159,7 +159,13 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
         (found,) = measure(checkpoint, [job], workers=1)
         return len(found.rows.get(UNSCORED, ()))
 
-    wants = wanted(options.suite, options.task, options.window, twins=options.twins)
+    wants = wanted(
+        options.suite,
+        options.task,
+        width=options.window,
+        layers=options.layers,
+        twins=options.twins,
+    )
     plain()
     forward = seconds(plain, 5)
     refused = run(wants)

@@ -25,6 +25,7 @@ from mmflow_bench.mechanisms.watching import watched
 
 MECHANISMS = mechanisms(shipped())
 TEXT_ONLY = "App. G, text only"
+WINDOWS = "App. B, window size"
 QUESTION_SAYS = "App. D and K, what the question says"
 
 
@@ -46,7 +47,7 @@ def test_every_row_is_complete_and_stands_in_a_section_of_the_paper():
 def test_rows_are_in_the_order_of_the_paper_with_the_controls_last():
     sections = list(dict.fromkeys(one.section for one in MECHANISMS))
     assert sections == list(SECTIONS)
-    assert len(MECHANISMS) == 53
+    assert len(MECHANISMS) == 74
 
 
 def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
@@ -57,7 +58,7 @@ def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
 
 def test_no_test_decides_a_mechanism_on_a_task_twice():
     pairs = [(t.declaration.id, task) for t in shipped() for task in t.declaration.tasks]
-    assert len(pairs) == len(set(pairs)) == 263
+    assert len(pairs) == len(set(pairs)) == 329
 
 
 def test_the_two_groups_of_tasks_are_the_six():
@@ -110,8 +111,8 @@ def test_what_second_opinions_are_asked_of():
     # taken away.
     no_knockout |= {"related-area", "sink-count-projected", "sink-norms"}
     # The size of single layers is claimed, or no other image stands in for captions.
-    refused = {"stages-disjoint", "imgq-two-drops"} | {
-        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS}
+    refused = {"stages-disjoint", "imgq-two-drops", "j3-two-drops"} | {
+        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS, WINDOWS}
     }
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
@@ -127,7 +128,10 @@ def test_windows_of_one_layer_are_read_by_the_rows_that_say_so():
     beyond_the_first_drop = {"imgq-drop2", "imgq-drop2-21", "imgq-two-drops", "imgq-drop2-lt-drop1"}
     beyond_the_first_drop |= {"imgq-layers-consistent", "rel-dom-2", "patches-account"}
     beyond_the_first_drop |= {"sink-excluded", "x-sink-vit", "x-sink-llm"}
-    assert single == {"stages-disjoint"} | beyond_the_first_drop
+    beyond_the_first_drop |= {"j3-two-drops", "j3-true-gt-false-2", "j4-first-dominant"}
+    beyond_the_first_drop |= {"j5-second-dominant", "x-bg-spatial"}
+    windows = {one.id for one in MECHANISMS if one.section == WINDOWS}
+    assert single == {"stages-disjoint"} | beyond_the_first_drop | windows
 
 
 def test_the_lens_is_read_by_its_section_and_its_control():
