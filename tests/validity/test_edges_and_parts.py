@@ -55,8 +55,9 @@ WINDOWS = ("win-qlast-mid", "win-imglast-null", "win-imgq-two-low", "win-merge",
         ),
         ("base", "paper", "win-*", {}),
         ("direct", "paper", "win-*", dict.fromkeys(WINDOWS, ATTRIBUTE)),
-        # One drop merges with nothing, and two that are far apart do not merge.
-        ("single-stage", "paper", "win-*", dict.fromkeys(WINDOWS[2:4], ATTRIBUTE)),
+        # One drop merges with nothing, and is as deep in any window.
+        ("single-stage", "paper", "win-*", dict.fromkeys(WINDOWS[2:], ATTRIBUTE)),
+        # Two drops that are far apart do not merge.
         ("late-stage-2", "paper", "win-merge", {"win-merge": ATTRIBUTE}),
         ("base", "all", "x-suffix-out,x-bg-spatial", {"x-bg-spatial": ["all"]}),
         ("background-places", "all", "x-suffix-out,x-bg-spatial", {}),
