@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mmflow_bench.baselines.tolerances import parse_alpha
+from mmflow_bench.baselines.tolerances import parse_alpha, parse_loss
 from mmflow_bench.cli.options import (
     Asked,
     Parsed,
@@ -47,10 +47,10 @@ DEFAULT_ALPHA = 0.05
 @click.command()
 @click.option(
     "--margin",
-    type=click.FloatRange(0.001, 0.5),
+    type=Parsed(parse_loss),
     default=INTACT,
     show_default=True,
-    help="Accuracy that may be lost, as a fraction.",
+    help="Accuracy that may be lost: 0.02 or 2%.",
 )
 @click.option("--alpha", type=Parsed(parse_alpha), default=DEFAULT_ALPHA, show_default=True)
 @click.option(

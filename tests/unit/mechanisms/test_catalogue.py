@@ -15,16 +15,11 @@ from mmflow_bench.names import matches
 CATALOGUE = Path(__file__).parents[2] / "data" / "catalogue.txt"
 OPEN = """
 ds-counts ds-unique-images arch-manifest ds-select-80 ds-source-model correct-only
-opt-in-question opt-position related-area
-sub-last-edges sub-imgq sub-patches
-sink-count sink-excluded oth-size-matched
-mod-mlp-gt-mhat mod-mlp-first mod-mlp-last mod-mhat-first mod-mhat-last mod-mono jac-imgq-low
-prune-last20-acc prune-last20-time prune-curve
+opt-in-question opt-position
 okvqa-* aokvqa-*
 7b-consistent 16-7b-consistent 8b-consistent
-x-closure x-sufficiency x-cf-value x-renorm x-eoi-gate x-intra-image
-x-sink-llm x-sink-vit x-head-sparsity x-role-llamas x-hallucination x-long-answer
-x-backpatch
+x-closure x-sufficiency x-cf-value x-renorm x-eoi-gate x-intra-image x-head-sparsity
+x-role-llamas x-hallucination x-backpatch
 """
 PENDING = set(OPEN.split())
 """Named, and not declared."""
