@@ -177,7 +177,7 @@ class SyntheticMeasurements:
 
     def table(self, task: str, want: Want[Any]) -> Any:
         if isinstance(want, Sweep):
-            width = want.width or self.width
+            width = want.scaled(LAYERS).at(self.width).width or 1
             return self.sweep(task, want.name, width=width, method=want.method)
         if isinstance(want, LastPiece):
             first = self.table(task, want.sweep)
