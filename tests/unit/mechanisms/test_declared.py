@@ -10,7 +10,7 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Gate, require_applicable
+from mmflow_bench.mechanisms.declaring import Declaration, Gate, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.paper import (
     NEXT_LLAMA3_8B,
@@ -26,6 +26,7 @@ from mmflow_bench.mechanisms.watching import watched
 MECHANISMS = mechanisms(shipped())
 TEXT_ONLY = "App. G, text only"
 QUESTION_SAYS = "App. D and K, what the question says"
+FURTHER_TOKENS = {"App. C, the last sub-word", "beyond the paper, long answers"}
 
 
 def ids(tests):
@@ -46,7 +47,7 @@ def test_every_row_is_complete_and_stands_in_a_section_of_the_paper():
 def test_rows_are_in_the_order_of_the_paper_with_the_controls_last():
     sections = list(dict.fromkeys(one.section for one in MECHANISMS))
     assert sections == list(SECTIONS)
-    assert len(MECHANISMS) == 53
+    assert len(MECHANISMS) == 88
 
 
 def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
@@ -57,7 +58,7 @@ def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
 
 def test_no_test_decides_a_mechanism_on_a_task_twice():
     pairs = [(t.declaration.id, task) for t in shipped() for task in t.declaration.tasks]
-    assert len(pairs) == len(set(pairs)) == 263
+    assert len(pairs) == len(set(pairs)) == 359
 
 
 def test_the_two_groups_of_tasks_are_the_six():
@@ -109,9 +110,10 @@ def test_what_second_opinions_are_asked_of():
     # The size of single layers is claimed, no other image stands in for captions, or a module is
     # taken away.
     no_knockout |= {"related-area", "sink-count-projected", "sink-norms"}
-    # The size of single layers is claimed, or no other image stands in for captions.
+    # The size of single layers is claimed, no other image stands in for captions, or it is two
+    # readings of one knockout that are compared.
     refused = {"stages-disjoint", "imgq-two-drops"} | {
-        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS}
+        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS, *FURTHER_TOKENS}
     }
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
@@ -127,6 +129,7 @@ def test_windows_of_one_layer_are_read_by_the_rows_that_say_so():
     beyond_the_first_drop = {"imgq-drop2", "imgq-drop2-21", "imgq-two-drops", "imgq-drop2-lt-drop1"}
     beyond_the_first_drop |= {"imgq-layers-consistent", "rel-dom-2", "patches-account"}
     beyond_the_first_drop |= {"sink-excluded", "x-sink-vit", "x-sink-llm"}
+    beyond_the_first_drop |= {"sub-imgq", "sub-patches"}
     assert single == {"stages-disjoint"} | beyond_the_first_drop
 
 
@@ -156,6 +159,7 @@ def test_rows_of_one_checkpoint_refuse_every_other_and_rows_of_any_refuse_none(m
         applies = set()
         for name in (*PAPER_MODELS, None):
             measurements = measured(paper_model=name, captions=captions, n=2)
+            measurements.last, measurements.long_drop = measured(n=2), 0.5
             others = dict.fromkeys(PAPER_MODELS, measurements)
             if run_quietly(test, Flow(measurements, others=others)) != "not-applicable":
                 applies.add(name)
@@ -327,3 +331,13 @@ def test_a_gate_with_an_unknown_role_is_refused():
 def test_tests_that_cannot_be_imported_are_said_so(tmp_path):
     with pytest.raises(MechanismError, match="tests that can be imported, got No module"):
         declared(tmp_path, "import nothing_of_this_name\n")
+
+
+def test_the_paper_has_no_word_on_what_only_work_since_asks_for():
+    said = Declaration(id="own", suite="paper")
+    since = Declaration(id="own", suite="all", fails_for=(VICUNA_13B,))
+    assert {said.expected_of(model) for model in PAPER_MODELS} == {"holds"}
+    assert {model: since.expected_of(model) for model in PAPER_MODELS} == {
+        **dict.fromkeys(PAPER_MODELS),
+        VICUNA_13B: "fails",
+    }
