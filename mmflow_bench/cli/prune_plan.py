@@ -26,6 +26,7 @@ from mmflow_bench.measurements.halves import halves
 from mmflow_bench.measurements.pruned import PlanAnswers, PlanLayers
 from mmflow_bench.measurements.removal import ImageRemoval, RemovalTable, Removed
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.mechanisms.bands import INTACT
 from mmflow_bench.mechanisms.prune_plan import (
     PrunePlan,
     Step,
@@ -34,7 +35,7 @@ from mmflow_bench.mechanisms.prune_plan import (
     plans_of,
     steps_of,
 )
-from mmflow_bench.mechanisms.removal import INTACT, RemovalCurve
+from mmflow_bench.mechanisms.removal import RemovalCurve
 from mmflow_bench.options import Place
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.progress import MeasuringBar

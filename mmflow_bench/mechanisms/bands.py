@@ -26,6 +26,8 @@ APPEARED = 0.10
 """An answer has appeared where the lens gives it a tenth or more."""
 TEXT_ANSWERABLE = 0.20
 """Questions need their image where the accuracy falls by at least this much without it."""
+INTACT = 0.02
+"""The paper's "accuracy intact": two points are lost at most, where it gives no number."""
 LEAST_LOG_ODDS = 0.1
 """An effect that changes the odds of an answer by less than a tenth has no shares to be told."""
 TIMES_FLOOR = 3
