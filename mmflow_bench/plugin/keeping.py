@@ -10,13 +10,14 @@ from pathlib import Path
 from mmflow_bench.checkpoints.resembling import resembled
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.question_semantics import SemanticsTable
 from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
-from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES, SEMANTICS
 from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
+from mmflow_bench.runs.tables import lens_rows, semantics_rows, sweep_rows, write_part
 
 SHOWN_MESSAGES = 3
 
@@ -61,6 +62,8 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> Non
     opened, tables = planned.opened, [*planned.tables.values(), *planned.part_tables.values()]
     write_part(folder, SAMPLES, part, sweep_rows([t for t in tables if isinstance(t, SweepTable)]))
     write_part(folder, LENS, part, lens_rows([t for t in tables if isinstance(t, LensTable)]))
+    said = [t for t in tables if isinstance(t, SemanticsTable)]
+    write_part(folder, SEMANTICS, part, semantics_rows(said))
     # The store may know the answers of tasks that this run has not looked at.
     answers = opened.answered() if planned.counts else []
     write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])

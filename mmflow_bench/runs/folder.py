@@ -14,6 +14,7 @@ RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
 SAMPLES = "samples.parquet"
 LENS = "lens.parquet"
+SEMANTICS = "semantics.parquet"
 QUESTIONS = "questions.parquet"
 ANSWERS = "answers.parquet"
 

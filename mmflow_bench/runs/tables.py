@@ -1,9 +1,9 @@
 """The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
 
-Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps and lens are
-what verdicts were read off. Questions are for readers, who want to see a sample and not only its
-numbers. Answers are for the comparison of two runs, which pairs samples by content: the sweeps have
-those alone that were answered correctly.
+Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps, lens and
+semantics are what verdicts were read off. Questions are for readers, who want to see a sample and
+not only its numbers. Answers are for the comparison of two runs, which pairs samples by content:
+the sweeps have those alone that were answered correctly.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmflow_bench.files import replacing
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES, writing
+from mmflow_bench.runs.folder import (
+    ANSWERS,
+    LENS,
+    MECHANISMS,
+    QUESTIONS,
+    SAMPLES,
+    SEMANTICS,
+    writing,
+)
 from mmflow_bench.runs.rows import MechanismRow
 
 if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.measurements.lens import LensTable
+    from mmflow_bench.measurements.question_semantics import SemanticsTable
 
 
 class SweepRow(TypedDict):
@@ -50,6 +59,20 @@ class LensRow(TypedDict):
     image_id: str
     probability: list[float]
     """By depth, the embedding first."""
+
+
+class SemanticsRow(TypedDict):
+    """How much of what the question says stays without a module or an edge, on one sample."""
+
+    task: str
+    without: str
+    window: int
+    question_id: str
+    image_id: str
+    similarity: list[float]
+    """By layer, of all positions together."""
+    position_similarity: list[float]
+    """By layer, the mean over positions."""
 
 
 class Patches(TypedDict):
@@ -101,6 +124,7 @@ class AnswerRow(TypedDict):
 KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
+    SEMANTICS: ("task", "without", "window", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
 }
@@ -130,6 +154,7 @@ RECORDS: Mapping[str, type] = {
     MECHANISMS: MechanismRow,
     SAMPLES: SweepRow,
     LENS: LensRow,
+    SEMANTICS: SemanticsRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,
 }
@@ -168,6 +193,21 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
                 "question_id": question_id,
                 "image_id": table.image_ids[i],
                 "probability": table.probability[i].tolist(),
+            }
+
+
+def semantics_rows(tables: Iterable[SemanticsTable]) -> Iterator[SemanticsRow]:
+    """One row per sample and what is taken away; similarities by layer."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "without": table.without,
+                "window": table.window,
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "similarity": table.similarity[i].tolist(),
+                "position_similarity": table.position_similarity[i].tolist(),
             }
 
 

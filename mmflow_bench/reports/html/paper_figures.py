@@ -12,6 +12,7 @@ import numpy as np
 
 from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.semantics_figures import semantics_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -82,6 +83,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
     figures = [
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),
+        *semantics_figures(record),
         *_window_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
@@ -219,7 +221,9 @@ def _in_ids(edge: str) -> str:
 
 def _is_drawn(row: MechanismRow) -> bool:
     """Whether another figure has the curve: an estimate is named after the edge or the probe."""
-    return "->" in row.name or any(f"{probe} on " in row.name for probe in _PROBES)
+    if "->" in row.name or "loss without" in row.name:
+        return True
+    return any(f"{probe} on " in row.name for probe in _PROBES)
 
 
 def _panels(panels: Panels) -> tuple[Panel, ...]:
