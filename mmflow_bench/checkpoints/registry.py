@@ -76,7 +76,8 @@ _VARIANTS = {
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
     "module-codebook": "what attention and MLP say at the question is known word by word",
     "layered-codebook": "what the question says is written layer by layer, mostly by MLPs",
-    "attention-codebook": "the same, mostly by attention",
+    "attention-codebook": "what the question says is written layer by layer, mostly by attention",
+    "growing-codebook": "what is written later at the question is more of what it says",
     "image-codebook": "what the question says is read of the image",
 }
 

@@ -24,8 +24,15 @@ CASES = {
         "mod-mono": HOLDS,
         "jac-imgq-low": FAILS,
     },
-    # In one layer: later windows lose nothing.
-    "planted/module-codebook": {**dict.fromkeys(ROWS, FAILS), "mod-mhat-last": HOLDS},
+    "planted/growing-codebook": {
+        **dict.fromkeys(ROWS, FAILS),
+        "mod-mlp-gt-mhat": HOLDS,
+    },
+    # In one layer: later windows lose nothing at all.
+    "planted/module-codebook": {
+        **dict.fromkeys(("mod-mlp-first", "mod-mlp-last", "mod-mhat-first"), FAILS),
+        "mod-mhat-last": HOLDS,
+    },
     "planted/image-codebook": {"jac-imgq-low": HOLDS},
 }
 
