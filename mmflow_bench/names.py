@@ -6,12 +6,16 @@ a typo must not select everything, nor nothing at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Literal, get_args
 
 from mmflow_bench.errors import MechanismError, SelectionError
 
+Suite = Literal["core", "paper", "all"]
+"""The smallest selection that a mechanism is part of: each of these holds those before it."""
+SUITES: tuple[Suite, ...] = get_args(Suite)
 _MOST_LISTED = 12
 """Known names that a message lists; of more it names the closest only."""
 
@@ -27,6 +31,49 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(
         name == pattern or fnmatchcase(name, pattern) for pattern in patterns
     )
+
+
+def is_wanted(name: str, suite: Suite, *, patterns: Sequence[str], chosen: Suite) -> bool:
+    """Whether a mechanism is asked for: it matches, and is of the suite or named in full.
+
+    Args:
+        name: Its id.
+        suite: The smallest suite that it is part of.
+        patterns: Of --mechanisms.
+        chosen: Of --suite.
+
+    >>> is_wanted("x-closure", "all", patterns=["x-*"], chosen="paper")
+    False
+    >>> is_wanted("x-closure", "all", patterns=["x-closure"], chosen="paper")
+    True
+    """
+    is_within = SUITES.index(suite) <= SUITES.index(chosen)
+    return matches(name, patterns) and (is_within or name in patterns)
+
+
+def refuse_outside(patterns: Iterable[str], suites: Mapping[str, Suite], *, chosen: Suite) -> None:
+    """Refuse patterns of --mechanisms that match mechanisms of wider suites only.
+
+    Args:
+        patterns: As the user has typed them.
+        suites: The suite of every mechanism, by its id.
+        chosen: Of --suite.
+
+    Raises:
+        SelectionError: A pattern selects nothing of the suite.
+    """
+    for pattern in patterns:
+        found = {name: suite for name, suite in suites.items() if matches(name, [pattern])}
+        is_any = any(
+            is_wanted(name, suite, patterns=[pattern], chosen=chosen)
+            for name, suite in found.items()
+        )
+        if found and not is_any:
+            wider = min(found.values(), key=SUITES.index)
+            raise SelectionError(
+                f"mechanisms of --suite={chosen}, got {pattern!r} (--mechanisms), which matches "
+                f"those of wider suites only; add --suite={wider}, or name one in full"
+            )
 
 
 def unmatched(patterns: Iterable[str], known: Collection[str]) -> list[str]:

@@ -34,8 +34,9 @@ class Place(Flag):
     LENS = auto()
     POSITIONS = auto()
     BUILD_SET = auto()
+    PRUNE_PLAN = auto()
     RUN = PYTEST | INI | RESULTS
-    MEASURING = PYTEST | RESULTS | MEASURE | SWEEP | LENS
+    MEASURING = PYTEST | RESULTS | MEASURE | SWEEP | LENS | PRUNE_PLAN
     """Where knockouts are measured."""
     SAMPLING = MEASURING | POSITIONS
     """Where a checkpoint sees samples."""

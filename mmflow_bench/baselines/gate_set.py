@@ -15,6 +15,7 @@ from typing import Any
 from mmflow_bench.mechanisms.bands import Band
 from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.declaring import Declaration, Gate
+from mmflow_bench.names import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class GateRow(Gate):
 
     id: str = field(kw_only=True)
     """The mechanism that it belongs to."""
+    suite: Suite = field(kw_only=True, default="core")
+    """The smallest suite that the mechanism is part of."""
 
     @property
     def unit(self) -> str:
@@ -50,7 +53,7 @@ def gate_set() -> tuple[GateRow, ...]:
 
 def gate_rows(declarations: Iterable[Declaration]) -> tuple[GateRow, ...]:
     return tuple(
-        GateRow(one.gate.reading, one.gate.of, one.gate.band, id=one.id)
+        GateRow(one.gate.reading, one.gate.of, one.gate.band, id=one.id, suite=one.suite)
         for one in declarations
         if one.gate is not None
     )

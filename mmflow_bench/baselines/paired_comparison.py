@@ -8,7 +8,7 @@ agree with. What the samples do not decide is `undecided` (docs/decisions/015 an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmflow_bench.baselines.asked_rows import is_asked, tasks_of, unmeasured
@@ -57,7 +57,8 @@ def compare_runs(
     require_comparable(base, tuned)
     names = tasks_of(base, tuned)
     pairs = {task: pairs_of(base, tuned, task) for task in names}
-    gated = (*gate_set(), *own)
+    every = (*gate_set(), *own)
+    gated = [row for row in every if _is_of_both(base, tuned, row)]
     judged = [
         _judge(base, tuned, row, pairs[task], tolerance[row.unit], alpha)
         for row in gated
@@ -81,8 +82,30 @@ def compare_runs(
         notes=(
             *(f"{run.name}: {run.incomplete}" for run in (base, tuned) if run.incomplete),
             *(f"{name} is not recorded in both runs, so not compared" for name in missing),
+            *_beyond_suite(base, tuned, every),
         ),
     )
+
+
+def _is_of_both(base: RunValues, tuned: RunValues, row: GateRow) -> bool:
+    """Whether a mechanism is of the suites of both runs: of others nobody has asked both."""
+    return all(run.has_in_suite(row.id, row.suite) for run in (base, tuned))
+
+
+def _beyond_suite(base: RunValues, tuned: RunValues, rows: Sequence[GateRow]) -> Iterator[str]:
+    """What the checkpoint was asked and the baseline was not, by its suite."""
+    left = [
+        row.id
+        for row in rows
+        if tuned.has_in_suite(row.id, row.suite)
+        and matches(row.id, tuned.mechanisms)
+        and not base.has_in_suite(row.id, row.suite)
+    ]
+    if left:
+        yield (
+            f"{', '.join(left)} not compared: the baseline was run with --suite={base.suite}, "
+            "which leaves them out"
+        )
 
 
 def _judge(

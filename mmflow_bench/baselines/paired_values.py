@@ -16,7 +16,7 @@ from numpy import ndarray
 from mmflow_bench.errors import NOT_FINITE, BaselineError
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import ANSWER_SCOPE
-from mmflow_bench.names import matches
+from mmflow_bench.names import Suite, is_wanted, matches
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.rows import grouped
@@ -62,6 +62,8 @@ class RunValues:
     tasks: tuple[str, ...] = ()
     mechanisms: tuple[str, ...] = ()
     """Patterns of --tasks and --mechanisms; empty where all were asked for."""
+    suite: Suite = "core"
+    """Of --suite; runs that do not say are of before there were others."""
     failed_checks: tuple[str, ...] = ()
     """Of the self-test."""
     broken: int = 0
@@ -86,6 +88,11 @@ class RunValues:
     def selects(self, mechanism: str, task: str) -> bool:
         """Whether --mechanisms and --tasks have left a mechanism on a task."""
         return matches(mechanism, self.mechanisms) and matches(task, self.tasks)
+
+    def has_in_suite(self, mechanism: str, suite: Suite) -> bool:
+        """Whether --suite has left a mechanism, by itself or because it was named in full."""
+        named = [name for name in self.mechanisms if name == mechanism]
+        return is_wanted(mechanism, suite, patterns=named, chosen=self.suite)
 
     @property
     def window(self) -> int | None:
@@ -138,6 +145,7 @@ def values_of(record: RunRecord) -> RunValues:
         },
         tasks=tuple(results.settings.get("tasks") or ()),
         mechanisms=tuple(results.settings.get("mechanisms") or ()),
+        suite=results.settings.get("suite") or "core",
         failed_checks=tuple(check.name for check in results.self_test if not check.passed),
         broken=len(results.errors),
         incomplete=results.incomplete,

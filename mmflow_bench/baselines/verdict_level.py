@@ -14,7 +14,8 @@ from mmflow_bench.baselines.paired_records import BaselineComparison, Change, Co
 from mmflow_bench.baselines.paired_values import Key, RunValues
 
 _SHOWN = frozenset({"holds", "fails"})
-_ABSENT = frozenset({"", "not-applicable"})
+_ABSENT = frozenset({"", "not-applicable", "report"})
+"""Of which there is no verdict to compare."""
 
 
 def compare_verdicts(

@@ -68,8 +68,8 @@ def power_of_rows(
     return tuple(
         _own(row, asked.get(row.task), tolerance, alpha=alpha, power=power)
         for row in rows
-        # No number of images makes a mechanism one of this checkpoint.
-        if row.verdict != Verdict.NOT_APPLICABLE
+        # No number of images makes a mechanism one of this checkpoint, or asks for a threshold.
+        if row.verdict not in {Verdict.NOT_APPLICABLE, Verdict.REPORT}
     )
 
 

@@ -49,6 +49,8 @@ class Parts:
     for each (M-RoPE)."""
     family: Family
     """What is known of this kind of checkpoint."""
+    projector: nn.Module | None = None
+    """Turns features of the vision tower into image positions; None where none is found."""
 
     @property
     def device(self) -> torch.device:
@@ -80,6 +82,7 @@ def parts_of(model: PreTrainedModel) -> Parts:
     kind = type(decoder).__name__
     layers = _at(decoder, family.layers)
     final_norm = _at(decoder, family.final_norm)
+    projector = _at(model.base_model, family.projector)
     output = model.get_output_embeddings()
     embedding = model.get_input_embeddings()
     if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
@@ -103,6 +106,7 @@ def parts_of(model: PreTrainedModel) -> Parts:
         image_token_id=_image_token_id(model.config, family),
         places_images=any(hasattr(module, "get_rope_index") for module in model.modules()),
         family=family,
+        projector=projector if isinstance(projector, nn.Module) else None,
     )
 
 
@@ -142,9 +146,9 @@ def execution_device(module: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _at(decoder: nn.Module, place: str) -> object:
+def _at(module: nn.Module, place: str) -> object:
     """What a dotted name leads to; None if there is nothing."""
-    found: object = decoder
+    found: object = module
     for name in place.split("."):
         found = getattr(found, name, None)
     return found

@@ -34,7 +34,13 @@ _CONSTRUCTIONS = {
     "mini": "the same construction in 12 layers, for tests",
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
-_OWN_SCENES = {"tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}}
+_DESCRIBED: Json = {"questions": "mmflow_bench.scenes.descriptions:described_scene_samples"}
+_OWN_SCENES = {
+    "tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"},
+    "sentence-from-image": _DESCRIBED,
+    "sentence-from-question": _DESCRIBED,
+    "padding-read": {"questions": "mmflow_bench.scenes.letterbox:letterbox_scene_samples"},
+}
 # The base with one thing changed: the numbers that the paper reports are asked of it as well.
 _VARIANTS = {
     "no-stage-1": "the image's context reaches the question through a line break",
@@ -74,6 +80,16 @@ _VARIANTS = {
     "rotated": "no dimension has a meaning of its own, and noise is written beside the circuit",
     "trained": "rotated, with noise on all weights and trained until it answers again",
     "tiled": "images are cut into a varying number of tiles, as LLaVA-NeXT does",
+    "background-places": "the background says where things are, beside the objects themselves",
+    "question-parts": "options, objects and other words are read apart, each for what it knows",
+    "two-pieces": "capitalised answers are two pieces, each read from the question",
+    "pieces-by-rote": "capitalised answers are two pieces, the second known from the first",
+    "sentence-from-image": "answers are sentences, whose words read the image themselves",
+    "sentence-from-question": "answers are sentences, whose words read it from the question",
+    "sinks-idle": "a patch of outstanding norm and a massive one say nothing",
+    "tower-sink-read": "the context is read from the patch of outstanding norm alone",
+    "decoder-sink-read": "the context is read from the massive patch alone",
+    "padding-read": "the context is read from patches that show padding alone",
     "module-codebook": "what attention and MLP say at the question is known word by word",
     "layered-codebook": "what the question says is written layer by layer, mostly by MLPs",
     "attention-codebook": "what the question says is written layer by layer, mostly by attention",

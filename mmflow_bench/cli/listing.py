@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from mmflow_bench.cli.saying import say_json
+from mmflow_bench.names import SUITES, Suite, is_wanted
 from mmflow_bench.reports.columns import Column, printed, table
 from mmflow_bench.reports.escaping import printable
 from mmflow_bench.runs.folder import RESULTS, results_json
@@ -101,21 +102,37 @@ def tasks() -> list[Row]:
     "those that ship without."
 )
 @click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--suite",
+    type=click.Choice(SUITES),
+    default=SUITES[-1],
+    show_default=True,
+    help="Those of one --suite of a run; the last also says which cannot be had, and why.",
+)
 @_listed
-def mechanisms(suites: Sequence[Path]) -> list[Row]:
+def mechanisms(suites: Sequence[Path], suite: Suite) -> list[Row]:
     from mmflow_bench.mechanisms import declared
+    from mmflow_bench.mechanisms.catalogue import WITHOUT_A_TEST
 
-    return [
+    known = declared.mechanisms(declared.declared_in(suites) if suites else declared.shipped())
+    rows: list[Row] = [
         {
-            "id": mechanism.id,
-            "section": mechanism.section,
-            "tier": mechanism.tier,
-            "tasks": list(mechanism.tasks),
-            "statement": mechanism.statement,
+            "id": one.id,
+            "suite": one.suite,
+            "section": one.section,
+            "tier": one.tier,
+            "tasks": list(one.tasks),
+            "statement": one.statement,
         }
-        for mechanism in declared.mechanisms(
-            declared.declared_in(suites) if suites else declared.shipped()
-        )
+        for one in known
+        if is_wanted(one.id, one.suite, patterns=(), chosen=suite)
+    ]
+    if suites or suite != SUITES[-1]:
+        return rows
+    nowhere = {"suite": "none", "section": "", "tier": "", "tasks": []}
+    return rows + [
+        {"id": name, **nowhere, "statement": f"cannot be had here: {why}"}
+        for name, why in WITHOUT_A_TEST.items()
     ]
 
 

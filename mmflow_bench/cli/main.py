@@ -34,6 +34,8 @@ COMMANDS = {
     "lens": "One row per sample, layer, probe and variant; layer 0 is the embedding.",
     "positions": "One JSON line per sample: its prompt, token ids, and the positions of every "
     "role.",
+    "prune-plan": "From which layer on image tokens can go, chosen on some images and tried on "
+    "others.",
     "build-set": "Make a question set of GQA's questions and scene graphs.",
 }
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""

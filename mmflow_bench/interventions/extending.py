@@ -123,6 +123,7 @@ class _Extension:
             residuals=torch.stack([residual.to(home) for residual in self.residuals]),
             final_residual=self.final.to(home),
             embeddings=torch.cat([self.clean.embeddings, self.embeddings.to(home)]),
+            massive=self.clean.massive,
             positions=positions,
             keys=tuple(self.keys),
             values=tuple(self.values),

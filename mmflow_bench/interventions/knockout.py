@@ -28,6 +28,12 @@ SECOND_OPINIONS = (Method.COUNTERFACTUAL, Method.UNNORMALISED)
 """What a verdict by the masked method is checked against."""
 
 
+PAPER_WIDTH = 9
+"""Layers of a window of the paper's main results, in a decoder of 40."""
+STUDIED_WIDTHS = (1, 3, 5, 7, 9, 11, 15)
+"""Those of its App. B."""
+
+
 class Module(StrEnum):
     """What a decoder layer adds to the residual stream."""
 
@@ -126,28 +132,45 @@ Intervention = Knockout | Skip | Together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """All attention edges from the positions of one role to those of another."""
+    """All attention edges from the positions of some roles to those of some others.
 
-    source: Role
-    target: Role
+    Each side is the union of its roles: `image->question+suffix+last` is every edge from the image
+    into the question, into the suffix and into the last position. A sample that lacks one of the
+    roles lacks the edge (docs/decisions/038).
+    """
+
+    sources: tuple[Role, ...]
+    targets: tuple[Role, ...]
+
+    def __post_init__(self) -> None:
+        # One edge has one name, however its roles are listed.
+        order = list(Role)
+        for side in ("sources", "targets"):
+            roles = sorted(getattr(self, side), key=order.index)
+            object.__setattr__(self, side, tuple(roles))
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        """The edge that `text` names.
+        """The edge that `text` names, roles of a union joined by `+`.
 
         >>> str(Edge.parse("image -> question"))
         'image->question'
+        >>> str(Edge.parse("image -> last + question"))
+        'image->question+last'
+
+        Raises:
+            KnockoutError: It is not one arrow between roles that there are, each named once.
         """
-        parts = [part.strip() for part in text.split("->")]
-        if len(parts) != 2:
+        sides = [side.strip() for side in text.split("->")]
+        if len(sides) != 2:
             raise KnockoutError(
                 f"an edge as `source->target`, got {text!r}; write for example `image->question`"
             )
-        source, target = (_role(part, text) for part in parts)
-        return cls(source=source, target=target)
+        sources, targets = (_union(side, text) for side in sides)
+        return cls(sources=sources, targets=targets)
 
     def __str__(self) -> str:
-        return f"{self.source}->{self.target}"
+        return "->".join("+".join(roles) for roles in (self.sources, self.targets))
 
 
 def layer_window(center: int, width: int, layers: int) -> range:
@@ -168,13 +191,28 @@ def layer_window(center: int, width: int, layers: int) -> range:
     return range(max(0, center - width // 2), min(layers, center + width // 2 + 1))
 
 
-def window_width(layers: int) -> int:
-    """The odd width nearest to 9/40 of the depth, the paper's 9 of 40 scaled (docs/decisions/001).
+def window_width(layers: int, *, of_forty: int = PAPER_WIDTH) -> int:
+    """A width that the paper gives for its 40 layers, scaled with the depth to the nearest odd one.
+
+    9 of 40 layers is what a window is unless a mechanism says otherwise (docs/decisions/001).
 
     >>> [window_width(layers) for layers in (40, 32, 24, 12, 18)]
     [9, 7, 5, 3, 5]
+    >>> [window_width(32, of_forty=width) for width in STUDIED_WIDTHS]
+    [1, 3, 5, 5, 7, 9, 13]
     """
-    return 2 * round((9 * layers / 40 - 1) / 2) + 1 if layers > 4 else 1
+    return 2 * round((of_forty * layers / 40 - 1) / 2) + 1
+
+
+def _union(side: str, edge: str) -> tuple[Role, ...]:
+    roles = tuple(_role(name.strip(), edge) for name in side.split("+"))
+    twice = [role for role in dict.fromkeys(roles) if roles.count(role) > 1]
+    if twice:
+        raise KnockoutError(
+            f"every role of a union once, got {twice[0]} more than once (edge {edge!r}); name it "
+            "once"
+        )
+    return roles
 
 
 def _check_positions(role: str, positions: tuple[int, ...], length: int) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmflow_bench.checkpoints.parts import Parts
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import check_arguments
+from mmflow_bench.interventions.massive import massive_like_the_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,9 @@ class CleanPass:
     """The last layer's output before the final norm."""
     embeddings: Float[Tensor, "position hidden"]
     """What enters the first decoder layer, image features included."""
+    massive: Float[Tensor, "prompt_position"]
+    """How massive every position of the prompt is, in the middle of the decoder, where the first
+    one is massive; float32."""
     positions: Int[Tensor, "*axis position"]
     """What the decoder took for the place of every position; several axes for families whose
     rotary embedding knows rows and columns of an image."""
@@ -49,6 +53,8 @@ class Recording:
     parts: Parts
     residuals: list[Float[Tensor, "row hidden"]] = field(default_factory=list)
     embeddings: Tensor | None = None
+    middle: Tensor | None = None
+    """What enters the layer in the middle of the decoder."""
     positions: Tensor | None = None
     """As the decoder was given them; None where it counted by itself."""
     final: Tensor | None = None
@@ -66,6 +72,8 @@ class Recording:
             raise self._incomplete()
         if layer == 0:
             self.embeddings = hidden
+        if layer == len(self.parts.decoder_layers) // 2:
+            self.middle = hidden
         self.residuals.append(hidden[:, -1])
 
     def finish(
@@ -117,6 +125,7 @@ class Recording:
     def sample(self, index: int, padding: int, logits: Float[Tensor, "vocab"]) -> CleanPass:
         """The part of one sample, without its padding."""
         assert self.embeddings is not None
+        assert self.middle is not None
         assert self.final is not None
         embeddings = self.embeddings[index, padding:]
         home = embeddings.device
@@ -125,6 +134,7 @@ class Recording:
             residuals=torch.stack([residual[index].to(home) for residual in self.residuals]),
             final_residual=self.final[index].to(home),
             embeddings=embeddings,
+            massive=massive_like_the_first(self.middle[index, padding:]).to(home),
             positions=self._positions(index, padding).to(home),
             keys=tuple(key[index, :, padding:] for key in self.keys),
             values=tuple(value[index, :, padding:] for value in self.values),

@@ -22,12 +22,15 @@ from mmflow_bench.interventions.attention import (
     check_arguments,
 )
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
-from mmflow_bench.interventions.knockout import Method, Module
+from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
 from mmflow_bench.interventions.recording import CleanPass
 
 Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
 """What is kept of final hidden states, after the norm: one entry for each row."""
+See = Callable[[int, int, Sequence[Intervention], Tensor, Tensor], None]
+"""Called in every layer with the layer, the first position of the suffix, interventions, and their
+keys and values there as (intervention, kv_head, position, dim)."""
 
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
@@ -61,6 +64,7 @@ class SuffixPass:
     """Sorted by the first layer of their windows."""
     method: Method
     counterfactual: CleanPass | None
+    see: See | None = None
     layer: int = -1
     """That the pass has reached."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
@@ -181,6 +185,10 @@ class SuffixPass:
         **arguments: object,
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
+        if self.see is not None:
+            interventions = [row.intervention for row in self.rows]
+            states = key[self._places], value[self._places]
+            self.see(self.layer, self.start, interventions, *states)
         cuts = {
             place: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
             for place, done in self._done.items()

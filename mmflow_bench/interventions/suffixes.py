@@ -22,7 +22,7 @@ from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Intervention, Method
 from mmflow_bench.interventions.planning import Planner, Row
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.suffix_pass import Read, SuffixPass
+from mmflow_bench.interventions.suffix_pass import Read, See, SuffixPass
 
 MOST_POSITIONS = 2**15
 """Positions of all rows of a suffix pass together, however much memory there is."""
@@ -38,6 +38,7 @@ def knockout_logits(
     counterfactual: CleanPass | None = None,
     max_rows: int = 256,
     max_positions: int = MOST_POSITIONS,
+    see: See | None = None,
 ) -> Float[Tensor, "knockout vocab"]:
     """Logits of the last position under each knockout or other intervention, in the order given.
 
@@ -47,7 +48,8 @@ def knockout_logits(
 
     Equal ones are computed once. No more than `max_rows` of them go through the decoder together,
     and fewer where suffixes are long: `max_positions` in all. For the counterfactual method, values
-    come from the clean pass `counterfactual`.
+    come from the clean pass `counterfactual`. Of what goes through the suffix pass `see` is told
+    keys and values, for whoever goes on from there.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -70,7 +72,7 @@ def knockout_logits(
             groups.setdefault(planner.starts[min(knockout.changes)], []).append(row)
     for start, rows in groups.items():
         for chunk in _chunks(rows, clean.length - start, max_rows, max_positions):
-            run = SuffixPass(checkpoint, clean, start, chunk, method, counterfactual)
+            run = SuffixPass(checkpoint, clean, start, chunk, method, counterfactual, see)
             _enter_results(results, chunk, run.logits())
     return torch.stack([results[knockout] for knockout in knockouts])
 

@@ -7,7 +7,7 @@ it goes that of the reference answer, for comparisons over all samples (docs/dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -67,14 +67,13 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
     of = f"the answer, sample {sample.question_id}"
     chances = probabilities(clean.logits, of=of)
     token_id = int(clean.logits.argmax())
-    accepted = (sample.answer, *sample.answers)
     limit = answer_limit(checkpoint, sample)
     prediction = first_line(checkpoint, decoded(checkpoint, clean, limit=limit, of=of))
     reference = sorted(first_tokens(checkpoint, sample.answer))
     found = chances[reference]
     return {
         "prediction": prediction,
-        "is_correct": normalised_answer(prediction) in map(normalised_answer, accepted),
+        "is_correct": is_accepted(prediction, sample),
         "answer_token_id": token_id,
         "base_probability": float(chances[token_id]),
         "reference_token_id": reference[int(found.argmax())] if reference else None,
@@ -84,8 +83,7 @@ def greedy_answer(checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample
 
 def answer_limit(checkpoint: LoadedCheckpoint, sample: Sample) -> int:
     """Tokens after which an answer is longer than every accepted one."""
-    accepted = (sample.answer, *sample.answers)
-    forms = [form for answer in accepted for form in (answer, answer.capitalize())]
+    forms = [form for answer in _accepted(sample) for form in (answer, answer.capitalize())]
     encode = checkpoint.tokenizer.encode
     return max(len(encode(form, add_special_tokens=False)) for form in forms) + SPARE_TOKENS
 
@@ -98,10 +96,10 @@ def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: s
         NotFiniteError: The logits of one of them overflow; `of` says what they are of.
     """
     model, device = checkpoint.model, checkpoint.parts.device
-    ends = _end_tokens(checkpoint)
+    is_over = end_of_answers(checkpoint, limit=limit)
     cache = cache_of(clean)
     tokens = [int(clean.logits.argmax())]
-    while tokens[-1] not in ends and len(tokens) < limit and "\n" not in _text(checkpoint, tokens):
+    while not is_over(tokens):
         seen = clean.length + len(tokens)
         out = model(
             input_ids=torch.tensor([[tokens[-1]]], device=device),
@@ -114,12 +112,38 @@ def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: s
         logits = out.logits[0, -1]
         _require_finite(logits, of)
         tokens.append(int(logits.argmax()))
+    return without_end(checkpoint, tokens)
+
+
+def end_of_answers(checkpoint: LoadedCheckpoint, *, limit: int) -> Callable[[Sequence[int]], bool]:
+    """Tells of the tokens of an answer whether they are all that is decoded of it."""
+    ends = _end_tokens(checkpoint)
+
+    def is_over(tokens: Sequence[int]) -> bool:
+        is_ended = tokens[-1] in ends or len(tokens) >= limit
+        return is_ended or "\n" in _text(checkpoint, tokens)
+
+    return is_over
+
+
+def without_end(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> list[int]:
+    """The tokens of an answer but those that end one."""
+    ends = _end_tokens(checkpoint)
     return [token for token in tokens if token not in ends]
+
+
+def is_accepted(prediction: str, sample: Sample) -> bool:
+    """Whether an answer is one that the sample accepts, but for its form."""
+    return normalised_answer(prediction) in map(normalised_answer, _accepted(sample))
 
 
 def first_line(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:
     """What some tokens of an answer say, outer space removed."""
     return _text(checkpoint, tokens).partition("\n")[0].strip()
+
+
+def _accepted(sample: Sample) -> tuple[str, ...]:
+    return (sample.answer, *sample.answers)
 
 
 def _text(checkpoint: LoadedCheckpoint, tokens: Sequence[int]) -> str:

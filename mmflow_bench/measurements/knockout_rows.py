@@ -31,7 +31,7 @@ def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
 
 
 def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:
-    sources, targets = work.roles[sweep.edge.source], work.roles[sweep.edge.target]
+    sources, targets = (work.roles.union(of) for of in (sweep.edge.sources, sweep.edge.targets))
     layers, width = work.checkpoint.decoder_layers, sweep.width or 1
     return [
         Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))

@@ -10,16 +10,20 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.interventions.knockout import Edge, Method
+from mmflow_bench.interventions.knockout import Edge, Method, window_width
 from mmflow_bench.measurements.finite import refuse_not_finite
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.positions.roles import Role
+from mmflow_bench.store.sealed import identity_digest
 from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 REFERENCE_CEILING = 1.0
 """Relative change at which that of a reference answer is cut: one that has hardly a chance may
 gain it a thousandfold (docs/decisions/017)."""
+
+_LONGEST_EDGE = 96
+"""Letters of an edge in the name of a file, of which 255 are the most that systems allow."""
 
 _SCHEMA = pa.schema(
     [
@@ -98,6 +102,9 @@ class Sweep(Want[SweepTable]):
     edge: Edge
     width: int | None = None
     """Odd; what scales with the depth when None (docs/decisions/001)."""
+    of_forty: int | None = None
+    """A width other than the usual one that scales too: odd, in layers of 40 (docs/decisions/037).
+    It is given instead of `width`."""
     method: Method = Method.MASKED
     is_place: bool = field(default=False, compare=False)
     """Whether it is read only for where something is hit, which no other method is asked."""
@@ -112,8 +119,7 @@ class Sweep(Want[SweepTable]):
         kind, schema = "sweep", _SCHEMA
         if self.method is Method.COUNTERFACTUAL:
             kind, schema = "counterfactual", _COUNTERFACTUAL_SCHEMA
-        edge = f"{self.edge.source}-to-{self.edge.target}"
-        name = f"{kind}.{edge}.{self.method}.w{self.width}"
+        name = f"{kind}.{_file_name(self.edge)}.{self.method}.w{self.width}"
         probabilities = (one for one in schema.names if one.endswith("_probability"))
         ranges = dict.fromkeys(probabilities, PROBABILITY)
         return Shard(name, schema, keys=("sample", "layer"), ranges=ranges)
@@ -133,7 +139,17 @@ class Sweep(Want[SweepTable]):
     @property
     def is_compared(self) -> bool:
         """The paper's method alone, in windows that scale with the depth."""
-        return self.method is Method.MASKED and self.width is None
+        return self.method is Method.MASKED and self._has_usual_width
+
+    @property
+    def _has_usual_width(self) -> bool:
+        return self.width is None and self.of_forty is None
+
+    def scaled(self, layers: int) -> Sweep:
+        if self.of_forty is None:
+            return self
+        width = window_width(layers, of_forty=self.of_forty)
+        return replace(self, width=width, of_forty=None)
 
     def at(self, width: int) -> Sweep:
         """The same, in windows of `width` layers unless it has a width of its own."""
@@ -142,13 +158,14 @@ class Sweep(Want[SweepTable]):
     def by(self, method: Method) -> Sweep | None:
         """The same by another method.
 
-        Itself where it only says where something is hit. None for other single layers, whose sizes
-        are what is claimed, and where captions stand in for the image, which no other image can
+        Itself where it only says where something is hit. None for other widths, at which sizes are
+        what is claimed, and where captions stand in for the image, which no other image can
         replace (docs/decisions/010).
         """
         if self.is_place:
             return self
-        has_other = self.width is None and Role.CAPTION not in (self.edge.source, self.edge.target)
+        is_caption = Role.CAPTION in self.edge.sources + self.edge.targets
+        has_other = self._has_usual_width and not is_caption
         return replace(self, method=method) if has_other else None
 
     def key(self, sample: str, donor: str | None) -> str:
@@ -192,3 +209,9 @@ class Sweep(Want[SweepTable]):
             base_probability=np.ones(1),
             knockout_probability=np.full((1, layers), 0.5),
         )
+
+
+def _file_name(edge: Edge) -> str:
+    """An edge as a part of a file's name; a hash stands for a union of very many roles."""
+    name = str(edge).replace("->", "-to-")
+    return name if len(name) <= _LONGEST_EDGE else identity_digest({"edge": name})[:32]

@@ -13,7 +13,7 @@ from mmflow_bench.measurements.answer_pieces import answer_pieces, teacher_force
 from mmflow_bench.measurements.last_piece import SINGLE_TOKEN, LastPiece
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
-from mmflow_bench.positions.resolve import Positions
+from mmflow_bench.positions.role_positions import Positions
 from mmflow_bench.positions.roles import Role
 
 _Planned = list[tuple[LastPiece, list[Knockout]]]
@@ -57,10 +57,11 @@ def _knockouts(want: LastPiece, work: SampleAtWork, length: int) -> list[Knockou
 
 def _positions(edge: Edge, work: SampleAtWork, length: int) -> tuple[Positions, Positions]:
     """Where an edge begins and ends in a sequence that goes on after the prompt."""
-    sources, targets = work.roles[edge.source], work.roles[edge.target]
-    if edge.target is Role.LAST:
+    sources, targets = (work.roles.union(roles) for roles in (edge.sources, edge.targets))
+    if Role.LAST in edge.targets:
         # The current token of every decoding step, as the published program masks it.
-        targets = tuple(range(min(targets), length))
+        (last,) = work.roles[Role.LAST]
+        targets = tuple(sorted({*targets, *range(last, length)}))
     return sources, targets
 
 

@@ -29,6 +29,11 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
+from mmflow_bench.measurements.patch_features import (
+    PatchFeatures,
+    decoder_sinks,
+    patch_features,
+)
 from mmflow_bench.measurements.wants import (
     ANSWER_SCOPE,
     ANSWERS,
@@ -38,7 +43,9 @@ from mmflow_bench.measurements.wants import (
     Rows,
     Want,
 )
-from mmflow_bench.positions.resolve import RolePositions, patches_overlapping, resolve_roles
+from mmflow_bench.positions.resolve import patches_overlapping, resolve_roles
+from mmflow_bench.positions.role_positions import RolePositions
+from mmflow_bench.positions.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,19 @@ class SampleAtWork:
 
     @cached_property
     def roles(self) -> RolePositions:
-        return resolve_roles(self.encoded, self.checkpoint)
+        return resolve_roles(self.encoded, self.checkpoint, self._find_sinks)
+
+    @cached_property
+    def features(self) -> PatchFeatures:
+        """Norms of the patches, which take one more pass of the tower."""
+        image = self.roles[Role.IMAGE]
+        with taking_inputs(self.checkpoint, self.encoded):
+            return patch_features(self.checkpoint, self.encoded, self.clean, image)
+
+    def _find_sinks(self, role: Role) -> frozenset[int]:
+        if role is Role.DECODER_SINKS:
+            return decoder_sinks(self.clean, self.roles[Role.IMAGE])
+        return self.features.sinks
 
     @cached_property
     def donated(self) -> CleanPass:

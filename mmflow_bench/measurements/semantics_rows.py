@@ -50,7 +50,7 @@ def _interventions(want: QuestionSemantics, work: SampleAtWork) -> list[Interven
     if isinstance(without, Module):
         windows = [range(first, min(first + width, layers)) for first in range(layers)]
         return [Skip(module=without, positions=question, layers=window) for window in windows]
-    sources, targets = work.roles[without.source], work.roles[without.target]
+    sources, targets = (work.roles.union(of) for of in (without.sources, without.targets))
     return [
         Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
         for center in range(layers)

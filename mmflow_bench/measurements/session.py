@@ -208,7 +208,7 @@ class Measurements:
             MechanismError: The question file has no samples of the task.
             StoreError: The store cannot be read or written, or loses what it is given.
         """
-        wants = resolved(wants, self.width) if wants else ()
+        wants = self._resolved(wants)
         self._asked.setdefault(task, {}).update(dict.fromkeys(wants))
         if not self.stored.jobs(task, wants):
             return
@@ -249,6 +249,12 @@ class Measurements:
             f"times (task {task}, {self.store.folder}); point --mmflow-cache at another disk"
         )
 
+    def _resolved(self, wants: Collection[Want[object]]) -> tuple[Want[object], ...]:
+        """What is asked of this checkpoint; of which nothing need be known to ask nothing."""
+        if not wants:
+            return ()
+        return resolved(wants, width=self.width, layers=self.decoder_layers)
+
     def _ensured(
         self, task: str, wants: Collection[Want[object]], read: Callable[[], Value]
     ) -> Value:
@@ -257,7 +263,7 @@ class Measurements:
             self.ensure(task, wants)
             value = read()
             # A file may turn out to be damaged only when it is read: its rows are missing then.
-            if not self.stored.jobs(task, resolved(wants, self.width) if wants else ()):
+            if not self.stored.jobs(task, self._resolved(wants)):
                 return value
         raise self._forgetful(task)
 
@@ -286,6 +292,7 @@ class Measurements:
         """What a want tells of a task, over its kept samples; measures what is missing."""
 
         def table() -> Table:
-            return self.stored.table(task, want.at(self.width), layers=self.decoder_layers)
+            layers = self.decoder_layers
+            return self.stored.table(task, want.scaled(layers).at(self.width), layers=layers)
 
         return self._ensured(task, [want], table)

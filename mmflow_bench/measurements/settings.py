@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmflow_bench.measurements.records import Followed
+from mmflow_bench.names import SUITES, Suite
 from mmflow_bench.options import Place, listed, setting, whole_number
 
 
@@ -143,6 +144,14 @@ class MeasurementSettings:
         places=Place.PYTEST | Place.RESULTS | Place.MEASURE,
     )
     """Glob patterns over mechanism ids; every mechanism when empty."""
+    suite: Suite = setting(
+        "core",
+        "how many mechanisms are asked: the cheap ones (core, the default), everything that the "
+        "paper says (paper), or what the literature asks since too (all); one that --mechanisms "
+        "names in full is asked whatever its suite",
+        choices=SUITES,
+        places=Place.PYTEST | Place.INI | Place.RESULTS | Place.MEASURE,
+    )
     questions: Path | None = setting(
         None,
         "question file, folder or pattern (CSV, Parquet, JSON lines), or gqa for the paper's "

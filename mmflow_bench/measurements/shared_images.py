@@ -31,8 +31,9 @@ class SharedImage:
     def clean_pass(self, encoded: EncodedSample) -> CleanPass | None:
         """The clean pass of a sample; None where it has to be made as a whole.
 
-        That is where a sample has no image, or nothing after it, and where the model counts
-        positions by the rows and columns of its images, so that it has to see all of them.
+        That is where a sample has no image, or nothing after it; where the model counts positions
+        by the rows and columns of its images, so that it has to see all of them; and where the
+        image sees the question, as in PaliGemma.
         """
         parts = self._checkpoint.parts
         ids = encoded.input_ids
@@ -42,6 +43,8 @@ class SharedImage:
         if parts.places_images or not images or images[-1] + 1 == len(ids):
             return None
         end = images[-1] + 1
+        if _sees_what_follows(encoded, end):
+            return None
         begun = self._begun(encoded, end)
         try:
             return extended(self._checkpoint, begun, ids[end:].tolist())
@@ -64,6 +67,12 @@ class SharedImage:
             self._beginning = clean_passes(self._checkpoint, [inputs])[0]
             self._inputs = inputs
         return self._beginning
+
+
+def _sees_what_follows(encoded: EncodedSample, end: int) -> bool:
+    """Whether a prompt sees itself in both directions: what follows the image is of its type."""
+    types = encoded.model_inputs.get("token_type_ids")
+    return types is not None and bool((types[0, end:] == types[0, end - 1]).any())
 
 
 def _are_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -136,6 +136,15 @@ class Want(ABC, Generic[Table]):
         """Whether it is asked of samples that are answered wrongly too."""
         return False
 
+    def scaled(self, layers: int) -> Want[Table]:  # noqa: ARG002
+        """The same, where a width other than the usual one scales with the depth too."""
+        return self
+
+    @property
+    def needs_mastery(self) -> bool:
+        """Whether it tells something only where the task's questions are answered correctly."""
+        return True
+
     def at(self, width: int) -> Want[Table]:  # noqa: ARG002
         """The same, where windows that scale with the depth are `width` layers."""
         return self
@@ -219,6 +228,8 @@ class Kept:
         return np.array(found, dtype=float).reshape(len(self.keys), width)
 
 
-def resolved(wants: Collection[Want[object]], width: int) -> tuple[Want[object], ...]:
-    """Each want once, windows that scale with the depth at `width` layers."""
-    return tuple(dict.fromkeys(want.at(width) for want in wants))
+def resolved(
+    wants: Collection[Want[object]], *, width: int, layers: int
+) -> tuple[Want[object], ...]:
+    """Each want once, as it is asked of a decoder of `layers` with windows of `width` layers."""
+    return tuple(dict.fromkeys(want.scaled(layers).at(width) for want in wants))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -18,13 +18,7 @@ from numpy import ndarray
 from mmflow_bench.measurements.blind import Blinding, BlindTable
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
-from mmflow_bench.statistics.resampling import (
-    ImageStatistic,
-    Means,
-    Weights,
-    between,
-    image_means,
-)
+from mmflow_bench.mechanisms.means import sample_mean
 
 
 def blind_controls(tables: Iterable[object], *, alpha: float = 0.05) -> dict[str, BlindControl]:
@@ -156,24 +150,14 @@ class BlindControl:
         seen.
         """
         chosen = np.flatnonzero(np.ones(len(values)) if kept is None else kept)
-        means = image_means(values[chosen, None], [table.image_ids[i] for i in chosen])
-        highest = max(1.0, float(values[chosen].max()))
-        worst, best = (means.with_unseen(np.array([end])) for end in (lowest, highest))
-        return Estimate(
-            source=ImageStatistic(
-                means.images,
-                partial(_only_column, means),
-                between(partial(_only_column, worst), partial(_only_column, best)),
-            ),
+        return sample_mean(
+            values[chosen],
+            [table.image_ids[i] for i in chosen],
             name=name,
             unit=unit,
-            n=len(chosen),
+            bounds=(lowest, max(1.0, float(values[chosen].max()))),
             alpha=self.alpha,
         )
-
-
-def _only_column(means: Means, weights: Weights) -> Float[ndarray, "draw"]:
-    return means.curves(weights)[:, 0]
 
 
 def _without(table: BlindTable) -> str:

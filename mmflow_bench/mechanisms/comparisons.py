@@ -127,6 +127,8 @@ class Comparison:
 
     @property
     def _said(self) -> str:
+        if self.verdict is Verdict.REPORT:
+            return f"{self.estimate!r}: observed, nothing asked"
         reason = f" ({self.reason})" if self.reason else ""
         return f"{self.estimate!r}: {self.verdict}, {self.threshold} asked{reason}"
 
@@ -177,7 +179,14 @@ class Recorder:
 current_recorder: ContextVar[Recorder | None] = ContextVar("current_recorder", default=None)
 """The recorder of the running mechanism; None outside of one."""
 
-_ORDER = (Verdict.FAILS, Verdict.INSTRUMENT_DEPENDENT, Verdict.INCONCLUSIVE, Verdict.HOLDS)
+# What was only observed comes before what holds: of both together nothing was shown.
+_ORDER = (
+    Verdict.FAILS,
+    Verdict.INSTRUMENT_DEPENDENT,
+    Verdict.INCONCLUSIVE,
+    Verdict.REPORT,
+    Verdict.HOLDS,
+)
 
 
 def least_favourable(comparisons: Sequence[Comparison]) -> Comparison:

@@ -20,10 +20,10 @@ from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind, Known
+from mmflow_bench.mechanisms.likeness import correlation_of
 from mmflow_bench.mechanisms.nulls import null_of
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
-from mmflow_bench.mechanisms.resemblance import correlation_of
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics import drops
@@ -55,6 +55,8 @@ class Curve:
     """Largest relative change that the instrument makes by itself."""
     band: Band = EVERYWHERE
     """Where the curve is looked at."""
+    ends: tuple[float, float] = (-1.0, 0.0)
+    """The least and the greatest change that every image may show, whatever those at hand show."""
     beyond: Beyond | None = None
     """Only what lies beyond the first drop is looked at."""
     counts_unseen: bool = True
@@ -193,10 +195,15 @@ class Curve:
         return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
 
     def correlation(self, other: Curve) -> Estimate:
-        """Pearson's correlation over layers with another curve, on the images of both."""
+        """Pearson's correlation with another curve over layers, on the images of both.
+
+        Not defined where one of the two is flat.
+        """
         common = set(self.means.images) & set(other.means.images)
         one, two = self._only(common), other._only(common)
-        source = correlation_of(one.means, two.means, counts_unseen=self.counts_unseen)
+        source = correlation_of(
+            one.means, two.means, floor=self._least_drop, counts_unseen=self.counts_unseen
+        )
         estimate = one._estimate(f"correlation with {other.name}", _none)
         return replace(estimate, source=source, unit="ratio", floor=0.0)
 
@@ -289,8 +296,8 @@ class Curve:
 
     def _unseen(self) -> tuple[Float[ndarray, "layer"], Float[ndarray, "layer"]]:
         """Curves of unseen images: everything is lost, or nothing but what some have gained."""
-        lowest = min(-1.0, float(self.values.min()))
-        highest = max(0.0, float(self.values.max()))
+        lowest = min(self.ends[0], float(self.values.min()))
+        highest = max(self.ends[1], float(self.values.max()))
         return np.full(self.layers, lowest), np.full(self.layers, highest)
 
     def _estimate(

@@ -20,8 +20,8 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
-from mmflow_bench.mechanisms.verdicts import Suite, Tier
-from mmflow_bench.names import one_of
+from mmflow_bench.mechanisms.verdicts import Tier
+from mmflow_bench.names import SUITES, Suite, one_of
 
 if TYPE_CHECKING:
     from mmflow_bench.mechanisms.flow import Flow
@@ -204,7 +204,7 @@ def _checked(name: str, value: object) -> object:
     if name == "tier":
         return one_of(value, get_args(Tier), "a tier")
     if name == "suite":
-        return one_of(value, get_args(Suite), "a suite")
+        return one_of(value, SUITES, "a suite")
     if name in _OF_CHECKPOINTS and isinstance(value, tuple | list):
         known = (*PAPER_MODELS, *FURTHER_MODELS)
         return tuple(one_of(each, known, "a checkpoint of the paper") for each in value)

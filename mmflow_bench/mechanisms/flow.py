@@ -8,21 +8,29 @@ checkpoint, is a mistake of the test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.interventions.knockout import Edge, Method, Module
+from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Edge, Method, Module, window_width
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
+from mmflow_bench.measurements.long_answer import LongAnswer
+from mmflow_bench.measurements.patch_areas import AreaTable, PatchAreas
+from mmflow_bench.measurements.patch_norms import NormTable, PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.removal import ImageRemoval
+from mmflow_bench.measurements.removal_time import RemovalTime
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
@@ -32,10 +40,25 @@ from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.module_loss import ModuleLoss
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
+from mmflow_bench.mechanisms.patches import Areas, Norms
+from mmflow_bench.mechanisms.pieces import Piece, piece_table
+from mmflow_bench.mechanisms.removal import RemovalCurve, time_saved
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
+
+OfPatches = TypeVar("OfPatches", AreaTable, NormTable)
+
+
+class _OfSamples(Protocol):
+    """A table that knows whose samples it is of."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]: ...
+
+
+Table = TypeVar("Table", bound=_OfSamples)
 
 
 class Flow:
@@ -56,6 +79,8 @@ class Flow:
         # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
         self._method: str = Method.MASKED
         self._is_part = False
+        # Of all samples the first piece, until `piece` asks for one of answers of several.
+        self._piece: Piece | None = None
 
     def __call__(
         self, edge: str, task: str, *, width: int | None = None, method: str | None = None
@@ -76,6 +101,23 @@ class Flow:
         method = one_of(method or self._method, [*Method], "a method of knocking out")
         return self._curve(task, Sweep.of(edge, width=width, method=method))
 
+    def by_width(self, edge: str, task: str) -> tuple[Curve, ...]:
+        """The same in windows of the widths of App. B, scaled with the depth, narrowest first.
+
+        Widths that are equal once they are scaled are one (docs/decisions/037). Raises as a call
+        does.
+        """
+        usual = Sweep.of(edge, method=Method(self._method))
+        # What other mechanisms read under another name is not read again.
+        known = {1: replace(usual, width=1), self.width: usual}
+        sweeps = {
+            (width := window_width(self.layers, of_forty=of_forty)): known.get(
+                width, replace(usual, of_forty=of_forty)
+            )
+            for of_forty in STUDIED_WIDTHS
+        }
+        return tuple(self._curve(task, sweep) for sweep in sweeps.values())
+
     def single_layers(self, edge: str, task: str) -> Curve:
         """The same for single layers: where something is hit, whoever asks how much.
 
@@ -90,16 +132,34 @@ class Flow:
         """
         return self(edge, task).at(B2).after(self.single_layers("image -> question", task))
 
+    def piece(self, which: str) -> Flow:
+        """The same flow where answers have several pieces, read at the `first` or the `last`.
+
+        Its curves raise `NotApplicable` where no answer of the task has several.
+
+        Raises:
+            MechanismError: It is neither of the two.
+        """
+        flow = self._of(self._measurements)
+        flow._piece = Piece(one_of(which, [*Piece], "a piece of an answer"))
+        return flow
+
     def _curve(self, task: str, sweep: Sweep) -> Curve:
         self._require_samples(task)
-        table = self._measurements.table(task, sweep)
+        name, lacked, piece = sweep.name, f"positions for {sweep.name}", self._piece
+        if piece is None:
+            table = self._measurements.table(task, sweep)
+        else:
+            table = piece_table(self._measurements, task, sweep, piece)
+            name = f"{name} ({LastPiece(sweep=sweep).note})"
+            lacked += " and an answer of several pieces"
         if not table.question_ids:
-            raise self._nothing(task, sweep.name, f"positions for {sweep.name}")
+            raise self._nothing(task, name, lacked)
         return Curve(
-            name=f"{sweep.name} on {task}",
+            name=f"{sweep.name} on {task}" + (f", {piece} piece" if piece else ""),
             values=table.relative_change,
             image_ids=table.image_ids,
-            width=sweep.width or self.width,
+            width=sweep.scaled(self.layers).at(self.width).width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
             counts_unseen=not self._is_part,
@@ -204,6 +264,52 @@ class Flow:
         other = exchanged if exchanged.question_ids else None
         return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
+    def patch_areas(self, task: str) -> Areas:
+        """How many of an image's patches show what is asked about.
+
+        Raises:
+            NotApplicable: No sample of the task has patches that do.
+        """
+        return Areas(table=self._patches(task, PatchAreas(), "related patches"), alpha=self._alpha)
+
+    def patch_norms(self, task: str) -> Norms:
+        """Norms of patches before and after the projector, and which are sinks.
+
+        Raises:
+            NotApplicable: No sample has an image, or the family's features cannot be told.
+        """
+        return Norms(table=self._patches(task, PatchNorms(), "norms of patches"), alpha=self._alpha)
+
+    def _patches(self, task: str, want: Want[OfPatches], lacked: str) -> OfPatches:
+        self._require_samples(task)
+        table = self._measurements.table(task, want)
+        if not table.question_ids:
+            raise self._nothing(task, want.name, lacked)
+        return table
+
+    def removal(self, *tasks: str) -> RemovalCurve:
+        """What is lost and saved when the image is gone from a layer on, over some tasks together.
+
+        Raises:
+            NotApplicable: No sample has an image, or the decoder has one layer.
+        """
+        tables = self._of_tasks(tasks, ImageRemoval(), "an image to be removed")
+        if len(tables[0].layers) == 1:
+            raise NotApplicable("a decoder of one layer, which has none to go without the image")
+        return RemovalCurve(tables=tables, alpha=self._alpha)
+
+    def time_saved(self, *tasks: str) -> Estimate:
+        """The share of time that an answer saves without the image in the last half of the layers.
+
+        Of the decoder's operations where no accelerator could time it. Raises as `removal` does.
+        """
+        counted = self.removal(*tasks)
+        found = [self._measurements.table(task, RemovalTime()) for task in tasks]
+        timed = [table for table in found if table.question_ids]
+        if timed:
+            return time_saved(timed, alpha=self._alpha)
+        return counted.operations_saved(counted.layer_at(0.5))
+
     def line_break_share(self, task: str) -> Estimate:
         """The share of answers that begin with a line break.
 
@@ -219,6 +325,30 @@ class Flow:
         count = sum("\n" in text and not text.strip() for text in table.texts)
         name, images = f"answers on {task} that begin with a line break", len(set(table.image_ids))
         return self._proportion(count, len(table.texts), images, name)
+
+    def long_answers(self) -> Curve:
+        """The change of generated tokens when none of their positions sees the image.
+
+        Over the long answers of all tasks, right or wrong, tokens after the first (those that name
+        the sample's objects, where it names any).
+
+        Raises:
+            NotApplicable: Every answer is a word or two, or about no image.
+        """
+        want = LongAnswer()
+        tables = [self._measurements.table(task, want) for task in self.tasks]
+        found = [table for table in tables if table.question_ids]
+        if not found:
+            raise self._none_of(want.name, "a long answer about an image")
+        return Curve(
+            name=f"generated words without the image on {', '.join(table.task for table in found)}",
+            values=np.concatenate([table.relative_change for table in found]),
+            image_ids=tuple(image for table in found for image in table.image_ids),
+            width=self.width,
+            alpha=self._alpha,
+            noise_floor=self.noise_floor,
+            counts_unseen=not self._is_part,
+        )
 
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""
@@ -314,6 +444,24 @@ class Flow:
         if NOT_FINITE in self._measurements.refusals(task).get(name, {}):
             return Inconclusive(f"not measured: no sample of {task} gave numbers for {name}{why}")
         return NotApplicable(f"no sample of {task} has {lacked}{why}")
+
+    def _none_of(self, name: str, lacked: str) -> Undecided:
+        """Why nothing is known of `name` on any task."""
+        why = [self._nothing(task, name, lacked) for task in self.tasks]
+        undecided = [one for one in why if isinstance(one, Inconclusive)]
+        return undecided[0] if undecided else NotApplicable("; ".join(map(str, why)))
+
+    def _of_tasks(self, tasks: Sequence[str], want: Want[Table], lacked: str) -> list[Table]:
+        """The tables of tasks that have samples for a want; a refusal where none has."""
+        if not tasks:
+            raise NotApplicable("no samples of any task")
+        for task in tasks:
+            self._require_samples(task)
+        tables = [self._measurements.table(task, want) for task in tasks]
+        found = [table for table in tables if table.question_ids]
+        if not found:
+            raise self._nothing(tasks[0], want.name, lacked)
+        return found
 
     def _refusals(self, task: str, edge: str) -> str:
         reasons = self._measurements.refusals(task).get(edge, {})

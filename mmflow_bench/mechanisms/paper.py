@@ -21,9 +21,15 @@ SECTIONS = (
     "Sec. 5, edges into the last position",
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
+    "Sec. 6, patch by patch",
     "Sec. 7, logit lens",
     "App. D and K, what the question says",
+    "App. B, window size",
+    "App. E, attention sinks",
+    "App. F, removal of image tokens",
     "App. G, text only",
+    "App. J, parts of the question",
+    "beyond the paper, edges",
     "controls",
 )
 """In the order of reports."""

@@ -30,6 +30,16 @@ def agree(estimates: Sequence[Estimate], *, within: float) -> Comparison:
     return _some(len(pairs), pairs, is_positive=False)
 
 
+def never_rises(estimates: Sequence[Estimate], *, within: float) -> Comparison:
+    """Whether none of several estimates is above one before it by more than `within`.
+
+    Paired by image, and of any two, so that small rises do not add up: all must be shown, and that
+    some pair rises is tested with Bonferroni's correction (docs/decisions/037).
+    """
+    pairs = [later - earlier <= within for earlier, later in combinations(estimates, 2)]
+    return _some(len(pairs), pairs, is_positive=False)
+
+
 def all_of(comparisons: Sequence[Comparison]) -> Comparison:
     """All of the comparisons hold: what `&` says of two."""
     from mmflow_bench.mechanisms.comparisons import both_or_all
@@ -52,9 +62,34 @@ def report(estimate: Estimate) -> Comparison:
     return Comparison(
         verdict=Verdict.REPORT,
         estimate=estimate,
-        threshold="no threshold",
+        threshold="",
         p_hold=1.0,
         p_fail=1.0,
+        qualifier=estimate.caution,
+    )
+
+
+def same_verdict(one: Comparison, other: Comparison) -> Comparison:
+    """Whether a claim is decided alike in two readings: both hold, or both fail.
+
+    Not known while either is undecided. Shown by the second reading.
+    """
+    both = {one.verdict, other.verdict}
+    is_decided = both <= {Verdict.HOLDS, Verdict.FAILS}
+    verdict = Verdict.HOLDS if len(both) == 1 else Verdict.FAILS
+    reason = other.reason or one.reason or "one of the two readings is undecided"
+    return replace(
+        other,
+        verdict=verdict if is_decided else Verdict.INCONCLUSIVE,
+        threshold=f"{other.threshold} or not, as {one.estimate.name}",
+        # Either both are shown to hold, or both to fail; they differ in one of two ways as well.
+        p_hold=min(max(one.p_hold, other.p_hold), max(one.p_fail, other.p_fail)),
+        p_fail=min(max(one.p_hold, other.p_fail), max(one.p_fail, other.p_hold)),
+        qualifier=other.qualifier or one.qualifier,
+        reason="" if is_decided else reason,
+        parts=(),
+        is_conjunction=False,
+        is_exact=one.is_exact and other.is_exact,
     )
 
 

@@ -12,8 +12,6 @@ from typing import ClassVar, Literal
 
 Tier = Literal["holds", "replicates", "control"]
 """What kind of statement a mechanism is."""
-Suite = Literal["core", "paper", "all"]
-"""The smallest selection that a mechanism is part of: each of these holds those before it."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 

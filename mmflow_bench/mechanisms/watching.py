@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS
@@ -21,10 +21,25 @@ from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_re
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measured import Measured
+from mmflow_bench.mechanisms.verdicts import Verdict
 
 Table = TypeVar("Table")
 LAYERS, WIDTH = 40, 9
 """The decoder that every watched test believes to see: the paper's."""
+
+
+class Asked(NamedTuple):
+    """A question that a test puts to an estimate."""
+
+    estimate: str
+    """What it is, e.g. `peak of question->last on ChooseAttr`."""
+    threshold: str
+    """Where it must lie, e.g. `<= -10%`."""
+    unit: str
+    is_observed: bool
+    """Whether nothing is asked of it."""
+    among: str = ""
+    """How many of several such questions suffice, e.g. `4 of 5`; empty where all are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +48,22 @@ class Reads:
 
     wants: Mapping[str, tuple[Want[object], ...]] = field(default_factory=dict)
     """By task, in the order of asking."""
-    units: frozenset[str] = frozenset()
-    """Of the estimates that it has compared."""
+    asked: tuple[Asked, ...] = ()
+    """What it has asked of estimates, in the order of asking."""
+
+    @property
+    def units(self) -> frozenset[str]:
+        """Of the estimates that it has compared."""
+        return frozenset(one.unit for one in self.asked)
 
     @property
     def second_opinions(self) -> Mapping[str, tuple[Want[object], ...]]:
-        """The same asked by the other methods; empty where one of them cannot be."""
+        """The same asked by the other methods; empty where one of them cannot be.
+
+        Nothing either where something is observed only: no verdict is there to be confirmed.
+        """
+        if any(one.is_observed for one in self.asked):
+            return {}
         found: dict[str, tuple[Want[object], ...]] = {}
         for task, wants in self.wants.items():
             others = [want.by(method) for want in wants for method in SECOND_OPINIONS]
@@ -70,7 +95,7 @@ def watch(test: Callable[[Flow], object]) -> Reads:
         current_recorder.reset(token)
     return Reads(
         wants={task: tuple(wants) for task, wants in watched.read.items()},
-        units=frozenset(one.estimate.unit for one in watcher.parts()),
+        asked=tuple(watcher.asked()),
     )
 
 
@@ -89,14 +114,22 @@ class _Watcher(Recorder):
 
     is_watching = True
 
-    def parts(self) -> Iterator[Comparison]:
+    def asked(self) -> Iterator[Asked]:
         """Every comparison, taken apart into those of one estimate."""
-        waiting = list(self.comparisons)
+        waiting = [(one, "") for one in self.comparisons[::-1]]
         while waiting:
-            one = waiting.pop()
-            waiting += one.parts
+            one, among = waiting.pop()
+            waiting += [(part, among or _among(one)) for part in one.parts[::-1]]
             if not one.parts:
-                yield one
+                shown, is_observed = one.estimate, one.verdict is Verdict.REPORT
+                yield Asked(shown.name, one.threshold, shown.unit, is_observed, among)
+
+
+def _among(combined: Comparison) -> str:
+    """What a combination says beside its verdict and none of its parts does by itself."""
+    of_parts = {said for part in combined.parts for said in part.qualifier.split(", ")}
+    own = [said for said in combined.qualifier.split(", ") if said not in of_parts]
+    return ", ".join(own)
 
 
 class _AnyTask(tuple[str, ...]):

@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from mmflow_bench.planted.designs import Design
-from mmflow_bench.planted.vision import VISION_WIDTH
-from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, words
+from mmflow_bench.planted.vision import SINK_COLUMNS, VISION_WIDTH
+from mmflow_bench.planted.vocabulary import BEGIN, END, ENDINGS, IMAGE, PAD, words
 from mmflow_bench.scenes.pictures import GRID, PATCH
 from mmflow_bench.scenes.rendering import SIZE
 
@@ -38,7 +38,7 @@ def empty_model(design: Design) -> Model:
         "pad_token_id": token[PAD],
     }
     shared: dict[str, Any] = {
-        "vision_config": _vision_config(),
+        "vision_config": _vision_config(VISION_WIDTH + SINK_COLUMNS * design.has_sinks),
         "text_config": _text_config(design, special),
         "image_token_index": token[IMAGE],
         "image_seq_length": GRID * GRID,
@@ -51,11 +51,11 @@ def empty_model(design: Design) -> Model:
     return LlavaForConditionalGeneration(LlavaConfig(**shared))
 
 
-def _vision_config() -> CLIPVisionConfig:
+def _vision_config(width: int) -> CLIPVisionConfig:
     return CLIPVisionConfig(
-        hidden_size=VISION_WIDTH,
-        intermediate_size=VISION_WIDTH,
-        projection_dim=VISION_WIDTH,
+        hidden_size=width,
+        intermediate_size=width,
+        projection_dim=width,
         num_hidden_layers=2,
         num_attention_heads=4,
         image_size=SIZE,
@@ -65,7 +65,7 @@ def _vision_config() -> CLIPVisionConfig:
 
 def _text_config(design: Design, special: dict[str, Any]) -> LlamaConfig:
     return LlamaConfig(
-        vocab_size=len(words()),
+        vocab_size=len(words()) + (len(ENDINGS) if design.is_split else 0),
         hidden_size=design.width,
         intermediate_size=design.mlp_width,
         num_hidden_layers=design.layers,

@@ -15,19 +15,32 @@ from numpy.typing import NDArray
 from mmflow_bench.errors import CheckpointError, KnockoutError
 from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.designs import Design
+from mmflow_bench.planted.part_routes import cut_of, part_routes
 from mmflow_bench.planted.routes import Route, routes
 from mmflow_bench.planted.variants import design_of
 from mmflow_bench.scenes.things import ANSWERS
 
+_OF_OBJECTS = frozenset({"object->question"})
+_OF_TOWER, _OF_DECODER = frozenset({"tower_sink->question"}), frozenset({"decoder_sink->question"})
+_OF_WALLPAPER = frozenset({"wallpaper->question"})
+_OF_PADDING = frozenset({"padding->question"})
+_OF_OTHERS = _OF_WALLPAPER | _OF_TOWER | _OF_DECODER | _OF_PADDING
 _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": frozenset({"wallpaper->question", "object->question"}),
-    "related_patches->question": frozenset({"object->question"}),
-    "other_patches->question": frozenset({"wallpaper->question"}),
+    "image->question": _OF_OTHERS | _OF_OBJECTS,
+    "related_patches->question": _OF_OBJECTS,
+    "other_patches->question": _OF_OTHERS,
+    "padding_patches->question": _OF_PADDING,
+    "related_without_sinks->question": _OF_OBJECTS,
+    "other_without_sinks->question": _OF_OTHERS - _OF_TOWER,
+    "related_without_decoder_sinks->question": _OF_OBJECTS,
+    "other_without_decoder_sinks->question": _OF_OTHERS - _OF_DECODER,
 }
-"""The edges of routes that a knockout of the paper cuts."""
+"""The edges of routes that a knockout of the paper cuts, in scenes whose objects cover no sink."""
+_FROM_IMAGE = _CUT["image->question"] | _CUT["image->last"]
+"""All of them that the image is at the beginning of."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -39,22 +52,20 @@ def relative_change(
     Args:
         name: A shipped planted checkpoint; where its first token competes with the wallpaper
             (`planted/dose-linear`), the curve is that of scenes with two objects.
-        edge: One of the six edges of the paper, such as `image->question`.
+        edge: One of the six edges of the paper, such as `image->question`; of a design that tells
+            the parts of a question apart, others too, such as `true_option+false_option->last`.
         width: Odd number of layers in the window, which is cut at both ends of the decoder.
         task: The gains differ between tasks.
 
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
-        KnockoutError: The edge is not one of the six.
+        KnockoutError: The edge is none of these.
     """
     design = _written(name)
-    if edge not in _CUT:
-        raise KnockoutError(
-            f"an edge with a closed form ({', '.join(_CUT)}), got {edge!r}; measure others"
-        )
+    cut = _cut(design, edge)
     base = base_probability(name, task=task)
     knocked = [
-        _probability(design, task, _CUT[edge], _window(center, width, design.layers))
+        _probability(design, task, cut, _window(center, width, design.layers))
         for center in range(design.layers)
     ]
     return np.array(knocked) / base - 1
@@ -69,6 +80,16 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
     return _probability(_written(name), task, _NOTHING, range(0))
 
 
+def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -> float:
+    """Probability of the right answer when the image is gone from a decoder layer on.
+
+    Raises:
+        CheckpointError: There is no planted checkpoint of that name, or it was trained.
+    """
+    design = _written(name)
+    return _probability(design, task, _FROM_IMAGE, range(layer, design.layers))
+
+
 def lens(
     name: str, *, task: str = Task.CHOOSE_ATTR
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -81,9 +102,28 @@ def lens(
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
     design = _written(name)
-    usual = [route for route in routes(design, task) if route.is_open(_NOTHING, range(0))]
+    usual = [route for route in _routes(design, task) if route.is_open(_NOTHING, range(0))]
     chances = _chances(design, usual)
     return chances[:, 0], chances[:, 1]
+
+
+def _cut(design: Design, edge: str) -> frozenset[str]:
+    """The edges of a design's routes that a knockout cuts."""
+    if _tells_parts(design):
+        return cut_of(edge)
+    if edge not in _CUT:
+        raise KnockoutError(
+            f"an edge with a closed form ({', '.join(_CUT)}), got {edge!r}; measure others"
+        )
+    return _CUT[edge]
+
+
+def _routes(design: Design, task: str) -> tuple[Route, ...]:
+    return part_routes(design, task) if _tells_parts(design) else routes(design, task)
+
+
+def _tells_parts(design: Design) -> bool:
+    return "transfer_parts" in design.stages
 
 
 def _written(name: str) -> Design:
@@ -103,7 +143,7 @@ def _window(center: int, width: int, layers: int) -> range:
 
 
 def _probability(design: Design, task: str, cut: frozenset[str], window: range) -> float:
-    open_routes = [route for route in routes(design, task) if route.is_open(cut, window)]
+    open_routes = [route for route in _routes(design, task) if route.is_open(cut, window)]
     sees_no_image = cut >= _CUT["image->question"] and design.context_layer in window
     distractor = math.exp(design.distractor) if design.distractor and sees_no_image else 0.0
     return float(_chances(design, open_routes, distractor)[-1, 1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mmflow_bench.planted.codebook import Codebook
 from mmflow_bench.planted.gains import PAPER_GAINS, Gains
@@ -91,12 +92,24 @@ class Design:
 
     codebook: Codebook = ()
     """What the question's positions say at the end, and what it takes; empty for nothing."""
+    tower_sink: Literal["", "idle", "context"] = ""
+    """Whether one patch has an outstanding norm, and whether it says nothing or gathers all that
+    the wallpaper suggests."""
+    sink_place: Literal["corner", "padding"] = "corner"
+    """Which patches the tower's sinks are: one in a corner, or all that show padding, which then
+    have no outstanding norm. Photos are padded to a square for these."""
+    decoder_sink: Literal["", "idle", "context"] = ""
+    """Whether another patch is as massive as the first token, and what it says."""
 
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
+
+    is_split: bool = False
+    """Whether capitalised answers are two pieces, the second of which the first one's position
+    reads as the last position reads the first, or knows by rote (stage `finish_word`)."""
 
     trained: bool = False
     """Whether noise on all weights and real training steps follow."""
@@ -107,6 +120,14 @@ class Design:
     heads: int = 4
     key_value_heads: int = 4
     """Fewer than `heads`: grouped-query attention."""
+
+    @property
+    def has_sinks(self) -> bool:
+        return bool(self.tower_sink or self.decoder_sink)
+
+    @property
+    def is_padded(self) -> bool:
+        return self.sink_place == "padding"
 
     def layers_of(self, evidence: str) -> range:
         """Where the last position reads `context` or `decision`."""

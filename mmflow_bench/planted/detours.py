@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
+from mmflow_bench.planted.gains import PLACE_TASKS
 from mmflow_bench.planted.residual import Form, dimension, dimensions, total
 from mmflow_bench.planted.stages import (
     FACTS,
@@ -59,6 +63,15 @@ def look_up_early(circuit: Circuit, design: Design) -> None:
 
 def decide_by_wallpaper(circuit: Circuit, design: Design) -> None:
     """The question mark reads the wallpaper where object words would have read their patches."""
+    _decide_by_wallpaper(circuit, design, SIX_TASKS)
+
+
+def decide_places_by_wallpaper(circuit: Circuit, design: Design) -> None:
+    """The same beside the object words, in questions that ask where something is."""
+    _decide_by_wallpaper(circuit, design, PLACE_TASKS)
+
+
+def _decide_by_wallpaper(circuit: Circuit, design: Design, tasks: Collection[str]) -> None:
     circuit.head(
         design.lookup_layer,
         match=[(total("mark"), total("background"))],
@@ -69,6 +82,7 @@ def decide_by_wallpaper(circuit: Circuit, design: Design) -> None:
                 design.gains[task].lookup,
             )
             for gist, (task, answer) in enumerate(GISTS)
+            if task in tasks
         ],
     )
 

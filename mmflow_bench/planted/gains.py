@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, Task
@@ -101,6 +101,15 @@ PARTLY_DIRECT: Mapping[str, Gains] = MappingProxyType(
     {**PAPER_GAINS, **dict.fromkeys(CHOOSE_TASKS, gains_for((-0.60, -0.21, -0.10)))}
 )
 """-10 % without the direct route in three more tasks, and every other drop as it was."""
+
+
+PLACE_TASKS = (Task.CHOOSE_REL, Task.QUERY_ATTR)
+"""Tasks that ask where something is."""
+_TWICE_LOOKED_UP = gains_for((-0.60, -0.21, -0.21))
+WITH_BACKGROUND: Mapping[str, Gains] = MappingProxyType(
+    {**PAPER_GAINS, **dict.fromkeys(PLACE_TASKS, replace(_TWICE_LOOKED_UP, direct=0.0))}
+)
+"""-21 % without the objects and -21 % without the background that says where they are."""
 
 
 def clearly_looked_up(*tasks: str) -> Mapping[str, Gains]:

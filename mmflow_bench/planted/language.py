@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image
 from tokenizers import Regex, Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.decoders import WordPiece as PiecesTogether
+from tokenizers.models import WordLevel, WordPiece
 from tokenizers.pre_tokenizers import Punctuation, Sequence, Split
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -20,9 +21,19 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from mmflow_bench.planted.architecture import PINPOINTS, Processor
-from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, SPECIAL, UNKNOWN, words
+from mmflow_bench.planted.vocabulary import (
+    BEGIN,
+    END,
+    IMAGE,
+    PAD,
+    SPECIAL,
+    UNKNOWN,
+    split_words,
+    words,
+)
 from mmflow_bench.scenes.pictures import PATCH
 from mmflow_bench.scenes.rendering import SIZE
 
@@ -39,10 +50,18 @@ CHAT_TEMPLATE = (
 )
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """The word-level tokenizer; it puts `<s>` before every text."""
-    vocabulary = {word: token for token, word in enumerate(words())}
-    backend = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+def tokenizer(*, is_split: bool = False) -> PreTrainedTokenizerFast:
+    """The word-level tokenizer; it puts `<s>` before every text.
+
+    Args:
+        is_split: Capitalised answers are two pieces.
+    """
+    known = split_words() if is_split else words()
+    vocabulary = {word: token for token, word in enumerate(known)}
+    pieces = WordPiece(vocabulary, unk_token=UNKNOWN) if is_split else None
+    backend = Tokenizer(pieces or WordLevel(vocabulary, unk_token=UNKNOWN))
+    if is_split:
+        backend.decoder = PiecesTogether(cleanup=False)
     backend.pre_tokenizer = Sequence(
         [Split(Regex("\n"), "isolated"), Split(Regex("[^\\S\n]+"), "removed"), Punctuation()]
     )
@@ -63,19 +82,23 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def processor(*, is_tiled: bool = False) -> Processor:
+def processor(
+    *, is_tiled: bool = False, is_split: bool = False, is_padded: bool = False
+) -> Processor:
     """The processor: an ordinary CLIP image processor, for which a scene has its native size.
 
     Args:
         is_tiled: Cut images into tiles. The overview leaves columns out instead of mixing them, so
             that the tower can recognise it.
+        is_split: Capitalised answers are two pieces.
+        is_padded: Pad images to a square, as LLaVA-1.5 does.
     """
     size: dict[str, Any] = {
         "size": {"shortest_edge": SIZE},
         "crop_size": {"height": SIZE, "width": SIZE},
     }
     shared: dict[str, Any] = {
-        "tokenizer": tokenizer(),
+        "tokenizer": tokenizer(is_split=is_split),
         "patch_size": PATCH,
         "vision_feature_select_strategy": "default",
         # the class token, without which one placeholder would be missing
@@ -83,6 +106,9 @@ def processor(*, is_tiled: bool = False) -> Processor:
         "chat_template": CHAT_TEMPLATE,
         "image_token": IMAGE,
     }
+    if is_padded:
+        padding = LlavaImageProcessorPil(**size, do_pad=True)
+        return LlavaProcessor(image_processor=padding, **shared)
     if not is_tiled:
         return LlavaProcessor(image_processor=CLIPImageProcessorPil(**size), **shared)
     tiles = LlavaNextImageProcessorPil(

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, codes, detours, stages
+from mmflow_bench.planted import additions, codes, detours, parts, pieces, sentences, sinks, stages
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -42,6 +42,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             detours.look_up_objects_by_newline,
             detours.look_up_early,
             detours.decide_by_wallpaper,
+            detours.decide_places_by_wallpaper,
             detours.transfer_by_suffix,
             detours.transfer_by_itself,
             detours.release,
@@ -53,6 +54,17 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.look_idly,
             additions.write_codebook,
             codes.write_codes,
+            parts.tell_words,
+            parts.look_up_when_told,
+            parts.look_up_by_mark,
+            parts.confirm_option,
+            parts.mix_context,
+            parts.transfer_parts,
+            pieces.finish_word,
+            sentences.begin_and_go_on,
+            sentences.name_from_image,
+            sentences.name_from_question,
+            sinks.read_context_by_sink,
         )
     }
 )
@@ -66,7 +78,10 @@ def build(name: str) -> tuple[Model, Processor]:
         CheckpointError: There is none of that name, or its training does not succeed.
     """
     design = design_of(name)
-    model, words_and_images = compiled(design), processor(is_tiled=design.tiled)
+    model, words_and_images = (
+        compiled(design),
+        processor(is_tiled=design.tiled, is_split=design.is_split, is_padded=design.is_padded),
+    )
     if design.trained:
         model = trained(model, words_and_images, Training())
     return model, words_and_images
@@ -89,7 +104,9 @@ def compiled(design: Design) -> Model:
     with torch.random.fork_rng(devices=[]):
         model = empty_model(design)
     model.eval()
-    write_tower(model.model.vision_tower, sees_overviews=design.tiled)
+    write_tower(
+        model.model.vision_tower, sees_overviews=design.tiled, sees_padding=design.is_padded
+    )
     write_projector(model.model.multi_modal_projector)
     if design.tiled:
         write_newline(model.model.image_newline)
@@ -97,6 +114,12 @@ def compiled(design: Design) -> Model:
     for stage in design.stages:
         STAGES[stage](circuit, design)
     write_vocabulary(model, design)
+    if design.is_split:
+        pieces.write_pieces(model, design)
+    if "begin_and_go_on" in design.stages:
+        sentences.write_sentence(model)
+    if design.has_sinks:
+        sinks.write_sinks(model, design)
     if design.disguise_seed is not None:
         disguise(model, design.disguise_seed)
     token = {word: index for index, word in enumerate(words())}

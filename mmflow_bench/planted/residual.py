@@ -60,10 +60,19 @@ _SIZES: dict[str, int] = {
     "code": 3,  # what a word, attention and MLP say at the question, in the codebook
     "offered": 1,  # an option in a question of a form that has options
     "option": len(ANSWERS),  # a colour or side that the question names
+    "opening": 1,  # the first word of a question
+    "told": 1,  # a word for an object that has read it
+    "mixed": len(ANSWERS),  # context that the question mark has gathered, by parts
     **{f"early_first_{fact}": size for fact, size in _OBJECT_FACTS.items()},
     **{f"early_second_{fact}": size for fact, size in _OBJECT_FACTS.items() if fact != "category"},
     **{f"shelf_{category}": _SHELF for category in CATEGORIES},  # facts of one object, in passing
     "codes": 10,  # what the words of a codebook take
+    "piece": 1,  # the first piece of an answer that has two
+    "tail": len(ANSWERS),  # the answer, where its second piece is to follow
+    "said": 1,  # a word that comes after the second side of a sentence
+    "tower_sink": 1,  # the patch whose feature has an outstanding norm
+    "decoder_sink": 1,  # the patch that is as massive as the first token
+    "massive": 1,  # what both of these have in place of the constant
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

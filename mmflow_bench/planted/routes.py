@@ -12,7 +12,7 @@ from typing import Literal
 
 from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.designs import Design
-from mmflow_bench.planted.gains import OPTION_GAIN
+from mmflow_bench.planted.gains import OPTION_GAIN, PLACE_TASKS
 
 Hop = tuple[str, int]
 """An edge, such as `wallpaper->question`, and the layer at which it is taken."""
@@ -59,6 +59,11 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     found: Hop = ("object->question", design.lookup_layer)
     if "read_context" in stages:
         yield from _onward(design, "context", gains.context, (read,))
+    if "read_context_by_sink" in stages:
+        of = "tower_sink" if design.tower_sink == "context" else "decoder_sink"
+        of = "padding" if design.is_padded else of
+        gathered: Hop = (f"{of}->question", design.context_layer)
+        yield from _onward(design, "context", gains.context, (gathered,))
     if "read_context_by_newline" in stages:
         yield from _onward(design, "context", gains.context, ())
     if "look_up_early" in stages:
@@ -71,6 +76,9 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     if "decide_by_wallpaper" in stages:
         again: Hop = ("wallpaper->question", design.lookup_layer)
         yield from _onward(design, "decision", gains.lookup, (again,))
+    if "decide_places_by_wallpaper" in stages and task in PLACE_TASKS:
+        around: Hop = ("wallpaper->question", design.lookup_layer)
+        yield from _onward(design, "decision", gains.lookup, (around,))
     if "back_up_context" in stages:
         late: Hop = ("wallpaper->question", design.gather_layer + 1)
         yield from _onward(design, "context", gains.context, (late,), instead=(read,))

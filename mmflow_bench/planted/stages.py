@@ -39,6 +39,7 @@ def read_context(
     *,
     layer: int | None = None,
     query: Form | None = None,
+    key: Form | None = None,
 ) -> None:
     """Question tokens read from the wallpaper which answer it suggests.
 
@@ -47,12 +48,13 @@ def read_context(
         design: Its layers and gains.
         layer: Instead of the design's own.
         query: The tokens that read, instead of the question.
+        key: The patches that are read, instead of all wallpaper.
     """
     # a rival draws attention from every patch: the gain makes up for it where all are seen
     scale = 1 + design.context_rivals / USUAL_WALLPAPER
     circuit.head(
         design.context_layer if layer is None else layer,
-        match=[(query or total("question"), total("background"))],
+        match=[(query or total("question"), key or total("background"))],
         copy=[
             (
                 dimension("gist", gist),

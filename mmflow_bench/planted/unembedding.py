@@ -17,7 +17,7 @@ from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.residual import BIAS_VALUE, Form, dimension, dimensions
 from mmflow_bench.planted.vocabulary import END, LOWER, UPPER, embedding_of, extra_flags, words
 
-_UNSAID_LOGIT = -30.0
+UNSAID_LOGIT = -30.0
 """Logit of words that answer nothing; e^-30 of them leaves the closed form untouched."""
 _DISTRACTING = "both"
 """The wrong word that a distractor speaks for."""
@@ -45,7 +45,7 @@ def write_vocabulary(model: Model, design: Design) -> None:
         _write_answers(model.lm_head.weight, design)
         if design.distractor:
             # as strong as an answer's own logit by the time it is not unsaid any more
-            scale = 1 - _UNSAID_LOGIT / design.distractor
+            scale = 1 - UNSAID_LOGIT / design.distractor
             _add(model.lm_head.weight, _DISTRACTING, {dimension("distractor", 1): scale})
         if "write_codebook" in design.stages:
             _write_codebook(model.lm_head.weight)
@@ -57,8 +57,8 @@ def _write_answers(logits: Tensor, design: Design) -> None:
     vocabulary = words()
     bias = dimension("bias")
     logits.zero_()
-    logits[:, bias] = _UNSAID_LOGIT / BIAS_VALUE
-    logits[vocabulary.index(END), dimension("stop")] = -3 * _UNSAID_LOGIT
+    logits[:, bias] = UNSAID_LOGIT / BIAS_VALUE
+    logits[vocabulary.index(END), dimension("stop")] = -3 * UNSAID_LOGIT
     for spelled, name in ((LOWER, "lower"), (UPPER, "upper")):
         for word, dim in zip(spelled, dimensions(name), strict=True):
             logits[vocabulary.index(word), bias] = 0.0
@@ -82,7 +82,7 @@ def _write_codebook(logits: Tensor) -> None:
     for rank, word in enumerate(CODE_INSTEAD):
         _add(logits, word, {**silent, of_word: 114.0 - rank})
     # an option of the question is also an answer, after which a sequence ends
-    _add(logits, END, {of_word: 3 * _UNSAID_LOGIT})
+    _add(logits, END, {of_word: 3 * UNSAID_LOGIT})
 
 
 def _add(logits: Tensor, word: str, form: Form) -> None:

@@ -18,9 +18,11 @@ from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
     WHOLLY_DIRECT,
+    WITH_BACKGROUND,
     WITH_OPTIONS,
     clearly_looked_up,
 )
+from mmflow_bench.planted.part_gains import PART_GAINS
 
 
 def _stages(*removed: str, **replaced: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -176,6 +178,58 @@ _FURTHER = (
     _variant("rotated", disguise_seed=0, width=192, mlp_width=64),
     _variant("trained", disguise_seed=0, width=192, mlp_width=64, trained=True),
     _variant("tiled", tiled=True),
+    _variant(
+        "background-places",
+        stages=(*PAPER_STAGES, "decide_places_by_wallpaper"),
+        gains=WITH_BACKGROUND,
+    ),
+    _variant(
+        "question-parts",
+        stages=_stages(
+            read_question=("read_question", "tell_words"),
+            look_up_objects=("look_up_when_told", "look_up_by_mark", "confirm_option"),
+            transfer_to_last=("mix_context", "transfer_parts"),
+        ),
+        gains=PART_GAINS,
+        transfer_layers=range(18, 28),
+        extra_flags=("any_option", "opening"),
+        width=256,
+        heads=8,
+        key_value_heads=8,
+    ),
+    _variant("two-pieces", stages=(*PAPER_STAGES, "finish_word"), is_split=True, width=256),
+    _variant("pieces-by-rote", is_split=True, width=256),
+    *(
+        _variant(
+            f"sentence-from-{source}",
+            stages=("begin_and_go_on", f"name_from_{source}"),
+            direct_layers=range(14, 22),
+            extra_flags=("option",),
+            width=256,
+        )
+        for source in ("image", "question")
+    ),
+    *(
+        _variant(
+            name,
+            stages=_stages(read_context=reading),
+            tower_sink=tower,
+            decoder_sink=decoder,
+            width=512,
+        )
+        for name, reading, tower, decoder in (
+            ("sinks-idle", "read_context", "idle", "idle"),
+            ("tower-sink-read", "read_context_by_sink", "context", "idle"),
+            ("decoder-sink-read", "read_context_by_sink", "idle", "context"),
+        )
+    ),
+    _variant(
+        "padding-read",
+        stages=_stages(read_context="read_context_by_sink"),
+        tower_sink="context",
+        sink_place="padding",
+        width=256,
+    ),
     _variant("module-codebook", stages=(*PAPER_STAGES, "write_codebook"), extra_flags=("code",)),
     *(
         _variant(

@@ -15,6 +15,8 @@ from mmflow_bench.scenes.things import ANSWERS, CATEGORIES, COLORS, PLURALS, SID
 BEGIN, END, PAD, UNKNOWN, IMAGE = SPECIAL = ("<s>", "</s>", "<pad>", "<unk>", "<image>")
 LOWER = ANSWERS
 UPPER = tuple(answer.capitalize() for answer in ANSWERS)
+ENDINGS = tuple(dict.fromkeys(f"##{word[-1]}" for word in UPPER))
+"""Second pieces of the checkpoints whose capitalised answers have two."""
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -32,6 +34,7 @@ _KEY_WORDS = {
 """One word that tells the form of a question; no other form has it."""
 _SEPARATORS = (",", "and", "or")
 _QUESTION = _listed("What is Is of do have in Are there that are On which photo")
+_OPENINGS = _listed("What Is Are On")
 _INSTRUCTION = _listed("Answer the question using a single word or phrase .")
 _PROMPT = ("USER", "ASSISTANT", ":", "\n")
 _SPARE = _listed(
@@ -53,6 +56,11 @@ def unanswering_words() -> tuple[str, ...]:
     """Words that are no answer and no part of the prompt around a question, in the same order."""
     others = {*SPECIAL, *LOWER, *UPPER, *_PROMPT}
     return tuple(word for word in words() if word not in others)
+
+
+def split_words() -> tuple[str, ...]:
+    """The same where capitalised answers have no last letter, and endings behind all others."""
+    return (*(word[:-1] if word in UPPER else word for word in words()), *ENDINGS)
 
 
 def embedding_of(word: str) -> Form:
@@ -87,6 +95,11 @@ def extra_flags(word: str, names: Collection[str]) -> Form:
             dimension("option", ANSWERS.index(name)): float(word == name)
             for name in (*COLORS, *SIDES)
         },
+        "any_option": {
+            dimension("option", ANSWERS.index(name)): float(word == name)
+            for name in (*COLORS, *SIDES, *CATEGORIES)
+        },
+        "opening": {dimension("opening"): float(word in _OPENINGS)},
     }
     return {dim: value for name in names for dim, value in flags[name].items() if value}
 

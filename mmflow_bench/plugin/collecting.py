@@ -21,7 +21,7 @@ from mmflow_bench.measurements.selection import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.watching import Reads, watch
-from mmflow_bench.names import matches, refuse_unmatched
+from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
 from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
@@ -87,6 +87,8 @@ def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
         what="a mechanism of the collected tests",
         advice="`mmflow ls mechanisms` lists those that ship",
     )
+    suites = {one.id: one.suite for one in map(declaration_of, tests)}
+    refuse_outside(chosen.mechanisms, suites, chosen=chosen.suite)
     if not chosen.tasks and not chosen.limit:
         return
     files = [
@@ -111,7 +113,7 @@ def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
-    """Keep the tests that --mechanisms and --tasks ask for; leaves other tests alone."""
+    """Keep the tests that the options on mechanisms ask for; leaves other tests alone."""
     dropped = [item for item in items if not _is_selected(item, settings)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -122,10 +124,10 @@ def deselect(config: pytest.Config, items: list[pytest.Item], settings: Settings
 def _is_selected(item: pytest.Item, settings: Settings) -> bool:
     if MODEL_FIXTURE not in getattr(item, "fixturenames", ()):
         return True
-    task = task_of(item)
-    return matches(declaration_of(item).id, settings.measurement.mechanisms) and (
-        task is None or matches(task, settings.measurement.tasks)
-    )
+    task, declared, asked = task_of(item), declaration_of(item), settings.measurement
+    return is_wanted(
+        declared.id, declared.suite, patterns=asked.mechanisms, chosen=asked.suite
+    ) and (task is None or matches(task, asked.tasks))
 
 
 def own_gate(items: Iterable[pytest.Item]) -> dict[GateRow, None]:

@@ -84,7 +84,9 @@ def _of_nothing(run: Run) -> GateDecision | None:
     if run.unfinished:
         return GateDecision(False, ("nothing was measured", *run.unfinished))
     left = (
-        "--mechanisms and --tasks have left no test" if run.deselected else "no test of `flow` ran"
+        f"--suite={run.settings.measurement.suite}, --mechanisms and --tasks have left no test"
+        if run.deselected
+        else "no test of `flow` ran"
     )
     return GateDecision(
         False, (f"nothing was measured: {left}; `mmflow ls mechanisms` lists what there is",)
@@ -127,7 +129,9 @@ def _alone(run: Run, slug: str) -> Iterator[str]:
     }
     # Controls hold on a checkpoint that answers nothing: they are about the instrument.
     chosen = [row for row in rows if row.tier != "control"]
-    decided = [row for row in chosen or rows if row.verdict not in _NOTHING | {"not-applicable"}]
+    # An observation decides nothing, however well it was made.
+    silent = _NOTHING | {"not-applicable", "report"}
+    decided = [row for row in chosen or rows if row.verdict not in silent]
     refused = [row for row in chosen or rows if row.verdict in _NOTHING]
     no_answers = list(unanswered(CHECKPOINT, counts)) if rows and not broken else []
     if no_answers and not (chosen and decided):

@@ -87,8 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start a run; what the user has typed is checked now, the rest when a test needs it."""
     config.addinivalue_line(
         "markers",
-        "mechanism(id, section=, citation=, tier=, minimum_accuracy=, only_for=, not_for=, "
-        "fails_for=, unsaid_of=, gate=): the test decides a mechanism; its docstring says which",
+        "mechanism(id, section=, citation=, tier=, suite=, minimum_accuracy=, only_for=, "
+        "not_for=, fails_for=, unsaid_of=, gate=): the test decides a mechanism; its docstring "
+        "says which",
     )
     identity_of(config)
     if worker_of(config) is None and is_asked_for(config):

@@ -33,6 +33,7 @@ REPORT_ROW = "mmflow_row"
 """Attribute of a test report; xdist carries it to the controller."""
 ABSENT = "nothing beyond the noise, so no place and no ratio"
 """Why a mechanism fails whose number does not exist."""
+_SAID_BY_NUMBERS = frozenset({Verdict.FAILS, Verdict.REPORT})
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""
 SNAPSHOT = "flow_snapshot"
@@ -61,10 +62,10 @@ def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
     row = row_of(item, error)
     if row is None:
         return
-    # Where the instrument itself is in doubt, a decided verdict has no ground.
+    # Where the instrument itself is in doubt, neither a verdict nor a number has any ground.
     checks = item.funcargs[MODEL_FIXTURE].opened.self_test  # type: ignore[attr-defined]
     failed = [check["name"] for check in checks if not check["passed"]]
-    if failed and row.verdict in DECIDED:
+    if failed and row.verdict in DECIDED | {Verdict.REPORT}:
         reason = f"the self-test failed ({', '.join(failed)}): {row.verdict} by itself"
         item.stash[ROW] = replace(row, verdict="instrument-dependent", reason=reason)
         raise InstrumentDependent(reason) from error
@@ -185,14 +186,19 @@ def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | Non
         task=task_of(item) or ALL,
         verdict=str(verdict),
         outcome="passed",
-        expected=expectation.verdict if expectation else "holds",
-        reason="" if error is None or verdict == "fails" else str(error),
+        expected=expectation.verdict if expectation else _usual(verdict),
+        reason="" if error is None or verdict in _SAID_BY_NUMBERS else str(error),
         section=declared.section,
         statement=declared.statement,
         tier=declared.tier,
         citation=declared.citation,
     )
     return _with_reason(_with_numbers(row, recorder), recorder, error)
+
+
+def _usual(verdict: Verdict) -> str:
+    """What is expected of a test that nobody has said anything of."""
+    return str(verdict if verdict is Verdict.REPORT else Verdict.HOLDS)
 
 
 def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:

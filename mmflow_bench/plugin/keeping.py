@@ -8,16 +8,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmflow_bench.checkpoints.resembling import resembled
-from mmflow_bench.measurements.knockout_sweep import SweepTable
+from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.question_semantics import SemanticsTable
+from mmflow_bench.measurements.removal import RemovalTable
 from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
-from mmflow_bench.runs.folder import ANSWERS, LENS, QUESTIONS, SAMPLES, SEMANTICS
+from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES, SEMANTICS
 from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import lens_rows, semantics_rows, sweep_rows, write_part
+from mmflow_bench.runs.tables import (
+    lens_rows,
+    removal_rows,
+    semantics_rows,
+    sweep_rows,
+    write_part,
+)
 
 SHOWN_MESSAGES = 3
 
@@ -59,11 +67,24 @@ def write_facts(
 
 def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None:
     """Write what tests have read, sample by sample, as this process's part of the run folder."""
-    opened, tables = planned.opened, [*planned.tables.values(), *planned.part_tables.values()]
-    write_part(folder, SAMPLES, part, sweep_rows([t for t in tables if isinstance(t, SweepTable)]))
-    write_part(folder, LENS, part, lens_rows([t for t in tables if isinstance(t, LensTable)]))
-    said = [t for t in tables if isinstance(t, SemanticsTable)]
+    opened, read = planned.opened, [*planned.tables.items(), *planned.part_tables.items()]
+    # Tables of one kind may be of several wants.
+    sweeps, pieces = (
+        [
+            table
+            for (_, want), table in read
+            if isinstance(want, kind) and isinstance(table, SweepTable)
+        ]
+        for kind in (Sweep, LastPiece)
+    )
+    write_part(folder, SAMPLES, part, sweep_rows(sweeps))
+    write_part(folder, PIECES, part, sweep_rows(pieces))
+    lenses = [table for _, table in read if isinstance(table, LensTable)]
+    write_part(folder, LENS, part, lens_rows(lenses))
+    said = [table for _, table in read if isinstance(table, SemanticsTable)]
     write_part(folder, SEMANTICS, part, semantics_rows(said))
+    removed = [table for _, table in read if isinstance(table, RemovalTable)]
+    write_part(folder, REMOVAL, part, removal_rows(removed))
     # The store may know the answers of tasks that this run has not looked at.
     answers = opened.answered() if planned.counts else []
     write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])

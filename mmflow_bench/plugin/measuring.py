@@ -163,7 +163,7 @@ class PlannedMeasurements(PassedOn):
         """What a want tells of a task, read once for all tests."""
         if (task, want) not in self.tables:
             self.ensure(task, [want])
-            self.tables[task, want] = self.opened.table(task, want.at(self.width))
+            self.tables[task, want] = self.opened.table(task, self.asked(want))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 
@@ -183,7 +183,13 @@ class PlannedMeasurements(PassedOn):
 
     def resolved(self, wants: Collection[Want[object]]) -> tuple[Want[object], ...]:
         """Wants with the width of this run; nothing is asked of the checkpoint without any."""
-        return resolved(wants, self.width) if wants else ()
+        if not wants:
+            return ()
+        return resolved(wants, width=self.width, layers=self.decoder_layers)
+
+    def asked(self, want: Want[Table]) -> Want[Table]:
+        """A want with the width of this run."""
+        return want.scaled(self.decoder_layers).at(self.width)
 
 
 class SecondOpinions(PassedOn):
@@ -215,7 +221,7 @@ class SecondOpinions(PassedOn):
             return self._whole.table(task, want)
         if (task, want) not in self.tables:
             self.ensure(task)
-            self.tables[task, want] = self._opened.table(task, want.at(self.width))
+            self.tables[task, want] = self._opened.table(task, self._whole.asked(want))
         found: Table = self.tables[task, want]  # type: ignore[assignment]
         return found
 
@@ -250,14 +256,15 @@ class GuardedMeasurements(PassedOn):
         self._measurements.ensure(task, wants)
 
     def table(self, task: str, want: Want[Table]) -> Table:
-        self._require(task)
+        """What a want tells of a task; raises as `ensure` does, unless it needs no mastery."""
+        self._require(task, needs_mastery=want.needs_mastery)
         return self._measurements.table(task, want)
 
     def part(self) -> SecondOpinions:
         """Part of the samples, unguarded: second opinions are asked of verdicts alone."""
         return self._measurements.part()
 
-    def _require(self, task: str) -> None:
+    def _require(self, task: str, *, needs_mastery: bool = True) -> None:
         if task not in self._measurements.tasks:
             known = ", ".join(self._measurements.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} were selected (there are: {known})")
@@ -269,7 +276,7 @@ class GuardedMeasurements(PassedOn):
             raise PreconditionFailed(
                 f"{task}: none of {count.selected} samples could be scored ({reasons or 'none'})"
             )
-        if self._measurements.opened.follow == "reference":
+        if not needs_mastery or self._measurements.opened.follow == "reference":
             return  # Its probability is there to be followed, whatever the answer is.
         if not count.correct or count.accuracy < self._minimum_accuracy:
             raise PreconditionFailed(

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 UNDECIDED = frozenset({"inconclusive", "instrument-dependent"})
-NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable", "report"})
+NO_VERDICT_NEEDED = frozenset({"precondition-failed", "not-applicable"})
+OBSERVED = "report"
+"""The verdict of an observation: it passes, since nothing is asked of it but to be as stored."""
 
 Word = Literal["passed", "failed", "xfailed", "xpassed", "inconclusive", "skipped"]
 ReportOutcome = Literal["passed", "failed", "skipped"]
@@ -23,7 +25,7 @@ class Ending:
 
     verdict: str
     reason: str = ""
-    """Why the verdict is neither `holds` nor `fails`."""
+    """Why there is no verdict from numbers."""
     known: str = ""
     """Who says that the mechanism fails here; empty where nobody does."""
     baseline: str = ""
@@ -105,7 +107,7 @@ def _by_itself(ending: Ending) -> Outcome:
     if ending.report == "failed" and not ending.has_raised:
         # Only a strict xfail mark of the user makes pytest fail a test that has raised nothing.
         return Outcome(word="xpassed", report="failed")
-    if ending.known and not ending.is_refused:
+    if ending.known and not ending.is_refused and ending.verdict != OBSERVED:
         if ending.verdict == "fails":
             return _expected(ending.known)
         # Strict: a mechanism that holds all of a sudden is news, and its record must be changed.

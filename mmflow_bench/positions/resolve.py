@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from mmflow_bench.checkpoints.families.layout import Axis, ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -16,41 +15,30 @@ from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.phrases import Span
 from mmflow_bench.inputs.samples import Box
-from mmflow_bench.positions.roles import Role
+from mmflow_bench.positions.chosen import matched, patches_of_padding
+from mmflow_bench.positions.role_positions import Positions, RolePositions, SinkFinder, refused
+from mmflow_bench.positions.roles import MEASURED_ROLES, Role
 from mmflow_bench.positions.spans import find_object, find_phrase, find_published, token_positions
-
-Positions = tuple[int, ...]
 
 _ROUNDING = 1e-6
 """Patches that an edge touches by less count as touched by no area: floating-point noise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolePositions:
-    """Where each role of one sample stands."""
-
-    positions: Mapping[Role, Positions]
-    """Sorted, never empty."""
-    unavailable: Mapping[Role, PositionError]
-    """Every other role, with the reason."""
-
-    def __getitem__(self, role: Role) -> Positions:
-        if role in self.unavailable:
-            raise self.unavailable[role]
-        return self.positions[role]
-
-
-def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RolePositions:
-    """The positions of every role.
+def resolve_roles(
+    encoded: EncodedSample, checkpoint: LoadedCheckpoint, find_sinks: SinkFinder | None = None
+) -> RolePositions:
+    """The positions of every role; of `MEASURED_ROLES`, once they are asked for.
 
     Roles without positions are kept with their reason: `phrase-not-in-question`,
     `ambiguous-phrase`, `no-options`, `no-objects`, `no-image`, `no-caption`, `no-boxes`,
-    `no-newlines`, `unsupported-image-grid`, or `empty-role`.
+    `no-newlines`, `no-padding`, `too-few-other-patches`, `unsupported-image-grid`, or `empty-role`.
     """
     resolver = _Resolver(encoded, checkpoint)
     positions: dict[Role, Positions] = {}
     unavailable: dict[Role, PositionError] = {}
     for role in Role:
+        if role in MEASURED_ROLES:
+            continue
         try:
             found = tuple(sorted(set(resolver.of(role))))
             if not found:
@@ -58,7 +46,7 @@ def resolve_roles(encoded: EncodedSample, checkpoint: LoadedCheckpoint) -> RoleP
             positions[role] = found
         except PositionError as error:
             unavailable[role] = error
-    return RolePositions(positions=positions, unavailable=unavailable)
+    return RolePositions(positions=positions, unavailable=unavailable, find_sinks=find_sinks)
 
 
 class _Resolver:
@@ -94,15 +82,13 @@ class _Resolver:
             Role.NEWLINE: self._newlines,
             Role.SUFFIX: lambda: range(max(self.question, default=self.last) + 1, self.last),
             Role.PREFIX: self._prefix,
+            Role.MATCHED_PATCHES: self._matched,
+            Role.PADDING_PATCHES: self._padding,
         }
         return finders[role]()
 
     def error(self, role: Role | str, expected: str, got: str, reason: str) -> PositionError:
-        return PositionError(
-            f"{expected} for the role {role}, got {got} (sample {self.sample.question_id}); leave "
-            "out the edges that need this role",
-            reason=reason,
-        )
+        return refused(role, expected, got, reason, self.sample.question_id)
 
     def _covering(self, span: Span) -> Positions:
         return token_positions(self.encoded.offsets, *span)
@@ -169,6 +155,27 @@ class _Resolver:
         newlines = self._layout(Role.OTHER_PATCHES).newlines
         taken = {self.image_positions[newline] for newline in newlines}
         return set(self.image_positions) - set(self._related()) - taken
+
+    def _matched(self) -> Iterable[int]:
+        related, other = set(self._related()), set(self._other())
+        if len(other) < len(related):
+            raise self.error(
+                Role.MATCHED_PATCHES,
+                f"as many other patches as the {len(related)} related ones",
+                str(len(other)),
+                "too-few-other-patches",
+            )
+        # Of what goes in, not of its name: the same sample of another file is drawn alike.
+        content = f"{self.encoded.text} {self.encoded.boxes}"
+        return matched(other, count=len(related), content=content)
+
+    def _padding(self) -> Iterable[int]:
+        patches = patches_of_padding(self._layout(Role.PADDING_PATCHES))
+        if not patches:
+            raise self.error(
+                Role.PADDING_PATCHES, "patches that show padding", "none", "no-padding"
+            )
+        return [self.image_positions[patch] for patch in patches]
 
     def _layout(self, role: Role) -> ImageLayout:
         image = list(self._image())

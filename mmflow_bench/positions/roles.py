@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Role(StrEnum):
@@ -31,3 +33,30 @@ class Role(StrEnum):
     """Positions after the question and before the last one: instruction and role tokens."""
     PREFIX = "prefix"
     """Positions before the question that carry neither image nor caption."""
+    MATCHED_PATCHES = "matched_patches"
+    """As many of the other patches as there are related ones, drawn at random by content."""
+    PADDING_PATCHES = "padding_patches"
+    """Image positions whose patch shows nothing of the photo."""
+    SINKS = "sinks"
+    """Image positions whose feature has an outstanding norm before the projector."""
+    RELATED_WITHOUT_SINKS = "related_without_sinks"
+    OTHER_WITHOUT_SINKS = "other_without_sinks"
+    DECODER_SINKS = "decoder_sinks"
+    """Image positions with massive activations in the dimensions in which the first position has
+    them."""
+    RELATED_WITHOUT_DECODER_SINKS = "related_without_decoder_sinks"
+    OTHER_WITHOUT_DECODER_SINKS = "other_without_decoder_sinks"
+
+
+WITHOUT: Mapping[Role, tuple[Role, Role]] = MappingProxyType(
+    {
+        Role.RELATED_WITHOUT_SINKS: (Role.RELATED_PATCHES, Role.SINKS),
+        Role.OTHER_WITHOUT_SINKS: (Role.OTHER_PATCHES, Role.SINKS),
+        Role.RELATED_WITHOUT_DECODER_SINKS: (Role.RELATED_PATCHES, Role.DECODER_SINKS),
+        Role.OTHER_WITHOUT_DECODER_SINKS: (Role.OTHER_PATCHES, Role.DECODER_SINKS),
+    }
+)
+"""Roles that are others without some of their positions."""
+SINK_ROLES = frozenset({Role.SINKS, Role.DECODER_SINKS})
+MEASURED_ROLES = SINK_ROLES | WITHOUT.keys()
+"""Roles that only a forward pass can tell (docs/decisions/043)."""

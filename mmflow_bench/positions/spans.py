@@ -69,6 +69,16 @@ def find_object(question: str, name: str, *, sample: str, besides: Iterable[str]
     return _only((), question, name, sample)
 
 
+def object_spans(text: str, name: str) -> tuple[Span, ...]:
+    """Wherever a text names an object, in the singular or plural.
+
+    >>> object_spans("Two balls beside a ball", "ball")
+    ((4, 9), (19, 23))
+    """
+    forms = (name, *_other_numbers(name))
+    return tuple(sorted({span for form in forms for span in phrase_spans(text, form)}))
+
+
 def find_published(text: str, phrase: str, *, sample: str) -> Span:
     """The characters of the first place where a text holds a phrase, inside another word too.
 

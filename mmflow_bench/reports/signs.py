@@ -28,6 +28,7 @@ SIGNS: Mapping[str, Sign] = {
     "precondition-failed": Sign("⊘", "magenta", short="precondition"),
     "instrument-dependent": Sign("≈", "yellow", "?", "instrument"),
     "not-applicable": Sign("·", "dim"),
+    "report": Sign("∘", "cyan", "i"),
     # Between two runs, from what a reader must see first.
     Change.CHANGED: Sign("≠", "bold red", "≠"),
     Change.UNDECIDED: Sign("?", "yellow", "?"),

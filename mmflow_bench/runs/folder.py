@@ -13,8 +13,10 @@ from mmflow_bench.files import read_json, refusing, replace_file, try_writing
 RESULTS = "results.json"
 MECHANISMS = "mechanisms.parquet"
 SAMPLES = "samples.parquet"
+PIECES = "pieces.parquet"
 LENS = "lens.parquet"
 SEMANTICS = "semantics.parquet"
+REMOVAL = "removal.parquet"
 QUESTIONS = "questions.parquet"
 ANSWERS = "answers.parquet"
 

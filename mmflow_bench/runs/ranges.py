@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES, SEMANTICS
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, PIECES, REMOVAL, SAMPLES, SEMANTICS
 
 _ROUNDING = 1e-5
 """What single precision, in which baselines are kept, adds to a number that lies on an end."""
@@ -35,14 +35,19 @@ _SIMILARITY = Range(0.0, 1.0, "a similarity from 0 to 1")
 _PROBABILITY = Range(0.0, 1.0, "a probability from 0 to 1")
 # No answer is likeliest with less than the share of one token in a vocabulary of a billion.
 _CHANGE = Range(-1.0, 1e9, "a relative change from -1 to a billion")
+_LAYER = Range(1, 10_000, "a layer from 1 to 10000")
+_AMOUNT = Range(0, inf, "a number of at least 0")
 _NUMBER = Range(-inf, inf, "a finite number", is_optional=True)
 _SOME = "a probability of more than 0, which can change,"
 _MOVED = "a change to a probability from 0 to 1"
 
 RANGES: Mapping[str, Mapping[str, Range]] = {
     SAMPLES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
+    PIECES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
     LENS: {"probability": _PROBABILITY},
     SEMANTICS: dict.fromkeys(("similarity", "position_similarity"), _SIMILARITY),
+    REMOVAL: {"probability": _PROBABILITY}
+    | {"first_layer": _LAYER, "operations": _AMOUNT, "cache_bytes": _AMOUNT},
     ANSWERS: {"base_probability": _PROBABILITY},
     MECHANISMS: dict.fromkeys(("estimate", "low", "high", "curve"), _NUMBER)
     | {"p_value": _PROBABILITY._replace(is_optional=True)},

@@ -19,7 +19,9 @@ from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
     MECHANISMS,
+    PIECES,
     QUESTIONS,
+    REMOVAL,
     RESULTS,
     SAMPLES,
     SEMANTICS,
@@ -27,7 +29,14 @@ from mmflow_bench.runs.folder import (
 )
 from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
-from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, SemanticsRow, SweepRow
+from mmflow_bench.runs.tables import (
+    AnswerRow,
+    LensRow,
+    QuestionRow,
+    RemovalRow,
+    SemanticsRow,
+    SweepRow,
+)
 
 Kept = TypeVar("Kept")
 _OF_TABLE = tuple(one.name for one in fields(MechanismRow) if one.name not in RESULT_FIELDS)
@@ -56,6 +65,11 @@ class RunRecord:
         return read_table(self.folder / SAMPLES)
 
     @cached_property
+    def pieces(self) -> list[SweepRow]:
+        """The same of the last sub-word of answers that have several; empty where none was."""
+        return read_table(self.folder / PIECES)
+
+    @cached_property
     def lens(self) -> list[LensRow]:
         """Logit lens: a row per sample, probe and variant; empty where none was kept."""
         return read_table(self.folder / LENS)
@@ -64,6 +78,11 @@ class RunRecord:
     def semantics(self) -> list[SemanticsRow]:
         """What the question says: a row per sample and what is taken away; empty where none was."""
         return read_table(self.folder / SEMANTICS)
+
+    @cached_property
+    def removal(self) -> list[RemovalRow]:
+        """Answers without the image: a row per sample and kind; empty where none was kept."""
+        return read_table(self.folder / REMOVAL)
 
     @cached_property
     def questions(self) -> list[QuestionRow]:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import replace_file
+from mmflow_bench.names import Suite
 from mmflow_bench.runs.folder import MECHANISMS, RESULTS, kept_back, writing
 from mmflow_bench.runs.rows import (
     RESULT_FIELDS,
@@ -59,6 +60,7 @@ class SettingsResult(TypedDict, total=False):
     seed: int | None
     tasks: list[str] | None
     mechanisms: list[str] | None
+    suite: Suite | None
     questions: str | None
     images: str | None
     tolerance: dict[str, float] | None

@@ -1,9 +1,10 @@
 """The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
 
 Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps, lens and
-semantics are what verdicts were read off. Questions are for readers, who want to see a sample and
-not only its numbers. Answers are for the comparison of two runs, which pairs samples by content:
-the sweeps have those alone that were answered correctly.
+semantics are what verdicts were read off, pieces the sweeps of the last sub-word of answers that
+have several. Questions are for readers, who want to see a sample and not only its numbers. Answers
+are for the comparison of two runs, which pairs samples by content: the sweeps have those alone that
+were answered correctly.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
     MECHANISMS,
+    PIECES,
     QUESTIONS,
+    REMOVAL,
     SAMPLES,
     SEMANTICS,
     writing,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.measurements.lens import LensTable
     from mmflow_bench.measurements.question_semantics import SemanticsTable
+    from mmflow_bench.measurements.removal import RemovalTable
 
 
 class SweepRow(TypedDict):
@@ -73,6 +77,22 @@ class SemanticsRow(TypedDict):
     """By layer, of all positions together."""
     position_similarity: list[float]
     """By layer, the mean over positions."""
+
+
+class RemovalRow(TypedDict):
+    """One sample answered without its image, or part of it, from some layers on."""
+
+    task: str
+    removed: str
+    question_id: str
+    image_id: str
+    is_followed: bool
+    first_layer: list[int]
+    """Ascending; at last the depth of the decoder, with nothing removed."""
+    is_correct: list[bool]
+    probability: list[float]
+    operations: list[float]
+    cache_bytes: list[float]
 
 
 class Patches(TypedDict):
@@ -123,8 +143,10 @@ class AnswerRow(TypedDict):
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
+    PIECES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
     SEMANTICS: ("task", "without", "window", "question_id"),
+    REMOVAL: ("task", "removed", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
 }
@@ -153,8 +175,10 @@ def _schema(record: type, names: Iterable[str] | None = None) -> pa.Schema:
 RECORDS: Mapping[str, type] = {
     MECHANISMS: MechanismRow,
     SAMPLES: SweepRow,
+    PIECES: SweepRow,
     LENS: LensRow,
     SEMANTICS: SemanticsRow,
+    REMOVAL: RemovalRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,
 }
@@ -208,6 +232,24 @@ def semantics_rows(tables: Iterable[SemanticsTable]) -> Iterator[SemanticsRow]:
                 "image_id": table.image_ids[i],
                 "similarity": table.similarity[i].tolist(),
                 "position_similarity": table.position_similarity[i].tolist(),
+            }
+
+
+def removal_rows(tables: Iterable[RemovalTable]) -> Iterator[RemovalRow]:
+    """One row per sample and kind of removal; lists by the first layer without the positions."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "removed": str(table.removed),
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "is_followed": bool(table.is_followed[i]),
+                "first_layer": list(table.layers),
+                "is_correct": table.is_correct[i].tolist(),
+                "probability": table.probability[i].tolist(),
+                "operations": table.operations[i].tolist(),
+                "cache_bytes": table.cache_bytes[i].tolist(),
             }
 
 

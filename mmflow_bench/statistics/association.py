@@ -13,14 +13,17 @@ _DIGITS = 9
 """Means of equal numbers differ by the order of a sum, and must be equal in rank."""
 
 
-def correlation(one: Curves, other: Curves) -> Numbers:
-    """Pearson's correlation over layers of every pair of rows; NaN where one of them is flat."""
+def correlation(one: Curves, other: Curves, *, floor: float = 0.0) -> Numbers:
+    """Pearson's correlation over layers of every pair of rows.
+
+    NaN where one of them is flat: its values differ by no more than `floor`.
+    """
     pair = [np.round(curves, _DIGITS) for curves in (one, other)]
     first, second = (curves - curves.mean(axis=1, keepdims=True) for curves in pair)
     size = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (first * second).sum(axis=1) / size
-    is_flat = np.logical_or(*(np.ptp(curves, axis=1) == 0 for curves in pair))
+    is_flat = np.logical_or(*(np.ptp(curves, axis=1) <= floor for curves in pair))
     return np.where(is_flat, np.nan, np.clip(found, -1, 1))
 
 

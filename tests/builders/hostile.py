@@ -15,13 +15,22 @@ from pydantic import TypeAdapter
 from mmflow_bench.baselines.gate import GATE, GateDecision
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
 from mmflow_bench.baselines.tolerances import DEFAULTS
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, RESULTS, SAMPLES
+from mmflow_bench.runs.folder import (
+    ANSWERS,
+    LENS,
+    MECHANISMS,
+    PIECES,
+    QUESTIONS,
+    REMOVAL,
+    RESULTS,
+    SAMPLES,
+)
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import verdict_counts
 from mmflow_bench.runs.tables import SCHEMAS
 
 LAYERS = 5
-CLOSED = {"method": "masked", "window": 3, "edge": "question->last"}
+CLOSED = {"removed": "image", "method": "masked", "window": 3, "edge": "question->last"}
 """Columns without which nothing of a table is drawn; their texts are attacked in a second row."""
 
 
@@ -116,7 +125,7 @@ def write_hostile_run(folder: Path, text: str) -> Path:
     (folder / RESULTS).write_text(results.as_json())
     (folder / FILE).write_text(hostile_comparison(text).as_json())
     (folder / GATE).write_text(GateDecision(False, (text, text)).as_json("regression"))
-    for name in (MECHANISMS, SAMPLES, LENS, QUESTIONS, ANSWERS):
+    for name in (MECHANISMS, SAMPLES, PIECES, LENS, REMOVAL, QUESTIONS, ANSWERS):
         rows = hostile_rows(name, text, results)
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[name]), folder / name)
     return folder

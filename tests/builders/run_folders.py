@@ -12,10 +12,11 @@ from PIL import Image
 
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.measurements.lens import LensTable
-from mmflow_bench.runs.folder import LENS, QUESTIONS, SAMPLES
+from mmflow_bench.measurements.removal import RemovalTable, Removed
+from mmflow_bench.runs.folder import LENS, QUESTIONS, REMOVAL, SAMPLES
 from mmflow_bench.runs.results import results_of, write_run
 from mmflow_bench.runs.rows import MechanismRow
-from mmflow_bench.runs.tables import lens_rows, sweep_rows, write_part
+from mmflow_bench.runs.tables import lens_rows, removal_rows, sweep_rows, write_part
 
 LAYERS = 6
 IMAGES = ("a", "a", "b", "c")
@@ -111,6 +112,13 @@ def write_made_up_run(
         for variant in ("raw", "normed")
     ]  # fmt: skip
     write_part(folder, LENS, "p", lens_rows(lenses))
+    cost = np.broadcast_to(np.linspace(10, 20, LAYERS), (4, LAYERS))
+    removal = RemovalTable(
+        task=task, removed=Removed.IMAGE, depth=LAYERS, question_ids=ids, image_ids=IMAGES,
+        is_followed=np.ones(4, bool), is_correct=np.ones((4, LAYERS), bool),
+        probability=np.full((4, LAYERS), 0.5), operations=cost, cache_bytes=cost,
+    )  # fmt: skip
+    write_part(folder, REMOVAL, "p", removal_rows([removal]))
     write_part(
         folder, QUESTIONS, "p", [_question(i, id_, task, words) for i, id_ in enumerate(ids)]
     )

@@ -80,6 +80,8 @@ def test_arbitrary_sets_of_positions(tiny_checkpoint, tiny_sample, kind, method)
         "prompt to everything after it": ((0, 1, 2), tuple(range(3, 28))),
         "from the question's start to its end": (sample.question[:2], sample.question[2:]),
         "from itself": (sample.question, sample.question[1:]),
+        "from one to several roles": (sample.image, sample.question + sample.last),
+        "from several roles to one": (sample.image + sample.question[1:3], sample.last),
     }
     _compare(tiny_checkpoint(kind), sample, donor, _knockouts(edges), method)
 

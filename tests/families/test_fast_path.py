@@ -45,8 +45,8 @@ def _knockouts(encoded, checkpoint, edges=SIX_EDGES):
     roles = resolve_roles(encoded, checkpoint)
     return [
         Knockout(
-            sources=roles[edge.source],
-            targets=roles[edge.target],
+            sources=roles.union(edge.sources),
+            targets=roles.union(edge.targets),
             layers=layer_window(center, width, checkpoint.decoder_layers),
         )
         for edge in map(Edge.parse, edges)

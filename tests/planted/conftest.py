@@ -52,7 +52,7 @@ class Planted:
     @torch.inference_mode()
     def answers(self, *samples: Sample) -> list[str]:
         inputs = self.encode(*samples)
-        tokens = self.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+        tokens = self.model.generate(**inputs, max_new_tokens=5, do_sample=False)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
 
@@ -62,20 +62,28 @@ class Planted:
         text = self.processor.tokenizer.convert_ids_to_tokens(tokens)
         image = [position for position, token in enumerate(text) if token == "<image>"]
         start, end = image[-1] + 2, text.index("?") + 1
-        related = [image[patch] for patch in _patches(sample.boxes)]
+        # A photo that is wider than high has padding above and below.
+        above = (GRID * PATCH - (sample.image_height or GRID * PATCH)) // 2
+        related = [image[patch] for patch in _patches(sample.boxes, above)]
         newlines: list[int] = []
         if hasattr(self.model.config, "image_grid_pinpoints"):
             related, newlines = _tiled(image, sample)
+        words = text[start:end]
         options = {
-            role: [start + text[start:end].index(option)]
+            role: [start + words.index(option)]
             for role, option in (
                 ("true_option", sample.true_option),
                 ("false_option", sample.false_option),
             )
             if option is not None
         }
+        objects = [start + words.index(name) for name in sample.object_names]
+        taken = {position for found in options.values() for position in found}
         return {
             **options,
+            "objects": objects,
+            "question_without_options": [i for i in range(start, end) if i not in taken],
+            "question_without_objects": [i for i in range(start, end) if i not in objects],
             "suffix": list(range(end, len(tokens) - 1)),
             "image": image,
             "question": list(range(start, end)),
@@ -89,8 +97,11 @@ class Planted:
     def knocked_out(self, sample: Sample, edge: str, windows: Sequence[range]) -> Tensor:
         """Next-token probabilities, one row per window, by dense masks in full forwards."""
         positions = self.positions(sample)
-        source, _, target = edge.partition("->")
-        return self.without(sample, positions[source], positions[target], windows)
+        sources, targets = (
+            sorted({position for role in side.split("+") for position in positions[role]})
+            for side in edge.split("->")
+        )
+        return self.without(sample, sources, targets, windows)
 
     @torch.inference_mode()
     def without(
@@ -127,7 +138,7 @@ def _mask_hook(mask: Tensor) -> Callable[..., tuple[object, dict[str, object]]]:
     return lambda module, args, kwargs: (args, kwargs | {"attention_mask": mask})  # noqa: ARG005
 
 
-def _patches(boxes: Sequence[Box]) -> list[int]:
+def _patches(boxes: Sequence[Box], above: int = 0) -> list[int]:
     return [
         row * GRID + column
         for row in range(GRID)
@@ -135,8 +146,8 @@ def _patches(boxes: Sequence[Box]) -> list[int]:
         if any(
             box.x < (column + 1) * PATCH
             and box.x + box.width > column * PATCH
-            and box.y < (row + 1) * PATCH
-            and box.y + box.height > row * PATCH
+            and box.y + above < (row + 1) * PATCH
+            and box.y + above + box.height > row * PATCH
             for box in boxes
         )
     ]

@@ -16,6 +16,8 @@ from mmflow_bench.planted import closed_form
 from mmflow_bench.planted.gains import PAPER_GAINS, gains_for
 from mmflow_bench.planted.models import STAGES, build
 from mmflow_bench.planted.variants import DESIGNS
+from mmflow_bench.scenes.descriptions import described_scene_samples
+from mmflow_bench.scenes.letterbox import letterbox_scene_samples
 from mmflow_bench.scenes.questions import scene_samples, tiled_scene_samples
 
 Checkpoints = Callable[[str], Any]
@@ -28,7 +30,9 @@ EDGES = (
     "related_patches->question",
     "other_patches->question",
 )
-VARIANTS = sorted(DESIGNS.keys() - {"planted/base", "planted/mini", "planted/trained"})
+SENTENCES = {"planted/sentence-from-image", "planted/sentence-from-question"}
+"""They answer none of the six tasks."""
+VARIANTS = sorted(DESIGNS.keys() - {"planted/base", "planted/mini", "planted/trained"} - SENTENCES)
 TOLERANCE = 1e-4
 DECODERS = {
     "planted/base": "f0d95b434da3139ba3de9093299340d68218142c97b79c0934adc68774df92f5",
@@ -59,10 +63,22 @@ def test_every_variant_is_registered_and_every_registered_one_is_a_variant() -> 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_built_from_known_stages_and_answers(planted: Checkpoints, name: str) -> None:
     assert set(DESIGNS[name].stages) <= set(STAGES)
-    scenes = tiled_scene_samples if name == "planted/tiled" else scene_samples
-    samples = scenes(per_task=4)
+    scenes = {
+        "planted/tiled": tiled_scene_samples,
+        "planted/padding-read": letterbox_scene_samples,
+    }
+    samples = scenes.get(name, scene_samples)(per_task=4)
     answers = planted(name).answers(*samples)
     assert answers == [sample.answer.capitalize() for sample in samples]
+
+
+@pytest.mark.parametrize("name", sorted(SENTENCES))
+def test_a_variant_with_long_answers_says_what_is_on_either_side(
+    planted: Checkpoints, name: str
+) -> None:
+    samples = described_scene_samples(per_task=6)
+    assert planted(name).answers(*samples) == [sample.answer for sample in samples]
+    assert len({sample.answer for sample in samples}) > 3
 
 
 @pytest.mark.parametrize("edge", EDGES)
@@ -104,9 +120,18 @@ def sample_for(name: str, task: str) -> Sample:
     if name == "planted/tiled":
         samples = tiled_scene_samples(per_task=12, seed=5, tasks=[task])
         return max(samples, key=lambda sample: sample.image_width or 0)
+    if DESIGNS[name].is_padded:
+        return letterbox_scene_samples(per_task=1, seed=5, tasks=[task])[0]
+    if DESIGNS[name].has_sinks:
+        return next(s for s in scene_samples(seed=5, tasks=[task]) if not covers_a_sink(s))
     if name != "planted/dose-linear":
         return scene_samples(per_task=1, seed=5, tasks=[task])[0]
     return next(s for s in scene_samples(seed=5, tasks=["ChooseRel"]) if wallpaper_patches(s) == 28)
+
+
+def covers_a_sink(sample: Sample) -> bool:
+    """Whether an object stands in an upper corner, where planted sinks are."""
+    return any(box.y < 14 and (box.x < 14 or box.x + box.width > 70) for box in sample.boxes)
 
 
 def wallpaper_patches(sample: Sample) -> int:

@@ -20,7 +20,8 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.inputs.question_sets import SHIPPED
 from mmflow_bench.inputs.questions import QuestionFile, read_questions
 from mmflow_bench.inputs.samples import CHOOSE_TASKS, Sample
-from mmflow_bench.positions.resolve import RolePositions, resolve_roles
+from mmflow_bench.positions.resolve import resolve_roles
+from mmflow_bench.positions.role_positions import RolePositions
 from mmflow_bench.positions.roles import Role
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -42,4 +42,9 @@ def _split(image: ProcessedImage) -> tuple[int, int]:
     return rows, math.ceil(int(rows * tile * ratio) / tile)
 
 
-IDEFICS3 = Family(name="idefics3", model_types=("idefics3", "smolvlm"), layout=split_tiles)
+IDEFICS3 = Family(
+    name="idefics3",
+    model_types=("idefics3", "smolvlm"),
+    layout=split_tiles,
+    projector="connector.modality_projection",
+)

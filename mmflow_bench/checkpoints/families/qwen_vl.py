@@ -19,5 +19,9 @@ def merged_grid(image: ProcessedImage) -> ImageLayout | None:
 
 
 QWEN_VL = Family(
-    name="qwen_vl", model_types=("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), layout=merged_grid
+    name="qwen_vl",
+    model_types=("qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
+    layout=merged_grid,
+    projector="visual.merger",
+    merges_neighbours=True,
 )

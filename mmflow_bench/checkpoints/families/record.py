@@ -61,6 +61,10 @@ class Family:
     """Where the decoder keeps its layers, as a dotted name."""
     final_norm: str = "norm"
     """Where it keeps the norm after them."""
+    projector: str = "multi_modal_projector"
+    """Where the model keeps what turns features of its tower into image positions."""
+    merges_neighbours: bool = False
+    """Whether the projector makes one position of several features, those one after the other."""
     image_token_keys: tuple[str, ...] = ("image_token_id", "image_token_index")
     """Keys of the configuration that may name the token for image features."""
     processor: Callable[[Source, PretrainedConfig, Json], Processor] | None = None

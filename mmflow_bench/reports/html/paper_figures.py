@@ -12,7 +12,16 @@ import numpy as np
 
 from mmflow_bench.reports.blind import blind_note
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.part_figures import (
+    FEWEST_WIDTHS,
+    PART_EDGES,
+    part_figures,
+    window_study,
+)
+from mmflow_bench.reports.html.piece_figures import piece_figures
+from mmflow_bench.reports.html.removal_figures import removal_figures
 from mmflow_bench.reports.html.semantics_figures import semantics_figures
+from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -83,8 +92,13 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
     figures = [
         *_edge_figures(record, baseline),
         *_lens_figures(record, baseline),
+        *part_figures(record, window=main_width(record), y_label=CHANGE),
+        *window_study(record, y_label=CHANGE),
+        *piece_figures(record, window=main_width(record), y_label=CHANGE),
         *semantics_figures(record),
         *_window_figures(record),
+        *sink_figures(record, window=main_width(record)),
+        *removal_figures(record),
         *_second_opinions(record),
         *_other_curves(record),
     ]
@@ -116,7 +130,7 @@ def shown_edge(edge: str) -> str:
 
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
-    known = {edge for figure in _EDGES.values() for edge in figure.edges}
+    known = PART_EDGES.union(WITHOUT_SINKS, *(figure.edges for figure in _EDGES.values()))
     others = sorted(_measured(record, "edge", method=MASKED) - known)
     targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = {
@@ -172,7 +186,12 @@ def _window_figures(record: RunRecord) -> Iterator[Figure]:
         names = {str(width): f"{width} layers" if width > 1 else "1 layer" for width in widths}
         curves = _sweeps(record, "window", method=MASKED, edge=edge)
         panels = _means(curves, names, record.alpha) if len(widths) > 1 else {}
-        several = {task: series for task, series in panels.items() if len(series) > 1}
+        several = {
+            task: series
+            for task, series in panels.items()
+            # Where there are more, they are one study.
+            if 1 < len(series) < FEWEST_WIDTHS
+        }
         title = f"Window size: {shown_edge(edge)} (Figs. 7, 8)"
         caption = "The same edge cut in windows of several widths."
         yield _folded(f"window-{_in_ids(edge)}", title, caption, several)
@@ -196,7 +215,9 @@ def _second_opinions(record: RunRecord) -> Iterator[Figure]:
 
 def _other_curves(record: RunRecord) -> Iterator[Figure]:
     """Curves of mechanisms that read neither an edge nor the lens: Jaccard, pruning, one's own."""
-    others = [row for row in record.rows if row.curve and not _is_drawn(row)]
+    others = [
+        row for row in record.rows if row.curve and not _is_drawn(row) and row.id not in NORM_ROWS
+    ]
     for name, rows in grouped(others, lambda row: row.id).items():
         panels = {
             row.task: (Series(name=row.name or name, values=row.curve, samples=row.n or 0),)

@@ -22,10 +22,13 @@ WORST_FIRST = (
     "inconclusive",
     "precondition-failed",
     "holds",
+    "report",
     "not-applicable",
 )
 """What a cell over several tasks shows."""
 DECIDED = ("holds", "fails")
+NOTHING_ASKED = frozenset({"not-applicable", "report"})
+"""Verdicts of rows that could neither hold nor fail."""
 _SLUG_LENGTH = 60
 
 
@@ -55,7 +58,7 @@ class Cell:
 
     @property
     def applicable(self) -> int:
-        return sum(row.verdict != "not-applicable" for row in self.rows)
+        return sum(row.verdict not in NOTHING_ASKED for row in self.rows)
 
     @property
     def effect(self) -> float | None:

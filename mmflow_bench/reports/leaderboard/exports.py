@@ -51,7 +51,7 @@ def every_eval_ever(entry: Entry) -> dict[str, object]:
 def eval_results_yaml(entry: Entry, *, benchmark: str = HUB_BENCHMARK) -> str:
     """The content of `.eval_results/mmflow-bench.yaml`: percent of mechanisms that hold."""
     blocks = []
-    asked = entry.record.rows
+    asked = [row for row in entry.record.rows if row.verdict != "report"]
     tasks = {ALL: [*asked], **grouped(asked, lambda row: _task_id(row.section))}
     for task, rows in tasks.items():
         decided = [row for row in rows if row.verdict in DECIDED]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mmflow_bench.baselines.gate import gate_decision, ground_lost
+from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_records import BaselineComparison, ComparedRow, read_comparison
 from mmflow_bench.baselines.paired_values import RunValues
@@ -66,6 +67,43 @@ def test_what_was_deselected_is_not_missing(made):
     other = compared(made(tasks=(TASK, "QueryAttr")), replace(made(), tasks=(TASK,)))
     assert {row.task for row in other.rows} == {TASK}
     assert gate_decision(other).passed
+
+
+OF_PAPER = GateRow("peak", "question -> last", id="own-paper", suite="paper")
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "is_compared", "has_note"),
+    [
+        ({}, {}, False, False),
+        ({"suite": "paper"}, {"suite": "all"}, True, False),
+        ({"suite": "all"}, {}, False, False),
+        ({}, {"suite": "paper"}, False, True),
+        ({}, {"suite": "paper", "mechanisms": ("imgq-*",)}, False, False),
+        # Named in full, it was asked whatever the suite.
+        ({"mechanisms": ("own-paper",)}, {"suite": "paper"}, True, False),
+        ({}, {"mechanisms": ("own-paper", "q-*", "imgq-*")}, False, True),
+    ],
+)
+@pytest.mark.parametrize("is_measured", [True, False])
+def test_what_a_suite_has_left_out_of_either_run_is_no_row(
+    made, base, tuned, is_compared, has_note, is_measured
+):
+    # Others may have measured what it reads; nobody has asked both what they make of it.
+    before, after = (made(verdicts={("own-paper", TASK): "holds"}) for _ in "ab")
+    before = before if is_measured or is_compared else without(before)
+    after = after if is_measured or is_compared else without(after)
+    found = compare_runs(
+        replace(before, **base),
+        replace(after, **tuned),
+        tolerance=dict(DEFAULTS),
+        alpha=0.05,
+        own=[OF_PAPER],
+    )
+    assert ("own-paper" in {row.id for row in found.rows}) == is_compared
+    assert has_note == any("own-paper not compared: the baseline" in note for note in found.notes)
+    if is_measured:
+        assert gate_decision(found).passed
 
 
 def test_a_row_that_neither_side_could_measure_is_listed_with_its_reason(made):

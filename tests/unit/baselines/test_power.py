@@ -203,6 +203,7 @@ def test_a_verdict_without_an_interval_says_so():
         own_row(low=None, high=None, n=None, reason="none asked"),
         own_row(unit="ratio"),
         own_row(verdict="not-applicable"),
+        own_row(verdict="report", threshold=""),
     ]
     found = power_of_rows(rows, asked={}, tolerance={"fraction": 0.1}, alpha=0.05)
     assert [row.reason for row in found] == ["none asked", "no tolerance for this unit"]

@@ -171,8 +171,9 @@ def test_verdicts_alone_are_compared_as_verdicts(made):
         ("c", "ChooseAttr"): "inconclusive",
         ("d", "ChooseAttr"): "precondition-failed",
         ("e", "ChooseAttr"): "not-applicable",
+        ("g", "ChooseAttr"): "report",
     }
-    expected = {(name, "ChooseAttr"): "holds" for name in "abcdef"}
+    expected = {(name, "ChooseAttr"): "holds" for name in "abcdefg"}
     found = compare_verdicts(
         "paper/x", expected, made(verdicts=verdicts), alpha=0.05, source="prose"
     )

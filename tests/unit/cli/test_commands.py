@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.measuring import _write
-from mmflow_bench.errors import StoreError
+from mmflow_bench.cli.measuring import _chosen, _write
+from mmflow_bench.errors import SelectionError, StoreError
+from mmflow_bench.measurements.settings import MeasurementSettings
 
 
 def invoke(*arguments: str):
@@ -169,3 +170,33 @@ def test_what_click_says_of_an_argument_is_obeyed_by_no_log(arguments: tuple[str
     assert "owned" in done.output
     assert "\n::" not in done.output
     assert "\x1b" not in done.output
+
+
+OF_SUITES = """
+import pytest
+
+@pytest.mark.mechanism("own-core")
+def test_core(flow):
+    '''One.'''
+
+@pytest.mark.mechanism("own-paper", suite="paper")
+def test_paper(flow):
+    '''Two.'''
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, ["own-core"]),
+        ({"suite": "paper"}, ["own-core", "own-paper"]),
+        ({"mechanisms": ("own-paper",)}, ["own-paper"]),
+    ],
+)
+def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
+    file = tmp_path / "test_own.py"
+    file.write_text(OF_SUITES)
+    found = _chosen([file], MeasurementSettings(**chosen))
+    assert [test.declaration.id for test in found] == expected
+    with pytest.raises(SelectionError, match="add --suite=paper"):
+        _chosen([file], MeasurementSettings(mechanisms=("own-p*",)))

@@ -26,7 +26,7 @@ def test_every_edge_of_the_paper_parses_to_itself(name):
 
 @pytest.mark.parametrize("text", ["image->question", "image -> question", " image  ->question "])
 def test_spaces_do_not_matter(text):
-    assert Edge.parse(text) == Edge(source=Role.IMAGE, target=Role.QUESTION)
+    assert Edge.parse(text) == Edge(sources=(Role.IMAGE,), targets=(Role.QUESTION,))
 
 
 def test_an_unknown_role_names_the_closest_and_lists_all():
@@ -41,4 +41,42 @@ def test_an_unknown_role_names_the_closest_and_lists_all():
 @pytest.mark.parametrize("text", ["image", "image->question->last", "", "image=>last"])
 def test_anything_but_one_arrow_is_refused(text):
     with pytest.raises(KnockoutError, match="an edge as `source->target`"):
+        Edge.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("false_option + true_option -> last", "true_option+false_option->last"),
+        ("image->suffix+last+question", "image->question+last+suffix"),
+        ("last+image -> suffix+last", "image+last->last+suffix"),
+    ],
+)
+def test_a_union_is_one_edge_however_its_roles_are_listed(text, name):
+    edge = Edge.parse(text)
+    assert str(edge) == name
+    assert Edge.parse(name) == edge
+    backwards = Edge(sources=edge.sources[::-1], targets=edge.targets[::-1])
+    assert (backwards, hash(backwards)) == (edge, hash(edge))
+
+
+def test_an_unknown_role_of_a_union_names_the_closest():
+    with pytest.raises(KnockoutError) as caught:
+        Edge.parse("true_option+fals_option -> last")
+    message = str(caught.value)
+    assert "got 'fals_option' (edge 'true_option+fals_option -> last')" in message
+    assert "did you mean `false_option`?" in message
+
+
+@pytest.mark.parametrize(
+    "text", ["image+ -> last", "+image->last", "image->+", "image++last->last"]
+)
+def test_a_union_with_a_gap_is_refused(text):
+    with pytest.raises(KnockoutError, match=r"a role of image, .*, got ''"):
+        Edge.parse(text)
+
+
+@pytest.mark.parametrize("text", ["image+image->last", "image->last+ question+last"])
+def test_a_role_is_named_once_in_a_union(text):
+    with pytest.raises(KnockoutError, match=r"every role of a union once, got (image|last) more"):
         Edge.parse(text)

@@ -14,7 +14,11 @@ from mmflow_bench.interventions.knockout import layer_window
 from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.long_answer import LongAnswer, LongAnswerTable
+from mmflow_bench.measurements.patch_areas import PatchAreas
+from mmflow_bench.measurements.patch_norms import PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
@@ -30,6 +34,7 @@ CONTEXT, ATTRIBUTE = 3.888, 2.25
 """Logits that the two transfers bring: chosen for drops of 60% and 21%."""
 COMPETITORS = 15.0
 LENS_COMPETITORS = 30.0
+EMPTY_TEXTS = ("question_ids", "image_ids", "answer_token_ids")
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,12 @@ class SyntheticMeasurements:
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions, self.blind_of_ten = captions, blind_of_ten
+        self.lenses = ("normed", "raw")
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
+        self.last: SyntheticMeasurements | None = None
+        """What the last piece of answers does; None where they have one piece."""
+        self.long_drop: float | None = None
+        """What generated words lose in the middle layers; None where there is one word."""
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:  # noqa: ARG002
         assert task in self.tasks
@@ -162,12 +172,21 @@ class SyntheticMeasurements:
         if isinstance(want, Sweep):
             width = want.width or self.width
             return self.sweep(task, want.name, width=width, method=want.method)
+        if isinstance(want, LastPiece):
+            first = self.table(task, want.sweep)
+            # Answers of one piece have no last one.
+            other = replace(first, **dict.fromkeys(EMPTY_TEXTS, ()), **self._empty(first))
+            return other if self.last is None else self.last.table(task, want.sweep)
+        if isinstance(want, LongAnswer):
+            return self.long(task, want)
         if isinstance(want, FirstToken):
             return replace(want.example(task, LAYERS), texts=self.first_tokens)
         if isinstance(want, Blind):
             return self.blind(task, want.blinding)
         if isinstance(want, QuestionSemantics):
             return self.semantics(task, want)
+        if isinstance(want, PatchAreas | PatchNorms):
+            return want.example(task, LAYERS)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
     def accuracy(self, task: str) -> AnswerCount:
@@ -221,6 +240,22 @@ class SyntheticMeasurements:
             image_ids=tuple(f"{task}{i - i % 5 // 4}" for i in range(n)),
             similarity=similarity,
             position_similarity=similarity,
+        )
+
+    @staticmethod
+    def _empty(table: SweepTable) -> dict[str, np.ndarray]:
+        names = ("base_probability", "knockout_probability")
+        return {name: getattr(table, name)[:0] for name in names}
+
+    def long(self, task: str, want: LongAnswer) -> LongAnswerTable:
+        n = 0 if self.long_drop is None else self.n
+        curve = np.where(np.abs(np.arange(LAYERS) - 18) < 6, -(self.long_drop or 0.0), 0.0)
+        return replace(
+            want.example(task, LAYERS),
+            question_ids=tuple(f"{task}{i}" for i in range(n)),
+            image_ids=tuple(f"{task}{i - i % 5 // 4}" for i in range(n)),
+            relative_change=np.tile(curve, (n, 1)),
+            names_objects=np.ones(n, bool),
         )
 
     def lens(self, task: str, *, probe: str, variant: str) -> LensTable:

@@ -1,13 +1,14 @@
 """All of several, some of several, and the one within the other."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
+from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all, least_favourable
 from mmflow_bench.mechanisms.regions import two_instruments
 from mmflow_bench.mechanisms.several import at_least
 from mmflow_bench.mechanisms.verdicts import Verdict
@@ -40,6 +41,21 @@ def test_a_conjunction_is_its_worst_part_in_whatever_order(parts):
     assert both.verdict == both_or_all(parts[::-1]).verdict == worst
     assert both.p_hold == max(one.p_hold for one in parts)
     assert both.is_conjunction
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [("holds", "report"), *((one, one) for one in ORDER if one != "holds")],
+)
+def test_what_is_only_observed_beside_what_holds_leaves_an_observation(is_first, verdict, shown):
+    seen = replace(comparison("report"), p_hold=1.0, p_fail=1.0)
+    other = comparison(verdict)
+    both = seen & other if is_first else other & seen
+    assert both.verdict == shown
+    assert least_favourable([seen, other]).verdict == shown
+    # Nothing is tested by it, so it hides no test either.
+    assert both.p_hold == other.p_hold
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -2,10 +2,12 @@
 
 import pytest
 
+from mmflow_bench import report
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.several import all_of, at_least
 from mmflow_bench.mechanisms.watching import watch
 
 TASK = "ChooseAttr"
@@ -101,3 +103,38 @@ def test_another_method_is_asked_of_part_of_every_checkpoint(measured):
     flow.other("llava-1.5-13b")("image -> last", TASK)
     wanted = Sweep.of("image->last", method="counterfactual")
     assert seen == [(True, wanted)] * 2
+
+
+def test_what_is_asked_of_an_estimate_is_seen_in_the_order_of_asking():
+    def test(flow):
+        first = flow("image -> last", TASK).peak
+        assert (first <= -0.1) & (first >= -0.5)
+        assert flow("question -> last", TASK).centre >= 0.3
+
+    asked = watch(test).asked
+    assert [one.threshold for one in asked] == ["<= -10%", ">= -50%", ">= 0.3"]
+    assert asked[0].estimate == f"peak of image->last on {TASK}"
+    assert not any(one.is_observed or one.among for one in asked)
+
+
+def test_of_an_observation_no_second_opinion_is_planned():
+    def asks(flow):
+        assert flow("image -> last", TASK).peak <= -0.1
+
+    def observes(flow):
+        assert report(flow("image -> last", TASK).peak)
+
+    assert watch(asks).second_opinions
+    reads = watch(observes)
+    assert reads.wants == watch(asks).wants
+    assert [one.is_observed for one in reads.asked] == [True]
+    assert not reads.second_opinions
+
+
+def test_how_many_of_several_suffice_is_seen_and_that_all_are_needed_is_not_said():
+    def test(flow):
+        drops = [flow(edge, TASK).peak <= -0.1 for edge in ("image -> last", "question -> last")]
+        assert at_least(1, drops)
+        assert all_of(drops)
+
+    assert [one.among for one in watch(test).asked] == ["1 of 2", "1 of 2", "", ""]

@@ -88,6 +88,7 @@ def test_results_describe_a_run_in_these_words() -> None:
         "seed": None,
         "tasks": [],
         "mechanisms": [],
+        "suite": "core",
         "questions": None,
         "images": None,
         "batch_size": "auto",

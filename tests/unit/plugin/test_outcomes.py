@@ -13,8 +13,10 @@ KNOWN = "its record says so"
 MARK = "the user's own reason"
 VERDICTS = (
     *("holds", "fails", "inconclusive"),
-    *("instrument-dependent", "precondition-failed", "not-applicable"),
+    *("instrument-dependent", "precondition-failed", "not-applicable", "report"),
 )
+PASSING = {"holds", "report"}
+"""Verdicts of tests that raise nothing."""
 BASELINES = (
     *(("", False), ("same", False), ("new", False), ("other-conditions", False)),
     *(("new", True), ("drift", True)),
@@ -35,26 +37,27 @@ not-applicable      -     -        -       -      -          -         -      | 
 undecided           -     -        -       -      strict     -         -      | failed       -
 undecided           -     -        -       -      mechanisms fail      -      | failed       -
 undecided           -     -        -       -      -          -         -      | inconclusive -
-holds               -     -        no      user   -          -         -      | xpassed      mark
+passes              -     -        no      user   -          -         -      | xpassed      mark
 -                   -     -        -       user   -          -         -      | xfailed      mark
 fails               yes   -        no      -      -          -         -      | xfailed      known
-holds               -     -        no      strict asks       -         -      | xpassed      -
-holds               -     -        no      strict -          -         -      | xfailed      gate
+passes              -     -        no      strict asks       -         -      | xpassed      -
+passes              -     -        no      strict -          -         -      | xfailed      gate
 holds               yes   -        no      -      asks       -         -      | xpassed      -
 holds               yes   -        no      -      -          -         -      | xfailed      gate
-holds               no    -        no      -      -          -         -      | passed       -
+passes              -     -        no      -      -          -         -      | passed       -
 fails               -     same     -       -      -          -         yes    | xfailed      update
 -                   -     -        -       -      asks       -         -      | failed       -
 -                   -     -        -       -      -          -         -      | xfailed      gate
 """
-"""The first line that fits decides; `-` fits everything, `asks` a gate on mechanisms."""
+"""The first line that fits decides; `-` fits everything, `asks` a gate on mechanisms, `passes` what
+holds and what is only observed."""
 
 LINES = [line.replace("|", " ").split() for line in RULES.split("\n")[2:-1]]
 
 
 def cases() -> Iterator[tuple[Ending, Policy]]:
     for verdict, known, (baseline, refused) in product(VERDICTS, ("", KNOWN), BASELINES):
-        has_raised = verdict != "holds" or refused
+        has_raised = verdict not in PASSING or refused
         for report, xfail in RAISED if has_raised else RETURNED:
             ending = Ending(
                 verdict=verdict,
@@ -72,10 +75,11 @@ def cases() -> Iterator[tuple[Ending, Policy]]:
 
 def facts_of(ending: Ending, policy: Policy) -> tuple[set[str], ...]:
     is_undecided = ending.verdict in {"inconclusive", "instrument-dependent"}
+    verdict = {"undecided"} if is_undecided else {"passes"} if ending.verdict in PASSING else set()
     is_strict = ending.report == "failed" and not ending.has_raised
     mark = "user" if ending.xfail else "strict" if is_strict else "none"
     return (
-        {ending.verdict, "undecided"} if is_undecided else {ending.verdict},
+        {ending.verdict, *verdict},
         {"yes" if ending.known else "no"},
         {ending.baseline},
         {"yes" if ending.is_refused else "no"},

@@ -11,8 +11,9 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.samples import Box, Sample
-from mmflow_bench.positions.resolve import RolePositions, resolve_roles
-from mmflow_bench.positions.roles import Role
+from mmflow_bench.positions.resolve import resolve_roles
+from mmflow_bench.positions.role_positions import RolePositions
+from mmflow_bench.positions.roles import MEASURED_ROLES, Role
 
 Build = Callable[..., LoadedCheckpoint]
 
@@ -80,6 +81,10 @@ def test_parts_of_the_question_and_of_the_image_are_disjoint_and_complete(
     options = {*roles[Role.TRUE_OPTION], *roles[Role.FALSE_OPTION]}
     question = set(roles[Role.QUESTION])
     assert set(roles[Role.QUESTION_WITHOUT_OPTIONS]) == question - options
+    assert roles.union([Role.FALSE_OPTION, Role.TRUE_OPTION]) == tuple(sorted(options))
+    assert roles.union([Role.LAST, Role.QUESTION, Role.TRUE_OPTION]) == tuple(
+        sorted({*question, *roles[Role.LAST]})
+    )
     assert set(roles[Role.QUESTION_WITHOUT_OBJECTS]) == question - set(roles[Role.OBJECTS])
     related, other = set(roles[Role.RELATED_PATCHES]), set(roles[Role.OTHER_PATCHES])
     assert related | other == set(roles[Role.IMAGE])
@@ -142,7 +147,7 @@ def test_a_role_that_cannot_be_placed_says_why_and_spoils_no_other(
     checkpoint: LoadedCheckpoint, changes: dict[str, Any], role: Role, reason: str | None
 ) -> None:
     _, roles = resolved(a_sample(**changes), checkpoint)
-    assert set(roles.positions) | set(roles.unavailable) == set(Role)
+    assert set(roles.positions) | set(roles.unavailable) == set(Role) - MEASURED_ROLES
     assert not set(roles.positions) & set(roles.unavailable)
     assert roles[Role.QUESTION]
     if reason is None:
@@ -167,6 +172,13 @@ def test_captions_have_a_role_of_their_own(text_checkpoint: Build) -> None:
     assert roles.unavailable[Role.IMAGE].reason == "no-image"
     taken = {*roles[Role.CAPTION], *roles[Role.QUESTION]}
     assert not taken & {*roles[Role.PREFIX], *roles[Role.SUFFIX]}
+
+
+def test_a_union_lacks_what_one_of_its_roles_lacks(checkpoint: LoadedCheckpoint) -> None:
+    _, roles = resolved(a_sample(false_option=None), checkpoint)
+    with pytest.raises(PositionError) as caught:
+        roles.union([Role.TRUE_OPTION, Role.FALSE_OPTION])
+    assert caught.value.reason == "no-options"
 
 
 def test_options_in_captions_are_not_taken_for_those_of_the_question(

@@ -13,12 +13,18 @@ from run_folders import write_made_up_run
 from mmflow_bench.cli.main import main
 from mmflow_bench.errors import StoreError
 from mmflow_bench.runs.checked_tables import read_table
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, REMOVAL, SAMPLES
 from mmflow_bench.runs.ranges import refuse_out_of_range
 
 SOUND = {
     SAMPLES: {"base_probability": [0.5, 1.0], "relative_change": [[-1.0, 1.0], [0.0, -0.5]]},
     LENS: {"probability": [[0.0, 1.0], [0.5, 0.5]]},
+    REMOVAL: {
+        "first_layer": [[1, 2], [1, 2]],
+        "probability": [[0.0, 1.0], [0.5, 0.5]],
+        "operations": [[1e9, 2e9], [1e9, 2e9]],
+        "cache_bytes": [[1e6, 2e6], [1e6, 2e6]],
+    },
     ANSWERS: {"base_probability": [0.001, 1.0]},
     MECHANISMS: {
         "estimate": [-0.3, None],
@@ -42,6 +48,8 @@ DAMAGE = [
     (SAMPLES, "relative_change", [[], []], "row 0"),
     (LENS, "probability", [[0.5], [0.5, 0.5]], "row 1"),
     (LENS, "probability", [[0.5, 0.5], [0.5, 7.5]], "row 1"),
+    (REMOVAL, "operations", [[1e9, -1.0], [1e9, 2e9]], "row 0"),
+    (REMOVAL, "first_layer", [[1, 2], [1, 10**9]], "row 1"),
     (LENS, "probability", [[0.5, -0.1], [0.5, 0.5]], "row 0"),
     (LENS, "probability", [[0.5, 0.5], None], "row 1"),
     (ANSWERS, "base_probability", [-math.inf, 0.5], "row 0"),

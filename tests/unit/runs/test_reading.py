@@ -17,6 +17,7 @@ def test_reads_what_was_written(tmp_path):
     assert record.name == "made/up"
     assert len(record.samples) == 4 * 3 * 2
     assert len(record.lens) == 4 * 2 * 2
+    assert len(record.removal) == 4
     assert record.questions[0]["patches"]["related"] == [1, 5]
     assert read_run(tmp_path / "results.json").rows == record.rows
 

@@ -23,18 +23,21 @@
     text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const traces = (panel) =>
     panel.series.flatMap((series) => {
-      const x = series.values.map((_, i) => i + panel.first);
+      // What was looked at in some layers only is joined from one of them to the next.
+      const known = [...series.values.keys()].filter((i) => series.values[i] !== null);
+      const x = known.map((i) => i + panel.first);
+      const at = (values) => known.map((i) => values[i]);
       const line = colour(series.behind ? "--soft" : `--c${series.style % 8}`);
       const name = escaped(series.name.slice(0, 120));
       const curve = {
-        x, y: series.values, name, type: "scatter", mode: "lines+markers",
+        x, y: at(series.values), name, type: "scatter", mode: "lines+markers",
         line: { color: line, dash: dashes[series.style % 8], width: series.behind ? 1 : 2 },
         marker: { symbol: symbols[series.style % 8], size: 5, color: line },
         hovertemplate: `%{y:.1%} at layer %{x}<extra>${name}, n = ${series.samples}</extra>`,
       };
       if (!series.low.length) return [curve];
       const band = {
-        x: [...x, ...[...x].reverse()], y: [...series.high, ...[...series.low].reverse()],
+        x: [...x, ...[...x].reverse()], y: [...at(series.high), ...at(series.low).reverse()],
         fill: "toself", fillcolor: line, opacity: 0.17, line: { width: 0 },
         hoverinfo: "skip", showlegend: false, type: "scatter", mode: "lines",
       };

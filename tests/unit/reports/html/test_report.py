@@ -229,3 +229,12 @@ def test_data_in_a_page_is_the_same_data_and_no_markup():
 
 def test_a_script_cannot_end_its_element():
     assert "</script" not in ready_for_html('x = "</script><!--"')
+
+
+@pytest.mark.usefixtures("without_plotly")
+def test_observations_are_counted_apart_from_what_could_hold(tmp_path):
+    seen = made_up_row(verdict="report", expected="report", threshold="", task="QueryAttr")
+    page = page_of(tmp_path / "both", rows=[made_up_row(), seen])
+    assert '<li class="report"><b><span aria-hidden="true">∘</span> 1</b> report</li>' in page
+    assert "1 of 1 hold" in page
+    assert "1 observed" in page_of(tmp_path / "alone", rows=[seen])

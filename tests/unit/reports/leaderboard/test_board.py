@@ -7,6 +7,7 @@ from run_folders import NASTY, made_up_row, write_made_up_run
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.reports.leaderboard.board import Cell, board_of
+from mmflow_bench.reports.leaderboard.exports import eval_results_yaml
 from mmflow_bench.runs.reading import read_run
 
 
@@ -24,6 +25,17 @@ def test_a_cell_shows_the_worst_verdict_and_the_median_estimate():
     cell = Cell(rows=rows)
     assert (cell.verdict, cell.holding, cell.applicable) == ("fails", 2, 3)
     assert cell.effect == pytest.approx(-0.2)
+
+
+def test_an_observation_neither_holds_nor_could_it(tmp_path):
+    seen = made_up_row(verdict="report", task="B", threshold="")
+    both = Cell(rows=(made_up_row(), seen))
+    assert (both.verdict, both.holding, both.applicable) == ("holds", 1, 1)
+    alone = Cell(rows=(seen, made_up_row(verdict="not-applicable", task="C")))
+    assert (alone.verdict, alone.applicable) == ("report", 0)
+    entry = board_of([run(tmp_path, rows=(made_up_row(), seen))]).entries[0]
+    assert (entry.share, entry.counts["report"]) == (1.0, 1)
+    assert "1 of 1 decided mechanisms hold, 1 asked" in eval_results_yaml(entry)
 
 
 def test_checkpoints_stand_in_the_order_of_their_names(tmp_path):

@@ -51,7 +51,7 @@ def test_the_index_for_programs_has_everything(tmp_path, runs):
     assert (base["name"], tuned["name"]) == ("lab/base", "lab/tuned")
     assert base["summary"] == {
         **{"holds": 1, "fails": 1, "inconclusive": 1, "precondition-failed": 0},
-        **{"instrument-dependent": 0, "not-applicable": 1},
+        **{"instrument-dependent": 0, "not-applicable": 1, "report": 0},
     }
     assert tuned["mechanisms"][0]["verdict"] == "fails"
     assert tuned["mechanisms"][0]["estimate"] == -0.05

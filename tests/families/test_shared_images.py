@@ -1,0 +1,33 @@
+"""A sample whose image was seen before has the pass that it would have alone, on every family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmflow_bench.inputs.encoding import encode
+from mmflow_bench.interventions.clean import clean_passes
+from mmflow_bench.measurements.shared_images import SharedImage
+
+GOING_ON = ("gemma3", "idefics3", "internvl", "llava_next", "mistral3", "smolvlm")
+WHOLE = ("paligemma", "qwen2_vl", "qwen2_5_vl")
+"""The image sees the question, or the model counts rows and columns of all images."""
+
+
+@pytest.mark.parametrize("family", [*GOING_ON, *WHOLE])
+def test_a_pass_that_goes_on_from_the_image_is_that_of_the_whole(
+    family_checkpoint, photo_sample, family
+):
+    checkpoint = family_checkpoint(family)
+    encoded = encode(photo_sample(), checkpoint)
+    shared = SharedImage(checkpoint)
+    for got in (shared.clean_pass(encoded), shared.clean_pass(encoded)):
+        assert (got is None) == (family in WHOLE)
+        if got is None:
+            continue
+        inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
+        (expected,) = clean_passes(checkpoint, [inputs])
+        assert all(map(torch.equal, got.visible, expected.visible))
+        torch.testing.assert_close(
+            got.logits.softmax(-1), expected.logits.softmax(-1), rtol=1e-4, atol=1e-8
+        )
