@@ -13,7 +13,7 @@ from typing import Any
 
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.samples import Task
-from mmflow_bench.planted.codebook import EXCHANGED, LAYERED, OF_THE_IMAGE
+from mmflow_bench.planted.codebook import EXCHANGED, GROWING, LAYERED, OF_THE_IMAGE
 from mmflow_bench.planted.designs import BASE, MINI, PAPER_STAGES, Design
 from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
@@ -243,6 +243,7 @@ _FURTHER = (
         for name, codebook in (
             ("layered", LAYERED),
             ("attention", EXCHANGED),
+            ("growing", GROWING),
             ("image", OF_THE_IMAGE),
         )
     ),
