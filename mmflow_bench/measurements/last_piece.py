@@ -63,6 +63,9 @@ class LastPiece(Want[SweepTable]):
         """False: it stands beside the sweep of the first piece, which is compared."""
         return False
 
+    def scaled(self, layers: int) -> LastPiece:
+        return replace(self, sweep=self.sweep.scaled(layers))
+
     def at(self, width: int) -> LastPiece:
         """The same, in windows of `width` layers unless it has a width of its own."""
         return replace(self, sweep=self.sweep.at(width))

@@ -67,6 +67,11 @@ EXCHANGED: Codebook = tuple(
     for code in LAYERED
 )
 """The same with attention in the place of the MLP."""
+GROWING: Codebook = (
+    *_codes_by("mlp", ((2, 1), (3, 3), (5, 5), (7, 6), (8, 8))),
+    *_codes_by("attention", ((1, 0), (1, 1), (2, 2), (4, 3), (5, 4))),
+)
+"""The same the other way round: what is written later is taken by more words."""
 OF_THE_IMAGE: Codebook = (
     Code(by="context", layer=1, words=(6, 2)),
     Code(by="objects", layer=12, words=(0, 4)),

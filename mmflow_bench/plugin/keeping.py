@@ -11,14 +11,21 @@ from mmflow_bench.checkpoints.resembling import resembled
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.question_semantics import SemanticsTable
 from mmflow_bench.measurements.removal import RemovalTable
 from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
-from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES, SEMANTICS
 from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import lens_rows, removal_rows, sweep_rows, write_part
+from mmflow_bench.runs.tables import (
+    lens_rows,
+    removal_rows,
+    semantics_rows,
+    sweep_rows,
+    write_part,
+)
 
 SHOWN_MESSAGES = 3
 
@@ -74,6 +81,8 @@ def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> Non
     write_part(folder, PIECES, part, sweep_rows(pieces))
     lenses = [table for _, table in read if isinstance(table, LensTable)]
     write_part(folder, LENS, part, lens_rows(lenses))
+    said = [table for _, table in read if isinstance(table, SemanticsTable)]
+    write_part(folder, SEMANTICS, part, semantics_rows(said))
     removed = [table for _, table in read if isinstance(table, RemovalTable)]
     write_part(folder, REMOVAL, part, removal_rows(removed))
     # The store may know the answers of tasks that this run has not looked at.

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, PIECES, REMOVAL, SAMPLES
+from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, PIECES, REMOVAL, SAMPLES, SEMANTICS
 
 _ROUNDING = 1e-5
 """What single precision, in which baselines are kept, adds to a number that lies on an end."""
@@ -31,6 +31,7 @@ class Range(NamedTuple):
     """Whether a row may be without; other programs write NaN for that."""
 
 
+_SIMILARITY = Range(0.0, 1.0, "a similarity from 0 to 1")
 _PROBABILITY = Range(0.0, 1.0, "a probability from 0 to 1")
 # No answer is likeliest with less than the share of one token in a vocabulary of a billion.
 _CHANGE = Range(-1.0, 1e9, "a relative change from -1 to a billion")
@@ -44,6 +45,7 @@ RANGES: Mapping[str, Mapping[str, Range]] = {
     SAMPLES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
     PIECES: {"base_probability": _PROBABILITY, "relative_change": _CHANGE},
     LENS: {"probability": _PROBABILITY},
+    SEMANTICS: dict.fromkeys(("similarity", "position_similarity"), _SIMILARITY),
     REMOVAL: {"probability": _PROBABILITY}
     | {"first_layer": _LAYER, "operations": _AMOUNT, "cache_bytes": _AMOUNT},
     ANSWERS: {"base_probability": _PROBABILITY},

@@ -24,11 +24,19 @@ from mmflow_bench.runs.folder import (
     REMOVAL,
     RESULTS,
     SAMPLES,
+    SEMANTICS,
     results_json,
 )
 from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
-from mmflow_bench.runs.tables import AnswerRow, LensRow, QuestionRow, RemovalRow, SweepRow
+from mmflow_bench.runs.tables import (
+    AnswerRow,
+    LensRow,
+    QuestionRow,
+    RemovalRow,
+    SemanticsRow,
+    SweepRow,
+)
 
 Kept = TypeVar("Kept")
 _OF_TABLE = tuple(one.name for one in fields(MechanismRow) if one.name not in RESULT_FIELDS)
@@ -65,6 +73,11 @@ class RunRecord:
     def lens(self) -> list[LensRow]:
         """Logit lens: a row per sample, probe and variant; empty where none was kept."""
         return read_table(self.folder / LENS)
+
+    @cached_property
+    def semantics(self) -> list[SemanticsRow]:
+        """What the question says: a row per sample and what is taken away; empty where none was."""
+        return read_table(self.folder / SEMANTICS)
 
     @cached_property
     def removal(self) -> list[RemovalRow]:

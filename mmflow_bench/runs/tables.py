@@ -1,10 +1,10 @@
 """The tables of a run folder: mechanisms, and beside them what was measured sample by sample.
 
-Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps and lens are
-what verdicts were read off, pieces the sweeps of the last sub-word of answers that have several.
-Questions are for readers, who want to see a sample and not only its
-numbers. Answers are for the comparison of two runs, which pairs samples by content: the sweeps have
-those alone that were answered correctly.
+Each process writes its own part of a table; `merge_parts` makes one of them. Sweeps, lens and
+semantics are what verdicts were read off, pieces the sweeps of the last sub-word of answers that
+have several. Questions are for readers, who want to see a sample and not only its numbers. Answers
+are for the comparison of two runs, which pairs samples by content: the sweeps have those alone that
+were answered correctly.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mmflow_bench.runs.folder import (
     QUESTIONS,
     REMOVAL,
     SAMPLES,
+    SEMANTICS,
     writing,
 )
 from mmflow_bench.runs.rows import MechanismRow
@@ -35,6 +36,7 @@ from mmflow_bench.runs.rows import MechanismRow
 if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
     from mmflow_bench.measurements.lens import LensTable
+    from mmflow_bench.measurements.question_semantics import SemanticsTable
     from mmflow_bench.measurements.removal import RemovalTable
 
 
@@ -61,6 +63,20 @@ class LensRow(TypedDict):
     image_id: str
     probability: list[float]
     """By depth, the embedding first."""
+
+
+class SemanticsRow(TypedDict):
+    """How much of what the question says stays without a module or an edge, on one sample."""
+
+    task: str
+    without: str
+    window: int
+    question_id: str
+    image_id: str
+    similarity: list[float]
+    """By layer, of all positions together."""
+    position_similarity: list[float]
+    """By layer, the mean over positions."""
 
 
 class RemovalRow(TypedDict):
@@ -129,6 +145,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("task", "edge", "method", "window", "question_id"),
     PIECES: ("task", "edge", "method", "window", "question_id"),
     LENS: ("task", "probe", "variant", "question_id"),
+    SEMANTICS: ("task", "without", "window", "question_id"),
     REMOVAL: ("task", "removed", "question_id"),
     QUESTIONS: ("task", "question_id"),
     ANSWERS: ("task", "question_id"),
@@ -160,6 +177,7 @@ RECORDS: Mapping[str, type] = {
     SAMPLES: SweepRow,
     PIECES: SweepRow,
     LENS: LensRow,
+    SEMANTICS: SemanticsRow,
     REMOVAL: RemovalRow,
     QUESTIONS: QuestionRow,
     ANSWERS: AnswerRow,
@@ -199,6 +217,21 @@ def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
                 "question_id": question_id,
                 "image_id": table.image_ids[i],
                 "probability": table.probability[i].tolist(),
+            }
+
+
+def semantics_rows(tables: Iterable[SemanticsTable]) -> Iterator[SemanticsRow]:
+    """One row per sample and what is taken away; similarities by layer."""
+    for table in tables:
+        for i, question_id in enumerate(table.question_ids):
+            yield {
+                "task": table.task,
+                "without": table.without,
+                "window": table.window,
+                "question_id": question_id,
+                "image_id": table.image_ids[i],
+                "similarity": table.similarity[i].tolist(),
+                "position_similarity": table.position_similarity[i].tolist(),
             }
 
 

@@ -22,7 +22,7 @@ from mmflow_bench.scenes.questions import scene_samples
 
 Checkpoints = Callable[[str], Any]
 
-NAMES = ("planted/layered-codebook", "planted/attention-codebook", "planted/image-codebook")
+NAMES = tuple(f"planted/{name}-codebook" for name in ("layered", "attention", "growing", "image"))
 MODULES = {"mlp": "mlp", "attention": "self_attn"}
 WITHOUT = ("mlp", "attention", "image->question")
 TOLERANCE = 1e-4

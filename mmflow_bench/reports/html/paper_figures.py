@@ -20,6 +20,7 @@ from mmflow_bench.reports.html.part_figures import (
 )
 from mmflow_bench.reports.html.piece_figures import piece_figures
 from mmflow_bench.reports.html.removal_figures import removal_figures
+from mmflow_bench.reports.html.semantics_figures import semantics_figures
 from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
@@ -94,6 +95,7 @@ def figures_of(record: RunRecord, baseline: RunRecord | None = None) -> list[Fig
         *part_figures(record, window=main_width(record), y_label=CHANGE),
         *window_study(record, y_label=CHANGE),
         *piece_figures(record, window=main_width(record), y_label=CHANGE),
+        *semantics_figures(record),
         *_window_figures(record),
         *sink_figures(record, window=main_width(record)),
         *removal_figures(record),
@@ -240,7 +242,9 @@ def _in_ids(edge: str) -> str:
 
 def _is_drawn(row: MechanismRow) -> bool:
     """Whether another figure has the curve: an estimate is named after the edge or the probe."""
-    return "->" in row.name or any(f"{probe} on " in row.name for probe in _PROBES)
+    if "->" in row.name or "loss without" in row.name:
+        return True
+    return any(f"{probe} on " in row.name for probe in _PROBES)
 
 
 def _panels(panels: Panels) -> tuple[Panel, ...]:

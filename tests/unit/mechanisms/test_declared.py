@@ -10,7 +10,7 @@ from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.declared import declared_in, mechanisms, shipped
-from mmflow_bench.mechanisms.declaring import Gate, require_applicable
+from mmflow_bench.mechanisms.declaring import Declaration, Gate, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.paper import (
     NEXT_LLAMA3_8B,
@@ -25,6 +25,7 @@ from mmflow_bench.mechanisms.watching import watched
 
 MECHANISMS = mechanisms(shipped())
 TEXT_ONLY = "App. G, text only"
+WINDOWS = "App. B, window size"
 QUESTION_SAYS = "App. D and K, what the question says"
 FURTHER_TOKENS = {"App. C, the last sub-word", "beyond the paper, long answers"}
 
@@ -58,7 +59,7 @@ def test_rows_are_decided_one_by_one_in_the_file_of_their_section():
 
 def test_no_test_decides_a_mechanism_on_a_task_twice():
     pairs = [(t.declaration.id, task) for t in shipped() for task in t.declaration.tasks]
-    assert len(pairs) == len(set(pairs)) == 359
+    assert len(pairs) == len(set(pairs)) == 358
 
 
 def test_the_two_groups_of_tasks_are_the_six():
@@ -112,8 +113,9 @@ def test_what_second_opinions_are_asked_of():
     no_knockout |= {"related-area", "sink-count-projected", "sink-norms"}
     # The size of single layers is claimed, no other image stands in for captions, or it is two
     # readings of one knockout that are compared.
-    refused = {"stages-disjoint", "imgq-two-drops"} | {
-        one.id for one in MECHANISMS if one.section in {TEXT_ONLY, QUESTION_SAYS, *FURTHER_TOKENS}
+    no_twin = {TEXT_ONLY, QUESTION_SAYS, WINDOWS, *FURTHER_TOKENS}
+    refused = {"stages-disjoint", "imgq-two-drops", "j3-two-drops"} | {
+        one.id for one in MECHANISMS if one.section in no_twin
     }
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
@@ -130,7 +132,10 @@ def test_windows_of_one_layer_are_read_by_the_rows_that_say_so():
     beyond_the_first_drop |= {"imgq-layers-consistent", "rel-dom-2", "patches-account"}
     beyond_the_first_drop |= {"sink-excluded", "x-sink-vit", "x-sink-llm"}
     beyond_the_first_drop |= {"sub-imgq", "sub-patches"}
-    assert single == {"stages-disjoint"} | beyond_the_first_drop
+    beyond_the_first_drop |= {"j3-two-drops", "j3-true-gt-false-2", "j4-first-dominant"}
+    beyond_the_first_drop |= {"j5-second-dominant", "x-bg-spatial"}
+    windows = {one.id for one in MECHANISMS if one.section == WINDOWS}
+    assert single == {"stages-disjoint"} | beyond_the_first_drop | windows
 
 
 def test_the_lens_is_read_by_its_section_and_its_control():
@@ -331,3 +336,13 @@ def test_a_gate_with_an_unknown_role_is_refused():
 def test_tests_that_cannot_be_imported_are_said_so(tmp_path):
     with pytest.raises(MechanismError, match="tests that can be imported, got No module"):
         declared(tmp_path, "import nothing_of_this_name\n")
+
+
+def test_the_paper_has_no_word_on_what_only_work_since_asks_for():
+    said = Declaration(id="own", suite="paper")
+    since = Declaration(id="own", suite="all", fails_for=(VICUNA_13B,))
+    assert {said.expected_of(model) for model in PAPER_MODELS} == {"holds"}
+    assert {model: since.expected_of(model) for model in PAPER_MODELS} == {
+        **dict.fromkeys(PAPER_MODELS),
+        VICUNA_13B: "fails",
+    }
