@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import get_args
 
 import torch
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -31,8 +30,8 @@ from mmflow_bench.measurements.measuring import measure
 from mmflow_bench.measurements.sample_rows import model_inputs
 from mmflow_bench.measurements.wants import UNSCORED, Want, resolved
 from mmflow_bench.mechanisms.declared import shipped
-from mmflow_bench.mechanisms.verdicts import Suite
 from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.names import SUITES
 from mmflow_bench.planted.language import processor
 from mmflow_bench.planted.vocabulary import BEGIN, END, IMAGE, PAD, words
 from mmflow_bench.scenes.questions import scene_samples
@@ -102,10 +101,9 @@ def large_sample(task: str, *, patches: int) -> tuple[Sample, Sample]:
     return found[0], found[1]
 
 
-def wanted(suite: str, task: str, width: int, *, twins: bool) -> list[Want[object]]:
+def wanted(suite: str, task: str, width: int, layers: int, *, twins: bool) -> list[Want[object]]:
     """What the mechanisms of a suite, and of those that it holds, read on a task."""
-    suites = get_args(Suite)
-    kept = suites[: suites.index(suite) + 1]
+    kept = SUITES[: SUITES.index(suite) + 1]
     wants: dict[Want[object], None] = {}
     for test in shipped():
         if test.declaration.suite not in kept:
@@ -114,7 +112,7 @@ def wanted(suite: str, task: str, width: int, *, twins: bool) -> list[Want[objec
             asked = [*reads.wants.get(task, ())]
             if twins and test.declaration.tier == "holds":
                 asked += reads.second_opinions.get(task, ())
-            wants |= dict.fromkeys(resolved(asked, width))
+            wants |= dict.fromkeys(resolved(asked, width=width, layers=layers))
     return list(wants)
 
 
@@ -159,7 +157,7 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
         (found,) = measure(checkpoint, [job], workers=1)
         return len(found.rows.get(UNSCORED, ()))
 
-    wants = wanted(options.suite, options.task, options.window, twins=options.twins)
+    wants = wanted(options.suite, options.task, options.window, options.layers, twins=options.twins)
     plain()
     forward = seconds(plain, 5)
     refused = run(wants)
@@ -190,7 +188,7 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--suite", choices=get_args(Suite), default="all")
+    parser.add_argument("--suite", choices=SUITES, default="all")
     parser.add_argument("--task", choices=SIX_TASKS, default="ChooseAttr")
     parser.add_argument("--twins", action="store_true", help="second opinions too")
     parser.add_argument("--layers", type=int, default=40)

@@ -27,7 +27,7 @@ def test_about_three_patches_are_sinks(flow, task):
     assert flow.patch_norms(task).require_papers_threshold().sinks.within(2.3, 4.3)
 
 
-@pytest.mark.mechanism("sink-count-projected", only_for=(VICUNA_13B,))
+@pytest.mark.mechanism("sink-count-projected", only_for=(VICUNA_13B,), unsaid_of=PAPER_MODELS)
 @pytest.mark.parametrize("task", SIX_TASKS)
 def test_patches_above_the_same_norm_after_the_projector(flow, task):
     """How many patches have a norm above 57 after the projector, which the paper may mean."""

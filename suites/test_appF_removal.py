@@ -3,9 +3,8 @@
 import pytest
 
 from mmflow_bench import report
-from mmflow_bench.mechanisms.bands import NEGLIGIBLE
+from mmflow_bench.mechanisms.bands import INTACT, NEGLIGIBLE
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
-from mmflow_bench.mechanisms.removal import INTACT
 
 pytestmark = pytest.mark.mechanism(
     suite="paper",

@@ -1,11 +1,11 @@
-"""What the paper did not ask: where the words of a long answer come from."""
+"""Beyond the paper: where the words of a long answer come from."""
 
 import pytest
 
 from mmflow_bench import SIGNIFICANT
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
 
-pytestmark = pytest.mark.mechanism(suite="all", section="Beyond the paper: long answers")
+pytestmark = pytest.mark.mechanism(suite="all", section="beyond the paper, long answers")
 
 
 # Kaduri et al. see details go straight to the tokens that name them, in the middle layers.

@@ -59,7 +59,17 @@ def described(want: Want[object]) -> str:
     if not isinstance(want, Sweep):
         return f"the {want.name}"
     name = f"`{want.name.replace('->', ' -> ')}`"
+    if want.is_second_opinion:
+        name += f" ({want.method})"
+    if want.of_forty is not None:
+        return f"{name} in windows of {want.of_forty} of 40 layers"
     return name if want.width is None else f"{name} in windows of {want.width}"
+
+
+def is_observation(reads: Sequence[tuple[str, Reads]]) -> bool:
+    """Whether a mechanism asks nothing of what it reads, so that nothing is expected of it."""
+    asked = [one for _, found in reads for one in found.asked]
+    return bool(asked) and all(one.is_observed for one in asked)
 
 
 def questions(reads: Sequence[tuple[str, Reads]]) -> Iterator[tuple[tuple[str, ...], list[str]]]:

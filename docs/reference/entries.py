@@ -11,7 +11,14 @@ from mmflow_bench.mechanisms.declaring import Declaration
 from mmflow_bench.mechanisms.paper import PAPER_MODELS
 from mmflow_bench.runs.rows import ALL, grouped
 from reference import known
-from reference.asked import interventions, questions, reads_by_task, wants_of, written
+from reference.asked import (
+    interventions,
+    is_observation,
+    questions,
+    reads_by_task,
+    wants_of,
+    written,
+)
 
 TIERS = {
     "holds": "of any checkpoint",
@@ -32,7 +39,8 @@ def entry(one: Declaration) -> str:
     for tasks, asked in questions(reads):
         which = "" if set(tasks) == set(one.tasks) else f" on {in_words(tasks)}"
         lines += [f"- asks{which}:", *(f"  - {line}" for line in asked or written(tests))]
-    lines += [f"- of the paper's checkpoints: {said}" for said in expectations(tests)]
+    if not is_observation(reads):
+        lines += [f"- of the paper's checkpoints: {said}" for said in expectations(tests)]
     lines += [f"- gate: {said}" for said in gated(one.id)]
     lines += [f"- since: {said}" for said in known.evidence_on(one.id)]
     killers = [f"`{variant}`" for variant in known.killers(one.id)]

@@ -83,19 +83,22 @@ def curves(read: Iterable[tuple[str, Want[object]]]) -> Iterator[tuple[str, str]
     Of the first task that the baseline knows it of: one curve for each edge and probe.
     """
     values = _stored()[0]
-    shown: set[Want[object]] = set()
+    shown: set[str] = set()
     for task, want in read:
-        found = None if want in shown else _kept(values, want, task)
+        found = None if _named(want) in shown else _kept(values, want, task)
         if found is not None:
-            shown.add(want)
+            shown.add(_named(want))
             yield f"{_named(want)} on {task}", _drawn(found, is_change=isinstance(want, Sweep))
 
 
 def _kept(values: RunValues, want: Want[object], task: str) -> SampleCurves | None:
     if isinstance(want, Lens):
         return values.lenses.get((task, want.probe, want.variant))
-    if isinstance(want, Sweep) and want.width in (None, values.window):
-        return values.sweeps.get((task, want.name))
+    if isinstance(want, Sweep) and not want.is_second_opinion:
+        # What a run keeps for comparisons is of its own window.
+        layers = int(str(values.experiment["decoder_layers"]))
+        if want.scaled(layers).width in (None, values.window):
+            return values.sweeps.get((task, want.name))
     return None
 
 

@@ -1,6 +1,6 @@
 """How much may move before it counts as a change, and how much must be shown not to have.
 
-The options --tolerance, --decided, --alpha and --power.
+The options --tolerance, --decided, --alpha, --power and --margin.
 
 Every pytest run of an environment reads options, so this imports nothing of the project.
 """
@@ -94,6 +94,19 @@ def parse_power(text: str) -> float:
     """
     takes = "--power takes a chance from 0.5 to 0.99"
     return _number(text, takes, lambda power: 0.5 <= power <= 0.99)
+
+
+def parse_loss(text: str) -> float:
+    """The accuracy that --margin lets go.
+
+    >>> parse_loss("2%")
+    0.02
+
+    Raises:
+        ValueError: It is no share in [0.001, 0.5].
+    """
+    takes = "--margin takes a share of the answers from 0.001 to 0.5 (0.02 or 2%)"
+    return _number(text, takes, lambda loss: 0.001 <= loss <= 0.5)
 
 
 def _number(text: str, takes: str, is_taken: Callable[[float], bool]) -> float:

@@ -34,9 +34,12 @@ _CONSTRUCTIONS = {
     "mini": "the same construction in 12 layers, for tests",
     "grouped-query": "the same in 32 layers whose heads share keys and values",
 }
+_CAPTIONS = {"questions": "mmflow_bench.scenes.captions:caption_samples"}
 _DESCRIBED: Json = {"questions": "mmflow_bench.scenes.descriptions:described_scene_samples"}
+_TILED: Json = {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"}
 _OWN_SCENES = {
-    "tiled": {"questions": "mmflow_bench.scenes.questions:tiled_scene_samples"},
+    "tiled": _TILED,
+    "row-ends": _TILED,
     "sentence-from-image": _DESCRIBED,
     "sentence-from-question": _DESCRIBED,
     "padding-read": {"questions": "mmflow_bench.scenes.letterbox:letterbox_scene_samples"},
@@ -95,6 +98,27 @@ _VARIANTS = {
     "attention-codebook": "what the question says is written layer by layer, mostly by attention",
     "growing-codebook": "what is written later at the question is more of what it says",
     "image-codebook": "what the question says is read of the image",
+    "narrow-gate": "everything of the image passes the line break after it",
+    "row-ends": "the rest of the image passes the ends of rows of tiles",
+    "shared-heads": "four heads read the rest of the image, an equal part each",
+    "late-image": "image states say more of their content once all have been read",
+    "mixed-image": "patches are read for what they have read of other patches",
+}
+# In the place of the paper's other checkpoints: name -> whose, and what is different.
+_AS_OTHERS = {
+    "as-7b": ("llava-1.5-7b", "32 layers, and less by the first transfer"),
+    "as-7b-sharp": ("llava-1.5-7b", "32 layers, and more by the first transfer"),
+    "as-16-7b": ("llava-v1.6-vicuna-7b", "32 layers"),
+    "as-16-7b-capital": ("llava-v1.6-vicuna-7b", "32 layers, and capitalised from the start"),
+    "as-8b": ("llama3-llava-next-8b", "32 layers, shared keys, and capitalised from the start"),
+    "as-8b-lower": ("llama3-llava-next-8b", "32 layers, shared keys, and lower case first"),
+    "line-break": ("llama3-llava-next-8b", "32 layers, and answers begin with a line break"),
+}
+_TEXT_ONLY = {
+    "text": "the last position reads captions in layers 2 to 7, the question in 14 to 23",
+    "text-late-question": "the question is read in layers 31 to 37",
+    "text-mid-caption": "captions are read in layers 14 to 17, the question in 20 to 29",
+    "text-late-caption": "captions are read in layers 26 to 31",
 }
 
 
@@ -122,6 +146,14 @@ def _planted() -> Iterator[RegistryEntry]:
             description=f"planted/base, but {change}",
             **_OF_THE_PAPER | _OWN_SCENES.get(name, {}),
         )
+    for name, (whose, change) in _AS_OTHERS.items():
+        described = _PLANTED | {"paper_model": whose}
+        description = f"planted/base in the place of {whose}, but {change}"
+        yield RegistryEntry(name=f"planted/{name}", description=description, **described)
+    for name, change in _TEXT_ONLY.items():
+        described = _PLANTED | _CAPTIONS | {"paper_model": "vicuna-13b-v1.5"}
+        description = f"captions in the image's place: {change}"
+        yield RegistryEntry(name=f"planted/{name}", description=description, **described)
 
 
 def resolve_checkpoint(

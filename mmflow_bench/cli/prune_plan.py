@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mmflow_bench.baselines.tolerances import parse_alpha
+from mmflow_bench.baselines.tolerances import parse_alpha, parse_loss
 from mmflow_bench.cli.options import (
     Asked,
     Parsed,
@@ -26,6 +26,7 @@ from mmflow_bench.measurements.halves import halves
 from mmflow_bench.measurements.pruned import PlanAnswers, PlanLayers
 from mmflow_bench.measurements.removal import ImageRemoval, RemovalTable, Removed
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.mechanisms.bands import INTACT
 from mmflow_bench.mechanisms.prune_plan import (
     PrunePlan,
     Step,
@@ -34,7 +35,7 @@ from mmflow_bench.mechanisms.prune_plan import (
     plans_of,
     steps_of,
 )
-from mmflow_bench.mechanisms.removal import INTACT, RemovalCurve
+from mmflow_bench.mechanisms.removal import RemovalCurve
 from mmflow_bench.options import Place
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.progress import MeasuringBar
@@ -47,10 +48,10 @@ DEFAULT_ALPHA = 0.05
 @click.command()
 @click.option(
     "--margin",
-    type=click.FloatRange(0.001, 0.5),
+    type=Parsed(parse_loss),
     default=INTACT,
     show_default=True,
-    help="Accuracy that may be lost, as a fraction.",
+    help="Accuracy that may be lost: 0.02 or 2%.",
 )
 @click.option("--alpha", type=Parsed(parse_alpha), default=DEFAULT_ALPHA, show_default=True)
 @click.option(

@@ -24,7 +24,7 @@ from mmflow_bench.inputs.json_lines import (
 from mmflow_bench.inputs.published import Row as CsvRow
 from mmflow_bench.inputs.published import csv_rows, csv_sample, csv_task, require_columns
 from mmflow_bench.inputs.question_sets import SUFFIXES
-from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample
+from mmflow_bench.inputs.samples import A_OKVQA, OKVQA, UNKNOWN_TASK, Sample
 from mmflow_bench.inputs.tables import is_published, table_rows, texts
 from mmflow_bench.inputs.vqa import is_annotated, is_okvqa, okvqa_rows, vqa_image_names, vqa_sample
 
@@ -114,9 +114,9 @@ def _document(path: Path) -> object:
 
 def _of_document(document: object, path: Path) -> Iterator[Row]:
     if is_okvqa(document):
-        return _vqa(okvqa_rows(document, path), path, "OKVQA")
+        return _vqa(okvqa_rows(document, path), path, OKVQA)
     if isinstance(document, list) and any(is_annotated(value) for value in document):
-        return _vqa(document, path, "A-OKVQA")
+        return _vqa(document, path, A_OKVQA)
     if isinstance(document, list):
         return _own(enumerate(document, start=1), path)
     if _is_gqa(document):

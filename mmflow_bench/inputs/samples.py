@@ -28,6 +28,8 @@ class Task(StrEnum):
 
 
 SIX_TASKS: tuple[str, ...] = tuple(task.value for task in Task)
+OKVQA, A_OKVQA = VQA_TASKS = ("OKVQA", "A-OKVQA")
+"""What the published files of these two sets become (App. H)."""
 CHOOSE_TASKS: tuple[str, ...] = (Task.CHOOSE_ATTR, Task.CHOOSE_CAT, Task.CHOOSE_REL)
 UNKNOWN_TASK = "unknown"
 """Under which a row is counted that does not say what it asks."""

@@ -142,7 +142,10 @@ def _mask_editor(knockout: Knockout, heads: int) -> Callable[..., object]:
         edited = mask.expand(-1, heads, -1, -1).clone()
         for head in range(heads) if knockout.heads is None else knockout.heads:
             left = without_edges(
-                edited[0, head] > blocked, sources=knockout.sources, targets=knockout.targets
+                edited[0, head] > blocked,
+                sources=knockout.sources,
+                targets=knockout.targets,
+                spares_self=knockout.spares_self,
             )
             edited[0, head].masked_fill_(~left, blocked)
         return arguments, {**keywords, "attention_mask": edited}
@@ -207,9 +210,11 @@ class _WeightKnockout:
         lost = torch.zeros_like(weights)
         for cut in cuts:
             for target in cut.targets:
-                lost[target, list(cut.sources)] = weights[target, list(cut.sources)]
+                spared = {target} if cut.spares_self else set()
+                sources = [source for source in cut.sources if source not in spared]
+                lost[target, sources] = weights[target, sources]
         read = (weights - lost) @ own
         if self.donor is not None and cuts:
-            sources = list(cuts[0].sources)
-            read = read + lost[:, sources] @ self.donor[layer][0, kv_head, sources]
+            donated = list(cuts[0].sources)
+            read = read + lost[:, donated] @ self.donor[layer][0, kv_head, donated]
         return read

@@ -53,6 +53,8 @@ class Knockout:
     """Decoder layers, 0-based and contiguous."""
     heads: tuple[int, ...] | None = None
     """Attention heads of those layers, 0-based; None for every head."""
+    spares_self: bool = False
+    """Whether a position that is source and target still attends to itself."""
 
     @property
     def parts(self) -> tuple[Knockout]:
@@ -73,7 +75,15 @@ class Knockout:
             raise KnockoutError(f"attention heads in 0..{heads - 1}, got {outside[0]}")
 
     def check_donor(self, length: int) -> None:
-        """Refuse a counterfactual sample that has no values for all sources."""
+        """Refuse a counterfactual sample that has no values for all sources.
+
+        And edges that are not all from every source to every target.
+        """
+        if self.spares_self:
+            raise KnockoutError(
+                "every edge between sources and targets by the counterfactual method, got a "
+                "knockout that spares some; use the method masked or unnormalised"
+            )
         if max(self.sources, default=-1) >= length:
             raise KnockoutError(
                 "a counterfactual sample that reaches as far as the sources, got "

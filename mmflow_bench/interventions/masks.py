@@ -16,17 +16,26 @@ from mmflow_bench.errors import KnockoutError
 
 
 def cut_edges(
-    length: int, *, sources: Collection[int], targets: Collection[int]
+    length: int,
+    *,
+    sources: Collection[int],
+    targets: Collection[int],
+    spares_self: bool = False,
 ) -> Bool[Tensor, "query key"]:
-    """Every edge from a source position to a target position."""
+    """Every edge from a source position to a target position; with `spares_self` to another one."""
     is_source, is_target = torch.zeros(2, length, dtype=torch.bool)
     is_source[list(sources)] = True
     is_target[list(targets)] = True
-    return torch.logical_and(is_target[:, None], is_source)
+    edges = torch.logical_and(is_target[:, None], is_source)
+    return edges.fill_diagonal_(False) if spares_self else edges
 
 
 def without_edges(
-    visible: Bool[Tensor, "query key"], *, sources: Collection[int], targets: Collection[int]
+    visible: Bool[Tensor, "query key"],
+    *,
+    sources: Collection[int],
+    targets: Collection[int],
+    spares_self: bool = False,
 ) -> Bool[Tensor, "query key"]:
     """`visible` minus every edge from a source position to a target position.
 
@@ -37,8 +46,18 @@ def without_edges(
         KnockoutError: A target would be left with no key at all. Softmax over an empty row is
             undefined, and an additive mask turns it into uniform attention over every position.
     """
-    cut = cut_edges(visible.shape[-1], sources=sources, targets=targets).to(visible.device)
-    left = visible & ~cut
+    cut = cut_edges(visible.shape[-1], sources=sources, targets=targets, spares_self=spares_self)
+    return left_without(visible, cut, sources=sources)
+
+
+def left_without(
+    visible: Bool[Tensor, "query key"],
+    cut: Bool[Tensor, "query key"],
+    *,
+    sources: Collection[int],
+) -> Bool[Tensor, "query key"]:
+    """`visible` minus the edges of `cut`, which come from `sources`; raises as `without_edges`."""
+    left = visible & ~cut.to(visible.device)
     blind = (visible.any(dim=-1) & ~left.any(dim=-1)).nonzero().flatten().tolist()
     if blind:
         raise KnockoutError(

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Intervention, Knockout, Method, Module, Skip
-from mmflow_bench.interventions.masks import cut_edges, without_edges
+from mmflow_bench.interventions.masks import cut_edges, left_without
 from mmflow_bench.interventions.recording import CleanPass
 
-_Edges = tuple[tuple[int, ...], tuple[int, ...]]
-"""Sources and targets."""
+_Edges = tuple[tuple[int, ...], tuple[int, ...], bool]
+"""Sources, targets, and whether a position that is both still attends to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +26,7 @@ class CutEdges:
     targets: tuple[int, ...]
     heads: tuple[int, ...] | None
     edges: Bool[Tensor, "query key"]
+    """Shared by all that cut the same edges, in whichever heads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +63,7 @@ class Planner:
     counterfactual: CleanPass | None
     heads: int
     """Attention heads of a layer."""
+    _edges: dict[_Edges, Bool[Tensor, "query key"]] = field(default_factory=dict)
     _cuts: dict[tuple[_Edges, tuple[int, ...] | None], CutEdges] = field(default_factory=dict)
     _skips: dict[tuple[Module, tuple[int, ...]], Skipped] = field(default_factory=dict)
     _bites: dict[tuple[int, int], bool] = field(default_factory=dict)
@@ -91,16 +93,24 @@ class Planner:
             return self._skips.setdefault(
                 same, Skipped(module=part.module, positions=part.positions)
             )
-        edges = (part.sources, part.targets)
+        edges = (part.sources, part.targets, part.spares_self)
         if (edges, part.heads) not in self._cuts:
-            cut = cut_edges(self.clean.length, sources=edges[0], targets=edges[1])
             self._cuts[edges, part.heads] = CutEdges(
-                sources=edges[0],
-                targets=edges[1],
+                sources=part.sources,
+                targets=part.targets,
                 heads=part.heads,
-                edges=cut.to(self.clean.embeddings.device),
+                edges=self._matrix(edges),
             )
         return self._cuts[edges, part.heads]
+
+    def _matrix(self, edges: _Edges) -> Bool[Tensor, "query key"]:
+        if edges not in self._edges:
+            sources, targets, spares_self = edges
+            cut = cut_edges(
+                self.clean.length, sources=sources, targets=targets, spares_self=spares_self
+            )
+            self._edges[edges] = cut.to(self.clean.embeddings.device)
+        return self._edges[edges]
 
     def _has_effect(self, part: Knockout | Skip) -> bool:
         # Without sources it goes through all the same, to measure the noise of the instrument.
@@ -115,9 +125,10 @@ class Planner:
 
     def _bite(self, cut: CutEdges, mask: int) -> bool:
         """Whether a knockout takes away an edge of this mask."""
-        if (id(cut), mask) not in self._bites:
-            self._bites[id(cut), mask] = bool((self._masks[mask] & cut.edges).any())
-        return self._bites[id(cut), mask]
+        key = (id(cut.edges), mask)
+        if key not in self._bites:
+            self._bites[key] = bool((self._masks[mask] & cut.edges).any())
+        return self._bites[key]
 
     def _check_sight(self, row: Row) -> None:
         """Refuse to blind a query, by all that is cut in a layer together."""
@@ -125,17 +136,18 @@ class Planner:
             return
         for layer in {at for layers, _ in row.parts for at in layers}:
             cuts = [does for does in row.at(layer) if isinstance(does, CutEdges)]
-            key = (frozenset(map(id, cuts)), id(self.clean.visible[layer]))
-            if key not in self._seeing:
-                self._check_layer(cuts, self.clean.visible[layer])
-                self._seeing.add(key)
+            for head in {None, *(head for cut in cuts for head in cut.heads or ())}:
+                of_head = [cut for cut in cuts if cut.heads is None or head in cut.heads]
+                self._check_head(of_head, self.clean.visible[layer])
 
-    def _check_layer(self, cuts: list[CutEdges], visible: Bool[Tensor, "query key"]) -> None:
-        for head in {None, *(head for cut in cuts for head in cut.heads or ())}:
+    def _check_head(self, cuts: list[CutEdges], visible: Bool[Tensor, "query key"]) -> None:
+        """Refuse to blind a query of one head; what many heads are without is looked at once."""
+        key = (frozenset(id(cut.edges) for cut in cuts), id(visible))
+        if key not in self._seeing:
             left = visible
             for cut in cuts:
-                if cut.heads is None or head in cut.heads:
-                    left = without_edges(left, sources=cut.sources, targets=cut.targets)
+                left = left_without(left, cut.edges, sources=cut.sources)
+            self._seeing.add(key)
 
     def _check_donor(self, intervention: Intervention) -> None:
         assert self.counterfactual is not None

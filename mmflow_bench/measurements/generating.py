@@ -77,5 +77,5 @@ def _once(
 
 def _wait(checkpoint: LoadedCheckpoint) -> None:
     """Until the device has done what it was given: launching is not computing."""
-    if checkpoint.device.type == "cuda":
-        torch.cuda.synchronize(checkpoint.device)
+    if checkpoint.device.type != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.synchronize(checkpoint.device)

@@ -14,6 +14,7 @@ from mmflow_bench.measurements.answer import first_tokens, probabilities
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
+from mmflow_bench.measurements.wrong_answers import WrongAnswers
 
 
 def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
@@ -28,6 +29,11 @@ def knockout_rows(sweeps: Sequence[Sweep], work: SampleAtWork) -> Rows:
     for method, of_method in planned.items():
         merge(rows, _measured(of_method, method, work))
     return rows
+
+
+def wrong_answer_rows(wants: Sequence[WrongAnswers], work: SampleAtWork) -> Rows:
+    """The same, on a sample that is asked whatever it answers."""
+    return knockout_rows([want.sweep for want in wants], work)
 
 
 def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:

@@ -198,6 +198,7 @@ class Sweep(Want[SweepTable]):
 
     def example(self, task: str, layers: int) -> SweepTable:
         """One sample whose answer every knockout halves."""
+        is_exchanged = self.method is Method.COUNTERFACTUAL
         return SweepTable(
             edge=str(self.edge),
             task=task,
@@ -208,6 +209,8 @@ class Sweep(Want[SweepTable]):
             answer_token_ids=(0,),
             base_probability=np.ones(1),
             knockout_probability=np.full((1, layers), 0.5),
+            counterfactual_probability=np.full((1, layers), 0.5) if is_exchanged else None,
+            is_flipped=np.ones((1, layers), bool) if is_exchanged else None,
         )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.wants import Kept, Want
 from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
@@ -62,6 +63,9 @@ class LastPiece(Want[SweepTable]):
         """False: it stands beside the sweep of the first piece, which is compared."""
         return False
 
+    def scaled(self, layers: int) -> LastPiece:
+        return replace(self, sweep=self.sweep.scaled(layers))
+
     def at(self, width: int) -> LastPiece:
         """The same, in windows of `width` layers unless it has a width of its own."""
         return replace(self, sweep=self.sweep.at(width))
@@ -74,12 +78,13 @@ class LastPiece(Want[SweepTable]):
         return self.sweep.key(sample, donor)
 
     def table(self, kept: Kept, rows: pa.Table) -> SweepTable:
-        """The last piece's probability, clean and knocked out, of every correct answer with one.
+        """The last piece's probability, clean and knocked out, of every kept answer with one.
 
-        Whichever answer the first pieces are followed of: a reference answer has pieces of its own.
+        Where references are followed, of the right answers: a reference has pieces of its own.
         """
-        answers = zip(kept.keys, kept.answers, strict=True)
-        kept = kept.having({key for key, answer in answers if answer["is_correct"]})
+        if kept.follow is Followed.REFERENCE:
+            answers = zip(kept.keys, kept.answers, strict=True)
+            kept = kept.having({key for key, answer in answers if answer["is_correct"]})
         base, knocked = (kept.matrix(rows, column, kept.layers) for column in _COLUMNS)
         return SweepTable(
             edge=self.sweep.name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, sample_fingerprint
+from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, Unscored, sample_fingerprint
 from mmflow_bench.measurements.records import FEW_IMAGES
 from mmflow_bench.names import matches, refuse_unmatched
 
@@ -136,6 +136,7 @@ class SampleSet:
     ) -> None:
         self.known_tasks = file.tasks
         """Every task of the questions, whether it is selected or not."""
+        self._file = file
         self.by_task = selected(file, tasks=tasks, limit=limit, seed=seed)
         chosen = [sample for members in self.by_task.values() for sample in members]
         if file.source is not None:
@@ -152,6 +153,11 @@ class SampleSet:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(task for task, members in self.by_task.items() if members)
+
+    def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
+        """Every question of a task in the file, whatever is selected of it."""
+        every: list[Sample | Unscored] = [*self._file.samples, *self._file.unscored]
+        return tuple(one for one in every if one.task == task)
 
     def of(self, task: str) -> tuple[Sample, ...]:
         """The samples of a task.

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import CheckpointError, SelectionError, StoreError
+from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.described import answered, described
@@ -184,6 +185,10 @@ class Measurements:
     @property
     def known_tasks(self) -> tuple[str, ...]:
         return self.samples.known_tasks
+
+    def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
+        """Every question of a task, selected or not, usable or not."""
+        return self.samples.questions(task)
 
     @property
     def self_test(self) -> tuple[dict[str, Any], ...]:

@@ -81,8 +81,9 @@ class StoredResults:
         """One job for each sample that lacks something; a wrong answer needs little more."""
         answers, refused = self.answers(), self.refused()
         again = self._without_patches(task)
-        # Of the wants that share a shard one is enough: they are measured together.
-        by_shard = {want.shard: want for want in wants}
+        # Of the wants that share a shard one is enough: they are measured together. The last one
+        # counts, which asks of the most samples.
+        by_shard = {one.shard: one for one in sorted(wants, key=lambda w: w.asks_wrong_answers)}
         have = {shard: self.store.finished(shard) for shard in by_shard}
         jobs = []
         asked = Counter(sample.image_id for sample in self.samples.of(task))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, TypedDict, TypeVar
+from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,16 @@ from mmflow_bench.measurements.records import Followed
 from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, PROBABILITY, Shard, filled
 
 Table = TypeVar("Table", covariant=True)
+
+
+class SampleTable(Protocol):
+    """What every table has: the samples that it tells of."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]: ...
+
+
+OfSamples = TypeVar("OfSamples", bound=SampleTable)
 Rows = dict[Shard, list[dict[str, object]]]
 """What was measured of one sample."""
 

@@ -26,6 +26,10 @@ APPEARED = 0.10
 """An answer has appeared where the lens gives it a tenth or more."""
 TEXT_ANSWERABLE = 0.20
 """Questions need their image where the accuracy falls by at least this much without it."""
+INTACT = 0.02
+"""The paper's "accuracy intact": two points are lost at most, where it gives no number."""
+LEAST_LOG_ODDS = 0.1
+"""An effect that changes the odds of an answer by less than a tenth has no shares to be told."""
 TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
 ROUNDING = 1e-4
@@ -89,6 +93,8 @@ LOWEST = Band(0.0, 0.2)
 """The single layers that windows of `B1` hold: the first transfer begins in one of them."""
 MID = Band(0.35, 0.75)
 """The middle layers."""
+HIGH = Band(0.75, 1.0, is_open=True)
+"""The layers above the middle ones."""
 LATER_HALF = Band(0.5, 1.0, is_open=True)
 """Everything past the middle."""
 EVERYWHERE = Band(0.0, 1.0)

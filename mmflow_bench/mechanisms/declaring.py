@@ -115,10 +115,15 @@ class Declaration:
         return is_chosen and paper_model not in self.not_for
 
     def expected_of(self, paper_model: str) -> Literal["holds", "fails"] | None:
-        """The verdict that the paper's words on a checkpoint mean; None where it has none."""
+        """The verdict that the paper's words on a checkpoint mean; None where it has none.
+
+        Of what only work since asks for, the paper has no word but what `fails_for` adds to it.
+        """
         if not self.is_about(paper_model) or paper_model in self.unsaid_of:
             return None
-        return "fails" if paper_model in self.fails_for else "holds"
+        if paper_model in self.fails_for:
+            return "fails"
+        return None if self.suite == "all" else "holds"
 
 
 Lookup = Callable[[str, Sequence[str]], Declaration]

@@ -1,9 +1,9 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths, `flow.blind(task)` what is answered without the image. What a checkpoint or its samples
-cannot have raises `NotApplicable`; a name that nothing has, of a task, a role, a probe or a
-checkpoint, is a mistake of the test.
+depths, `flow.blind(task)` what is answered without the image; `further.py` has the rest. What a
+checkpoint or its samples cannot have raises `NotApplicable`; a name that nothing has, of a task, a
+role, a probe or a checkpoint, is a mistake of the test.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Protocol, TypeVar
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS, VQA_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Edge, Method, Module, window_width
 from mmflow_bench.measurements.blind import Blind, Blinding
 from mmflow_bench.measurements.first_token import FirstToken
@@ -24,18 +25,19 @@ from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.long_answer import LongAnswer
-from mmflow_bench.measurements.patch_areas import AreaTable, PatchAreas
-from mmflow_bench.measurements.patch_norms import NormTable, PatchNorms
+from mmflow_bench.measurements.patch_areas import PatchAreas
+from mmflow_bench.measurements.patch_norms import PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.removal import ImageRemoval
 from mmflow_bench.measurements.removal_time import RemovalTime
-from mmflow_bench.measurements.wants import Want
+from mmflow_bench.measurements.wants import OfSamples, Want
 from mmflow_bench.mechanisms.bands import B2
 from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
+from mmflow_bench.mechanisms.further import FurtherReadings
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.module_loss import ModuleLoss
@@ -48,20 +50,8 @@ from mmflow_bench.names import one_of
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
-OfPatches = TypeVar("OfPatches", AreaTable, NormTable)
 
-
-class _OfSamples(Protocol):
-    """A table that knows whose samples it is of."""
-
-    @property
-    def question_ids(self) -> tuple[str, ...]: ...
-
-
-Table = TypeVar("Table", bound=_OfSamples)
-
-
-class Flow:
+class Flow(FurtherReadings):
     """Curves of one checkpoint, measured when they are asked for."""
 
     def __init__(
@@ -155,15 +145,55 @@ class Flow:
             lacked += " and an answer of several pieces"
         if not table.question_ids:
             raise self._nothing(task, name, lacked)
+        shown = f"{sweep.name} on {task}" + (f", {piece} piece" if piece else "")
+        return self.curve(shown, table.relative_change, table.image_ids, sweep)
+
+    def curve(
+        self,
+        name: str,
+        values: Float[ndarray, "sample layer"],
+        image_ids: tuple[str, ...],
+        sweep: Sweep,
+    ) -> Curve:
+        """What was read of a sweep as a curve over layers, a drop negative, of this flow."""
         return Curve(
-            name=f"{sweep.name} on {task}" + (f", {piece} piece" if piece else ""),
-            values=table.relative_change,
-            image_ids=table.image_ids,
+            name=name,
+            values=values,
+            image_ids=image_ids,
             width=sweep.scaled(self.layers).at(self.width).width or self.width,
             alpha=self._alpha,
             noise_floor=self.noise_floor,
             counts_unseen=not self._is_part,
         )
+
+    def table(self, task: str, want: Want[OfSamples], *, lacked: str) -> OfSamples:
+        """What a want tells of a task; the readings of this package, and one's own, are made of it.
+
+        Args:
+            task: A task of the question file.
+            want: What is asked of every sample.
+            lacked: What a sample without it does not have, for readers.
+
+        Raises:
+            NotApplicable: No sample of the task has it.
+            MechanismError: The task is not known.
+        """
+        self._require_samples(task)
+        table = self._measurements.table(task, want)
+        if not table.question_ids:
+            raise self._nothing(task, want.name, lacked)
+        return table
+
+    def questions(self, *tasks: str) -> tuple[Sample | Unscored, ...]:
+        """Every question of some tasks, selected for this run or not, usable or not.
+
+        Raises:
+            NotApplicable: There is none.
+        """
+        found = tuple(one for task in tasks for one in self._measurements.questions(task))
+        if not found:
+            raise NotApplicable(f"no questions of {', '.join(tasks)}")
+        return found
 
     def lens(self, probe: str, task: str, *, variant: str | None = None) -> LensCurve:
         """The probability that the logit lens gives to a probe at the last position.
@@ -188,14 +218,11 @@ class Flow:
 
     def lens_error(self, task: str) -> Estimate:
         """The largest difference, over samples, of the lens at the last layer and the output."""
-        self._require_samples(task)
-        table = self._measurements.table(task, Lens(probe="answer", variant="normed"))
-        if not table.question_ids:
-            raise self._nothing(task, "lens", "a lens")
+        table = self.table(task, Lens(probe="answer", variant="normed"), lacked="a lens")
         error = np.abs(table.probability[:, -1] - table.final_probability).max()
         count, images = len(table.question_ids), len(set(table.image_ids))
         name = f"lens against output on {task}"
-        return self._exact(float(error), name, count, images, "probability")
+        return self.exact(float(error), name, count, images, unit="probability")
 
     def without_module(self, module: str, *tasks: str) -> ModuleLoss:
         """What the question loses of what it says without a module, averaged over tasks.
@@ -237,7 +264,7 @@ class Flow:
         """The largest relative change that a knockout of no edge made, in any sample."""
         counts = [self._measurements.accuracy(task) for task in self.tasks]
         scored, name = sum(count.scored for count in counts), "largest change without a knockout"
-        return self._exact(self.noise_floor, name, scored, _images(counts), "fraction")
+        return self.exact(self.noise_floor, name, scored, _images(counts))
 
     def accuracy(self, *tasks: str) -> Estimate:
         """The share of scored samples answered correctly, pooled over tasks."""
@@ -256,11 +283,10 @@ class Flow:
         Raises:
             NotApplicable: No sample of the task has an image.
         """
-        self._require_samples(task)
-        wants = [Blind(blinding=blinding) for blinding in Blinding]
-        removed, exchanged = (self._measurements.table(task, want) for want in wants)
-        if not removed.question_ids:
-            raise self._nothing(task, wants[0].name, "an image to be taken away")
+        removed = self.table(
+            task, Blind(blinding=Blinding.REMOVED), lacked="an image to be taken away"
+        )
+        exchanged = self._measurements.table(task, Blind(blinding=Blinding.EXCHANGED))
         other = exchanged if exchanged.question_ids else None
         return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
 
@@ -270,7 +296,8 @@ class Flow:
         Raises:
             NotApplicable: No sample of the task has patches that do.
         """
-        return Areas(table=self._patches(task, PatchAreas(), "related patches"), alpha=self._alpha)
+        table = self.table(task, PatchAreas(), lacked="related patches")
+        return Areas(table=table, alpha=self._alpha)
 
     def patch_norms(self, task: str) -> Norms:
         """Norms of patches before and after the projector, and which are sinks.
@@ -278,14 +305,8 @@ class Flow:
         Raises:
             NotApplicable: No sample has an image, or the family's features cannot be told.
         """
-        return Norms(table=self._patches(task, PatchNorms(), "norms of patches"), alpha=self._alpha)
-
-    def _patches(self, task: str, want: Want[OfPatches], lacked: str) -> OfPatches:
-        self._require_samples(task)
-        table = self._measurements.table(task, want)
-        if not table.question_ids:
-            raise self._nothing(task, want.name, lacked)
-        return table
+        table = self.table(task, PatchNorms(), lacked="norms of patches")
+        return Norms(table=table, alpha=self._alpha)
 
     def removal(self, *tasks: str) -> RemovalCurve:
         """What is lost and saved when the image is gone from a layer on, over some tasks together.
@@ -391,6 +412,11 @@ class Flow:
             raise NotApplicable(f"the paper does not say this of {self.paper_model}")
 
     @property
+    def alpha(self) -> float:
+        """Error rate of every interval."""
+        return self._alpha
+
+    @property
     def paper_model(self) -> str | None:
         return self._measurements.paper_model
 
@@ -419,16 +445,11 @@ class Flow:
         return flow
 
     def _semantics(self, task: str, want: QuestionSemantics) -> SemanticsTable:
-        self._require_samples(task)
-        table = self._measurements.table(task, want)
-        if not table.question_ids:
-            raise self._nothing(task, want.name, "a question that says anything")
-        return table
+        return self.table(task, want, lacked="a question that says anything")
 
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
-        table = self._measurements.table(task, Lens(probe=probe, variant=variant))
-        if not table.question_ids:
-            raise self._nothing(task, "lens", f"the probe {probe}")
+        want = Lens(probe=probe, variant=variant)
+        table = self.table(task, want, lacked=f"the probe {probe}")
         return LensCurve(
             name=f"{probe} on {task} ({variant} lens)",
             values=table.probability,
@@ -451,7 +472,9 @@ class Flow:
         undecided = [one for one in why if isinstance(one, Inconclusive)]
         return undecided[0] if undecided else NotApplicable("; ".join(map(str, why)))
 
-    def _of_tasks(self, tasks: Sequence[str], want: Want[Table], lacked: str) -> list[Table]:
+    def _of_tasks(
+        self, tasks: Sequence[str], want: Want[OfSamples], lacked: str
+    ) -> list[OfSamples]:
         """The tables of tasks that have samples for a want; a refusal where none has."""
         if not tasks:
             raise NotApplicable("no samples of any task")
@@ -471,7 +494,7 @@ class Flow:
     def _require_samples(self, task: str) -> None:
         if task not in self.tasks:
             # One that is only not selected is no mistake, nor is one of the paper's.
-            known = dict.fromkeys((*self._measurements.known_tasks, *SIX_TASKS))
+            known = dict.fromkeys((*self._measurements.known_tasks, *SIX_TASKS, *VQA_TASKS))
             one_of(task, known, "a task of the questions or of the paper")
             selected = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {selected})")
@@ -481,7 +504,10 @@ class Flow:
         known = Known(successes / trials, interval, images, (successes, trials))
         return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
 
-    def _exact(self, value: float, name: str, n: int, images: int | None, unit: str) -> Estimate:
+    def exact(
+        self, value: float, name: str, n: int, images: int | None, *, unit: str = "fraction"
+    ) -> Estimate:
+        """A number of these `n` samples themselves, which is known without an interval."""
         known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
 

@@ -27,6 +27,7 @@ def sample_mean(
     unit: str,
     bounds: tuple[float, float],
     alpha: float,
+    floor: float = 0.0,
 ) -> Estimate:
     """The mean over samples, whose images are drawn again.
 
@@ -37,6 +38,7 @@ def sample_mean(
         unit: As estimates have it.
         bounds: The least and the most that an image which was not seen may have.
         alpha: Error rate of the interval.
+        floor: How exactly the instrument knows the mean.
     """
     means = image_means(values[:, None], image_ids)
     lowest, highest = (means.with_unseen(np.array([end])) for end in bounds)
@@ -50,6 +52,7 @@ def sample_mean(
         unit=unit,
         n=len(values),
         alpha=alpha,
+        floor=floor,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol, TypeVar
 
+from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
 
@@ -31,6 +32,9 @@ class Measured(Protocol):
     @property
     def known_tasks(self) -> tuple[str, ...]:
         """Every task of the questions, whether samples of it are selected or not."""
+
+    def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
+        """Every question of a task, selected for the run or not; empty where there is none."""
 
     @property
     def decoder_layers(self) -> int: ...

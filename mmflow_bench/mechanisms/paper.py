@@ -18,18 +18,25 @@ SMALL_DROP_TASKS = ("CompareAttr", "LogicalObj")
 
 SECTIONS = (
     "Sec. 4, preconditions",
+    "App. A, questions",
     "Sec. 5, edges into the last position",
     "Sec. 5, image to question",
     "Sec. 6, related and other patches",
     "Sec. 6, patch by patch",
     "Sec. 7, logit lens",
     "App. B, window size",
+    "App. C, the last sub-word",
     "App. D and K, what the question says",
     "App. E, attention sinks",
     "App. F, removal of image tokens",
     "App. G, text only",
+    "App. H, other question sets",
+    "App. I, other checkpoints",
     "App. J, parts of the question",
     "beyond the paper, edges",
+    "beyond the paper, paths",
+    "beyond the paper, long answers",
+    "beyond the paper, instruments",
     "controls",
 )
 """In the order of reports."""

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from mmflow_bench.measurements.removal import RemovalTable
 from mmflow_bench.measurements.removal_time import RemovalTimeTable
+from mmflow_bench.mechanisms.bands import INTACT
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind
@@ -28,9 +29,6 @@ from mmflow_bench.statistics.resampling import (
     between,
     image_means,
 )
-
-INTACT = 0.02
-"""The paper's "accuracy intact": two points, where it gives no number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -7,9 +7,11 @@ position is cut off from the false option (App. J.1).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from mmflow_bench.mechanisms.curves import Curve
-from mmflow_bench.mechanisms.estimates import Estimate
+if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.curves import Curve
+    from mmflow_bench.mechanisms.estimates import Estimate
 
 
 def rises(curve: Curve) -> Curve:

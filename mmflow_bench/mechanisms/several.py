@@ -47,6 +47,15 @@ def all_of(comparisons: Sequence[Comparison]) -> Comparison:
     return both_or_all(comparisons)
 
 
+def all_at_once(comparisons: Sequence[Comparison]) -> Comparison:
+    """All of the comparisons hold, where so many are asked that one is likely to err.
+
+    That all hold needs no correction, as in `all_of`; that one of them does not is tested with
+    Bonferroni's.
+    """
+    return _some(len(comparisons), comparisons, is_positive=False)
+
+
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over tasks, say, paired by image."""
     from mmflow_bench.mechanisms.estimates import combined, mean

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS
 from mmflow_bench.measurements.lens import LENSES
 from mmflow_bench.measurements.records import AnswerCount
@@ -157,6 +157,18 @@ class _Watched:
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         self.read.setdefault(task, {}).update(dict.fromkeys(wants))
 
+    def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
+        one = Sample(
+            question_id="example",
+            image_id="example",
+            task=task,
+            question="Is it a or b?",
+            answer="a",
+            true_option="a",
+            false_option="b",
+        )
+        return (one,)
+
     def accuracy(self, task: str) -> AnswerCount:
         return AnswerCount(task=task, selected=1, correct=1, unscored={})
 
@@ -168,7 +180,8 @@ class _Watched:
         return {}
 
     def part(self) -> Measured:
-        return self
+        # What is read of part of the samples is no part of the plan for all of them.
+        return _Watched()
 
 
 class _WatchingFlow(Flow):

@@ -17,6 +17,7 @@ from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.designs import Design
 from mmflow_bench.planted.part_routes import cut_of, part_routes
 from mmflow_bench.planted.routes import Route, routes
+from mmflow_bench.planted.unembedding import LINE_BREAK_LOGIT
 from mmflow_bench.planted.variants import design_of
 from mmflow_bench.scenes.things import ANSWERS
 
@@ -29,7 +30,7 @@ _CUT: dict[str, frozenset[str]] = {
     "question->last": frozenset({"question->last"}),
     "image->last": frozenset({"wallpaper->last"}),
     "last->last": frozenset({"last->last"}),
-    "image->question": _OF_OTHERS | _OF_OBJECTS,
+    "image->question": _OF_OTHERS | _OF_OBJECTS | {"row_end->question"},
     "related_patches->question": _OF_OBJECTS,
     "other_patches->question": _OF_OTHERS,
     "padding_patches->question": _OF_PADDING,
@@ -37,6 +38,8 @@ _CUT: dict[str, frozenset[str]] = {
     "other_without_sinks->question": _OF_OTHERS - _OF_TOWER,
     "related_without_decoder_sinks->question": _OF_OBJECTS,
     "other_without_decoder_sinks->question": _OF_OTHERS - _OF_DECODER,
+    "caption->last": frozenset({"caption->last"}),
+    "caption->question": frozenset({"caption->question"}),
 }
 """The edges of routes that a knockout of the paper cuts, in scenes whose objects cover no sink."""
 _FROM_IMAGE = _CUT["image->question"] | _CUT["image->last"]
@@ -52,8 +55,9 @@ def relative_change(
     Args:
         name: A shipped planted checkpoint; where its first token competes with the wallpaper
             (`planted/dose-linear`), the curve is that of scenes with two objects.
-        edge: One of the six edges of the paper, such as `image->question`; of a design that tells
-            the parts of a question apart, others too, such as `true_option+false_option->last`.
+        edge: One of the paper's, such as `image->question` or `caption->last`; of a design that
+            tells the parts of a question apart, others too, such as
+            `true_option+false_option->last`.
         width: Odd number of layers in the window, which is cut at both ends of the decoder.
         task: The gains differ between tasks.
 
@@ -61,7 +65,7 @@ def relative_change(
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
         KnockoutError: The edge is none of these.
     """
-    design = _written(name)
+    design = written(name)
     cut = _cut(design, edge)
     base = base_probability(name, task=task)
     knocked = [
@@ -77,7 +81,7 @@ def base_probability(name: str, *, task: str = Task.CHOOSE_ATTR) -> float:
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    return _probability(_written(name), task, _NOTHING, range(0))
+    return _probability(written(name), task, _NOTHING, range(0))
 
 
 def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -> float:
@@ -86,7 +90,7 @@ def without_image_from(name: str, layer: int, *, task: str = Task.CHOOSE_ATTR) -
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = _written(name)
+    design = written(name)
     return _probability(design, task, _FROM_IMAGE, range(layer, design.layers))
 
 
@@ -101,9 +105,9 @@ def lens(
     Raises:
         CheckpointError: There is no planted checkpoint of that name, or it was trained.
     """
-    design = _written(name)
+    design = written(name)
     usual = [route for route in _routes(design, task) if route.is_open(_NOTHING, range(0))]
-    chances = _chances(design, usual)
+    chances = by_depth(design, usual)
     return chances[:, 0], chances[:, 1]
 
 
@@ -126,7 +130,7 @@ def _tells_parts(design: Design) -> bool:
     return "transfer_parts" in design.stages
 
 
-def _written(name: str) -> Design:
+def written(name: str) -> Design:
     """The design of a checkpoint whose flow is all written."""
     design = design_of(name)
     if design.trained:
@@ -146,18 +150,26 @@ def _probability(design: Design, task: str, cut: frozenset[str], window: range) 
     open_routes = [route for route in _routes(design, task) if route.is_open(cut, window)]
     sees_no_image = cut >= _CUT["image->question"] and design.context_layer in window
     distractor = math.exp(design.distractor) if design.distractor and sees_no_image else 0.0
-    return float(_chances(design, open_routes, distractor)[-1, 1])
+    chances = by_depth(design, open_routes, distractor)
+    # The first token of the answer, which may be a line break before it.
+    return float(chances[-1, -1 if _line_break(design) else 1])
 
 
-def _chances(
+def _line_break(design: Design) -> float:
+    """The weight of a line break as the first token of an answer."""
+    return math.exp(LINE_BREAK_LOGIT) if "break" in design.extra_flags else 0.0
+
+
+def by_depth(
     design: Design, open_routes: Iterable[Route], distractor: float = 0.0
 ) -> NDArray[np.float64]:
-    """Probability of the right answer in lower case and capitalised, by depth."""
+    """Probability of the answer in lower case and capitalised, by depth; last, of a line break."""
     given = list(open_routes)
     right = _logits(design, [route for route in given if route.is_right])
     wrong = _logits(design, [route for route in given if not route.is_right])
-    weights = np.exp(np.concatenate([right, wrong], axis=1))
-    others = 2 * len(ANSWERS) - weights.shape[1] + distractor
+    words = np.exp(np.concatenate([right, wrong], axis=1))
+    others = 2 * len(ANSWERS) - words.shape[1] + distractor
+    weights = np.column_stack([words, np.full(len(words), _line_break(design))])
     chances: NDArray[np.float64] = weights / (weights.sum(axis=1, keepdims=True) + others)
     return chances
 

@@ -100,12 +100,23 @@ class Design:
     have no outstanding norm. Photos are padded to a square for these."""
     decoder_sink: Literal["", "idle", "context"] = ""
     """Whether another patch is as massive as the first token, and what it says."""
+    ripe_layer: int = 15
+    """Image patches come to say their gist more loudly, in designs where they do."""
+    ripe_gain: float = 1.0
+    """How much more loudly."""
+    mix_layer: int = 2
+    """Patches read other patches, in designs where they do."""
 
     disguise_seed: int | None = None
     """Of noise outside the circuit and of a rotation of the residual stream; None for neither."""
 
+    caption_layers: range = range(0)
+    """The last position reads captions, an equal part per layer."""
+
     tiled: bool = False
     """Whether images are cut into tiles beside an overview, as LLaVA-NeXT does."""
+    knows_row_ends: bool = False
+    """Whether the end of a row of tiles can be told from everything else."""
 
     is_split: bool = False
     """Whether capitalised answers are two pieces, the second of which the first one's position

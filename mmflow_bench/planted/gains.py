@@ -28,11 +28,13 @@ class Gains:
     """Asked-about objects to their words in the question."""
     direct: float = 0.0
     """Wallpaper to the last position."""
+    told: float = 0.0
+    """Captions to the last position, where there are captions and no image."""
 
     @property
     def whole(self) -> float:
         """The logit of the right answer without any knockout."""
-        return self.context + self.lookup + self.direct
+        return self.context + self.lookup + self.direct + self.told
 
 
 def gains_for(drops: Sequence[float], *, rivals: float = RIVALS) -> Gains:
@@ -119,6 +121,29 @@ def clearly_looked_up(*tasks: str) -> Mapping[str, Gains]:
     """
     more = Gains(context=_EXEMPT.context - 0.3, lookup=_EXEMPT.lookup + 0.3)
     return MappingProxyType({**PAPER_GAINS, **dict.fromkeys(tasks, more)})
+
+
+WITH_CAPTIONS: Mapping[str, Gains] = MappingProxyType(
+    dict.fromkeys(
+        PAPER_GAINS, Gains(context=0.6 * _USUAL.whole, lookup=0.0, told=0.4 * _USUAL.whole)
+    )
+)
+"""The usual logit from captions: by the question, and told to the last position itself. A caption
+does not know which task it is read for."""
+
+
+def with_context(times: float) -> Mapping[str, Gains]:
+    """The usual logits, of which the context brings so many times the usual and lookup the rest."""
+    return MappingProxyType(
+        {
+            task: replace(
+                gains,
+                context=times * gains.context,
+                lookup=gains.lookup + (1 - times) * gains.context,
+            )
+            for task, gains in PAPER_GAINS.items()
+        }
+    )
 
 
 OPTION_GAIN = 3.6

@@ -13,7 +13,18 @@ from types import MappingProxyType
 import torch
 from transformers import GenerationConfig
 
-from mmflow_bench.planted import additions, codes, detours, parts, pieces, sentences, sinks, stages
+from mmflow_bench.planted import (
+    additions,
+    captions,
+    codes,
+    detours,
+    parts,
+    pieces,
+    sentences,
+    sinks,
+    stages,
+    wider,
+)
 from mmflow_bench.planted.architecture import Model, Processor, empty_model
 from mmflow_bench.planted.circuit import Circuit
 from mmflow_bench.planted.designs import Design
@@ -53,6 +64,8 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             additions.sink_into_image,
             additions.look_idly,
             additions.write_codebook,
+            captions.read_caption,
+            captions.relate_caption,
             codes.write_codes,
             parts.tell_words,
             parts.look_up_when_told,
@@ -65,6 +78,12 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             sentences.name_from_image,
             sentences.name_from_question,
             sinks.read_context_by_sink,
+            wider.share_context,
+            wider.ripen_image,
+            wider.read_context_by_row_ends,
+            wider.mix_image,
+            wider.read_mixed_context,
+            wider.look_up_confirmed,
         )
     }
 )
@@ -109,7 +128,7 @@ def compiled(design: Design) -> Model:
     )
     write_projector(model.model.multi_modal_projector)
     if design.tiled:
-        write_newline(model.model.image_newline)
+        write_newline(model.model.image_newline, is_known=design.knows_row_ends)
     circuit = Circuit(model.model.language_model)
     for stage in design.stages:
         STAGES[stage](circuit, design)

@@ -73,6 +73,10 @@ _SIZES: dict[str, int] = {
     "tower_sink": 1,  # the patch whose feature has an outstanding norm
     "decoder_sink": 1,  # the patch that is as massive as the first token
     "massive": 1,  # what both of these have in place of the constant
+    "row_end": 1,  # the end of a row of tiles
+    "confirmed": 1,  # a patch of an object that has seen some wallpaper
+    "captioned": len(ANSWERS),  # the answer that a word of a caption gives
+    "break": 1,  # a colon, after which an answer begins with a line break
 }
 _STARTS = dict(zip(_SIZES, accumulate(_SIZES.values(), initial=0), strict=False))
 

@@ -48,6 +48,7 @@ def routes(design: Design, task: str) -> tuple[Route, ...]:
     return (
         *_by_question(design, task),
         *_direct(design, task),
+        *_told(design, task),
         *_by_options(design, task),
         *_by_doubt(design, task),
     )
@@ -59,20 +60,39 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
     found: Hop = ("object->question", design.lookup_layer)
     if "read_context" in stages:
         yield from _onward(design, "context", gains.context, (read,))
+    if "relate_caption" in stages:
+        told: Hop = ("caption->question", design.context_layer)
+        yield from _onward(design, "context", gains.context, (told,))
     if "read_context_by_sink" in stages:
         of = "tower_sink" if design.tower_sink == "context" else "decoder_sink"
         of = "padding" if design.is_padded else of
         gathered: Hop = (f"{of}->question", design.context_layer)
         yield from _onward(design, "context", gains.context, (gathered,))
+    if "share_context" in stages:
+        yield from _onward(design, "context", gains.context, (read,))
+    if "read_mixed_context" in stages:
+        mixed: Hop = ("wallpaper->wallpaper", design.mix_layer)
+        yield from _onward(design, "context", gains.context, (mixed, read))
+    if "look_up_confirmed" in stages:
+        seen: Hop = ("wallpaper->object", design.mix_layer)
+        yield from _onward(design, "decision", gains.lookup, (seen, found))
+    if "read_context_by_row_ends" in stages:
+        by_rows = (
+            ("wallpaper->row_end", design.context_layer),
+            ("row_end->question", design.context_layer + 1),
+        )
+        yield from _onward(design, "context", gains.context, by_rows)
     if "read_context_by_newline" in stages:
-        yield from _onward(design, "context", gains.context, ())
+        broken = _by_newline("wallpaper", design.context_layer)
+        yield from _onward(design, "context", gains.context, broken)
     if "look_up_early" in stages:
         early: Hop = ("object->question", design.early_layer)
         yield from _onward(design, "decision", gains.context, (early,))
     if "look_up_objects" in stages:
         yield from _onward(design, "decision", gains.lookup, (found,))
     if "look_up_objects_by_newline" in stages:
-        yield from _onward(design, "decision", gains.lookup, ())
+        broken = _by_newline("object", design.lookup_layer - 1)
+        yield from _onward(design, "decision", gains.lookup, broken)
     if "decide_by_wallpaper" in stages:
         again: Hop = ("wallpaper->question", design.lookup_layer)
         yield from _onward(design, "decision", gains.lookup, (again,))
@@ -84,6 +104,11 @@ def _by_question(design: Design, task: str) -> Iterator[Route]:
         yield from _onward(design, "context", gains.context, (late,), instead=(read,))
 
 
+def _by_newline(source: str, layer: int) -> tuple[Hop, ...]:
+    """The line break after the image reads something, and the question reads the line break."""
+    return (f"{source}->newline", layer), ("newline->question", layer + 1)
+
+
 def _onward(
     design: Design,
     evidence: Literal["context", "decision"],
@@ -93,12 +118,14 @@ def _onward(
 ) -> Iterator[Route]:
     """From the question to the last position, by each way that the design has."""
 
-    def route(share: float, layers: range, landing: str, *more: str) -> Iterator[Route]:
+    def route(
+        share: float, layers: range, landing: str, *more: str, by: tuple[Hop, ...] = ()
+    ) -> Iterator[Route]:
         for layer in layers:
             last = tuple((edge, layer + later) for later, edge in enumerate(more))
             yield Route(
                 gain=gain * share / len(layers),
-                hops=(*hops, *last),
+                hops=(*hops, *by, *last),
                 arrival=last[-1][1],
                 landing=landing,
                 instead=instead,
@@ -111,7 +138,9 @@ def _onward(
         yield from route(share * (1 - design.held), own, design.landing, "question->last")
         yield from route(share * design.held, own, "held", "question->last")
     if "transfer_by_suffix" in design.stages:
-        yield from route(by_suffix, design.transfer_layers, design.landing, "suffix->last")
+        asked: Hop = ("question->suffix", design.suffix_layer)
+        layers = design.transfer_layers
+        yield from route(by_suffix, layers, design.landing, "suffix->last", by=(asked,))
     if "transfer_by_itself" in design.stages:
         yield from route(1.0, own, design.landing, "question->last", "last->last")
 
@@ -121,6 +150,16 @@ def _direct(design: Design, task: str) -> Iterator[Route]:
         yield Route(
             gain=design.gains[task].direct / len(design.direct_layers),
             hops=(("wallpaper->last", layer),),
+            arrival=layer,
+            landing=design.landing,
+        )
+
+
+def _told(design: Design, task: str) -> Iterator[Route]:
+    for layer in design.caption_layers:
+        yield Route(
+            gain=design.gains[task].told / len(design.caption_layers),
+            hops=(("caption->last", layer),),
             arrival=layer,
             landing=design.landing,
         )

@@ -8,7 +8,7 @@ checkpoint leaves one out, moves it or adds another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from mmflow_bench.inputs.samples import Task
 from mmflow_bench.planted.circuit import Circuit
@@ -40,6 +40,7 @@ def read_context(
     layer: int | None = None,
     query: Form | None = None,
     key: Form | None = None,
+    part: float = 1.0,
 ) -> None:
     """Question tokens read from the wallpaper which answer it suggests.
 
@@ -49,22 +50,28 @@ def read_context(
         layer: Instead of the design's own.
         query: The tokens that read, instead of the question.
         key: The patches that are read, instead of all wallpaper.
+        part: Of the gains.
     """
     # a rival draws attention from every patch: the gain makes up for it where all are seen
-    scale = 1 + design.context_rivals / USUAL_WALLPAPER
+    scale = part * (1 + design.context_rivals / USUAL_WALLPAPER)
     circuit.head(
         design.context_layer if layer is None else layer,
         match=[(query or total("question"), key or total("background"))],
-        copy=[
-            (
-                dimension("gist", gist),
-                dimension("context", ANSWERS.index(answer)),
-                scale * design.gains[task].context,
-            )
-            for gist, (task, answer) in enumerate(GISTS)
-        ],
+        copy=from_gist(design, scale),
         rivals=design.context_rivals,
     )
+
+
+def from_gist(design: Design, scale: float = 1.0) -> list[tuple[int, int, float]]:
+    """Which answer each wallpaper suggests, and how strongly."""
+    return [
+        (
+            dimension("gist", gist),
+            dimension("context", ANSWERS.index(answer)),
+            scale * design.gains[task].context,
+        )
+        for gist, (task, answer) in enumerate(GISTS)
+    ]
 
 
 def read_question(circuit: Circuit, design: Design) -> None:
@@ -85,14 +92,19 @@ def look_up_objects(circuit: Circuit, design: Design) -> None:
     look_up(circuit, design.lookup_layer)
 
 
-def look_up(circuit: Circuit, layer: int, prefix: str = "") -> None:
-    """Object words read their patches into the facts whose names start with the prefix."""
+def look_up(
+    circuit: Circuit, layer: int, prefix: str = "", more: Sequence[tuple[Form, Form]] = ()
+) -> None:
+    """Object words read their patches into the facts whose names start with the prefix.
+
+    `more` is what word and patch must have beside it.
+    """
     pairs = zip(dimensions("wanted_category"), dimensions("first_category"), strict=True)
     same_category: list[tuple[Form, Form]] = [({word: 1.0}, {patch: 1.0}) for word, patch in pairs]
     circuit.head(
         layer,
         # words know categories too once they have looked: only patches may be found
-        match=[*same_category, (total("object_word"), total("object_patch"))],
+        match=[*same_category, (total("object_word"), total("object_patch")), *more],
         copy=[
             (source, target, 1.0)
             for fact in FACTS
@@ -100,7 +112,7 @@ def look_up(circuit: Circuit, layer: int, prefix: str = "") -> None:
                 dimensions(f"first_{fact}"), dimensions(f"{prefix}first_{fact}"), strict=True
             )
         ],
-        needed=2.0,
+        needed=2.0 + len(more),
     )
 
 

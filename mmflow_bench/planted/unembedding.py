@@ -1,7 +1,8 @@
 """What a planted checkpoint says: embeddings, the final norm and the output projection.
 
 The logits read the answer at the last position and nothing else, but for some variants: one has a
-wrong word that a distractor speaks for, some a codebook that is read at the question.
+wrong word that a distractor speaks for, some a codebook that is read at the question, one begins
+every answer with a line break.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ UNSAID_LOGIT = -30.0
 """Logit of words that answer nothing; e^-30 of them leaves the closed form untouched."""
 _DISTRACTING = "both"
 """The wrong word that a distractor speaks for."""
+LINE_BREAK_LOGIT = 30.0
+"""Logit of a line break after a colon, where answers begin with one."""
 CODE_WORDS = ("describe",)
 """What the codebook makes probable at the question because of the word itself."""
 CODE_ATTENTION = ("image", "scene", "picture")
@@ -49,6 +52,9 @@ def write_vocabulary(model: Model, design: Design) -> None:
             _add(model.lm_head.weight, _DISTRACTING, {dimension("distractor", 1): scale})
         if "write_codebook" in design.stages:
             _write_codebook(model.lm_head.weight)
+        if "break" in design.extra_flags:
+            is_break = {dimension("break"): LINE_BREAK_LOGIT - UNSAID_LOGIT}
+            _add(model.lm_head.weight, "\n", is_break)
         if design.codebook:
             write_codebook_words(model.lm_head.weight, design.codebook)
 

@@ -19,8 +19,10 @@ from mmflow_bench.planted.gains import (
     PARTLY_DIRECT,
     WHOLLY_DIRECT,
     WITH_BACKGROUND,
+    WITH_CAPTIONS,
     WITH_OPTIONS,
     clearly_looked_up,
+    with_context,
 )
 from mmflow_bench.planted.part_gains import PART_GAINS
 
@@ -245,9 +247,76 @@ _FURTHER = (
             ("image", OF_THE_IMAGE),
         )
     ),
+    _variant(
+        "narrow-gate",
+        stages=_stages(
+            read_context="read_context_by_newline", look_up_objects="look_up_objects_by_newline"
+        ),
+        extra_flags=("newline",),
+        width=256,
+    ),
+    _variant(
+        "row-ends",
+        stages=_stages(read_context="read_context_by_row_ends"),
+        tiled=True,
+        knows_row_ends=True,
+        width=256,
+    ),
+    _variant("shared-heads", stages=_stages(read_context="share_context")),
+    _variant(
+        "late-image",
+        stages=(*PAPER_STAGES, "ripen_image"),
+        context_layer=6,
+        # nothing reads the image after it has ripened
+        direct_layers=range(12, 13),
+        ripe_gain=2.0,
+    ),
+    _variant(
+        "mixed-image",
+        stages=_stages(
+            read_context=("mix_image", "read_mixed_context"), look_up_objects="look_up_confirmed"
+        ),
+        context_layer=6,
+        width=256,
+    ),
+)
+
+
+def _smaller(name: str, **changes: Any) -> Design:
+    """The base in 32 layers, as the paper's checkpoints besides LLaVA-1.5-13b are."""
+    (grouped,) = (one for one in _FURTHER if one.key_value_heads < one.heads)
+    return replace(grouped, name=f"planted/{name}", **changes)
+
+
+# In the place of the paper's other checkpoints, as it says of them or not.
+_AS_OTHERS = (
+    _smaller("as-7b", key_value_heads=4, gains=with_context(0.75)),
+    _smaller("as-7b-sharp", key_value_heads=4, gains=with_context(1.1)),
+    _smaller("as-16-7b", key_value_heads=4),
+    _smaller("as-16-7b-capital", key_value_heads=4, spoken=("upper",)),
+    _smaller("as-8b", spoken=("upper",)),
+    _smaller("as-8b-lower"),
+    _smaller("line-break", extra_flags=("break",), width=320),
+)
+_TEXT_ONLY = tuple(
+    _variant(
+        name,
+        stages=("read_caption", "relate_caption", "transfer_to_last", "capitalise"),
+        extra_flags=("captioned",),
+        width=320,
+        gains=WITH_CAPTIONS,
+        caption_layers=told,
+        transfer_layers=read,
+    )
+    for name, told, read in (
+        ("text", range(2, 8), range(14, 24)),
+        ("text-late-question", range(2, 8), range(31, 38)),
+        ("text-mid-caption", range(14, 18), range(20, 30)),
+        ("text-late-caption", range(26, 32), range(14, 24)),
+    )
 )
 DESIGNS: Mapping[str, Design] = MappingProxyType(
-    {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER)}
+    {one.name: one for one in (BASE, MINI, *_MUTANTS, *_FURTHER, *_AS_OTHERS, *_TEXT_ONLY)}
 )
 
 

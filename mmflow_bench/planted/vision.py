@@ -97,10 +97,12 @@ def write_step(
 
 
 @torch.no_grad()
-def write_newline(newline: nn.Parameter) -> None:
-    """The feature that ends a row of tiles says nothing."""
+def write_newline(newline: nn.Parameter, *, is_known: bool = False) -> None:
+    """The feature that ends a row of tiles says nothing, or only that it is one."""
     newline.zero_()
     newline[dimension("bias")] = BIAS_VALUE
+    if is_known:
+        newline[dimension("row_end")] = 1.0
 
 
 def padding_picture() -> Picture:

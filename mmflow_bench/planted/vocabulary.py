@@ -95,6 +95,15 @@ def extra_flags(word: str, names: Collection[str]) -> Form:
             dimension("option", ANSWERS.index(name)): float(word == name)
             for name in (*COLORS, *SIDES)
         },
+        # captions say it capitalised, questions do not
+        "captioned": {
+            dimension("captioned", index): float(word == name) for index, name in enumerate(UPPER)
+        },
+        # the line break takes the place of the colon at the end of a prompt
+        "break": {
+            dimension("break"): float(word == ":"),
+            dimension("last"): float(word in (":", "\n")),
+        },
         "any_option": {
             dimension("option", ANSWERS.index(name)): float(word == name)
             for name in (*COLORS, *SIDES, *CATEGORIES)

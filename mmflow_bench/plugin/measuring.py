@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
@@ -88,7 +89,11 @@ class PassedOn:
     def noise_floor(self) -> float:
         return self._below.noise_floor
 
-    # To know how many answers were correct is to know of no mechanism: there is nothing to guard.
+    # What is asked, and how many answers are correct, is known without any mechanism: there is
+    # nothing to guard.
+    def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
+        return self._below.questions(task)
+
     def accuracy(self, task: str) -> AnswerCount:
         return self._below.accuracy(task)
 

@@ -18,15 +18,17 @@ from mmflow_bench.reports.progress import MeasuringBar
 
 
 class OtherMeasurements(Mapping[str, GuardedMeasurements]):
-    """The other checkpoints of the run by the paper's names for them, opened when asked for."""
+    """The other checkpoints of the run by the paper's names for them, opened when asked for.
+
+    Where several have one name, the first of them: what is compared must not depend on the rest.
+    """
 
     def __init__(self, run: Run, own: PlannedMeasurements) -> None:
         self._run = run
-        self._slugs = {
-            spec.paper_model: slug
-            for slug, spec in run.specs.items()
-            if spec.paper_model is not None and run.opened.get(slug) is not own
-        }
+        self._slugs: dict[str, str] = {}
+        for slug, spec in run.specs.items():
+            if spec.paper_model is not None and run.opened.get(slug) is not own:
+                self._slugs.setdefault(spec.paper_model, slug)
 
     def __getitem__(self, paper_model: str) -> GuardedMeasurements:
         return GuardedMeasurements(opened(self._run, self._slugs[paper_model]))

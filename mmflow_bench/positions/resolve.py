@@ -84,6 +84,10 @@ class _Resolver:
             Role.PREFIX: self._prefix,
             Role.MATCHED_PATCHES: self._matched,
             Role.PADDING_PATCHES: self._padding,
+            Role.TEXT: lambda: set(range(self.last + 1)) - set(self.image_positions),
+            Role.FIRST: self._first,
+            Role.AFTER_IMAGE: lambda: self._after_image()[:1],
+            Role.FOLLOWING: lambda: self._after_image()[1:],
         }
         return finders[role]()
 
@@ -194,6 +198,14 @@ class _Resolver:
         caption = self.encoded.caption_span
         taken = set(self._covering(caption)) if caption else set()
         return set(range(end)) - set(self.image_positions) - taken
+
+    def _first(self) -> Iterable[int]:
+        if 0 in self.image_positions:
+            raise self.error(Role.FIRST, "text in front", "an image that comes first", "empty-role")
+        return [0]
+
+    def _after_image(self) -> range:
+        return range(max(self._image()) + 1, self.last + 1)
 
 
 def patches_overlapping(boxes: Iterable[Box], layout: ImageLayout) -> set[int]:

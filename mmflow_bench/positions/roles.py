@@ -46,6 +46,14 @@ class Role(StrEnum):
     them."""
     RELATED_WITHOUT_DECODER_SINKS = "related_without_decoder_sinks"
     OTHER_WITHOUT_DECODER_SINKS = "other_without_decoder_sinks"
+    TEXT = "text"
+    """Every position that carries no image features."""
+    FIRST = "first"
+    """The first position of the sequence, where attention goes that finds nothing to read."""
+    AFTER_IMAGE = "after_image"
+    """The one position right after the last image position, such as an end-of-image token."""
+    FOLLOWING = "following"
+    """Every position after that one: whatever else is read with the image behind it."""
 
 
 WITHOUT: Mapping[Role, tuple[Role, Role]] = MappingProxyType(

@@ -7,14 +7,9 @@ are found is decision 043.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 PAPER_THRESHOLD = 57.0
 """Norm of a feature, in the layer of the tower that is read, above which a patch is a sink."""
@@ -36,22 +31,24 @@ _PAPER_TOWER = {
 _PAPER_LAYER = -2
 
 
-def is_papers_tower(config: PretrainedConfig) -> bool:
-    """Whether a model reads the layer of CLIP ViT-L/14-336 that the paper's norms are of."""
+def is_papers_tower(config: object) -> bool:
+    """Whether a model reads the layer of CLIP ViT-L/14-336 that the paper's norms are of.
+
+    Args:
+        config: Of the model, as transformers has it.
+    """
     vision = getattr(config, "vision_config", None)
     is_tower = all(getattr(vision, name, None) == value for name, value in _PAPER_TOWER.items())
     return is_tower and getattr(config, "vision_feature_layer", None) == _PAPER_LAYER
 
 
-def sink_threshold(norms: Float[ndarray, "patch"], config: PretrainedConfig) -> float:
+def sink_threshold(norms: Float[ndarray, "patch"], config: object) -> float:
     """The norm above which a patch of one image is a sink.
 
     The paper's for its tower. For others what as large a share of the image's own patches is above,
-    at least one patch; patches that are alike count as above only together, so that of equal norms
-    none is.
+    at least one; none that is alike to a patch beyond that share, so that of equal norms none is.
 
-    >>> from transformers import PretrainedConfig
-    >>> sink_threshold(np.array([1.0, 9.0, 1.0]), PretrainedConfig())
+    >>> sink_threshold(np.array([1.0, 9.0, 1.0]), config=None)
     1.001
     """
     if is_papers_tower(config):

@@ -160,7 +160,7 @@ class ImageMeans:
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
         table = np.column_stack([sums, counts])
-        is_first = _halves(self.images)[:, None]
+        is_first = first_half(self.images)[:, None]
         # Sums and counts of both halves side by side: one matrix product gives everything.
         self._table = np.hstack([np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)])
         self._known: Known = []
@@ -264,8 +264,11 @@ def _halves_of(
     return one, other
 
 
-def _halves(images: Sequence[str]) -> Bool[ndarray, "image"]:
-    """Which images are in the first half: by a hash, so that the order of samples is irrelevant."""
+def first_half(images: Sequence[str]) -> Bool[ndarray, "image"]:
+    """Which of some images are in the first half.
+
+    By a hash, so that the order of samples is irrelevant.
+    """
     order = sorted(range(len(images)), key=lambda i: (crc32(images[i].encode()), images[i]))
     is_first = np.zeros(len(images), dtype=bool)
     is_first[order[::2]] = True

@@ -71,6 +71,16 @@ def test_knockouts_at_the_last_piece_are_as_by_definition(
     assert (fast - clean.logits).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gemma3"])
+def test_an_extended_pass_without_a_vision_tower(tiny_checkpoint, tiny_sample, kind):
+    checkpoint = tiny_checkpoint(kind, has_image=False)
+    inputs = tiny_sample(1, has_image=False).inputs
+    got = extended(checkpoint, clean_passes(checkpoint, [inputs])[0], ANSWER)
+    (expected,) = clean_passes(checkpoint, [_longer(inputs)])
+    torch.testing.assert_close(got.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    assert all(map(torch.equal, got.visible, expected.visible))
+
+
 def test_a_pass_that_does_not_go_on_is_refused(tiny_checkpoint, tiny_sample):
     checkpoint = tiny_checkpoint("llama")
     clean = clean_passes(checkpoint, [tiny_sample(1).inputs])[0]

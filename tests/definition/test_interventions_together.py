@@ -31,6 +31,18 @@ def interventions(sample):
         Together(parts=(by_head, other)),
         Together(parts=(by_head, read, skips[1])),
         Together(parts=(Knockout(sources=image, targets=last, layers=range(LAYERS)), read)),
+        Knockout(sources=image, targets=image, layers=range(1, 4), spares_self=True),
+        Together(
+            parts=tuple(
+                Knockout(
+                    sources=image,
+                    targets=question,
+                    layers=range(i, i + 1),
+                    heads=(i % 3, i % 2 + 2),
+                )
+                for i in range(LAYERS)
+            )
+        ),
     ]
 
 
@@ -142,7 +154,7 @@ def test_the_counterfactual_method_takes_one_knockout(tiny_checkpoint, tiny_samp
     checkpoint, sample, donor = tiny_checkpoint("llama"), tiny_sample(1), tiny_sample(2)
     clean, other = clean_passes(checkpoint, [sample.inputs, donor.inputs])
     for each in interventions(sample):
-        with pytest.raises(KnockoutError, match="one knockout in every head"):
+        with pytest.raises(KnockoutError, match=r"one knockout in every head|every edge between"):
             knockout_logits(
                 checkpoint, clean, [each], method=Method.COUNTERFACTUAL, counterfactual=other
             )

@@ -68,7 +68,7 @@ def test_where_no_layer_is_shown_to_be_safe_that_is_the_finding(tmp_path: Path) 
     [
         (["--limit=2"], "at least 4 images, half of them to hold out, got 2"),
         (["--limit=4", "--output=plan.csv"], "FILE.json, got plan.csv"),
-        (["--limit=4", "--margin=2"], "2.0 is not in the range"),
+        (["--limit=4", "--margin=2"], "from 0.001 to 0.5 (0.02 or 2%), got '2'"),
         (["--limit=4", "--from-cache"], "a store that holds everything asked for"),
         (["--model=planted/nobody"], "a registered name"),
     ],

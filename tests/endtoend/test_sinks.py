@@ -9,6 +9,8 @@ import pytest
 
 from mmflow_bench.checkpoints.loading import load_checkpoint
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.inputs.encoding import encode
+from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.measuring import measure
@@ -110,3 +112,19 @@ def test_padding_is_found_in_a_photo_that_is_wider_than_high():
     np.testing.assert_allclose(curves["padding_patches"], expected, atol=1e-4)
     # As many others at random never are all that knows the context.
     np.testing.assert_allclose(curves["matched_patches"], 0.0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_samples_of_several_lengths_are_as_massive_together_as_alone():
+    checkpoint = load_checkpoint(resolve_checkpoint("planted/sinks-idle"))
+    samples = [scene_samples(per_task=1, tasks=[task])[0] for task in ("ChooseAttr", "ChooseRel")]
+    inputs = []
+    for sample in samples:
+        encoded = encode(sample, checkpoint)
+        inputs.append({"input_ids": encoded.input_ids[None], **encoded.model_inputs})
+    assert len({one["input_ids"].shape for one in inputs}) == 2
+    together = clean_passes(checkpoint, inputs)
+    for given, clean in zip(inputs, together, strict=True):
+        (alone,) = clean_passes(checkpoint, [given])
+        assert int((clean.massive >= MASSIVE).sum()) == 2
+        np.testing.assert_allclose(clean.massive, alone.massive, rtol=1e-5, atol=1e-5)

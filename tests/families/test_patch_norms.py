@@ -9,6 +9,14 @@ from mmflow_bench.errors import PositionError
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.tower import feature_norms
+from mmflow_bench.measurements.jobs import Job
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.measuring import measure
+from mmflow_bench.measurements.patch_areas import PATCH_AREAS, PatchAreas
+from mmflow_bench.measurements.patch_norms import PATCH_NORMS, PatchNorms
+from mmflow_bench.measurements.wants import UNSCORED
+from mmflow_bench.positions.resolve import resolve_roles
+from mmflow_bench.positions.roles import Role
 
 FAMILIES = (
     "idefics3",
@@ -20,6 +28,7 @@ FAMILIES = (
     "qwen2_vl",
     "smolvlm",
 )
+WITHOUT = Sweep.of("other_without_sinks -> question", width=1)
 
 
 def _inputs(checkpoint, sample):
@@ -71,3 +80,34 @@ def test_a_projector_that_mixes_features_is_refused(family_checkpoint, photo_sam
     with pytest.raises(PositionError, match="mixed") as caught:
         feature_norms(checkpoint, _inputs(checkpoint, photo_sample(seed=0)), sample="q")
     assert caught.value.reason == "no-patch-features"
+
+
+def _rows(checkpoint, sample, *wants):
+    job = Job(sample=sample, key="own", wants=wants, keep_incorrect=True)
+    (measured,) = measure(checkpoint, [job])
+    return measured.rows
+
+
+@pytest.mark.parametrize("family", ["llava_next", "qwen2_vl"])
+def test_patches_without_sinks_are_measured(family_checkpoint, photo_sample, family):
+    checkpoint, sample = family_checkpoint(family), photo_sample(seed=0)
+    encoded = encode(sample, checkpoint)
+    patches = len(resolve_roles(encoded, checkpoint)[Role.IMAGE])
+    patches -= len(encoded.layout.newlines)
+    rows = _rows(checkpoint, sample, PatchNorms(), PatchAreas(), WITHOUT)
+    assert UNSCORED not in rows
+    (norms,) = rows[PATCH_NORMS]
+    assert len(norms["tower"]) == len(norms["projected"]) == len(norms["massive"]) == patches
+    assert sum(norm > norms["threshold"] for norm in norms["tower"]) == 1
+    assert rows[PATCH_AREAS][0]["patches"] == patches
+    assert len(rows[WITHOUT.shard]) == checkpoint.decoder_layers
+
+
+def test_a_family_without_features_loses_what_needs_them_alone(family_checkpoint, photo_sample):
+    checkpoint = family_checkpoint("gemma3")
+    massive = Sweep.of("other_without_decoder_sinks -> question", width=1)
+    rows = _rows(checkpoint, photo_sample(seed=0), PatchNorms(), PatchAreas(), WITHOUT, massive)
+    refused = {row["scope"]: row["reason"] for row in rows[UNSCORED]}
+    assert refused == dict.fromkeys((PATCH_NORMS.name, WITHOUT.shard.name), "no-patch-features")
+    assert len(rows[PATCH_AREAS]) == 1
+    assert len(rows[massive.shard]) == checkpoint.decoder_layers

@@ -32,7 +32,10 @@ class Planted:
         return int(self.model.config.text_config.num_hidden_layers)
 
     def prompt(self, sample: Sample) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": sample.question + INSTRUCTION}]
+        text = sample.question + INSTRUCTION
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        if sample.image is None:
+            content = [{"type": "text", "text": f"{sample.caption}\n{text}"}]
         message = {"role": "user", "content": content}
         rendered = self.processor.apply_chat_template([message], add_generation_prompt=True)
         assert isinstance(rendered, str)
@@ -40,7 +43,7 @@ class Planted:
 
     def encode(self, *samples: Sample) -> Mapping[str, Tensor]:
         return self.processor(
-            images=[sample.image for sample in samples],
+            images=[sample.image for sample in samples if sample.image] or None,
             text=[self.prompt(sample) for sample in samples],
             padding=True,
             return_tensors="pt",
@@ -61,7 +64,8 @@ class Planted:
         tokens = self.encode(sample)["input_ids"][0].tolist()
         text = self.processor.tokenizer.convert_ids_to_tokens(tokens)
         image = [position for position, token in enumerate(text) if token == "<image>"]
-        start, end = image[-1] + 2, text.index("?") + 1
+        caption = list(range(text.index(":") + 1, text.index("\n")))
+        start, end = text.index("\n") + 1, text.index("?") + 1
         # A photo that is wider than high has padding above and below.
         above = (GRID * PATCH - (sample.image_height or GRID * PATCH)) // 2
         related = [image[patch] for patch in _patches(sample.boxes, above)]
@@ -86,6 +90,7 @@ class Planted:
             "question_without_objects": [i for i in range(start, end) if i not in objects],
             "suffix": list(range(end, len(tokens) - 1)),
             "image": image,
+            "caption": caption if sample.caption else [],
             "question": list(range(start, end)),
             "last": [len(tokens) - 1],
             "related_patches": related,

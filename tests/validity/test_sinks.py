@@ -68,7 +68,7 @@ class Predicted:
 
     def table(self, task: str, want: Want[Any]) -> Any:
         if isinstance(want, Sweep):
-            return self._sweep(task, str(want.edge.sources[0]), want.width or self.width)
+            return self._sweep(task, want.name.partition("->")[0], want.width or self.width)
         return self._areas(task) if isinstance(want, PatchAreas) else self._norms(task, want)
 
     def _change(self, task: str, source: str, width: int) -> np.ndarray:

@@ -57,3 +57,11 @@ def test_sources_are_keys_and_targets_are_queries():
 def test_long_lists_of_positions_are_shortened_in_the_message():
     with pytest.raises(KnockoutError, match=r"the sources 0, 1, \.\.\. 11 \(12 positions\)"):
         without_edges(causal_edges(12), sources=range(12), targets=(3,))
+
+
+def test_a_position_may_still_see_itself():
+    cut = cut_edges(4, sources=(1, 2), targets=(1, 2, 3), spares_self=True)
+    assert cut.nonzero().tolist() == [[1, 2], [2, 1], [3, 1], [3, 2]]
+    visible = causal_edges(4)
+    left = without_edges(visible, sources=range(4), targets=range(4), spares_self=True)
+    assert torch.equal(left, torch.eye(4, dtype=torch.bool))

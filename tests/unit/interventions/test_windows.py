@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.interventions.knockout import layer_window, window_width
+from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, layer_window, window_width
 
 
 @given(st.integers(1, 80), st.data())
@@ -35,3 +35,12 @@ def test_the_automatic_width_is_odd_and_near_nine_fortieths_of_the_depth(layers)
     width = window_width(layers)
     assert width % 2 == 1
     assert abs(width - 9 * layers / 40) <= 1.0
+
+
+@given(st.integers(1, 200), st.sampled_from(STUDIED_WIDTHS))
+def test_every_width_of_the_paper_scales_to_an_odd_one(layers, of_forty):
+    width = window_width(layers, of_forty=of_forty)
+    assert width % 2 == 1
+    assert width >= 1
+    assert abs(width - of_forty * layers / 40) <= 1.0
+    assert window_width(40, of_forty=of_forty) == of_forty

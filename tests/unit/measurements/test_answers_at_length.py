@@ -25,7 +25,7 @@ SWEEP = Sweep.of("image->last", width=1)
 CHECKPOINT, CLEAN = (object.__new__(kind) for kind in (LoadedCheckpoint, CleanPass))
 
 
-def kept(*is_correct: bool) -> Kept:
+def kept(*is_correct: bool, follow: Followed = Followed.ANSWER) -> Kept:
     keys = tuple(f"k{i}" for i in range(len(is_correct)))
     return Kept(
         task="Describe",
@@ -48,7 +48,7 @@ def kept(*is_correct: bool) -> Kept:
         ),
         keys=keys,
         layers=LAYERS,
-        follow=Followed.ANSWER,
+        follow=follow,
     )
 
 
@@ -65,16 +65,21 @@ def test_a_last_piece_is_asked_as_its_sweep_is():
     assert not want.is_compared
 
 
-def test_a_last_piece_has_its_own_clean_probability_and_only_correct_answers():
+@pytest.mark.parametrize(
+    ("follow", "expected"), [(Followed.ANSWER, ("k0", "k1")), (Followed.REFERENCE, ("k0",))]
+)
+def test_a_last_piece_has_its_own_clean_probability_and_is_of_no_other_answer(follow, expected):
     rows = [
         {"sample": key, "layer": layer, "base_probability": base, "knockout_probability": base / 2}
         for key, base in (("k0", 0.8), ("k1", 0.4))
         for layer in range(LAYERS)
     ]
     want = LastPiece(sweep=SWEEP)
-    table = want.table(kept(True, False), pa.Table.from_pylist(rows, schema=want.shard.schema))
-    assert table.question_ids == ("k0",)
-    assert table.base_probability.tolist() == [0.8]
+    table = want.table(
+        kept(True, False, follow=follow), pa.Table.from_pylist(rows, schema=want.shard.schema)
+    )
+    assert table.question_ids == expected
+    assert table.base_probability.tolist() == [0.8, 0.4][: len(expected)]
     np.testing.assert_allclose(table.relative_change, -0.5)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmflow_bench.inputs.samples import SIX_TASKS
+from mmflow_bench.inputs.samples import SIX_TASKS, Sample
 from mmflow_bench.interventions.knockout import layer_window
+from mmflow_bench.measurements.anatomy import Anatomy, AnatomyTable
 from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
@@ -26,7 +27,7 @@ from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declared import DeclaredTest, shipped
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable
+from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Reported
 from mmflow_bench.names import matches
 
 LAYERS = 40
@@ -152,6 +153,9 @@ class SyntheticMeasurements:
         self.known_tasks: tuple[str, ...] = SIX_TASKS
         self.decoder_layers, self.width, self.noise_floor = LAYERS, 9, 1e-6
         self.captions, self.blind_of_ten = captions, blind_of_ten
+        self.asked: dict[str, tuple[Sample, ...]] = {}
+        self.built: dict[str, Any] = {}
+        self.accuracy_of_all = 1.0
         self.lenses = ("normed", "raw")
         self.first_tokens: tuple[str, ...] = ("\n",) * 100
         self.last: SyntheticMeasurements | None = None
@@ -165,12 +169,15 @@ class SyntheticMeasurements:
     def refusals(self, task: str) -> dict[str, dict[str, int]]:  # noqa: ARG002
         return {}
 
+    def questions(self, task: str) -> tuple[Sample, ...]:
+        return self.asked.get(task, ())
+
     def part(self) -> SyntheticMeasurements:
         return self
 
     def table(self, task: str, want: Want[Any]) -> Any:
         if isinstance(want, Sweep):
-            width = want.width or self.width
+            width = want.scaled(LAYERS).at(self.width).width or 1
             return self.sweep(task, want.name, width=width, method=want.method)
         if isinstance(want, LastPiece):
             first = self.table(task, want.sweep)
@@ -181,6 +188,8 @@ class SyntheticMeasurements:
             return self.long(task, want)
         if isinstance(want, FirstToken):
             return replace(want.example(task, LAYERS), texts=self.first_tokens)
+        if isinstance(want, Anatomy):
+            return self.anatomy(task, want)
         if isinstance(want, Blind):
             return self.blind(task, want.blinding)
         if isinstance(want, QuestionSemantics):
@@ -189,8 +198,19 @@ class SyntheticMeasurements:
             return want.example(task, LAYERS)
         return self.lens(task, probe=want.probe, variant=want.variant)
 
+    def anatomy(self, task: str, want: Anatomy) -> AnatomyTable:
+        """LLaVA-1.5, or what `built` says of it."""
+        one = want.example(task, LAYERS)
+        repeated = {
+            name: np.repeat(getattr(one, name), self.n)
+            for name in ("is_correct", "image_positions")
+        }
+        ids = tuple(f"{task}{i}" for i in range(self.n))
+        return replace(one, question_ids=ids, image_ids=ids, **repeated | self.built)
+
     def accuracy(self, task: str) -> AnswerCount:
-        return AnswerCount(task=task, selected=self.n, correct=self.n, unscored={})
+        correct = round(self.n * self.accuracy_of_all)
+        return AnswerCount(task=task, selected=self.n, correct=correct, unscored={})
 
     def sweep(self, task: str, edge: str, *, width: int, method: str = "masked") -> SweepTable:
         generator = np.random.default_rng([len(edge), SIX_TASKS.index(task), self.n, width])
@@ -299,6 +319,8 @@ def verdict_of(test: DeclaredTest, flow: Flow, task: str) -> str:
         return str(error.verdict)
     except NotApplicable:
         return "not-applicable"
+    except Reported:
+        return "report"
     except AssertionError:
         return "fails"
     finally:

@@ -127,3 +127,9 @@ def test_evidence_is_of_mechanisms_that_are_named_and_says_where_it_is_from():
             assert said
             assert any(matches(name, [pattern]) for name in named), pattern
     assert len({work["work"] for work in works}) == len(works)
+
+
+def test_windows_of_other_widths_are_told_apart_and_have_no_curve_of_the_usual_one(pages):
+    said = of(pages, "win-qlast-mid")
+    assert "`question -> last` in windows of 1, `question -> last` in windows of 3 of 40" in said
+    assert said.count("question -> last on ChooseAttr") == 1

@@ -74,6 +74,24 @@ def test_every_position_has_exactly_one_place_in_the_sequence(
     assert everywhere == list(range(len(encoded.input_ids)))
 
 
+def test_what_follows_the_image_is_one_position_and_the_rest(
+    checkpoint: LoadedCheckpoint,
+) -> None:
+    encoded, roles = resolved(a_sample(), checkpoint)
+    image, count = roles[Role.IMAGE], len(encoded.input_ids)
+    assert roles[Role.TEXT] == tuple(i for i in range(count) if i not in image)
+    assert roles[Role.FIRST] == (0,)
+    assert roles[Role.AFTER_IMAGE] == (image[-1] + 1,)
+    assert roles[Role.FOLLOWING] == tuple(range(image[-1] + 2, count))
+
+
+def test_without_an_image_nothing_follows_it(text_checkpoint: Build) -> None:
+    encoded, roles = resolved(a_sample(caption="a red cup."), text_checkpoint())
+    assert len(roles[Role.TEXT]) == len(encoded.input_ids)
+    for role in (Role.AFTER_IMAGE, Role.FOLLOWING):
+        assert roles.unavailable[role].reason == "no-image"
+
+
 def test_parts_of_the_question_and_of_the_image_are_disjoint_and_complete(
     checkpoint: LoadedCheckpoint,
 ) -> None:

@@ -107,7 +107,7 @@ def test_a_baseline_of_another_depth_is_not_drawn_and_the_page_says_so(run, tmp_
 
 def test_the_number_of_samples_is_the_checkpoints_own(run, tmp_path):
     base = write_made_up_run(tmp_path / "base")
-    for name in ("samples.parquet", "lens.parquet"):
+    for name in ("samples.parquet", "lens.parquet", "removal.parquet"):
         table = pq.read_table(run / name)
         pq.write_table(table.filter(pc.not_equal(table["image_id"], "a")), run / name)
     captions = re.findall(r"<figcaption>.*?n = (\d+)", page_of(run, base))

@@ -68,6 +68,7 @@ def test_draws_every_figure_that_there_are_numbers_for(tmp_path):
     assert drawn == [
         *("into-last", "image-to-question", "lens-normed", "lens-raw"),
         *("window-image-to-question", "window-question-to-last"),
+        "removal-image",
         *("methods-image-to-question", "methods-question-to-last"),
     ]
 
