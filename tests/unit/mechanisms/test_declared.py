@@ -136,9 +136,11 @@ def test_what_second_opinions_are_asked_of():
     # readings of one knockout that are compared.
     no_twin = {TEXT_ONLY, QUESTION_SAYS, WINDOWS, *FURTHER_TOKENS}
     refused = {"stages-disjoint", "imgq-two-drops", "j3-two-drops", "x-hallucination"}
-    refused |= of_knowledge("two-drops") | LENS_ON_KNOWLEDGE | {
-        one.id for one in MECHANISMS if one.section in no_twin
-    }
+    refused |= (
+        of_knowledge("two-drops")
+        | LENS_ON_KNOWLEDGE
+        | {one.id for one in MECHANISMS if one.section in no_twin}
+    )
     holds = {one.id for one in MECHANISMS if one.tier == "holds"}
     assert asked == holds - no_knockout - refused
 
