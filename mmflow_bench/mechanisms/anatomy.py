@@ -1,16 +1,19 @@
-"""What is read of how a checkpoint is built and of what its samples take in it."""
+"""What is read of how a checkpoint is built and of what its samples take in it.
+
+Suites import these, and listing mechanisms reads the suites: what needs numpy is imported when it
+is asked for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmflow_bench.measurements.anatomy import Anatomy, AnatomyTable
-from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 
 if TYPE_CHECKING:
+    from mmflow_bench.measurements.anatomy import AnatomyTable
+    from mmflow_bench.mechanisms.estimates import Estimate
     from mmflow_bench.mechanisms.flow import Flow
 
 PLACE = "a place in the checkpoint"
@@ -66,6 +69,8 @@ def built(flow: Flow) -> Built:
         NotApplicable: No sample could be asked, or a program has written the checkpoint in the
             place of the paper's.
     """
+    from mmflow_bench.measurements.anatomy import Anatomy
+
     tables = tuple(flow.table(task, Anatomy(), lacked=PLACE) for task in flow.tasks)
     if not tables or tables[0].is_written:
         raise NotApplicable("a program has written this checkpoint in the place of the paper's")
@@ -74,6 +79,9 @@ def built(flow: Flow) -> Built:
 
 def wrongly_answered(flow: Flow, task: str) -> Estimate:
     """The share of wrong answers among the samples that knockouts are followed on."""
+    from mmflow_bench.measurements.anatomy import Anatomy
+    from mmflow_bench.measurements.knockout_sweep import Sweep
+
     want = Sweep.of("question -> last")
     followed = flow.table(task, want, lacked=f"positions for {want.name}")
     answers = flow.table(task, Anatomy(), lacked=PLACE)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from mmflow_bench.inputs.published_ids import published_ids
 from mmflow_bench.inputs.samples import Sample, Unscored
-from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.verdicts import NotApplicable
 
 if TYPE_CHECKING:
+    from mmflow_bench.mechanisms.estimates import Estimate
     from mmflow_bench.mechanisms.flow import Flow
 
 NOT_NAMED = "option-not-in-question"

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
-from mmflow_bench.measurements.wrong_answers import WrongAnswers
-from mmflow_bench.mechanisms.curves import Curve
 
 if TYPE_CHECKING:
+    from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+    from mmflow_bench.mechanisms.curves import Curve
     from mmflow_bench.mechanisms.flow import Flow
 
 
@@ -32,7 +29,7 @@ def gain_of_other_answer(flow: Flow, edge: str, task: str) -> Curve:
     part, want, table = _exchanged(flow, edge, task)
     assert table.counterfactual_probability is not None
     left = 1 - table.base_probability[:, None]
-    gained = np.maximum(table.counterfactual_probability - left, 0.0)
+    gained = (table.counterfactual_probability - left).clip(min=0.0)
     name = f"other image's answer by {want.name} on {task}"
     return part.curve(name, -gained, table.image_ids, want)
 
@@ -58,9 +55,9 @@ def renormalisation(flow: Flow, edge: str, task: str) -> Curve:
         NotApplicable: No sample has positions for the edge.
     """
     part, lacked = flow.by(Method.UNNORMALISED), f"positions for {edge}"
-    want = Sweep.of(edge, method=Method.UNNORMALISED)
+    want = _swept(edge, method=Method.UNNORMALISED)
     cut = part.table(task, want, lacked=lacked)
-    masked = flow.table(task, Sweep.of(edge), lacked=lacked)
+    masked = flow.table(task, _swept(edge), lacked=lacked)
     place = {question: i for i, question in enumerate(masked.question_ids)}
     rows = [place[question] for question in cut.question_ids]
     difference = masked.relative_change[rows] - cut.relative_change
@@ -73,7 +70,9 @@ def of_wrong_answers(flow: Flow, edge: str, task: str) -> Curve:
     Raises:
         NotApplicable: No sample with positions for the edge is answered wrongly.
     """
-    want = Sweep.of(edge)
+    from mmflow_bench.measurements.wrong_answers import WrongAnswers
+
+    want = _swept(edge)
     lacked = f"a wrong answer and positions for {want.name}"
     table = flow.table(task, WrongAnswers(sweep=want), lacked=lacked)
     name = f"{want.name} on wrong answers to {task}"
@@ -81,6 +80,13 @@ def of_wrong_answers(flow: Flow, edge: str, task: str) -> Curve:
 
 
 def _exchanged(flow: Flow, edge: str, task: str) -> tuple[Flow, Sweep, SweepTable]:
-    part, want = flow.by(Method.COUNTERFACTUAL), Sweep.of(edge, method=Method.COUNTERFACTUAL)
+    part, want = flow.by(Method.COUNTERFACTUAL), _swept(edge, method=Method.COUNTERFACTUAL)
     table = part.table(task, want, lacked=f"positions and a donor for {want.name}")
     return part, want, table
+
+
+def _swept(edge: str, *, method: str = Method.MASKED) -> Sweep:
+    # Suites import this module, and listing mechanisms reads the suites: no numpy until it is read.
+    from mmflow_bench.measurements.knockout_sweep import Sweep
+
+    return Sweep.of(edge, method=method)

@@ -158,9 +158,16 @@ class _Watched:
         self.read.setdefault(task, {}).update(dict.fromkeys(wants))
 
     def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
-        return (
-            Sample(question_id="example", image_id="example", task=task, question="?", answer="a"),
+        one = Sample(
+            question_id="example",
+            image_id="example",
+            task=task,
+            question="Is it a or b?",
+            answer="a",
+            true_option="a",
+            false_option="b",
         )
+        return (one,)
 
     def accuracy(self, task: str) -> AnswerCount:
         return AnswerCount(task=task, selected=1, correct=1, unscored={})

@@ -28,7 +28,13 @@ def verdicts(
         "pytest",
         [
             *("suites/", "-q", "-p", "no:cacheprovider", "-p", "many_images", "-p", "few_draws"),
-            *("--no-self-test", "--limit=1-3", f"--mechanisms={mechanisms}", f"--tasks={tasks}"),
+            *(
+                "--no-self-test",
+                "--suite=all",
+                "--limit=1-3",
+                f"--mechanisms={mechanisms}",
+                f"--tasks={tasks}",
+            ),
             *(f"--mmflow-output={folder / 'runs'}", *options),
             *(f"--model={name}" for name in models),
         ],

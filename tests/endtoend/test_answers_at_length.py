@@ -35,6 +35,7 @@ def guarded(measurements: Measurements) -> Flow:
     return Flow(GuardedMeasurements(planned))
 
 
+@pytest.mark.slow
 def test_answers_of_one_token_are_counted_and_not_measured() -> None:
     measurements = opened("planted/mini", limit="1", tasks=(TASK,))
     flow, count = Flow(measurements), len(measurements.samples.of(TASK))

@@ -18,7 +18,7 @@ TASK = "ChooseAttr"
 
 
 def flow_of(name: str, images: int, *tasks: str) -> Flow:
-    settings = MeasurementSettings(limit=str(images), tasks=tasks or None, self_test=False)
+    settings = MeasurementSettings(limit=str(images), tasks=tasks, self_test=False)
     return Flow(Measurements.open(resolve_checkpoint(name), settings))
 
 

@@ -45,7 +45,7 @@ def test_every_row_holds_and_fails_where_it_should(name: str, tmp_path: Path) ->
         [
             *("suites/", "-q", "-p", "no:cacheprovider", "-p", "many_images"),
             *(f"--model={name}", "--limit=1", f"--mechanisms={','.join(expected)}"),
-            f"--mmflow-output={tmp_path / 'runs'}",
+            *("--suite=paper", f"--mmflow-output={tmp_path / 'runs'}"),
         ],
         cwd=ROOT,
         env=os.environ
