@@ -68,6 +68,7 @@ def test_every_task_of_the_base_keeps_what_it_should(task: str, cuts: Any, by_de
     np.testing.assert_allclose(measured.knockout_probability, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -134,6 +135,7 @@ def test_what_patches_read_of_each_other(name: str, layers: range) -> None:
         np.testing.assert_allclose(measured, expected, atol=TOLERANCE, err_msg=edge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "number"), [("read_context", 2), ("share_context", 4)])
 def test_heads_carry_what_they_should(
     monkeypatch: pytest.MonkeyPatch, stage: str, number: int
@@ -169,6 +171,7 @@ def test_patched_states_say_what_they_have_become(name: str, late: float, early:
     assert table.is_patched_correct.all()
 
 
+@pytest.mark.slow
 def test_states_that_have_come_to_mislead_lose_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     misleading = replace(design_of("planted/late-image"), ripe_gain=-1.0)
     monkeypatch.setattr(models, "design_of", lambda _: misleading)

@@ -17,6 +17,8 @@ from mmflow_bench.mechanisms.declared import mechanisms, shipped
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.verdicts import NotApplicable, Undecided, Verdict
 
+pytestmark = pytest.mark.slow
+
 TASK = "ChooseAttr"
 ROWS = {
     test.declaration.id: test.function
