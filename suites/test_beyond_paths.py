@@ -17,12 +17,8 @@ pytestmark = pytest.mark.mechanism(
 )
 
 EVERYTHING = "image -> text"
-REACH = 0.1
-"""Of a window to either side of its centre: 4 of the paper's 40 layers."""
-BOTH_TRANSFERS = (0.0, B2.high + REACH)
-"""What windows hold whose centres are where the paper sees the image reach the question."""
-MIDDLE = (MID.low - REACH, MID.high + REACH)
-"""What windows hold whose centres are middle layers."""
+BOTH_TRANSFERS = (LOWEST.low, B2.high)
+"""Depths at which the paper sees the image reach the question."""
 BACKPATCHED = {"late": 0.5, "early": 0.1}
 BACKPATCHED_LATER = {"late": 0.75, "early": 0.25}
 
@@ -33,8 +29,8 @@ def _claimed_alone(task):
         # The paper sees a slight direct flow in one task.
         "image -> prefix+suffix" if task == Task.QUERY_ATTR else "image -> prefix+suffix+last",
         Stretch.of("image -> question", outside=BOTH_TRANSFERS),
-        Stretch.of("question -> suffix+last", outside=MIDDLE),
-        Stretch.of("suffix -> last", outside=MIDDLE),
+        Stretch.of("question -> suffix+last", outside=MID),
+        Stretch.of("suffix -> last", outside=MID),
     ]
 
 

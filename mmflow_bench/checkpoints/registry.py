@@ -65,6 +65,7 @@ _VARIANTS = {
     "suffix-readout": "the last position reads the question through the suffix",
     "early-question-last": "the last position reads the question in layers 12 to 14",
     "order-reversed": "the last position reads the question before objects are looked up",
+    "middle-readout": "the last position reads the question in layers 15 to 29 alone",
     "self-loop": "the last position must attend to itself",
     "no-lower": "the answer is capitalised from the start, which is early",
     "lower-kept": "the lower-case answer stays probable to the end",

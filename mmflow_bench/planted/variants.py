@@ -110,6 +110,7 @@ _MUTANTS = (
         release_layers=BASE.transfer_layers,
         suffix_share={"decision": 1.0},
     ),
+    _variant("middle-readout", transfer_layers=range(15, 30)),
     _variant("self-loop", stages=_stages(transfer_to_last="transfer_by_itself")),
     _variant("no-lower", case_changes=(), landing="upper"),
     _variant(
