@@ -49,7 +49,12 @@ def _address(work: Mapping[str, Any]) -> str:
 
 def killers(name: str) -> list[str]:
     """The planted checkpoints on which a mechanism fails on some task."""
-    matrix = json.loads((VALIDITY / "expected.json").read_text(encoding="utf-8"))
+    matrix, wider = (
+        json.loads((VALIDITY / file).read_text(encoding="utf-8"))
+        for file in ("expected.json", "wider.json")
+    )
+    if name in wider:
+        return list(wider[name]["killed_by"])
     return [variant for variant, told in matrix.items() if name in told.get("fails", {})]
 
 
