@@ -124,10 +124,10 @@ def test_what_the_paper_says_is_about_declared_mechanisms_on_their_tasks():
 def test_the_paper_says_so_much_of_each_of_its_checkpoints():
     counts = {model: Counter(claims(model).values()) for model in PAPER_MODELS}
     assert counts == {
-        VICUNA_13B: {"holds": 238},
-        VICUNA_7B: {"holds": 146},
-        NEXT_VICUNA_7B: {"holds": 138},
-        NEXT_LLAMA3_8B: {"holds": 88, "fails": 24},
+        VICUNA_13B: {"holds": 232},
+        VICUNA_7B: {"holds": 147},
+        NEXT_VICUNA_7B: {"holds": 139},
+        NEXT_LLAMA3_8B: {"holds": 89, "fails": 24},
     }
 
 

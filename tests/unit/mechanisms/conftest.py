@@ -16,10 +16,8 @@ from mmflow_bench.measurements.blind import Blind, Blinding, BlindTable
 from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
 from mmflow_bench.measurements.last_piece import LastPiece
-from mmflow_bench.measurements.lens import LensTable
+from mmflow_bench.measurements.lens import Lens, LensTable
 from mmflow_bench.measurements.long_answer import LongAnswer, LongAnswerTable
-from mmflow_bench.measurements.patch_areas import PatchAreas
-from mmflow_bench.measurements.patch_norms import PatchNorms
 from mmflow_bench.measurements.question_semantics import QuestionSemantics, SemanticsTable
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.wants import Want
@@ -194,9 +192,9 @@ class SyntheticMeasurements:
             return self.blind(task, want.blinding)
         if isinstance(want, QuestionSemantics):
             return self.semantics(task, want)
-        if isinstance(want, PatchAreas | PatchNorms):
-            return want.example(task, LAYERS)
-        return self.lens(task, probe=want.probe, variant=want.variant)
+        if isinstance(want, Lens):
+            return self.lens(task, probe=want.probe, variant=want.variant)
+        return want.example(task, LAYERS)
 
     def anatomy(self, task: str, want: Anatomy) -> AnatomyTable:
         """LLaVA-1.5, or what `built` says of it."""
