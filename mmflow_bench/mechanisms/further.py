@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.interventions.stretches import Stretch
 from mmflow_bench.measurements.backpatch import BackPatch
@@ -11,17 +9,13 @@ from mmflow_bench.measurements.cut_paths import CutPaths
 from mmflow_bench.measurements.head_masks import HeadMasks
 from mmflow_bench.mechanisms.cutting import CutEffect
 from mmflow_bench.mechanisms.heads import HeadAttribution
-from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.patching import PatchEffect
-from mmflow_bench.mechanisms.verdicts import Undecided
+from mmflow_bench.mechanisms.readings import Readings
 from mmflow_bench.names import one_of
 
 
-class FurtherReadings(ABC):
+class FurtherReadings(Readings):
     """Readings that a `Flow` has beside its curves and lenses."""
-
-    _measurements: Measured
-    _alpha: float
 
     def cut(self, task: str, *cuts: str | Stretch, method: str = Method.MASKED) -> CutEffect:
         """What becomes of the answer when several edges are cut at once.
@@ -40,10 +34,7 @@ class FurtherReadings(ABC):
         one_of(method, (Method.MASKED, Method.UNNORMALISED), "a method of cutting several edges")
         stretches = tuple(Stretch.of(one) if isinstance(one, str) else one for one in cuts)
         want = CutPaths(stretches=stretches, method=Method(method))
-        self._require_samples(task)
-        table = self._measurements.table(task, want)
-        if not table.question_ids:
-            raise self._nothing(task, want.name, f"positions for {want.name}")
+        table = self.table(task, want, lacked=f"positions for {want.name}")
         return CutEffect(table=table, alpha=self._alpha, noise_floor=self.noise_floor)
 
     def heads(self, edge: str, task: str) -> HeadAttribution:
@@ -55,10 +46,7 @@ class FurtherReadings(ABC):
             MechanismError: The task is not known.
         """
         want = HeadMasks.of(edge)
-        self._require_samples(task)
-        table = self._measurements.table(task, want)
-        if not table.question_ids:
-            raise self._nothing(task, want.name, f"positions for {want.edge}")
+        table = self.table(task, want, lacked=f"positions for {want.edge}")
         return HeadAttribution(table=table, alpha=self._alpha)
 
     def backpatch(self, task: str, *, late: float, early: float) -> PatchEffect:
@@ -69,18 +57,5 @@ class FurtherReadings(ABC):
             MechanismError: The task is not known, or the depths are in the wrong order.
         """
         want = BackPatch(late=late, early=early)
-        self._require_samples(task)
-        table = self._measurements.table(task, want)
-        if not table.question_ids:
-            raise self._nothing(task, want.name, "an image whose states could be patched")
+        table = self.table(task, want, lacked="an image whose states could be patched")
         return PatchEffect(table=table, alpha=self._alpha)
-
-    @property
-    @abstractmethod
-    def noise_floor(self) -> float: ...
-
-    @abstractmethod
-    def _require_samples(self, task: str) -> None: ...
-
-    @abstractmethod
-    def _nothing(self, task: str, name: str, lacked: str) -> Undecided: ...
