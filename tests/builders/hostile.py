@@ -24,6 +24,7 @@ from mmflow_bench.runs.folder import (
     REMOVAL,
     RESULTS,
     SAMPLES,
+    SEMANTICS,
 )
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import verdict_counts
@@ -125,7 +126,7 @@ def write_hostile_run(folder: Path, text: str) -> Path:
     (folder / RESULTS).write_text(results.as_json())
     (folder / FILE).write_text(hostile_comparison(text).as_json())
     (folder / GATE).write_text(GateDecision(False, (text, text)).as_json("regression"))
-    for name in (MECHANISMS, SAMPLES, PIECES, LENS, REMOVAL, QUESTIONS, ANSWERS):
+    for name in (MECHANISMS, SAMPLES, PIECES, LENS, REMOVAL, SEMANTICS, QUESTIONS, ANSWERS):
         rows = hostile_rows(name, text, results)
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[name]), folder / name)
     return folder

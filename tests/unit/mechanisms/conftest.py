@@ -358,7 +358,7 @@ def verdicts(
 ) -> Callable[..., dict[tuple[str, str], str]]:
     """`verdicts(kind, tasks=..., names=..., **options)`: (mechanism, task) -> verdict.
 
-    Of the suites; `names` are patterns of the only mechanisms that are asked. What several tests
+    Of the core, or of `names`, which are patterns of the only mechanisms that are asked. What several tests
     ask of one checkpoint is worked out once.
     """
     known: dict[str, dict[tuple[str, str], str]] = {}
@@ -377,7 +377,7 @@ def verdicts(
         known[asked] = {
             (test.declaration.id, task): verdict_of(test, flow, task)
             for test in shipped()
-            if matches(test.declaration.id, names)
+            if (matches(test.declaration.id, names) if names else test.declaration.suite == "core")
             for task in test.declaration.tasks
             if task in tasks
         }
