@@ -358,8 +358,8 @@ def verdicts(
 ) -> Callable[..., dict[tuple[str, str], str]]:
     """`verdicts(kind, tasks=..., names=..., **options)`: (mechanism, task) -> verdict.
 
-    Of the core, or of `names`, which are patterns of the only mechanisms that are asked. What several tests
-    ask of one checkpoint is worked out once.
+    Of the core, or of `names`, which are patterns of the only mechanisms that are asked. What
+    several tests ask of one checkpoint is worked out once.
     """
     known: dict[str, dict[tuple[str, str], str]] = {}
 

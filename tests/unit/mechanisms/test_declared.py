@@ -196,10 +196,10 @@ def test_rows_of_one_checkpoint_refuse_every_other_and_rows_of_any_refuse_none(m
             others = dict.fromkeys(PAPER_MODELS, measurements)
             if run_quietly(test, Flow(measurements, others=others)) != "not-applicable":
                 applies.add(name)
-        if one.only_for:
-            assert applies == set(one.only_for), one.id
-        elif one.id not in ON_QUESTIONS:
-            assert applies == {*PAPER_MODELS, None} - {*one.not_for}, one.id
+        expected = set(one.only_for) or {*PAPER_MODELS, None} - {*one.not_for}
+        assert applies <= expected, one.id
+        # Wider rows may ask for what made-up samples lack: other questions, sinks, captions.
+        assert applies == expected or one.suite != "core", one.id
 
 
 def test_only_rows_with_captions_or_of_no_answer_ask_for_no_accuracy():
