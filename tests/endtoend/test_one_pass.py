@@ -46,13 +46,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many samples each clean pass took through the model."""
     found: list[int] = []
-    plain = measuring.clean_passes
+    plain = measuring._clean_passes
 
-    def counted(checkpoint: Any, batch: Any) -> Any:
-        found.append(len(batch))
-        return plain(checkpoint, batch)
+    def counted(group: Any, *how: Any) -> Any:
+        found.append(len(group))
+        return plain(group, *how)
 
-    monkeypatch.setattr(measuring, "clean_passes", counted)
+    monkeypatch.setattr(measuring, "_clean_passes", counted)
     return found
 
 
