@@ -42,20 +42,24 @@ SHAPE_CHECKED = (
     # Not mechanisms.flow: its protocol can be checked only by asking for every property.
     "mmflow_bench.mechanisms.blind",
     "mmflow_bench.mechanisms.curves",
+    "mmflow_bench.mechanisms.cutting",
     "mmflow_bench.mechanisms.estimates",
     "mmflow_bench.mechanisms.evidence",
+    "mmflow_bench.mechanisms.heads",
     "mmflow_bench.mechanisms.lens",
     "mmflow_bench.mechanisms.likeness",
     "mmflow_bench.mechanisms.means",
     "mmflow_bench.mechanisms.module_loss",
     "mmflow_bench.mechanisms.nulls",
     "mmflow_bench.mechanisms.patches",
+    "mmflow_bench.mechanisms.patching",
     "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",
     "mmflow_bench.mechanisms.removal",
     "mmflow_bench.baselines.paired_values",
     "mmflow_bench.baselines.row_values",
     "mmflow_bench.reports.html.figures",
+    "mmflow_bench.reports.html.removal_figures",
 )
 TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 """The tower: to a type checker an int is a float, and suites write `estimate <= 0`."""

@@ -92,7 +92,7 @@ class Anatomy(Want[AnatomyTable]):
             task=kept.task,
             question_ids=kept.question_ids,
             image_ids=kept.image_ids,
-            is_correct=np.array([row["is_correct"] for row in kept.answers], bool),
+            is_correct=kept.is_correct,
             is_written=bool(one.get("is_written")),
             layers=kept.layers,
             tower=str(one.get("tower", "")),

@@ -115,7 +115,7 @@ class BackPatch(Want[BackPatchTable]):
             name=self.name,
             question_ids=kept.question_ids,
             image_ids=kept.image_ids,
-            is_correct=np.array([row["is_correct"] for row in kept.answers], bool),
+            is_correct=kept.is_correct,
             is_patched_correct=kept.matrix(rows, "is_correct", 1)[:, 0].astype(bool),
             base_probability=np.array(
                 [row["reference_probability"] or 0.0 for row in kept.answers], float

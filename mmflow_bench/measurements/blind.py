@@ -111,7 +111,7 @@ class Blind(Want[BlindTable]):
         """Whether every kept sample is answered correctly, and how probable its answer is."""
         is_reference = kept.follow is Followed.REFERENCE
         column = "reference_probability" if is_reference else "blind_probability"
-        is_correct = np.array([row["is_correct"] for row in kept.answers], bool)
+        is_correct = kept.is_correct
         return BlindTable(
             task=kept.task,
             blinding=self.blinding,

@@ -218,3 +218,29 @@ def _file_name(edge: Edge) -> str:
     """An edge as a part of a file's name; a hash stands for a union of very many roles."""
     name = str(edge).replace("->", "-to-")
     return name if len(name) <= _LONGEST_EDGE else identity_digest({"edge": name})[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfSweep(Want[SweepTable]):
+    """Another reading of a sweep's knockouts; asked in its windows, for the same samples' keys."""
+
+    sweep: Sweep
+
+    @property
+    def name(self) -> str:
+        return self.sweep.name
+
+    def scaled(self, layers: int) -> OfSweep:
+        return replace(self, sweep=self.sweep.scaled(layers))
+
+    def at(self, width: int) -> OfSweep:
+        """The same, in windows of `width` layers unless it has a width of its own."""
+        return replace(self, sweep=self.sweep.at(width))
+
+    def key(self, sample: str, donor: str | None) -> str:
+        """As the sweep's own rows have it."""
+        return self.sweep.key(sample, donor)
+
+    def example(self, task: str, layers: int) -> SweepTable:
+        """As the sweep's own."""
+        return self.sweep.example(task, layers)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
+from mmflow_bench.measurements.knockout_sweep import OfSweep, SweepTable
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.measurements.wants import Kept, Want
+from mmflow_bench.measurements.wants import Kept
 from mmflow_bench.store.shards import PROBABILITY, Shard, filled
 
 SINGLE_TOKEN = "single-token-answer"
@@ -28,7 +28,7 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LastPiece(Want[SweepTable]):
+class LastPiece(OfSweep):
     """The knockouts of a sweep, and what becomes of the last piece of the answer.
 
     The answer's other pieces stand behind the prompt. Each of them, as the last position before
@@ -38,17 +38,11 @@ class LastPiece(Want[SweepTable]):
 
     measured_by: ClassVar[str] = "mmflow_bench.measurements.last_piece_rows:last_piece_rows"
 
-    sweep: Sweep
-
     @property
     def shard(self) -> Shard:
         ranges = dict.fromkeys(_COLUMNS, PROBABILITY)
         name = f"last-piece.{self.sweep.shard.name}"
         return Shard(name, _SCHEMA, keys=("sample", "layer"), ranges=ranges)
-
-    @property
-    def name(self) -> str:
-        return self.sweep.name
 
     @property
     def note(self) -> str:
@@ -63,19 +57,8 @@ class LastPiece(Want[SweepTable]):
         """False: it stands beside the sweep of the first piece, which is compared."""
         return False
 
-    def scaled(self, layers: int) -> LastPiece:
-        return replace(self, sweep=self.sweep.scaled(layers))
-
-    def at(self, width: int) -> LastPiece:
-        """The same, in windows of `width` layers unless it has a width of its own."""
-        return replace(self, sweep=self.sweep.at(width))
-
     def by(self, method: Method) -> None:
         """None: that two readings of one knockout agree says nothing of how it is done."""
-
-    def key(self, sample: str, donor: str | None) -> str:
-        """As the sweep's own rows have it."""
-        return self.sweep.key(sample, donor)
 
     def table(self, kept: Kept, rows: pa.Table) -> SweepTable:
         """The last piece's probability, clean and knocked out, of every kept answer with one.
@@ -83,8 +66,7 @@ class LastPiece(Want[SweepTable]):
         Where references are followed, of the right answers: a reference has pieces of its own.
         """
         if kept.follow is Followed.REFERENCE:
-            answers = zip(kept.keys, kept.answers, strict=True)
-            kept = kept.having({key for key, answer in answers if answer["is_correct"]})
+            kept = kept.where(kept.is_correct)
         base, knocked = (kept.matrix(rows, column, kept.layers) for column in _COLUMNS)
         return SweepTable(
             edge=self.sweep.name,
@@ -96,7 +78,3 @@ class LastPiece(Want[SweepTable]):
             base_probability=np.array(base[:, 0], float),
             knockout_probability=knocked,
         )
-
-    def example(self, task: str, layers: int) -> SweepTable:
-        """As the sweep's own."""
-        return self.sweep.example(task, layers)

@@ -108,8 +108,9 @@ def _clean_passes(
     """Of several samples at once, or of one, which may go on from another about its image."""
     (job, sample), *others = group
     own = shared.clean_pass(sample) if job.shares_image and not others else None
-    inputs = [model_inputs(sample) for _, sample in group]
-    return [own] if own is not None else clean_passes(checkpoint, inputs)
+    if own is not None:
+        return [own]
+    return clean_passes(checkpoint, [model_inputs(sample) for _, sample in group])
 
 
 def _unanswered(job: Job, error: SampleError) -> Measured:

@@ -133,14 +133,13 @@ class ImageRemoval(Want[RemovalTable]):
         def matrix(column: str) -> Float[ndarray, "sample layer"]:
             return kept.matrix(rows, column, width)
 
-        is_right = np.array([row["is_correct"] for row in kept.answers], bool)
         return RemovalTable(
             task=kept.task,
             removed=self.removed,
             depth=kept.layers,
             question_ids=kept.question_ids,
             image_ids=kept.image_ids,
-            is_followed=np.ones_like(is_right) if is_reference else is_right,
+            is_followed=np.ones_like(kept.is_correct) if is_reference else kept.is_correct,
             is_correct=matrix("is_correct").astype(bool),
             probability=matrix("reference_probability" if is_reference else "removed_probability"),
             operations=matrix("operations"),

@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Bool
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import Sample
@@ -203,6 +204,11 @@ class Kept:
     def image_ids(self) -> tuple[str, ...]:
         return tuple(sample.image_id for sample in self.samples)
 
+    @property
+    def is_correct(self) -> Bool[np.ndarray, "sample"]:
+        """Whether each sample is answered correctly."""
+        return np.array([row["is_correct"] for row in self.answers], bool)
+
     def followed(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """First token and clean probability of the answer that is followed, for each sample."""
         if self.follow is Followed.ANSWER:
@@ -211,6 +217,10 @@ class Kept:
         # What has no reference token is not followed, and so not kept.
         tokens = tuple(row["reference_token_id"] or 0 for row in self.answers)
         return tokens, tuple(row["reference_probability"] or 0.0 for row in self.answers)
+
+    def where(self, chosen: Bool[np.ndarray, "sample"]) -> Kept:
+        """The samples that are chosen, one truth value for each."""
+        return self.having({key for key, one in zip(self.keys, chosen, strict=True) if one})
 
     def having(self, keys: Collection[str]) -> Kept:
         members = zip(self.samples, self.answers, self.keys, strict=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
 from mmflow_bench.interventions.knockout import Method
-from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
-from mmflow_bench.measurements.wants import Kept, Want
+from mmflow_bench.measurements.knockout_sweep import OfSweep, SweepTable
+from mmflow_bench.measurements.wants import Kept
 from mmflow_bench.store.shards import Shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrongAnswers(Want[SweepTable]):
+class WrongAnswers(OfSweep):
     """A sweep over wrongly answered samples, whose own first token is followed.
 
     Its rows are kept with those of the sweep itself: they are the same measurement of other
@@ -23,15 +23,9 @@ class WrongAnswers(Want[SweepTable]):
 
     measured_by: ClassVar[str] = "mmflow_bench.measurements.knockout_rows:wrong_answer_rows"
 
-    sweep: Sweep
-
     @property
     def shard(self) -> Shard:
         return self.sweep.shard
-
-    @property
-    def name(self) -> str:
-        return self.sweep.name
 
     @property
     def asks_wrong_answers(self) -> bool:
@@ -42,23 +36,9 @@ class WrongAnswers(Want[SweepTable]):
         """False: which answers are wrong differs between checkpoints."""
         return False
 
-    def scaled(self, layers: int) -> WrongAnswers:
-        return replace(self, sweep=self.sweep.scaled(layers))
-
-    def at(self, width: int) -> WrongAnswers:
-        return replace(self, sweep=self.sweep.at(width))
-
     def by(self, method: Method) -> None:
         """None: wrong answers are few, and of part of them there are fewer."""
 
-    def key(self, sample: str, donor: str | None) -> str:
-        return self.sweep.key(sample, donor)
-
     def table(self, kept: Kept, rows: pa.Table) -> SweepTable:
         """Of the wrongly answered among the kept samples."""
-        answered = zip(kept.keys, kept.answers, strict=True)
-        wrong = {key for key, answer in answered if not answer["is_correct"]}
-        return self.sweep.table(kept.having(wrong), rows)
-
-    def example(self, task: str, layers: int) -> SweepTable:
-        return self.sweep.example(task, layers)
+        return self.sweep.table(kept.where(~kept.is_correct), rows)

@@ -14,8 +14,6 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS, VQA_TASKS, Sample, Unscored
@@ -144,11 +142,14 @@ class Flow(AppendixReadings, FurtherReadings):
     def curve(
         self,
         name: str,
-        values: Float[ndarray, "sample layer"],
+        values: np.ndarray,
         image_ids: tuple[str, ...],
         sweep: Sweep,
     ) -> Curve:
-        """What was read of a sweep as a curve over layers, a drop negative, of this flow."""
+        """What was read of a sweep as a curve over layers, a drop negative, of this flow.
+
+        `values` are of shape (sample, layer).
+        """
         return Curve(
             name=name,
             values=values,

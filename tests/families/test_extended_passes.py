@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from families import FAMILIES
 from torch import nn
 
 from mmflow_bench.inputs.encoding import encode
@@ -14,19 +15,6 @@ from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
-
-FAMILIES = (
-    "gemma3",
-    "idefics3",
-    "internvl",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "smolvlm",
-)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from families import FAMILIES
 
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
@@ -13,18 +14,6 @@ from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.positions.resolve import resolve_roles
 
-FAMILIES = (
-    "gemma3",
-    "idefics3",
-    "internvl",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "smolvlm",
-)
 SIX_EDGES = (
     "question->last",
     "image->last",

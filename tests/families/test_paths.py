@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from families import FAMILIES
 
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
@@ -23,18 +24,6 @@ from mmflow_bench.measurements.wants import ANSWERS, UNSCORED
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
-FAMILIES = (
-    "gemma3",
-    "idefics3",
-    "internvl",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "smolvlm",
-)
 OUT_OF_REACH = ("gemma3",)
 """Sliding windows of this one end before the image, so that hardly anything changes."""
 CLAIMED = CutPaths(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from families import FAMILIES
 
 from mmflow_bench.errors import SampleError
 from mmflow_bench.inputs.encoding import encode
@@ -17,18 +18,6 @@ from mmflow_bench.measurements.semantics_rows import semantics_rows
 from mmflow_bench.measurements.wants import UNSCORED, Answer
 from mmflow_bench.positions.resolve import resolve_roles
 
-FAMILIES = (
-    "gemma3",
-    "idefics3",
-    "internvl",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "smolvlm",
-)
 WANTS = [QuestionSemantics.of(each, width=3) for each in ("mlp", "attention", "image->question")]
 ANSWER = Answer(
     prediction="red",
@@ -71,7 +60,7 @@ def jaccard(one, other):
 
 def intervention_of(want, layer, layers, roles):
     if isinstance(want.without, Edge):
-        sources, targets = roles[want.without.source], roles[want.without.target]
+        sources, targets = (roles.union(of) for of in (want.without.sources, want.without.targets))
         window = layer_window(layer, 3, layers)
         return Knockout(sources=sources, targets=targets, layers=window)
     window = range(layer, min(layer + 3, layers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from families import FAMILIES
 
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.removal import PrunedAnswer, Removal
@@ -16,18 +17,6 @@ from mmflow_bench.measurements.wants import ANSWERS, UNSCORED
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
-FAMILIES = (
-    "gemma3",
-    "idefics3",
-    "internvl",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "smolvlm",
-)
 WANTS = [ImageRemoval(removed=removed) for removed in Removed]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
+from run_folders import write_made_up_run
 
 from mmflow_bench.reports.html.removal_figures import removal_figures
 from mmflow_bench.reports.html.svg import panel_svg
+from mmflow_bench.runs.reading import read_run
 
 
 def row(task: str, image: str, *, removed: str = "image", followed: bool = True):
@@ -26,11 +27,20 @@ def row(task: str, image: str, *, removed: str = "image", followed: bool = True)
     }
 
 
-def figures(*rows):
-    return list(removal_figures(SimpleNamespace(removal=list(rows), alpha=0.05)))
+@pytest.fixture
+def figures(tmp_path):
+    """`figures(*rows)`: of a run folder whose table of removal has these rows."""
+    record = read_run(write_made_up_run(tmp_path / "run"))
+
+    def drawn(*rows):
+        # What a run folder reads once, and then knows.
+        vars(record)["removal"] = list(rows)
+        return list(removal_figures(record))
+
+    return drawn
 
 
-def test_every_number_stands_at_its_layer():
+def test_every_number_stands_at_its_layer(figures):
     (figure,) = figures(row("ChooseAttr", "a"), row("ChooseAttr", "b", followed=False))
     (panel,) = figure.panels
     values = {series.name: series.values for series in panel.series}
@@ -47,13 +57,13 @@ def test_every_number_stands_at_its_layer():
     assert drawn.count("<polyline") == 4
 
 
-def test_a_task_without_a_followed_answer_has_no_probability():
+def test_a_task_without_a_followed_answer_has_no_probability(figures):
     (figure,) = figures(row("ChooseAttr", "a", followed=False))
     names = [series.name for series in figure.panels[0].series]
     assert names == ["accuracy", "operations saved", "cache saved"]
 
 
-def test_kinds_of_removal_have_figures_of_their_own_and_none_has_none():
+def test_kinds_of_removal_have_figures_of_their_own_and_none_has_none(figures):
     assert figures() == []
     found = figures(row("QueryAttr", "a"), row("ChooseAttr", "a", removed="unrelated"))
     assert [(one.id, one.is_folded) for one in found] == [
