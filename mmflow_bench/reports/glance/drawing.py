@@ -128,7 +128,8 @@ def _labels(drawn: Sequence[Ribbon], sheet: Sheet) -> Iterable[Markup]:
 
 def _said(ribbon: Ribbon) -> str:
     effect = formatted(round(ribbon.stretch.effect, 2), "fraction")
-    part = f"{ribbon.path.edge.said.split()[0]} " if ribbon.path.edge.whole else ""
+    edge = ribbon.path.edge
+    part = f"{edge.said.split()[0]} " if edge.whole else "direct " if edge.is_direct else ""
     return f"{part}{effect}" if ribbon.is_solid else f"{part}{effect}?"
 
 

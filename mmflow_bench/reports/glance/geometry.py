@@ -148,8 +148,7 @@ def labels(said: Iterable[tuple[Ribbon, str]], sheet: Sheet, *, size: float) -> 
     """
     placed: list[Label] = []
     for ribbon, text in sorted(said, key=lambda pair: pair[0].at(0.5)):
-        is_long = ribbon.path.edge.source is Lane.IMAGE and ribbon.path.edge.target is Lane.LAST
-        x, y = ribbon.at(0.28 if is_long else 0.5)
+        x, y = ribbon.at(0.28 if ribbon.path.edge.is_direct else 0.5)
         # A short ribbon at an edge of the sheet has a label that is wider than itself.
         half = _LETTER * size * len(text) / 2
         x = min(max(x, sheet.left + half - _ASIDE), sheet.right - half)

@@ -54,6 +54,11 @@ class Edge:
     """The edge that it is a part of."""
 
     @property
+    def is_direct(self) -> bool:
+        """Whether it passes the question by."""
+        return self.source is Lane.IMAGE and self.target is Lane.LAST
+
+    @property
     def words(self) -> str:
         return f"{self.said} \N{RIGHTWARDS ARROW} {self.target}"
 

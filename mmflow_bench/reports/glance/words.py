@@ -25,18 +25,18 @@ def sentence(glance: Glance) -> str:
 
 
 def conditions(glance: Glance) -> str:
-    """What the numbers of the sentence and the picture are means over."""
+    """What the numbers are means over, and how the picture is read; empty where there is none."""
     if not glance.paths:
         return ""
     images = max(path.images for path in glance.paths)
     return (
         f"Means over {_counted(glance.samples, 'sample')} of {_counted(images, 'image')} and "
         f"{_counted(glance.tasks, 'task')}, cut in windows of {_counted(glance.window, 'layer')}; "
-        "layers are the middles of windows, counted from 0."
+        f"layers are the middles of windows, counted from 0. {_KEY}"
     )
 
 
-KEY = (
+_KEY = (
     "A ribbon is as thick as what the answer loses without it, and lies in the layers where it "
     "does; a faint dashed one is undecided. Below, how far the logit lens reads the answer in "
     "lower case, then capitalised."

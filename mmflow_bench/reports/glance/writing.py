@@ -14,7 +14,7 @@ from mmflow_bench.reports.escaping import xml_text
 from mmflow_bench.reports.glance.drawing import drawing
 from mmflow_bench.reports.glance.flow import Glance
 from mmflow_bench.reports.glance.geometry import NARROW, WIDE, Sheet
-from mmflow_bench.reports.glance.words import KEY, PLACES, conditions, sentence
+from mmflow_bench.reports.glance.words import PLACES, conditions, sentence
 from mmflow_bench.reports.html.page import asset
 
 PICTURE = "glance.svg"
@@ -76,7 +76,7 @@ def _lines(title: str, glance: Glance, sheet: Sheet) -> Iterator[tuple[str, str]
     """The class and the text of every line under a drawing."""
     letters = int(sheet.width / _LETTER)
     said = (("effect", title), ("label", glance.description), ("said", sentence(glance)))
-    for kind, text in (*said, ("label", conditions(glance)), ("label", KEY)):
+    for kind, text in (*said, ("label", conditions(glance))):
         for line in textwrap.wrap(xml_text(text, 2000), letters):
             yield kind, line
 

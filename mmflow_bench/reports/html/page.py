@@ -28,7 +28,7 @@ from mmflow_bench.reports.escaping import CONTROLS
 from mmflow_bench.reports.glance.drawing import glance_svg
 from mmflow_bench.reports.glance.flow import glance_of
 from mmflow_bench.reports.glance.geometry import NARROW, WIDE
-from mmflow_bench.reports.glance.words import KEY, PLACES, conditions, sentence
+from mmflow_bench.reports.glance.words import PLACES, conditions, sentence
 from mmflow_bench.reports.html.figures import Figure, Panel
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.html.samples import shown_samples
@@ -151,7 +151,6 @@ def environment() -> Environment:
         "glance_sheets": {"wide": WIDE, "narrow": NARROW},
         "glance_said": sentence,
         "glance_conditions": conditions,
-        "glance_key": KEY,
         "glance_places": PLACES,
         "compared": compared,
         "blind_heads": tuple(CELLS.values()),
