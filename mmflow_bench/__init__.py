@@ -26,6 +26,7 @@ _HOME = {
     "at_least": "mechanisms.several",
     "average": "mechanisms.several",
     "report": "mechanisms.several",
+    "trace": "tracing.trace",
 }
 
 __all__ = list(_HOME)
