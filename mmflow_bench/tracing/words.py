@@ -55,12 +55,14 @@ def of_blocks(trace: Trace) -> str:
     """What the parts of the photo say, in a sentence."""
     if not trace.blocks:
         return f"Where in the photo the answer comes from is not told: {trace.without_blocks}."
-    lost = formatted(most_lost(trace.blocks) + 0.0, "fraction")
+    lost = most_lost(trace.blocks)
+    found = f"the one that matters most takes {formatted(round(lost, 3), 'fraction')}"
+    if lost < _NOTHING:
+        found = "none of them takes anything"
     near = ", each together with those around it," if trace.reach else ""
     return (
         f"The {len(trace.blocks)} parts of the photo{near} were cut off from the question in all "
-        f"layers, one after the other; the one that matters most takes {lost} of the answer's "
-        "probability with it."
+        f"layers, one after the other; {found} of the answer's probability with it."
     )
 
 

@@ -74,6 +74,14 @@ def test_parts_are_coloured_by_what_they_take_and_noise_is_not_blown_up():
     assert right[0] > 100
 
 
+@pytest.mark.parametrize("change", [0.0, -1e-6, 0.3])
+def test_a_photo_that_nothing_is_read_of_is_said_to_take_nothing(change):
+    idle = replace(MADE_UP, blocks=(block(0, 0, change),))
+    text = " ".join(render_trace(idle).split())
+    assert "none of them takes anything of the answer's probability with it." in text
+    assert "takes 25% of the answer's" in " ".join(render_trace(MADE_UP).split())
+
+
 def test_the_picture_says_itself_to_who_does_not_see_it():
     root = ET.fromstring(trace_svg(MADE_UP))
     texts = {element.tag.split("}")[-1]: element.text for element in root}
