@@ -81,8 +81,10 @@ class SuffixPass:
         """Logits of the last position under each intervention."""
         return self._run()[self._places]
 
-    def readings(self, positions: Sequence[int], read: Read) -> Tensor:
-        """What `read` keeps of the final hidden states of some positions, none before `start`."""
+    def readings(
+        self, positions: Sequence[int], read: Read
+    ) -> tuple[Float[Tensor, "intervention vocab"], Tensor]:
+        """The logits, and what `read` keeps of final hidden states of positions from `start` on."""
         kept: list[Tensor] = []
         own = [position - self.start for position in positions]
 
@@ -90,8 +92,8 @@ class SuffixPass:
             kept.append(read(normed[:, own]))
 
         with norm_hook(self.checkpoint.parts, see):
-            self._run()
-        return kept[-1][self._places]
+            logits = self.logits()
+        return logits, kept[-1][self._places]
 
     def _run(self) -> Float[Tensor, "row vocab"]:
         parts = self.checkpoint.parts
