@@ -36,7 +36,7 @@ def knockout_logits(
     *,
     method: Method = Method.MASKED,
     counterfactual: CleanPass | None = None,
-    max_rows: int = 256,
+    max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
     see: See | None = None,
     known: Mapping[Intervention, Tensor] | None = None,
@@ -89,7 +89,7 @@ def knockout_readings(
     *,
     positions: Sequence[int],
     read: Read,
-    max_rows: int = 256,
+    max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
     logits: dict[Intervention, Tensor] | None = None,
 ) -> Tensor:
