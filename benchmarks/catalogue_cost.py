@@ -155,10 +155,8 @@ def in_forwards(function: Callable[[], object], plain: Callable[[], object], rep
     """
     found = []
     for _ in range(repeats):
-        before = [seconds(plain) for _ in range(2)]
-        taken = seconds(function)
-        after = [seconds(plain) for _ in range(2)]
-        found.append(taken / statistics.median(before + after))
+        before, taken, after = seconds(plain), seconds(function), seconds(plain)
+        found.append(2 * taken / (before + after))
     return statistics.median(found)
 
 
