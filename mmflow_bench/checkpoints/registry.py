@@ -22,8 +22,6 @@ from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
 from mmflow_bench.checkpoints.spec import CheckpointSpec, Described, InputChoice
 from mmflow_bench.errors import CheckpointError
 
-DEFAULT_MODEL = "planted/base"
-
 _PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
     "questions": "mmflow_bench.scenes.questions:scene_samples",

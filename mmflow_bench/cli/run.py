@@ -75,18 +75,21 @@ def joined_values(arguments: Sequence[str]) -> list[str]:
 
 @cache
 def valued_options() -> frozenset[str]:
-    """Options that take one value, as pytest's parser knows them with this plugin.
+    """Options that take one value, as pytest's parser knows them and this plugin reads them.
 
     pytest looks for test paths before it has loaded plugins: a value after a space would be one.
     """
     # pytest takes half a second; most commands have `=` in all their options.
     from _pytest.config import get_config
 
-    config = get_config()
-    config.pluginmanager.import_plugin("mmflow_bench.plugin")
+    from mmflow_bench.plugin.options import add_options, long_names
+
+    parser = get_config()._parser
+    add_options(parser)
     # In argparse, flags have a number of arguments, which is 0, and `nargs="?"` is optional.
-    actions = (action for action in config._parser.optparser._actions if action.nargs is None)
-    return frozenset(name for action in actions for name in action.option_strings)
+    actions = (action for action in parser.optparser._actions if action.nargs is None)
+    names = frozenset(name for action in actions for name in action.option_strings)
+    return names | {short for short, long in long_names().items() if long in names}
 
 
 def suites_folder(folder: Path) -> Path:
