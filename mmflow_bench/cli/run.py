@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from mmflow_bench.mechanisms.declared import FILES, shipped_suites
+from mmflow_bench.options import Option
 
 INTERRUPTED = 2
 """pytest's exit code for Ctrl-C, which reaches both processes."""
@@ -28,8 +29,12 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Run the suites; every argument goes to pytest.
 
     `mmflow run --model=my-checkpoint -n 2` is `pytest suites/ --model=my-checkpoint -n 2`, also
-    where the package is installed and there is no suites/ folder. `mmflow run --help` is pytest's.
+    where the package is installed and there is no suites/ folder. Options of pytest itself are in
+    `pytest --help`; there each of the following is called `--mmflow-NAME`.
     """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        click.echo(told(ctx))
+        return
     # A process of its own: pytest rewrites the assertions of modules that are not yet imported.
     command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
     if os.name == "posix":
@@ -40,6 +45,24 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         ctx.exit(subprocess.run(command, check=False).returncode)
     except KeyboardInterrupt:
         ctx.exit(INTERRUPTED)
+
+
+def told(ctx: click.Context) -> str:
+    """The help of this command, with the options of mechanisms that it hands to pytest."""
+    from mmflow_bench.plugin.options import offered
+
+    formatter = ctx.make_formatter()
+    ctx.command.format_usage(ctx, formatter)
+    ctx.command.format_help_text(ctx, formatter)
+    with formatter.section("Options"):
+        formatter.write_dl(list(map(_line, offered())))
+    return formatter.getvalue().rstrip()
+
+
+def _line(option: Option[object]) -> tuple[str, str]:
+    if option.is_flag:
+        return " / ".join(option.long_names), option.help
+    return f"{option.flag}={option.metavar or '|'.join(option.choices)}", option.help
 
 
 def pytest_arguments(arguments: Sequence[str], folder: Path) -> list[str]:

@@ -59,10 +59,14 @@ def _said(text: str, flag: str) -> str:
     return text.replace("%", "%%") + short
 
 
+def offered() -> Iterator[Option[object]]:
+    """The options that pytest's command line has."""
+    return (option for option in options_of(Settings) if Place.PYTEST in option.places)
+
+
 def long_names() -> dict[str, str]:
     """Every option of pytest as it may be typed -> its name in the parser."""
-    offered = (option for option in options_of(Settings) if Place.PYTEST in option.places)
-    return {short: long for option in offered for short, long in option.long_names.items()}
+    return {short: long for option in offered() for short, long in option.long_names.items()}
 
 
 def renamed(arguments: Sequence[str], unknown: Iterable[str]) -> list[str]:
