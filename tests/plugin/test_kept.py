@@ -168,6 +168,17 @@ def test_tables_come_first_and_only_mistakes_have_a_traceback(run, project, beha
     assert sum(text.startswith("assert peak of ") and "<= -0.1" in text for text in said) == 2
 
 
+def test_what_was_said_wrongly_stands_below_the_verdicts(run, behave):
+    name = {"task": "ChooseAttr", "question_id": "1", "image_id": "1"}
+    answer = {"is_correct": False, "prediction": "blue", "sample": "s"}
+    about = {"question": "Which color?", "answer": "red"}
+    behave(answered=[name | answer], described=[name | about], correct=38)
+    line = 'ChooseAttr: 1 answered wrongly: "Which color?" red, said blue'
+    result = run()
+    result.stdout.fnmatch_lines(["  ChooseAttr   * holds *", line, "4 mechanisms: 4 holds"])
+    assert result.stdout.str().count("answered wrongly") == 1
+
+
 @pytest.mark.parametrize("option", ["--tb=short", "--tb=long", "--showlocals"])
 def test_whoever_asks_for_it_is_shown_the_assertion_and_the_curve(project, behave, option):
     behave(drops={})
