@@ -17,6 +17,7 @@ from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.plugin.golden import conditions
 from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.run import Facts, Run, TaskFacts
+from mmflow_bench.reports.mistakes import mistakes
 from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES, SEMANTICS
 from mmflow_bench.runs.rows import ALL, MechanismRow
 from mmflow_bench.runs.tables import (
@@ -108,10 +109,18 @@ def facts_of(planned: PlannedMeasurements) -> Facts:
         "experiment": _experiment(planned) if planned.counts else {},
         "data": {"fingerprint": opened.samples.fingerprint},
         "tasks": _tasks(planned),
+        "mistakes": _mistakes(planned),
         "self_test": list(opened.self_test),
         "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
         "messages": opened.messages(limit=SHOWN_MESSAGES),
     }
+
+
+def _mistakes(planned: PlannedMeasurements) -> dict[str, str]:
+    if not any(count.correct < count.scored for count in planned.counts.values()):
+        return {}
+    said = mistakes(planned.opened.answered(), planned.opened.described())
+    return {task: line for task, line in said.items() if task in planned.counts}
 
 
 def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:

@@ -57,6 +57,8 @@ class Facts(TypedDict, total=False):
     """What must be equal before the checkpoint may be compared with another one."""
     data: dict[str, str]
     tasks: dict[str, TaskFacts]
+    mistakes: dict[str, str]
+    """Task -> a line with a few answers that are wrong, where some are."""
     self_test: list[dict[str, object]]
     noise_floor: float
     messages: list[str]
@@ -220,6 +222,7 @@ def merged(known: Facts, new: Facts) -> Facts:
     both["tasks"] = dict(known.get("tasks", {}))
     for task, count in new.get("tasks", {}).items():
         both["tasks"][task] = both["tasks"].get(task, {}) | count
+    both["mistakes"] = known.get("mistakes", {}) | new.get("mistakes", {})
     both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
     return both
 
@@ -257,9 +260,11 @@ def refuse_moved_rootdir(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: That has happened.
     """
-    for name, value in pairwise(config.invocation_params.args):
-        if name == "--model" and config.inipath is None and os.path.exists(str(value)):
+    for name, value in pairwise(map(str, config.invocation_params.args)):
+        is_ours = value in (config.option.mmflow_model or ())
+        is_name = name in ("--model", "--mmflow-model")
+        if is_name and is_ours and config.inipath is None and os.path.exists(value):
             raise pytest.UsageError(
-                f"a model folder written `--model={value}`, got `--model {value}`; with a space "
+                f"a model folder written `{name}={value}`, got `{name} {value}`; with a space "
                 "pytest takes the folder for a test path and loses the ini file of the project"
             )
