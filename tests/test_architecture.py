@@ -31,6 +31,7 @@ STAGES = (
     "runs",
     "baselines",
     "reports",
+    "interactive",
     "plugin",
     "cli",
 )
@@ -39,7 +40,7 @@ ALLOWED = {
     "transformers": {"checkpoints", "inputs", "planted", "interventions", "measurements"},
     "pytest": {"plugin", "cli"},
     "syrupy": {"baselines", "plugin"},
-    "rich": {"reports", "plugin", "cli"},
+    "rich": {"reports", "interactive", "plugin", "cli"},
 }
 
 

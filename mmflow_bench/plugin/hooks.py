@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from mmflow_bench.mechanisms.flow import Flow
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
+    from mmflow_bench.mechanisms.measuring import PlannedMeasurements
     from mmflow_bench.plugin.session import FlowSession
 
 SESSION = "mmflow-session"
