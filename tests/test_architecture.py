@@ -32,12 +32,20 @@ STAGES = (
     "baselines",
     "reports",
     "interactive",
+    "training",
     "plugin",
     "cli",
 )
 ALLOWED = {
     "torch": {"checkpoints", "inputs", "planted", "positions", "interventions", "measurements"},
-    "transformers": {"checkpoints", "inputs", "planted", "interventions", "measurements"},
+    "transformers": {
+        "checkpoints",
+        "inputs",
+        "planted",
+        "interventions",
+        "measurements",
+        "training",
+    },
     "pytest": {"plugin", "cli"},
     "syrupy": {"baselines", "plugin"},
     "rich": {"reports", "interactive", "plugin", "cli"},

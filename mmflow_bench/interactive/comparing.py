@@ -111,7 +111,7 @@ def compare(
         raise ValueError(f"fail_on takes regression or inconclusive, got {fail_on!r}")
     if base is tuned:
         raise SelectionError(f"two runs, got the same one twice ({base!r})")
-    margins = parse_tolerance(_text(tolerance))
+    margins = parse_tolerance(tolerance_text(tolerance))
     level, share = parse_alpha(str(alpha)), parse_share(str(decided))
     with _in_folder(base, mechanisms) as one, _in_folder(tuned, mechanisms) as other:
         try:
@@ -141,7 +141,7 @@ def _named(run: Run | ReadRun | Path | str) -> str:
     return run.name if isinstance(run, Run | ReadRun) else str(run)
 
 
-def _text(tolerance: float | str | Mapping[str, float] | None) -> str | None:
+def tolerance_text(tolerance: float | str | Mapping[str, float] | None) -> str | None:
     """Tolerances as the command line has them."""
     if isinstance(tolerance, Mapping):
         return ",".join(f"{name}={value}" for name, value in tolerance.items())

@@ -29,6 +29,7 @@ class MeasurementsInMemory(Measurements):
         *,
         samples: SampleSet | None = None,
         progress: Progress | None = None,
+        is_tested: bool = True,
     ) -> None:
         """Open the store of a model as it is now.
 
@@ -39,12 +40,15 @@ class MeasurementsInMemory(Measurements):
             settings: How it is asked, and where results are kept.
             samples: What it is asked; by the settings when None.
             progress: Told how far it is.
+            is_tested: Whether knockouts are to be proved on it, if the settings ask for that; a
+                model that was proved before and has only been trained since need not be.
 
         Raises:
             CheckpointError: It is no model, or its weights are elsewhere.
             MMFlowError: The questions or the store cannot be opened.
         """
         self._model, self._processor = unwrapped(model), processor  # type: ignore[arg-type]
+        self._is_tested = is_tested and settings.self_test
         super().__init__(
             spec,
             samples or asked_samples(spec, settings),
@@ -58,7 +62,7 @@ class MeasurementsInMemory(Measurements):
             checkpoint = assemble_checkpoint(
                 self._model, self._processor, spec=self.spec, identity=self._unchanged()
             )
-            return checkpoint, proved(checkpoint, self.samples, is_tested=self.settings.self_test)
+            return checkpoint, proved(checkpoint, self.samples, is_tested=self._is_tested)
 
     def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> bool:
         with undisturbed(self._model):
