@@ -5,7 +5,13 @@ an environment that has it installed, and must not pay for torch.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmflow_bench.interactive.comparing import compare as compare
+    from mmflow_bench.interactive.opening import open as open
+    from mmflow_bench.interactive.reading import read as read
+    from mmflow_bench.tracing.trace import trace as trace
 
 _HOME = {
     "APPEARED": "mechanisms.bands",
@@ -27,6 +33,9 @@ _HOME = {
     "average": "mechanisms.several",
     "report": "mechanisms.several",
     "trace": "tracing.trace",
+    "open": "interactive.opening",
+    "read": "interactive.reading",
+    "compare": "interactive.comparing",
 }
 
 __all__ = list(_HOME)

@@ -31,6 +31,9 @@ from transformers import (
     Qwen3Config,
 )
 
+# The records that options are made of name no axes, and beartype cannot check all of their types.
+import mmflow_bench.plugin.options  # noqa: F401
+
 # One by one, not `mmflow_bench`: the plugin is imported before this file and cannot be checked.
 SHAPE_CHECKED = (
     "mmflow_bench.checkpoints",
@@ -59,6 +62,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.baselines.paired_values",
     "mmflow_bench.baselines.row_values",
     "mmflow_bench.reports.glance.paths",
+    "mmflow_bench.interactive.curves",
     "mmflow_bench.reports.html.figures",
     "mmflow_bench.reports.html.removal_figures",
 )

@@ -32,15 +32,24 @@ STAGES = (
     "baselines",
     "reports",
     "tracing",
+    "interactive",
+    "training",
     "plugin",
     "cli",
 )
 ALLOWED = {
     "torch": {"checkpoints", "inputs", "planted", "positions", "interventions", "measurements"},
-    "transformers": {"checkpoints", "inputs", "planted", "interventions", "measurements"},
+    "transformers": {
+        "checkpoints",
+        "inputs",
+        "planted",
+        "interventions",
+        "measurements",
+        "training",
+    },
     "pytest": {"plugin", "cli"},
     "syrupy": {"baselines", "plugin"},
-    "rich": {"reports", "tracing", "plugin", "cli"},
+    "rich": {"reports", "tracing", "interactive", "plugin", "cli"},
 }
 
 
@@ -50,7 +59,7 @@ def stage_of(path: Path) -> str:
 
 def modules() -> list[Path]:
     found = sorted(PACKAGE.rglob("*.py"))
-    return [path for path in found if stage_of(path) not in ("__init__", "suites")]
+    return [path for path in found if stage_of(path) not in ("__init__", "__main__", "suites")]
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -21,27 +21,27 @@ from mmflow_bench.cli.options import (
     Parsed,
     asking,
     echo_counts,
-    in_words,
     is_stream,
     require_output,
     saving,
+    why_empty,
 )
 from mmflow_bench.cli.saying import say, say_json
-from mmflow_bench.errors import SampleError, SelectionError
+from mmflow_bench.errors import SampleError
 from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
-from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.measurements.wants import resolved
-from mmflow_bench.mechanisms.declared import DeclaredTest, declared_in, shipped
+from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
 from mmflow_bench.mechanisms.watching import watched
-from mmflow_bench.names import is_wanted, refuse_outside, refuse_unmatched
 from mmflow_bench.options import Place, comma_separated
-from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+    from mmflow_bench.measurements.session import Measurements
 
 DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
@@ -65,7 +65,7 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
     settings = asked.measurement
-    chosen = _chosen(suites, settings)
+    chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
     measurements = asked.open()
     tasks = asked_of_tasks(
         (reads, test.declaration.tier == "holds")
@@ -81,28 +81,6 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
             others = resolved(planned.second_opinions, width=width, layers=layers)
             measurements.part().ensure(task, others)
     echo_counts(measurements)
-
-
-def _chosen(suites: Sequence[Path], asked: MeasurementSettings) -> list[DeclaredTest]:
-    """The tests of `flow` that are asked for; nothing is measured for a name that is none."""
-    tests = declared_in(suites) if suites else shipped()
-    if not tests:
-        places = ", ".join(map(str, suites))
-        raise SelectionError(f"files with tests of `flow`, got none in {places}; check the path")
-    patterns, declared = asked.mechanisms, [test.declaration for test in tests]
-    refuse_unmatched(
-        patterns,
-        dict.fromkeys(one.id for one in declared),
-        option="--mechanisms",
-        what="a mechanism of the suites",
-        advice="`mmflow ls mechanisms` lists those that ship",
-    )
-    refuse_outside(patterns, {one.id: one.suite for one in declared}, chosen=asked.suite)
-    return [
-        test
-        for test, one in zip(tests, declared, strict=True)
-        if is_wanted(one.id, one.suite, patterns=patterns, chosen=asked.suite)
-    ]
 
 
 def parse_edges(text: str) -> tuple[str, ...]:
@@ -139,8 +117,8 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
     require_output(output, TABLES)
     measurements = asked.open()
     width = asked.measurement.window
-    _write(sweep_rows(measurements, edges=edges, method=method, width=width), output)
-    echo_counts(measurements, asked=edges, to_error=True)
+    table = sweep_rows(measurements, edges=edges, method=method, width=width)
+    _tell_table(table, output, measurements, asked, edges)
 
 
 @click.command()
@@ -150,8 +128,20 @@ def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
     require_output(output, TABLES)
     measurements = asked.open()
-    _write(lens_rows(measurements), output)
-    echo_counts(measurements, asked=["lens"], to_error=True)
+    _tell_table(lens_rows(measurements), output, measurements, asked, ["lens"])
+
+
+def _tell_table(
+    table: pa.Table,
+    output: Path | None,
+    measurements: Measurements,
+    asked: Asked,
+    names: Sequence[str],
+) -> None:
+    _write(table, output)
+    echo_counts(measurements, asked=names, to_error=True)
+    if not table.num_rows:
+        say(f"0 rows: {why_empty(measurements, asked.measurement)}", to_error=True)
 
 
 def _write(table: pa.Table, output: Path | None) -> None:

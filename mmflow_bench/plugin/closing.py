@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from mmflow_bench.baselines.paired_records import FILE
-from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.plugin.ending import unopened
 from mmflow_bench.plugin.gating import could_have_seen
+from mmflow_bench.plugin.judging import is_told_by_table
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
@@ -19,7 +15,7 @@ from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import RESULTS, has_results, keep_out_of_git, write_text
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.judged import ordered
 
 
 def write_runs(run: Run) -> None:
@@ -44,11 +40,8 @@ def write_runs(run: Run) -> None:
                 write_text(folder / FILE, comparison.as_json())
 
 
-def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
-    """Print the closing tables and everything that must be said once."""
-    if run.refusal:
-        # As pytest says a usage error of a run without workers.
-        terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
+def show_tables(run: Run, terminal: pytest.TerminalReporter) -> None:
+    """Print the verdicts, and how they compare with the baseline."""
     writer = terminal._tw
     width, colour = writer.fullwidth, bool(writer.hasmarkup)
     encoding = getattr(writer._file, "encoding", None)
@@ -60,6 +53,15 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_sep("=", "mmflow: against the baseline")
         shown = render_comparison(comparison, width=width, colour=colour)
         terminal.write(encodable(shown, encoding))
+
+
+def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
+    """Print everything that must be said once, and the gate."""
+    if run.refusal:
+        # As pytest says a usage error of a run without workers.
+        terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
+    if failed := sum(r.outcome == "failed" and is_told_by_table(run.config, r) for r in run.rows):
+        terminal.write_line(f"{failed} failed by what the table says; --tb=short shows the lines")
     crashes = dict.fromkeys(f"no verdict: {crash['message']}" for crash in run.crashes)
     for line in [*_baseline_lines(run), *crashes]:
         terminal.write_line(printable(line))
@@ -77,20 +79,6 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(line, bold=True, **{"green" if run.gate.passed else "red": True})
         for line in could_have_seen(run):
             terminal.write_line(printable(f"gate ({run.settings.gate}): {line}"))
-
-
-def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
-    """Rows by checkpoint, section, mechanism and task: workers report in any order."""
-    place = {mechanism.id: i for i, mechanism in enumerate(mechanisms(shipped()))}
-    models = list(dict.fromkeys(row.model for row in rows))
-
-    def key(row: MechanismRow) -> tuple[object, ...]:
-        task = SIX_TASKS.index(row.task) if row.task in SIX_TASKS else len(SIX_TASKS)
-        position = place.get(row.id, len(place))
-        section = section_place(row.section)
-        return models.index(row.model), section, position, row.id, task, row.task, row.test
-
-    return sorted(rows, key=key)
 
 
 def _baseline_lines(run: Run) -> list[str]:

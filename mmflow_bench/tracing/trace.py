@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmflow_bench.checkpoints.registry import DEFAULT_MODEL
+from mmflow_bench.checkpoints.default import DEFAULT_MODEL
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.tracing.asking import asked_sample

@@ -13,9 +13,11 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.measuring import _chosen, _write
+from mmflow_bench.cli.measuring import _write
 from mmflow_bench.errors import SelectionError, StoreError
-from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.options import Place, options_of
+from mmflow_bench.plugin.settings import Settings
 
 
 def invoke(*arguments: str):
@@ -59,6 +61,24 @@ def test_help_imports_no_command():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.strip() == "['mmflow_bench.cli.main']"
+
+
+@pytest.mark.parametrize("module", ["mmflow_bench", "mmflow_bench.cli"])
+def test_the_package_is_a_command_where_scripts_are_not_on_the_path(module):
+    command = [sys.executable, "-m", module, "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("Usage: mmflow [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--model=planted/base", "-h")])
+def test_help_of_run_is_about_the_options_of_mechanisms(arguments):
+    told = invoke("run", *arguments)
+    assert told.exit_code == 0
+    words = " ".join(told.output.split())
+    options = [o for o in options_of(Settings) if Place.PYTEST in o.places]
+    assert all(f" {option.flag}" in words for option in options)
+    assert "--self-test / --no-self-test" in words
+    assert "--gate=strict|mechanisms|regression|none" in words
 
 
 def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
@@ -190,13 +210,13 @@ def test_paper(flow):
     [
         ({}, ["own-core"]),
         ({"suite": "paper"}, ["own-core", "own-paper"]),
-        ({"mechanisms": ("own-paper",)}, ["own-paper"]),
+        ({"patterns": ("own-paper",)}, ["own-paper"]),
     ],
 )
 def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
     file = tmp_path / "test_own.py"
     file.write_text(OF_SUITES)
-    found = _chosen([file], MeasurementSettings(**chosen))
+    found = chosen_tests([file], **chosen)
     assert [test.declaration.id for test in found] == expected
     with pytest.raises(SelectionError, match="add --suite=paper"):
-        _chosen([file], MeasurementSettings(mechanisms=("own-p*",)))
+        chosen_tests([file], patterns=("own-p*",))
