@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import runpy
 from pathlib import Path
@@ -230,3 +231,10 @@ def test_the_figure_in_the_repository_is_what_its_program_draws(tmp_path, monkey
     assert number.sub("#", drawn) == number.sub("#", kept), told
     places = [[float(n) for n in number.findall(text)] for text in (drawn, kept)]
     assert places[0] == pytest.approx(places[1], abs=0.11), told
+
+
+def test_the_page_of_the_docs_says_what_happens(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testfile(str(FIGURES.parent / "trace.md"), module_relative=False)
+    assert found.attempted > 5
+    assert not found.failed
