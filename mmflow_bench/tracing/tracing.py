@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, load_checkpoint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -38,6 +39,17 @@ OF_OPTIONS = ("true_option->last", "false_option->last")
 OF_OBJECTS = ("image->objects", "objects->last")
 _LONGEST = 48
 """Tokens of an answer that are decoded at most."""
+
+
+class _Answered(NamedTuple):
+    """A sample that has been answered."""
+
+    encoded: EncodedSample
+    clean: CleanPass
+    answer: str
+    token_id: int
+    """The first token of the answer."""
+    probability: float
 
 
 def load_and_trace(
@@ -81,53 +93,73 @@ def traced(
         SelectionError: The window is deeper than the decoder.
         ValueError: The window is even.
     """
-    layers = checkpoint.decoder_layers
-    width = window if window is not None else window_width(layers)
-    if width > layers:
-        raise SelectionError(
-            f"a window of at most {layers} layers, which {checkpoint.spec.name} has, got {width}; "
-            "leave it out for one that scales with the depth"
-        )
-    encoded = encode(sample, checkpoint)
-    with taking_inputs(checkpoint, encoded):
-        clean = clean_passes(checkpoint, [model_inputs(encoded)])[0]
-        tokens = decoded(checkpoint, clean, limit=_LONGEST, of="the answer")
-    answer, own = first_line(checkpoint, tokens), int(clean.logits.argmax())
-    base = float(probabilities(clean.logits, of="the answer")[own])
-    encoded = replace(encoded, sample=_with_answer(sample, answer))
-    roles = resolve_roles(encoded, checkpoint)
+    layers, width = checkpoint.decoder_layers, _width(checkpoint, window)
+    work = _answered(checkpoint, sample)
+    roles = resolve_roles(work.encoded, checkpoint)
     _refuse_absent(sample, roles)
     edges, unmeasured = _edges(sample, roles)
-    cut_off, why_not = _areas(encoded, roles, side)
-    knockouts = [
-        *(knockout for edge in edges for knockout in _sweep(edge, roles, layers, width)),
-        *(_apart(together(area, cut_off, reach), roles, layers) for area in cut_off),
-    ]
-    throttle = Throttle(checkpoint, None)
-    throttle.learn(clean)
-    chances = probabilities(throttle.knockout_logits(clean, knockouts), of="a knockout")
-    changes = [(chance - base) / base for chance in chances[:, own].tolist()]
-    of_blocks = changes[len(edges) * layers :]
+    cut_off, why_not = _areas(work.encoded, roles, side)
+    sweeps = [knockout for edge in edges for knockout in _sweep(edge, roles, layers, width)]
+    apart = [_apart(together(area, cut_off, reach), roles, layers) for area in cut_off]
+    changes = _changes(checkpoint, work, [*sweeps, *apart])
+    of_edges = zip(*[iter(changes[: len(sweeps)])] * layers, strict=True)
     return Trace(
         checkpoint=checkpoint.spec.name,
         question=sample.question,
-        prompt=encoded.prompt,
-        answer=answer,
-        token=str(checkpoint.tokenizer.decode([own])),
-        probability=base,
+        prompt=work.encoded.prompt,
+        answer=work.answer,
+        token=str(checkpoint.tokenizer.decode([work.token_id])),
+        probability=work.probability,
         layers=layers,
         window=width,
         edges=tuple(
-            EdgeCurve(edge=str(edge), relative_change=tuple(changes[i * layers : (i + 1) * layers]))
-            for i, edge in enumerate(edges)
+            EdgeCurve(edge=str(edge), relative_change=curve)
+            for edge, curve in zip(edges, of_edges, strict=True)
         ),
         unmeasured=unmeasured,
-        lens=tuple(_lens(checkpoint, clean, encoded.sample, answer, own)),
-        blocks=tuple(map(_block, cut_off, of_blocks)),
+        lens=tuple(_lens(checkpoint, work)),
+        blocks=tuple(map(_block, cut_off, changes[len(sweeps) :])),
         reach=reach,
         without_blocks=why_not,
         photo=open_image(sample) if Role.IMAGE in roles.positions else None,
     )
+
+
+def _width(checkpoint: LoadedCheckpoint, window: int | None) -> int:
+    layers = checkpoint.decoder_layers
+    if window is not None and window > layers:
+        raise SelectionError(
+            f"a window of at most {layers} layers, which {checkpoint.spec.name} has, got {window}; "
+            "leave it out for one that scales with the depth"
+        )
+    return window_width(layers) if window is None else window
+
+
+def _answered(checkpoint: LoadedCheckpoint, sample: Sample) -> _Answered:
+    """The sample's clean pass, with the answer that is decoded from it."""
+    encoded = encode(sample, checkpoint)
+    with taking_inputs(checkpoint, encoded):
+        clean = clean_passes(checkpoint, [model_inputs(encoded)])[0]
+        tokens = decoded(checkpoint, clean, limit=_LONGEST, of="the answer")
+    answer, token_id = first_line(checkpoint, tokens), int(clean.logits.argmax())
+    return _Answered(
+        encoded=replace(encoded, sample=_with_answer(sample, answer)),
+        clean=clean,
+        answer=answer,
+        token_id=token_id,
+        probability=float(probabilities(clean.logits, of="the answer")[token_id]),
+    )
+
+
+def _changes(
+    checkpoint: LoadedCheckpoint, work: _Answered, knockouts: Sequence[Knockout]
+) -> list[float]:
+    """The relative change of the answer's probability under each knockout."""
+    throttle = Throttle(checkpoint, None)
+    throttle.learn(work.clean)
+    logits = throttle.knockout_logits(work.clean, knockouts)
+    chances = probabilities(logits, of="a knockout")[:, work.token_id].tolist()
+    return [(chance - work.probability) / work.probability for chance in chances]
 
 
 def _with_answer(sample: Sample, answer: str) -> Sample:
@@ -195,18 +227,16 @@ def _block(area: Area, change: float) -> Block:
     )
 
 
-def _lens(
-    checkpoint: LoadedCheckpoint, clean: CleanPass, sample: Sample, answer: str, own: int
-) -> Iterator[LensCurve]:
+def _lens(checkpoint: LoadedCheckpoint, work: _Answered) -> Iterator[LensCurve]:
     """The answer's word in both cases, and that of the other option."""
-    distribution = lens_distributions(checkpoint, clean)["normed"]
+    distribution = lens_distributions(checkpoint, work.clean)["normed"]
     words: dict[str, frozenset[int]] = {}
-    for word in filter(None, (answer, sample.false_option)):
+    for word in filter(None, (work.answer, work.encoded.sample.false_option)):
         cases = case_variants(checkpoint, word)
         words |= {word.lower(): cases["noncapitalized"], word.capitalize(): cases["capitalized"]}
-    if not any(own in tokens for tokens in words.values()):
+    if not any(work.token_id in tokens for tokens in words.values()):
         # Of a word that begins alike in both cases, or of no word.
-        words = {"the answer's token": frozenset({own})} | words
+        words = {"the answer's token": frozenset({work.token_id})} | words
     for word, tokens in words.items():
         # A word whose cases begin with one token has none to look at.
         if tokens:
