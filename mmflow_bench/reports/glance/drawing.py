@@ -146,8 +146,11 @@ def _answer(glance: Glance, sheet: Sheet) -> Iterable[Markup]:
             "end",
         )
         if case.appears is not None:
-            x = sheet.x(case.appears, glance.layers)
-            yield _text("tick", x - 4, floor - 7, f"from layer {case.appears}", "end")
+            x, said = sheet.x(case.appears, glance.layers), f"from layer {case.appears}"
+            # Before it, unless that is where the name stands.
+            is_late = x - sheet.left > len(said) * _size(sheet) / 2
+            place = (x - 4, "end") if is_late else (x + 4, "start")
+            yield _text("tick", place[0], floor - 7, said, place[1])
 
 
 def _axis(glance: Glance, sheet: Sheet) -> Iterable[Markup]:

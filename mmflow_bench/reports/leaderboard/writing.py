@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import read_json, refusing, replace_file
-from mmflow_bench.reports.glance.flow import glance_of
+from mmflow_bench.reports.glance.flow import Glance, glance_of
 from mmflow_bench.reports.html.page import asset, rendered, tiles
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.leaderboard.board import Board, Entry, board_of, public
@@ -60,12 +60,13 @@ def write_leaderboard(
 
 
 def site(board: Board, *, benchmark: str = HUB_BENCHMARK) -> dict[str, str]:
+    glances = {one.slug: glance_of(one.record, name=one.name) for one in board.entries}
     files = {
         "index.html": _page("leaderboard.html.j2", board),
-        "compare.html": _page("compare.html.j2", board, "compare.js"),
+        "compare.html": _page("compare.html.j2", board, "compare.js", glances=glances),
     }
     for entry in board.entries:
-        files[_page_of(entry)] = _checkpoint_page(board, entry)
+        files[_page_of(entry)] = _checkpoint_page(board, entry, glances[entry.slug])
         exports = _exports_of(entry)
         files[exports["every_eval_ever"]] = _json(every_eval_ever(entry))
         files[exports["eval_results"]] = eval_results_yaml(entry, benchmark=benchmark)
@@ -116,12 +117,12 @@ def _exports_of(entry: Entry) -> dict[str, str]:
     }
 
 
-def _page(template: str, board: Board, *more: str) -> str:
+def _page(template: str, board: Board, *more: str, **values: object) -> str:
     scripts = [asset(name) for name in ("tables.js", *more)]
-    return rendered(template, scripts=scripts, board=board, root="", page_of=_page_of)
+    return rendered(template, scripts=scripts, board=board, root="", page_of=_page_of, **values)
 
 
-def _checkpoint_page(board: Board, entry: Entry) -> str:
+def _checkpoint_page(board: Board, entry: Entry, glance: Glance) -> str:
     return rendered(
         "checkpoint.html.j2",
         scripts=[asset("tables.js")],
@@ -130,7 +131,7 @@ def _checkpoint_page(board: Board, entry: Entry) -> str:
         root="../",
         exports=_exports_of(entry),
         sections=tiles(entry.record.rows),
-        glances=[glance_of(entry.record, name=entry.name)],
+        glances=[glance],
         figures=figures_of(entry.record),
     )
 

@@ -16,7 +16,7 @@
   };
   const show = () => {
     const chosen = [one.value, other.value];
-    for (const cell of table.querySelectorAll("[data-column]")) {
+    for (const cell of document.querySelectorAll("[data-column]")) {
       cell.hidden = !chosen.includes(cell.dataset.column);
     }
     for (const cell of table.querySelectorAll("[data-difference]")) cell.hidden = false;

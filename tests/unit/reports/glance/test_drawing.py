@@ -101,6 +101,15 @@ def test_the_answer_stands_below_in_lower_case_and_then_capitalised(tmp_path):
     assert texts.index("“answer”") < texts.index("“Answer”")
 
 
+@pytest.mark.parametrize(("first", "anchor"), [(0, "start"), (15, "end")])
+def test_where_the_answer_appears_is_said_beside_its_name_not_on_it(tmp_path, first, anchor):
+    lenses = {"capitalized": [0.0] * (first + 1) + [0.9] * (LAYERS - first)}
+    root = ET.fromstring(glance_svg(made_up(tmp_path, BASE, lenses=lenses), NARROW, id="a"))
+    (text,) = (t for t in root.iter(f"{SVG}text") if t.text == f"from layer {first}")
+    assert text.get("text-anchor") == anchor
+    assert float(text.get("x")) > NARROW.left
+
+
 @pytest.mark.parametrize(
     "curves",
     [

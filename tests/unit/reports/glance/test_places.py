@@ -65,6 +65,16 @@ def test_the_page_of_a_checkpoint_on_a_leaderboard_begins_with_it(run):
     assert SAID in checkpoint.partition('<ul class="counts">')[0]
 
 
+def test_two_checkpoints_side_by_side_have_their_pictures_above_their_columns(run, tmp_path):
+    other = flow_record(tmp_path / "other", BASE | {"question->last": drop()}, name="other")
+    text = site(board_of([page.read_run(run), other]))["compare.html"]
+    figures = re.findall(r'<figure data-column="(\d)">(.*?)</figure>', text, re.DOTALL)
+    assert [place for place, _ in figures] == ["0", "1"]
+    assert ["<bdi>other</bdi>" in figures[0][1], "<bdi>tuned</bdi>" in figures[1][1]] == [True] * 2
+    assert "question-&gt;last" not in figures[0][1]
+    assert "question-&gt;last" in figures[1][1]
+
+
 def test_markdown_says_it_before_everything_else(run):
     text = invoke(run, "--markdown")
     title, said, *_ = text.split("\n\n")

@@ -75,7 +75,8 @@ def test_every_link_leads_to_a_page_of_the_site(tmp_path, runs):
 def test_without_scripts_every_table_is_complete(tmp_path, runs):
     write_leaderboard(runs, tmp_path / "site")
     compare = (tmp_path / "site" / "compare.html").read_text(encoding="utf-8")
-    assert compare.count('data-column="1"') == 1 + 4  # The head, and four pairs.
+    # The picture, the head, and four pairs.
+    assert compare.count('data-column="1"') == 1 + 1 + 4
     board = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert board.count('<th scope="row"') == 2 + 3
 
