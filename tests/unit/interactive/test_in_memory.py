@@ -95,6 +95,8 @@ def test_a_model_that_has_changed_is_not_measured_for_another(
 def test_what_a_hash_depends_on(built: tuple[Any, Any]) -> None:
     model, processor = built
     known = content_hash(model, processor)
+    processor(text=["one", "two words"], padding=True)
+    assert content_hash(model, processor) == known
     assert content_hash(model.train(), processor) == known
     assert content_hash(model.to(torch.bfloat16), processor) != known
 

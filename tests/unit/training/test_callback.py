@@ -75,6 +75,8 @@ def test_a_training_is_the_same_with_it_and_without(tmp_path: Path, settings: di
         one["grad_norm"] for one in watched.state.log_history if "grad_norm" in one
     ]
     assert [step.step for step in flow.measured] == [0, 2, 4]
+    # And it is the instrument that it is elsewhere.
+    assert all(check.passed for check in mm.read(flow.measured[0].folder).record.results.self_test)
 
 
 class Reporter(TrainerCallback):
