@@ -51,7 +51,7 @@ class Option(Generic[Value]):
     help: str
     _: KW_ONLY
     flag: str = ""
-    """As pytest has it; `--` and the name of the field when empty."""
+    """As users of pytest write it; `--` and the name of the field when empty."""
     command_flag: str = ""
     """As commands have it, where that differs."""
     metavar: str | None = None
@@ -87,6 +87,14 @@ class Option(Generic[Value]):
     @property
     def off_flag(self) -> str:
         return f"--no-{self.flag.removeprefix('--')}"
+
+    @property
+    def long_names(self) -> dict[str, str]:
+        """How pytest's users may write it -> its name that no other plugin has."""
+        names = {self.flag: f"--{self.key.replace('_', '-')}"}
+        if self.off:
+            names[self.off_flag] = f"--mmflow-{self.off_flag.removeprefix('--')}"
+        return names
 
     def is_said(self, text: str) -> bool:
         """Whether a text counts: an empty one is none at all, unless it is a value."""

@@ -31,6 +31,9 @@ from transformers import (
     Qwen3Config,
 )
 
+# The records that options are made of name no axes, and beartype cannot check all of their types.
+import mmflow_bench.plugin.options  # noqa: F401
+
 # One by one, not `mmflow_bench`: the plugin is imported before this file and cannot be checked.
 SHAPE_CHECKED = (
     "mmflow_bench.checkpoints",

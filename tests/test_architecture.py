@@ -58,7 +58,7 @@ def stage_of(path: Path) -> str:
 
 def modules() -> list[Path]:
     found = sorted(PACKAGE.rglob("*.py"))
-    return [path for path in found if stage_of(path) not in ("__init__", "suites")]
+    return [path for path in found if stage_of(path) not in ("__init__", "__main__", "suites")]
 
 
 def imported_names(path: Path) -> Iterator[str]:

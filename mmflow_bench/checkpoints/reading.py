@@ -85,7 +85,7 @@ def _from_pretrained(
     source = parts.weights
     where: Json = {
         "trust_remote_code": spec.trust_remote_code,
-        "local_files_only": spec.offline or not source.is_hub,
+        "local_files_only": not source.is_fetched,
     }
     if source.is_hub:
         # The commit, so that weights, processor and fingerprint are of one moment.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from mmflow_bench.checkpoints.additions import MODELS, added
@@ -17,12 +18,12 @@ from mmflow_bench.checkpoints.aliases import Json
 from mmflow_bench.checkpoints.families.recognising import is_original, known_conversation
 from mmflow_bench.checkpoints.foreign import foreign
 from mmflow_bench.checkpoints.ingredients import ADAPTER_CONFIG, config_of, ingredients_of
-from mmflow_bench.checkpoints.model_args import checked_args, closest, identifying, refuse_unused
+from mmflow_bench.checkpoints.model_args import checked_args, identifying, refuse_unused
 from mmflow_bench.checkpoints.released import RELEASED, RegistryEntry
 from mmflow_bench.checkpoints.spec import CheckpointSpec, Described, InputChoice
 from mmflow_bench.errors import CheckpointError
 
-DEFAULT_MODEL = "planted/base"
+_LONGEST_NAME, _MOST_NEAR = 200, 3
 
 _PLANTED: Json = {
     "builder": "mmflow_bench.planted.models:build",
@@ -259,10 +260,23 @@ def _located(name: str, args: Mapping[str, str], models: Mapping[str, RegistryEn
     families = {known.split("/")[0] for known in models if "/" in known}
     if is_hub_id and name.split("/")[0] not in families:
         return {"source": name, "kind": "hub"}
+    if name.startswith((".", "/", "~")):
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise CheckpointError(
+            f"the folder of a checkpoint, got {name!r}, which is not there"
+            f"{_near(path.name, [*beside, *models])}"
+        )
     raise CheckpointError(
-        f"a registered name ({', '.join(sorted(models))}), a folder or a hub id, got {name!r}"
-        f"{closest(name, models)}; `mmflow ls models` lists the names"
+        f"a registered name (`mmflow ls models` lists them), a folder or a hub id, got {name!r}"
+        f"{_near(name, models)}"
     )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The names that may have been meant, as the end of a message; nothing where none is close."""
+    # Long names look like no other, and take long to be compared.
+    found = get_close_matches(name[:_LONGEST_NAME], list(known), n=_MOST_NEAR, cutoff=0.6)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def _folder(path: Path, gguf_file: str | None) -> Json:

@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmflow_bench.checkpoints.aliases import Json
+from mmflow_bench.checkpoints.hub import hub_answers
+from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.errors import CheckpointError
+from mmflow_bench.names import hint
 
 CONFIGURATION = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 """Suffixes of the files beside the weights that a model reads."""
@@ -39,6 +42,11 @@ class Source:
     is_hub: bool = False
     revision: str | None = None
     offline: bool = False
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether files that are not on disk can be fetched."""
+        return self.is_hub and not self.offline and hub_answers()
 
     def commit(self, file: str = "config.json") -> str:
         """The commit that the revision points to now, or did when last fetched.
@@ -77,7 +85,7 @@ class Source:
                     self.name,
                     revision=self.revision,
                     allow_patterns=[*patterns, weights],
-                    local_files_only=self.offline,
+                    local_files_only=not self.is_fetched,
                 )
                 if any(Path(folder).glob("*.safetensors")):
                     break
@@ -92,7 +100,7 @@ class Source:
 
         try:
             path = hf_hub_download(
-                self.name, file, revision=self.revision, local_files_only=self.offline
+                self.name, file, revision=self.revision, local_files_only=not self.is_fetched
             )
         # Connection errors, unknown repositories and revisions, and files not on disk are
         # OSErrors; a malformed id is a ValueError.
@@ -101,12 +109,19 @@ class Source:
         return Path(path)
 
     def _unreachable(self, error: Exception) -> CheckpointError:
-        where = "on this machine" if self.offline else "on the hub or on this machine"
         first_line = (str(error).strip().splitlines() or [""])[0]
+        said = f"{type(error).__name__}: {first_line}"
+        if self.offline:
+            where = "on this machine"
+        elif self.is_fetched:
+            where = "on the hub or on this machine"
+        else:
+            where, said = "on this machine", "the hub cannot be reached from here"
+        known = [name for entry in RELEASED for name, _ in entry.names()]
         return CheckpointError(
             f"a checkpoint {where}, got none for {self.name!r} (revision "
-            f"{self.revision or 'main'}: {type(error).__name__}: {first_line}); check the "
-            "spelling, or give the path of a folder"
+            f"{self.revision or 'main'}: {said}); check the spelling, or give the path of a folder"
+            f"{hint(self.name, known)}"
         )
 
 

@@ -65,7 +65,8 @@ def _text(value: object) -> str:
 @_listed
 def models() -> list[Row]:
     """Checkpoints that --model knows by name."""
-    from mmflow_bench.checkpoints.registry import DEFAULT_MODEL, registered_models
+    from mmflow_bench.checkpoints.default import DEFAULT_MODEL
+    from mmflow_bench.checkpoints.registry import registered_models
 
     return [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from mmflow_bench.cli.options import (
     is_stream,
     require_output,
     saving,
+    why_empty,
 )
 from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.errors import SampleError
@@ -40,6 +41,7 @@ from mmflow_bench.options import Place, comma_separated
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
+    from mmflow_bench.measurements.session import Measurements
 
 DEFAULT_EDGES = (
     "question->last,image->last,last->last,image->question,"
@@ -115,8 +117,8 @@ def sweep(asked: Asked, edges: tuple[str, ...], method: str, output: Path | None
     require_output(output, TABLES)
     measurements = asked.open()
     width = asked.measurement.window
-    _write(sweep_rows(measurements, edges=edges, method=method, width=width), output)
-    echo_counts(measurements, asked=edges, to_error=True)
+    table = sweep_rows(measurements, edges=edges, method=method, width=width)
+    _tell_table(table, output, measurements, asked, edges)
 
 
 @click.command()
@@ -126,8 +128,20 @@ def lens(asked: Asked, output: Path | None) -> None:
     """One row per sample, layer, probe and variant; layer 0 is the embedding."""
     require_output(output, TABLES)
     measurements = asked.open()
-    _write(lens_rows(measurements), output)
-    echo_counts(measurements, asked=["lens"], to_error=True)
+    _tell_table(lens_rows(measurements), output, measurements, asked, ["lens"])
+
+
+def _tell_table(
+    table: pa.Table,
+    output: Path | None,
+    measurements: Measurements,
+    asked: Asked,
+    names: Sequence[str],
+) -> None:
+    _write(table, output)
+    echo_counts(measurements, asked=names, to_error=True)
+    if not table.num_rows:
+        say(f"0 rows: {why_empty(measurements, asked.measurement)}", to_error=True)
 
 
 def _write(table: pa.Table, output: Path | None) -> None:

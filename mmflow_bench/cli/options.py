@@ -17,10 +17,12 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import is_special, refusing, try_writing_file
+from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.selection import in_words, unusable
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
+from mmflow_bench.reports.mistakes import mistakes
 from mmflow_bench.reports.progress import MeasuringBar
 
 SHOWN_MESSAGES = 3
@@ -185,10 +187,14 @@ def echo_counts(
 
 
 def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
-    for task in measurements.tasks:
-        count = measurements.accuracy(task)
+    counts = {task: measurements.accuracy(task) for task in measurements.tasks}
+    is_wrong = any(count.correct < count.scored for count in counts.values())
+    said = mistakes(measurements.answered(), measurements.described()) if is_wrong else {}
+    for task, count in counts.items():
         unscored = f"; unscored: {in_words(count.unscored)}" if count.unscored else ""
         yield f"{task}: {count.correct} of {count.scored} answered correctly{unscored}"
+        if task in said:
+            yield said[task]
         kept = count.correct if measurements.follow == "answer" else count.scored
         for edge, reasons in measurements.refusals(task).items():
             # What no sample has is no loss, unless the user has asked for it by name.
@@ -201,3 +207,18 @@ def _lines(measurements: Measurements, asked: Collection[str]) -> Iterator[str]:
     )
     yield from (f"{task}: unscored: {reason} {n}" for (task, reason), n in sorted(lost.items()))
     yield from (f"  {message}" for message in measurements.messages(limit=SHOWN_MESSAGES))
+
+
+def why_empty(measurements: Measurements, settings: MeasurementSettings) -> str:
+    """Why a table of samples has no row, and what to do."""
+    counts = [measurements.accuracy(task) for task in measurements.tasks]
+    scored = sum(count.scored for count in counts)
+    if not scored:
+        return "no sample could be measured, for the reasons above"
+    is_kept = settings.keep_incorrect or settings.follow is Followed.REFERENCE
+    if not is_kept and not any(count.correct for count in counts):
+        return (
+            f"all {scored} answers are wrong, and a table has right ones only; --keep-incorrect "
+            "takes the others too, whatever the checkpoint says"
+        )
+    return "no sample has what was asked for, for the reasons above"

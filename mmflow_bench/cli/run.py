@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from mmflow_bench.mechanisms.declared import FILES, shipped_suites
+from mmflow_bench.options import Option
 
 INTERRUPTED = 2
 """pytest's exit code for Ctrl-C, which reaches both processes."""
@@ -28,8 +29,12 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Run the suites; every argument goes to pytest.
 
     `mmflow run --model=my-checkpoint -n 2` is `pytest suites/ --model=my-checkpoint -n 2`, also
-    where the package is installed and there is no suites/ folder. `mmflow run --help` is pytest's.
+    where the package is installed and there is no suites/ folder. Options of pytest itself are in
+    `pytest --help`; there each of the following is called `--mmflow-NAME`.
     """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        click.echo(told(ctx))
+        return
     # A process of its own: pytest rewrites the assertions of modules that are not yet imported.
     command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
     if os.name == "posix":
@@ -40,6 +45,24 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         ctx.exit(subprocess.run(command, check=False).returncode)
     except KeyboardInterrupt:
         ctx.exit(INTERRUPTED)
+
+
+def told(ctx: click.Context) -> str:
+    """The help of this command, with the options of mechanisms that it hands to pytest."""
+    from mmflow_bench.plugin.options import offered
+
+    formatter = ctx.make_formatter()
+    ctx.command.format_usage(ctx, formatter)
+    ctx.command.format_help_text(ctx, formatter)
+    with formatter.section("Options"):
+        formatter.write_dl(list(map(_line, offered())))
+    return formatter.getvalue().rstrip()
+
+
+def _line(option: Option[object]) -> tuple[str, str]:
+    if option.is_flag:
+        return " / ".join(option.long_names), option.help
+    return f"{option.flag}={option.metavar or '|'.join(option.choices)}", option.help
 
 
 def pytest_arguments(arguments: Sequence[str], folder: Path) -> list[str]:
@@ -75,18 +98,21 @@ def joined_values(arguments: Sequence[str]) -> list[str]:
 
 @cache
 def valued_options() -> frozenset[str]:
-    """Options that take one value, as pytest's parser knows them with this plugin.
+    """Options that take one value, as pytest's parser knows them and this plugin reads them.
 
     pytest looks for test paths before it has loaded plugins: a value after a space would be one.
     """
     # pytest takes half a second; most commands have `=` in all their options.
     from _pytest.config import get_config
 
-    config = get_config()
-    config.pluginmanager.import_plugin("mmflow_bench.plugin")
+    from mmflow_bench.plugin.options import add_options, long_names
+
+    parser = get_config()._parser
+    add_options(parser)
     # In argparse, flags have a number of arguments, which is 0, and `nargs="?"` is optional.
-    actions = (action for action in config._parser.optparser._actions if action.nargs is None)
-    return frozenset(name for action in actions for name in action.option_strings)
+    actions = (action for action in parser.optparser._actions if action.nargs is None)
+    names = frozenset(name for action in actions for name in action.option_strings)
+    return names | {short for short, long in long_names().items() if long in names}
 
 
 def suites_folder(folder: Path) -> Path:

@@ -6,13 +6,14 @@ has answered with (docs/decisions/041).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 
 from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
@@ -27,6 +28,16 @@ def cache_of(clean: CleanPass) -> DynamicCache:
     for layer, (keys, values) in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(keys[None], values[None], layer)
     return cache
+
+
+def keeping(model: nn.Module, cache: Cache) -> dict[str, Cache]:
+    """A cache as the argument of a model, under the name that it has there.
+
+    transformers calls it `cache` by now and warns of `past_key_values`, which is all that its
+    older releases and the code of some checkpoints know.
+    """
+    names = inspect.signature(type(model).forward).parameters
+    return {"cache" if "cache" in names else "past_key_values": cache}
 
 
 @torch.inference_mode()
@@ -54,7 +65,7 @@ def extended(checkpoint: Instrumentable, clean: CleanPass, tokens: Sequence[int]
             input_ids=torch.tensor([list(tokens)], device=device),
             position_ids=positions[..., None, :].to(device),
             attention_mask=torch.ones(1, clean.length + count, dtype=torch.long, device=device),
-            past_key_values=cache_of(clean),
+            **keeping(checkpoint.model, cache_of(clean)),
             use_cache=True,
         )
     return recording.extended(

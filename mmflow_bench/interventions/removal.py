@@ -21,6 +21,7 @@ from transformers import DynamicCache
 from mmflow_bench.checkpoints.parts import Instrumentable, Parts
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.clean import position_hook
+from mmflow_bench.interventions.extending import keeping
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.recording import CleanPass
 
@@ -119,7 +120,7 @@ class PrunedAnswer:
         can_choose = "logits_to_keep" in inspect.signature(model.forward).parameters
         kept = {"logits_to_keep": 1} if can_choose else {}
         with self._remover.hooked(self._checkpoint.parts):
-            out = model(**moved, **kept, past_key_values=self._cache, use_cache=True)
+            out = model(**moved, **kept, **keeping(model, self._cache), use_cache=True)
         logits: Tensor = out.logits[0, -1].to(device).float()
         return logits
 

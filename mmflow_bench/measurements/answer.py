@@ -16,7 +16,7 @@ from torch import Tensor
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import NotFiniteError
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.extending import cache_of
+from mmflow_bench.interventions.extending import cache_of, keeping
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.wants import Answer
 
@@ -97,7 +97,7 @@ def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: s
     """
     model, device = checkpoint.model, checkpoint.parts.device
     is_over = end_of_answers(checkpoint, limit=limit)
-    cache = cache_of(clean)
+    kept = keeping(model, cache_of(clean))
     tokens = [int(clean.logits.argmax())]
     while not is_over(tokens):
         seen = clean.length + len(tokens)
@@ -106,7 +106,7 @@ def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: s
             # With positions counted by rows and columns of images, the end is not the length.
             position_ids=clean.positions[..., None, -1:].to(device) + len(tokens),
             attention_mask=torch.ones(1, seen, dtype=torch.long, device=device),
-            past_key_values=cache,
+            **kept,
             use_cache=True,
         )
         logits = out.logits[0, -1]

@@ -13,6 +13,7 @@ from mmflow_bench.plugin.hooks import (
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
+    pytest_load_initial_conftests,
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
     pytest_xdist_node_collection_finished,

@@ -7,6 +7,7 @@ import pytest
 from mmflow_bench.baselines.paired_records import FILE
 from mmflow_bench.plugin.ending import unopened
 from mmflow_bench.plugin.gating import could_have_seen
+from mmflow_bench.plugin.judging import is_told_by_table
 from mmflow_bench.plugin.keeping import write_facts
 from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
@@ -39,11 +40,8 @@ def write_runs(run: Run) -> None:
                 write_text(folder / FILE, comparison.as_json())
 
 
-def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
-    """Print the closing tables and everything that must be said once."""
-    if run.refusal:
-        # As pytest says a usage error of a run without workers.
-        terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
+def show_tables(run: Run, terminal: pytest.TerminalReporter) -> None:
+    """Print the verdicts, and how they compare with the baseline."""
     writer = terminal._tw
     width, colour = writer.fullwidth, bool(writer.hasmarkup)
     encoding = getattr(writer._file, "encoding", None)
@@ -55,6 +53,15 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_sep("=", "mmflow: against the baseline")
         shown = render_comparison(comparison, width=width, colour=colour)
         terminal.write(encodable(shown, encoding))
+
+
+def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
+    """Print everything that must be said once, and the gate."""
+    if run.refusal:
+        # As pytest says a usage error of a run without workers.
+        terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
+    if failed := sum(r.outcome == "failed" and is_told_by_table(run.config, r) for r in run.rows):
+        terminal.write_line(f"{failed} failed by what the table says; --tb=short shows the lines")
     crashes = dict.fromkeys(f"no verdict: {crash['message']}" for crash in run.crashes)
     for line in [*_baseline_lines(run), *crashes]:
         terminal.write_line(printable(line))

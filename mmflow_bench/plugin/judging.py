@@ -10,7 +10,7 @@ from mmflow_bench.baselines.golden import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, NoComparison, StoreError
 from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.numbers import sparkline
-from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent
+from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
@@ -83,13 +83,25 @@ def finish(
     outcome = outcome_of(_ending(item, row, error, report), policy_of(run.settings))
     apply(outcome, report)
     row = replace(row, outcome=outcome.word, seconds=round(call.duration, 4))
-    if report.failed and row.curve:
+    if report.failed and outcome.text is None and is_told_by_table(item.config, row, error):
+        report.longrepr = str(error).strip().partition("\n")[0]
+        # So pytest marks what a debugger has shown, to leave it out of FAILURES.
+        report._pdbshown = True  # type: ignore[attr-defined]
+    elif report.failed and row.curve:
         report.sections.append(("mmflow curve by layer", sparkline(row.curve, 60)))
     setattr(report, REPORT_ROW, row.as_dict())
     # JUnit reads the item's properties at teardown, others read this report's.
     added = properties(row, run.identity.run_id)
     item.user_properties.extend(added)
     report.user_properties.extend(added)
+
+
+def is_told_by_table(
+    config: pytest.Config, row: MechanismRow, error: BaseException | None = None
+) -> bool:
+    """Whether a failure needs no traceback: the comparison has failed, and nobody asks for more."""
+    is_plain = row.verdict == Verdict.FAILS and not isinstance(error, BaselineDrift)
+    return is_plain and config.option.tbstyle == "auto" and not config.option.showlocals
 
 
 def _ending(

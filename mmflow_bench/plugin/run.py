@@ -213,9 +213,11 @@ def refuse_moved_rootdir(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: That has happened.
     """
-    for name, value in pairwise(config.invocation_params.args):
-        if name == "--model" and config.inipath is None and os.path.exists(str(value)):
+    for name, value in pairwise(map(str, config.invocation_params.args)):
+        is_ours = value in (config.option.mmflow_model or ())
+        is_name = name in ("--model", "--mmflow-model")
+        if is_name and is_ours and config.inipath is None and os.path.exists(value):
             raise pytest.UsageError(
-                f"a model folder written `--model={value}`, got `--model {value}`; with a space "
+                f"a model folder written `{name}={value}`, got `{name} {value}`; with a space "
                 "pytest takes the folder for a test path and loses the ini file of the project"
             )

@@ -14,21 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScheduling, LoadScopeScheduling
 
-from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.plugin.settings import settings_from
-from mmflow_bench.runs.rows import ALL
-
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
 
-def has_flow_tests(config: pytest.Config, nodeids: Sequence[str]) -> bool:
+def has_flow_tests(nodeids: Sequence[str], slugs: frozenset[str]) -> bool:
     """Whether workers have collected a test of `flow`; node ids are all that they send."""
-    return _has_flow(nodeids, frozenset(settings_from(config).slugs))
-
-
-def _has_flow(nodeids: Sequence[str], slugs: frozenset[str]) -> bool:
     return any(measurement_key(nodeid, slugs) for nodeid in nodeids)
 
 
@@ -77,9 +69,9 @@ class ChosenByCollection:
     Which of the two is right is known only when the workers have collected.
     """
 
-    def __init__(self, config: pytest.Config, log: Producer) -> None:
+    def __init__(self, config: pytest.Config, log: Producer, slugs: frozenset[str]) -> None:
         grouped = FlowScheduling(config, log)
-        grouped.slugs = frozenset(settings_from(config).slugs)
+        grouped.slugs = slugs
         self._candidates = (grouped, LoadScheduling(config, log))
         self._chosen: FlowScheduling | LoadScheduling | None = None
 
@@ -94,7 +86,7 @@ class ChosenByCollection:
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
         grouped, plain = self._candidates
         if self._chosen is None:
-            self._chosen = grouped if _has_flow(collection, grouped.slugs) else plain
+            self._chosen = grouped if has_flow_tests(collection, grouped.slugs) else plain
         self._chosen.add_node_collection(node, collection)
 
     def _open(self) -> Sequence[FlowScheduling | LoadScheduling]:
@@ -115,6 +107,10 @@ def measurement_key(nodeid: str, slugs: frozenset[str]) -> str | None:
     slug = next((part for part in parts if part in slugs), None)
     if slug is None:
         return None
+    # Here, not at the top: runs of other projects get no further.
+    from mmflow_bench.inputs.samples import SIX_TASKS
+    from mmflow_bench.runs.rows import ALL
+
     # Parameters of other fixtures may come before the slug and the task.
     others = [part for part in parts if part != slug]
     known = [part for part in others if part in SIX_TASKS]

@@ -20,7 +20,7 @@ from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, Reported
-from mmflow_bench.plugin.closing import summarize, write_runs
+from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
 from mmflow_bench.plugin.collecting import (
     declare,
     deselect,
@@ -301,9 +301,17 @@ class FlowSession:
         write_reports(run)
         fail_unkept(run, session)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.run.worker is None:
-            summarize(self.run, terminalreporter)
+    # Outermost: the tables come before tracebacks, and what they amount to is the last line.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, object, object]:
+        if self.run.worker is not None:
+            return (yield)
+        show_tables(self.run, terminalreporter)
+        result = yield
+        summarize(self.run, terminalreporter)
+        return result
 
 
 def _message(report: pytest.TestReport) -> str:

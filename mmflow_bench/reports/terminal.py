@@ -67,6 +67,8 @@ def parts(
             yield Text(printable(line), style="bold red", overflow="fold")
         for line in blind_lines(known.get("tasks", {})):
             yield Text(printable(line), style="yellow", overflow="fold")
+        for line in known.get("mistakes", {}).values():
+            yield Text(printable(line), style="dim", overflow="fold")
         for line in unscored_lines(known):
             yield Text(printable(line), style="magenta", overflow="fold")
         yield from _counts(members)

@@ -28,6 +28,8 @@ class Facts(TypedDict, total=False):
     """What must be equal before the checkpoint may be compared with another one."""
     data: dict[str, str]
     tasks: dict[str, TaskFacts]
+    mistakes: dict[str, str]
+    """Task -> a line with a few answers that are wrong, where some are."""
     self_test: list[dict[str, object]]
     noise_floor: float
     messages: list[str]
@@ -45,5 +47,6 @@ def merged(known: Facts, new: Facts) -> Facts:
     both["tasks"] = dict(known.get("tasks", {}))
     for task, count in new.get("tasks", {}).items():
         both["tasks"][task] = both["tasks"].get(task, {}) | count
+    both["mistakes"] = known.get("mistakes", {}) | new.get("mistakes", {})
     both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
     return both

@@ -12,6 +12,9 @@ from mmflow_bench.interventions.extending import extended
 from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
 from mmflow_bench.interventions.suffixes import knockout_logits
 
+# Of names of arguments that transformers no longer uses.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 LAYERS = 10
 UNDER_LLAVA = ("llama", "llama-grouped", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 ANSWER = (17, 5, 60)

@@ -12,6 +12,9 @@ from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.removal import PrunedAnswer, Removal
 from mmflow_bench.interventions.suffixes import knockout_logits
 
+# Of names of arguments that transformers no longer uses.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 LAYERS = 10
 FIRST = (1, 4, 9)
 UNDER_LLAVA = ("llama", "llama-grouped", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")

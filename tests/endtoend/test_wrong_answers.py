@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.cli.main import main
+from mmflow_bench.cli.options import Asked
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.selection import SampleSet
@@ -70,3 +73,29 @@ def test_without_a_wrong_answer_there_is_none_to_look_at(tmp_path: Path) -> None
     flow = Flow(measurements(tmp_path, wrong=0))
     with pytest.raises(NotApplicable, match="a wrong answer"):
         of_wrong_answers(flow, EDGE, TASK)
+
+
+@pytest.mark.parametrize("command", ["sweep", "lens"])
+def test_a_table_without_rows_says_what_was_answered_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(Asked, "open", lambda _: measurements(tmp_path / "store", wrong=8))
+    output = tmp_path / "table.csv"
+    told = CliRunner().invoke(main, [command, f"--output={output}"])
+    assert told.exit_code == 0
+    said = told.stderr.splitlines()
+    assert f"{TASK}: 0 of 8 answered correctly" in said
+    (line,) = [one for one in said if one.startswith(f"{TASK}: 8 answered wrongly: ")]
+    assert line.count(" purple, said ") == 3
+    assert line.endswith("; ...")
+    assert said[-1].startswith("0 rows: all 8 answers are wrong")
+    assert "--keep-incorrect" in said[-1]
+
+
+def test_tables_with_rows_say_nothing_of_the_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Asked, "open", lambda _: measurements(tmp_path / "store", wrong=0))
+    told = CliRunner().invoke(main, ["lens", f"--output={tmp_path / 'table.csv'}"])
+    assert "wrong" not in told.stderr
+    assert not any(line.startswith("0 rows") for line in told.stderr.splitlines())

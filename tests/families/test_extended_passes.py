@@ -16,6 +16,9 @@ from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
+# Of names of arguments that transformers no longer uses.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_extended_pass_and_its_knockouts_are_as_by_definition(

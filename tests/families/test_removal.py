@@ -17,6 +17,9 @@ from mmflow_bench.measurements.wants import ANSWERS, UNSCORED
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 
+# Of names of arguments that transformers no longer uses.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 WANTS = [ImageRemoval(removed=removed) for removed in Removed]
 
 

@@ -134,11 +134,58 @@ def test_nothing_is_coloured_under_no_color(project, monkeypatch):
     assert "\x1b[" not in run_result.stdout.str()
 
 
-def test_a_failed_assertion_shows_the_curve(project, behave):
+MISTAKEN = """
+import pytest
+
+@pytest.mark.mechanism("mistaken")
+def test_mistaken(flow):
+    "The code breaks."
+    assert flow("image -> question", "ChooseAttr").no_such_thing <= 0
+"""
+
+
+def test_tables_come_first_and_only_mistakes_have_a_traceback(run, project, behave):
     behave(drops={})
-    run_result = project.runpytest_inprocess("-k", "ChooseAttr")
+    project.makepyfile(test_mistaken=MISTAKEN)
+    result = run("-k", "ChooseAttr or mistaken", "--junit-xml=junit.xml")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*= mmflow: information flow =*",
+            "  ChooseAttr   * fails *",
+            *("*= FAILURES =*", "*_ test_mistaken*", "E *AttributeError: *no_such_thing*"),
+            "FAILED test_suite.py::test_question_to_last_drops*",
+            "2 failed by what the table says; --tb=short shows the lines",
+            "gate (mechanisms): failed: *",
+        ]
+    )
+    shown = result.stdout.str()
+    assert shown.count("E  ") == 1
+    assert "array(" not in shown
+    failures = ElementTree.parse(project.path / "junit.xml").getroot().iter("failure")
+    said = [str(failure.text) for failure in failures]
+    assert sum(len(text.splitlines()) == 1 for text in said) == 2
+    assert sum(text.startswith("assert peak of ") and "<= -0.1" in text for text in said) == 2
+
+
+def test_what_was_said_wrongly_stands_below_the_verdicts(run, behave):
+    name = {"task": "ChooseAttr", "question_id": "1", "image_id": "1"}
+    answer = {"is_correct": False, "prediction": "blue", "sample": "s"}
+    about = {"question": "Which color?", "answer": "red"}
+    behave(answered=[name | answer], described=[name | about], correct=38)
+    line = 'ChooseAttr: 1 answered wrongly: "Which color?" red, said blue'
+    result = run()
+    result.stdout.fnmatch_lines(["  ChooseAttr   * holds *", line, "4 mechanisms: 4 holds"])
+    assert result.stdout.str().count("answered wrongly") == 1
+
+
+@pytest.mark.parametrize("option", ["--tb=short", "--tb=long", "--showlocals"])
+def test_whoever_asks_for_it_is_shown_the_assertion_and_the_curve(project, behave, option):
+    behave(drops={})
+    run_result = project.runpytest_inprocess("-k", "ChooseAttr", option)
     run_result.assert_outcomes(failed=2, deselected=2)
-    run_result.stdout.fnmatch_lines(["*mmflow curve by layer*"])
+    run_result.stdout.fnmatch_lines(["E *assert peak of *<= -0.1*", "*mmflow curve by layer*"])
+    assert "--tb=short" not in run_result.stdout.str()
 
 
 @pytest.mark.parametrize("method", ["holm", "bh"])

@@ -17,7 +17,7 @@ REFUSED = {
     "--images=missing": "--images takes a folder*missing",
     "--model=planted/bsae": "*planted/base*",
     "--model=": "a registered name *, a folder or a hub id, got ''*",
-    "--inconclusive=maybe": "*--inconclusive: invalid choice: 'maybe'*",
+    "--inconclusive=maybe": "*--mmflow-inconclusive: invalid choice: 'maybe'*",
 }
 
 

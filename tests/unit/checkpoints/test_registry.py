@@ -43,10 +43,19 @@ def test_the_checkpoint_that_ships_is_registered_with_builder_and_questions() ->
 
 
 def test_an_unknown_name_is_answered_with_the_closest_and_the_list() -> None:
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError, match=r"`mmflow ls models`.*did you mean planted/base or "):
         resolve_checkpoint("planted/bse")
-    assert "closest is 'planted/base'" in str(caught.value)
-    assert "planted/mini" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["./tuned-lava", "{}/tuned-lava", "~/no/such/tuned-lava"])
+def test_a_folder_that_is_not_there_is_answered_with_one_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tuned-llava").mkdir()
+    with pytest.raises(CheckpointError, match=r"the folder of a checkpoint, got .*not there") as no:
+        resolve_checkpoint(name.format(tmp_path))
+    assert ("did you mean tuned-llava?" in str(no.value)) == (not name.startswith("~"))
 
 
 def test_a_word_that_is_nothing_is_unknown() -> None:

@@ -16,6 +16,8 @@ from mmflow_bench.cli.main import COMMANDS, imported, main
 from mmflow_bench.cli.measuring import _write
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.options import Place, options_of
+from mmflow_bench.plugin.settings import Settings
 
 
 def invoke(*arguments: str):
@@ -59,6 +61,24 @@ def test_help_imports_no_command():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.strip() == "['mmflow_bench.cli.main']"
+
+
+@pytest.mark.parametrize("module", ["mmflow_bench", "mmflow_bench.cli"])
+def test_the_package_is_a_command_where_scripts_are_not_on_the_path(module):
+    command = [sys.executable, "-m", module, "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("Usage: mmflow [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--model=planted/base", "-h")])
+def test_help_of_run_is_about_the_options_of_mechanisms(arguments):
+    told = invoke("run", *arguments)
+    assert told.exit_code == 0
+    words = " ".join(told.output.split())
+    options = [o for o in options_of(Settings) if Place.PYTEST in o.places]
+    assert all(f" {option.flag}" in words for option in options)
+    assert "--self-test / --no-self-test" in words
+    assert "--gate=strict|mechanisms|regression|none" in words
 
 
 def test_runs_are_listed_even_if_one_is_damaged(tmp_path, monkeypatch):
