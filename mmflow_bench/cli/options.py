@@ -23,7 +23,7 @@ from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
 from mmflow_bench.reports.mistakes import mistakes
-from mmflow_bench.reports.progress import MeasuringBar
+from mmflow_bench.reports.progress import MeasuringBar, stopped
 
 SHOWN_MESSAGES = 3
 ALLOW_INCOMPLETE = click.option(
@@ -103,7 +103,11 @@ def asking(place: Place) -> Decorator:
                 chosen = settings_of(Asked, lambda option: values.get(option.key))
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            function(asked=chosen, **given)
+            try:
+                function(asked=chosen, **given)
+            except KeyboardInterrupt:
+                say(stopped(chosen.measurement.cache), to_error=True)
+                raise
 
         command: Callable[..., None] = asked
         for option in reversed(offered.values()):

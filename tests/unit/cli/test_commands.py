@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
 from mmflow_bench.cli.measuring import _chosen, _write
+from mmflow_bench.cli.options import Asked
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Place, options_of
@@ -220,3 +221,16 @@ def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
     assert [test.declaration.id for test in found] == expected
     with pytest.raises(SelectionError, match="add --suite=paper"):
         _chosen([file], MeasurementSettings(mechanisms=("own-p*",)))
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"), [("kept", "is kept (kept); the same command goes on"), ("off", "nothing")]
+)
+def test_ctrl_c_is_answered_with_what_is_kept(monkeypatch, cache, said):
+    def interrupted(_: Asked):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Asked, "open", interrupted)
+    found = invoke("sweep", f"--mmflow-cache={cache}")
+    assert found.exit_code == 1
+    assert said in found.stderr
