@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,6 +53,29 @@ class Row:
     def at(self, layer: int) -> tuple[CutEdges | Skipped, ...]:
         """What it does in a layer."""
         return tuple(does for layers, does in self.parts if layer in layers)
+
+
+def joined(
+    placed: Iterable[tuple[int, Row]], *, length: int, layers: int
+) -> Mapping[int, Sequence[Row]]:
+    """Rows by the position from which on they are computed together, out of that of each.
+
+    Every pass computes the clean row too, so that few rows that begin late go with those that
+    begin earlier, where that costs fewer positions.
+    """
+    groups: dict[int, list[Row]] = {}
+    for start, row in placed:
+        groups.setdefault(start, []).append(row)
+    last = None
+    for start in sorted(groups):
+        rows = groups[start]
+        if last is not None:
+            further = sum(layers - row.first_layer for row in rows) * (start - last)
+            if further < layers * (length - start):
+                groups[last] += groups.pop(start)
+                continue
+        last = start
+    return groups
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ See = Callable[[int, int, Sequence[Intervention], Tensor, Tensor], None]
 """Called in every layer with the layer, the first position of the suffix, interventions, and their
 keys and values there as (intervention, kv_head, position, dim)."""
 
+_Done = tuple[CutEdges | Skipped, ...]
+"""Told apart by which they are, since windows of one edge share what they do."""
+
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
 _CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
@@ -71,18 +74,27 @@ class SuffixPass:
     _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
     _places: list[int] = field(init=False)
     """Of every row, its place in the batch."""
-    _done: dict[int, tuple[CutEdges | Skipped, ...]] = field(default_factory=dict)
+    _done: dict[int, _Done] = field(default_factory=dict)
     """What is done in this layer, by the places in the batch that it is done to."""
+    _at_work: dict[int, dict[int, _Done]] = field(default_factory=dict)
+    """What is done, by layer and row; rows to which nothing is done there are not named."""
 
     def __post_init__(self) -> None:
         self._places = [0] * len(self.rows)
+        for i, row in enumerate(self.rows):
+            for layers, does in row.parts:
+                for layer in layers:
+                    of_layer = self._at_work.setdefault(layer, {})
+                    of_layer[i] = (*of_layer.get(i, ()), does)
 
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """Logits of the last position under each intervention."""
         return self._run()[self._places]
 
-    def readings(self, positions: Sequence[int], read: Read) -> Tensor:
-        """What `read` keeps of the final hidden states of some positions, none before `start`."""
+    def readings(
+        self, positions: Sequence[int], read: Read
+    ) -> tuple[Float[Tensor, "intervention vocab"], Tensor]:
+        """The logits, and what `read` keeps of final hidden states of positions from `start` on."""
         kept: list[Tensor] = []
         own = [position - self.start for position in positions]
 
@@ -90,8 +102,8 @@ class SuffixPass:
             kept.append(read(normed[:, own]))
 
         with norm_hook(self.checkpoint.parts, see):
-            self._run()
-        return kept[-1][self._places]
+            logits = self.logits()
+        return logits, kept[-1][self._places]
 
     def _run(self) -> Float[Tensor, "row vocab"]:
         parts = self.checkpoint.parts
@@ -161,13 +173,13 @@ class SuffixPass:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
         has_trace = _traces(hidden)
-        places: dict[tuple[int, tuple[int, ...]], int] = {(0, ()): 0}
+        places: dict[tuple[int, _Done], int] = {(0, ()): 0}
         self._done = {}
-        for i, row in enumerate(self.rows):
-            before = self._places[i] if has_trace[self._places[i]] else 0
-            done = row.at(layer)
-            place = places.setdefault((before, tuple(map(id, done))), len(places))
-            self._places[i] = place
+        at_work = self._at_work.get(layer, {})
+        for i, before in enumerate(self._places):
+            done = at_work.get(i, ())
+            key = (before if has_trace[before] else 0, done)
+            place = self._places[i] = places.setdefault(key, len(places))
             if done:
                 self._done[place] = done
         kept = [before for before, _ in places]

@@ -11,7 +11,7 @@ one full forward pass each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from torch import Tensor
 from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Intervention, Method
-from mmflow_bench.interventions.planning import Planner, Row
+from mmflow_bench.interventions.planning import Planner, Row, joined
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffix_pass import Read, See, SuffixPass
 
@@ -36,9 +36,10 @@ def knockout_logits(
     *,
     method: Method = Method.MASKED,
     counterfactual: CleanPass | None = None,
-    max_rows: int = 256,
+    max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
     see: See | None = None,
+    known: Mapping[Intervention, Tensor] | None = None,
 ) -> Float[Tensor, "knockout vocab"]:
     """Logits of the last position under each knockout or other intervention, in the order given.
 
@@ -49,7 +50,8 @@ def knockout_logits(
     Equal ones are computed once. No more than `max_rows` of them go through the decoder together,
     and fewer where suffixes are long: `max_positions` in all. For the counterfactual method, values
     come from the clean pass `counterfactual`. Of what goes through the suffix pass `see` is told
-    keys and values, for whoever goes on from there.
+    keys and values, for whoever goes on from there. Logits that are `known`, by the same method,
+    are not computed again.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -66,15 +68,17 @@ def knockout_logits(
         return clean.logits.new_empty(0, clean.logits.shape[0])
     planner = Planner(clean, method, counterfactual, _heads(checkpoint))
     results: dict[Intervention, Tensor] = dict.fromkeys(knockouts, clean.logits)
-    groups: dict[int, list[Row]] = {}
-    for knockout in results:
-        if (row := planner.row(knockout)) is not None:
-            groups.setdefault(planner.starts[min(knockout.changes)], []).append(row)
-    for start, rows in groups.items():
-        for chunk in _chunks(rows, clean.length - start, max_rows, max_positions):
-            run = SuffixPass(checkpoint, clean, start, chunk, method, counterfactual, see)
-            _enter_results(results, chunk, run.logits())
-    return torch.stack([results[knockout] for knockout in knockouts])
+    known = {} if known is None else known
+    placed = [
+        (planner.starts[min(one.changes)], row)
+        for one in results
+        if one not in known and (row := planner.row(one)) is not None
+    ]
+    for start, rows in _passes(placed, clean, max_rows, max_positions):
+        run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, see)
+        results |= _by_intervention(rows, run.logits())
+    results |= {one: known[one] for one in results if one in known}
+    return torch.stack([results[one] for one in knockouts])
 
 
 @torch.inference_mode()
@@ -85,14 +89,16 @@ def knockout_readings(
     *,
     positions: Sequence[int],
     read: Read,
-    max_rows: int = 256,
+    max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
+    logits: dict[Intervention, Tensor] | None = None,
 ) -> Tensor:
     """What `read` keeps of the final hidden states of `positions` under each intervention.
 
     By the masked method, in the order given; of one that changes nothing, such as a knockout with
     no target, the clean states. `read` is given the states of some rows after the final norm, of
-    shape (row, position, hidden), and returns a tensor with one entry for each row.
+    shape (row, position, hidden), and returns a tensor with one entry for each row. Logits of the
+    last position, which such a pass has too, are entered in `logits`.
 
     Raises:
         KnockoutError: As `knockout_logits`; or there is nothing to read.
@@ -102,16 +108,18 @@ def knockout_readings(
         raise KnockoutError("interventions and positions to read, got none of one of them")
     planner = Planner(clean, Method.MASKED, None, _heads(checkpoint))
     # The state of a position that comes before all that is changed is the clean one.
-    groups: dict[int, list[Row]] = {}
+    placed = []
     for each in dict.fromkeys(interventions):
         row = planner.row(each) or Row(intervention=each, parts=())
         first = min([*positions, *(each.changes if row.parts else ())])
-        groups.setdefault(planner.starts[first], []).append(row)
+        placed.append((planner.starts[first], row))
     results: dict[Intervention, Tensor] = {}
-    for start, rows in groups.items():
-        for chunk in _chunks(rows, clean.length - start, max_rows, max_positions):
-            run = SuffixPass(checkpoint, clean, start, chunk, Method.MASKED, None)
-            _enter_results(results, chunk, run.readings(positions, read))
+    for start, rows in _passes(placed, clean, max_rows, max_positions):
+        run = SuffixPass(checkpoint, clean, start, rows, Method.MASKED, None)
+        of_rows, found = run.readings(positions, read)
+        results |= _by_intervention(rows, found)
+        if logits is not None:
+            logits |= _by_intervention(rows, of_rows)
     return torch.stack([results[each] for each in interventions])
 
 
@@ -119,17 +127,16 @@ def _heads(checkpoint: Instrumentable) -> int:
     return int(checkpoint.parts.text_config.num_attention_heads)
 
 
-def _chunks(
-    rows: Sequence[Row], positions: int, max_rows: int, max_positions: int
-) -> list[list[Row]]:
-    """Rows that go through the decoder together, those that begin early first."""
-    ordered = sorted(rows, key=lambda row: row.first_layer)
-    step = max(1, min(max_rows, max_positions // positions))
-    return [ordered[first : first + step] for first in range(0, len(ordered), step)]
+def _passes(
+    placed: Sequence[tuple[int, Row]], clean: CleanPass, max_rows: int, max_positions: int
+) -> Iterator[tuple[int, list[Row]]]:
+    """Rows that go through the decoder together, and from which position on."""
+    for start, rows in joined(placed, length=clean.length, layers=len(clean.keys)).items():
+        ordered = sorted(rows, key=lambda row: row.first_layer)
+        step = max(1, min(max_rows, max_positions // (clean.length - start)))
+        for first in range(0, len(ordered), step):
+            yield start, ordered[first : first + step]
 
 
-def _enter_results(
-    results: dict[Intervention, Tensor], rows: Sequence[Row], values: Tensor
-) -> None:
-    for row, value in zip(rows, values, strict=True):
-        results[row.intervention] = value
+def _by_intervention(rows: Sequence[Row], values: Tensor) -> dict[Intervention, Tensor]:
+    return {row.intervention: value for row, value in zip(rows, values, strict=True)}

@@ -58,6 +58,7 @@ def _measured(
             [knockout for _, knockouts in planned for knockout in knockouts],
             method=method,
             counterfactual=donated,
+            known=work.logits if method is Method.MASKED else None,
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:

@@ -103,6 +103,11 @@ class QuestionSemantics(Want[SemanticsTable]):
         """False: it stands beside curves that are compared."""
         return False
 
+    @property
+    def leaves_logits(self) -> bool:
+        """True: of the sweep of an edge nothing is left to compute."""
+        return True
+
     def at(self, width: int) -> QuestionSemantics:
         """The same, in windows of `width` layers unless it has a width of its own."""
         return replace(self, width=width) if self.width is None else self

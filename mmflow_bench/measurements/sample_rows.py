@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -24,7 +24,7 @@ from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
-from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.knockout import Intervention, Knockout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
 from mmflow_bench.measurements.jobs import Job
@@ -58,6 +58,8 @@ class SampleAtWork:
     encoded: EncodedSample
     clean: CleanPass
     answer: Answer
+    logits: dict[Intervention, Tensor] = field(default_factory=dict)
+    """Under masked interventions that one kind of measurement has read and another may need."""
 
     @property
     def checkpoint(self) -> LoadedCheckpoint:
@@ -132,7 +134,8 @@ def sample_rows(
     if not asked:
         return rows
     work = SampleAtWork(throttle=throttle, job=job, encoded=encoded, clean=clean, answer=answer)
-    by_kind = sorted(asked, key=lambda want: want.measured_by)
+    # What the question says is read before logits are: such a pass has both.
+    by_kind = sorted(asked, key=lambda want: (not want.leaves_logits, want.measured_by))
     for place, wants in groupby(by_kind, key=lambda want: want.measured_by):
         module, _, name = place.partition(":")
         merge(rows, getattr(importlib.import_module(module), name)(list(wants), work))

@@ -152,6 +152,11 @@ class Want(ABC, Generic[Table]):
         return self
 
     @property
+    def leaves_logits(self) -> bool:
+        """Whether its measurement leaves `SampleAtWork.logits`, and so comes before others."""
+        return False
+
+    @property
     def needs_mastery(self) -> bool:
         """Whether it tells something only where the task's questions are answered correctly."""
         return True

@@ -1,0 +1,58 @@
+"""Nothing is computed twice: positions through decoder layers, counted over everything asked."""
+
+from __future__ import annotations
+
+import sys
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+from mmflow_bench.inputs.encoding import encode
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.question_semantics import QuestionSemantics
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "catalogue_cost.py"
+MOST_FORWARDS = 37
+"""docs/decisions/064-what-the-whole-catalogue-computes.md."""
+
+
+@pytest.fixture(scope="module")
+def catalogue_cost():
+    spec = util.spec_from_file_location("catalogue_cost", BENCHMARK)
+    module = util.module_from_spec(spec)
+    sys.modules["catalogue_cost"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_the_whole_catalogue_computes_no_more_than_is_documented(catalogue_cost):
+    # The task of which most is asked; how wide the decoder is does not matter.
+    options = catalogue_cost.parser().parse_args(["--task=ChooseRel", "--width=32"])
+    asked = catalogue_cost.Asked(options)
+    forward = options.layers * encode(asked.sample, asked.checkpoint).input_ids.shape[0]
+    whole = asked.positions(asked.wants) / forward
+    # Most of it is asked of this sample: little measured would be little computed.
+    assert 0.8 * MOST_FORWARDS < whole <= MOST_FORWARDS
+
+
+@pytest.fixture(scope="module")
+def few_layers(catalogue_cost):
+    options = catalogue_cost.parser().parse_args(["--layers=6", "--width=32", "--patches=8"])
+    return catalogue_cost.Asked(options)
+
+
+def test_a_sweep_is_left_by_what_the_question_says_without_its_edge(few_layers):
+    sweep = Sweep.of("image -> question", width=3)
+    meaning = QuestionSemantics.of("image -> question", width=3)
+    assert few_layers.positions([meaning, sweep]) == few_layers.positions([meaning])
+    assert few_layers.positions([meaning]) > few_layers.positions([])
+
+
+def test_what_is_shared_is_what_is_measured_alone(few_layers):
+    sweep = Sweep.of("image -> question", width=3)
+    meaning = QuestionSemantics.of("image -> question", width=3)
+    alone, together = few_layers.measure([sweep]), few_layers.measure([sweep, meaning])
+    for one, other in zip(alone[sweep.shard], together[sweep.shard], strict=True):
+        assert other["knockout_probability"] == pytest.approx(one["knockout_probability"], rel=1e-5)
