@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -132,7 +133,19 @@ def _click_option(option: Option[object]) -> Decorator:
         envvar=option.environment,
         metavar=option.metavar,
         help=option.help,
+        shell_complete=partial(_completed, option.suggest) if option.suggest else None,
     )
+
+
+def _completed(
+    suggest: Callable[[], Iterable[str]],
+    _: click.Context,
+    __: click.Parameter,
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Names that begin so; where none does, folders, which a checkpoint may be too."""
+    known = [CompletionItem(name) for name in sorted(suggest()) if name.startswith(incomplete)]
+    return known or [CompletionItem(incomplete, type="dir")]
 
 
 def _meant(option: Option[object], said: str) -> object | None:

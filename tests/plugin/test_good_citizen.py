@@ -244,3 +244,10 @@ def test_help_has_both_names(foreign):
     for short, long in SHORT.items():
         assert long in told
         assert f"[{short}]" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("is_completing", [True, False])
+def test_a_shell_that_completes_is_offered_them(pytester, monkeypatch, is_completing):
+    if is_completing:
+        monkeypatch.setenv("_ARGCOMPLETE", "1")
+    assert hasattr(pytester.parseconfig().option, "mmflow_model") == is_completing

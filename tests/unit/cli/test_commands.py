@@ -9,6 +9,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
@@ -234,3 +235,21 @@ def test_ctrl_c_is_answered_with_what_is_kept(monkeypatch, cache, said):
     found = invoke("sweep", f"--mmflow-cache={cache}")
     assert found.exit_code == 1
     assert said in found.stderr
+
+
+def completed(*arguments: str):
+    shell = ShellComplete(main, {}, "mmflow", "_MMFLOW_COMPLETE")
+    *before, incomplete = arguments
+    return [(item.type, item.value) for item in shell.get_completions(before, incomplete)]
+
+
+def test_a_shell_completes_commands_options_and_checkpoints():
+    assert ("plain", "sweep") in completed("sw")
+    assert ("plain", "--method") in completed("sweep", "--met")
+    assert completed("lens", "--model", "planted/mi") == [
+        ("plain", "planted/middle-readout"),
+        ("plain", "planted/mini"),
+        ("plain", "planted/mixed-image"),
+    ]
+    assert completed("lens", "--model=planted/bas") == [("plain", "planted/base")]
+    assert completed("lens", "--model", "./tuned") == [("dir", "./tuned")]
