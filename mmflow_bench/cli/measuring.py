@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,14 +67,9 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
     settings = asked.measurement
-    chosen = _chosen(suites, settings)
+    chosen = chosen_tests(suites, settings)
     measurements = asked.open()
-    tasks = asked_of_tasks(
-        (reads, test.declaration.tier == "holds")
-        for test in chosen
-        if test.declaration.is_about(measurements.paper_model)
-        for reads in watched(test)
-    )
+    tasks = planned_by(chosen, measurements)
     width, layers = settings.window or measurements.width, measurements.decoder_layers
     for task in measurements.tasks:
         planned = tasks.get(task, Planned())
@@ -85,7 +80,17 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     echo_counts(measurements)
 
 
-def _chosen(suites: Sequence[Path], asked: MeasurementSettings) -> list[DeclaredTest]:
+def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
+    """What some tests read of each task of a checkpoint."""
+    return asked_of_tasks(
+        (reads, test.declaration.tier == "holds")
+        for test in tests
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
+    )
+
+
+def chosen_tests(suites: Sequence[Path], asked: MeasurementSettings) -> list[DeclaredTest]:
     """The tests of `flow` that are asked for; nothing is measured for a name that is none."""
     tests = declared_in(suites) if suites else shipped()
     if not tests:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.measuring import _chosen, _write
+from mmflow_bench.cli.measuring import _write, chosen_tests
 from mmflow_bench.cli.options import Asked
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.measurements.settings import MeasurementSettings
@@ -218,10 +218,10 @@ def test_paper(flow):
 def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
     file = tmp_path / "test_own.py"
     file.write_text(OF_SUITES)
-    found = _chosen([file], MeasurementSettings(**chosen))
+    found = chosen_tests([file], MeasurementSettings(**chosen))
     assert [test.declaration.id for test in found] == expected
     with pytest.raises(SelectionError, match="add --suite=paper"):
-        _chosen([file], MeasurementSettings(mechanisms=("own-p*",)))
+        chosen_tests([file], MeasurementSettings(mechanisms=("own-p*",)))
 
 
 @pytest.mark.parametrize(
