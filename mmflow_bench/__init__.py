@@ -5,7 +5,12 @@ an environment that has it installed, and must not pay for torch.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmflow_bench.interactive.comparing import compare as compare
+    from mmflow_bench.interactive.opening import open as open
+    from mmflow_bench.interactive.reading import read as read
 
 _HOME = {
     "APPEARED": "mechanisms.bands",
@@ -26,6 +31,9 @@ _HOME = {
     "at_least": "mechanisms.several",
     "average": "mechanisms.several",
     "report": "mechanisms.several",
+    "open": "interactive.opening",
+    "read": "interactive.reading",
+    "compare": "interactive.comparing",
 }
 
 __all__ = list(_HOME)

@@ -6,9 +6,13 @@ a typo must not select everything, nor nothing at all.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal, get_args
 
 from mmflow_bench.errors import MechanismError, SelectionError
@@ -18,6 +22,8 @@ Suite = Literal["core", "paper", "all"]
 SUITES: tuple[Suite, ...] = get_args(Suite)
 _MOST_LISTED = 12
 """Known names that a message lists; of more it names the closest only."""
+LONGEST_SLUG = 100
+"""Characters of a checkpoint's name in the name of its run folder."""
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -127,3 +133,31 @@ def hint(name: str, known: Iterable[str]) -> str:
     by_lower = {one.lower(): one for one in known}
     closest = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
     return f"; did you mean {by_lower[closest[0]]}?" if closest else ""
+
+
+def slug(model: str) -> str:
+    """A model's name in test ids and folders: no separator that ids are split at.
+
+    >>> slug("planted/base"), slug("./runs/my-finetune/")
+    ('planted_base', 'my_finetune')
+    """
+    path = Path(os.path.expanduser(model))
+    # Path.exists raises for a name that is longer than names of files may be.
+    is_path = model.startswith((".", "/", "~")) or os.path.exists(path)
+    name = Path(os.path.realpath(path)).name if is_path else model
+    plain = re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.") or "model"
+    if len(plain) <= LONGEST_SLUG:
+        return plain
+    # With time and id around it, a folder's name must stay below 255 bytes.
+    return f"{plain[:LONGEST_SLUG]}_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
+
+
+def model_slugs(models: Sequence[str]) -> dict[str, str]:
+    """Slug -> model; a folder whose name is taken gets a hash of its path."""
+    slugs: dict[str, str] = {}
+    for model in models:
+        short = slug(model)
+        if short in slugs and slugs[short] != model:
+            short = f"{short}_{hashlib.sha256(model.encode()).hexdigest()[:6]}"
+        slugs[short] = model
+    return slugs

@@ -31,15 +31,24 @@ STAGES = (
     "runs",
     "baselines",
     "reports",
+    "interactive",
+    "training",
     "plugin",
     "cli",
 )
 ALLOWED = {
     "torch": {"checkpoints", "inputs", "planted", "positions", "interventions", "measurements"},
-    "transformers": {"checkpoints", "inputs", "planted", "interventions", "measurements"},
+    "transformers": {
+        "checkpoints",
+        "inputs",
+        "planted",
+        "interventions",
+        "measurements",
+        "training",
+    },
     "pytest": {"plugin", "cli"},
     "syrupy": {"baselines", "plugin"},
-    "rich": {"reports", "plugin", "cli"},
+    "rich": {"reports", "interactive", "plugin", "cli"},
 }
 
 

@@ -46,7 +46,7 @@ class LoadedCheckpoint:
 
     spec: CheckpointSpec
     model: PreTrainedModel
-    """In evaluation mode, without gradients, on `device`."""
+    """In evaluation mode and on `device`; without gradients, unless it was in memory already."""
     processor: Processor
     """The multimodal processor, or the tokenizer again for a text-only checkpoint."""
     tokenizer: PreTrainedTokenizerBase
@@ -110,10 +110,12 @@ def assemble_checkpoint(
             processor does not fit the model or the template cannot be read.
     """
     # What accelerate or bitsandbytes has placed must not be moved.
-    if not is_placed(spec):
+    if spec.kind != "memory" and not is_placed(spec):
         model.to(spec.device)  # type: ignore[arg-type]
     model.eval()
-    model.requires_grad_(False)
+    if spec.kind != "memory":
+        # Whoever has it in memory may be training it.
+        model.requires_grad_(False)
     parts = parts_of(model)
     spare_threads(parts.device.type, model.config.get_text_config().hidden_size)
     tokenizer = _fast_tokenizer(processor, spec)

@@ -38,8 +38,9 @@ class CheckpointSpec(Described):
     name: str
     """As the user typed it."""
     source: str
-    """A folder, a hub id, or the name that the builder is called with."""
-    kind: Literal["folder", "hub", "built"]
+    """A folder, a hub id, the name that the builder is called with, or the class of a model that is
+    in memory already."""
+    kind: Literal["folder", "hub", "built", "memory"]
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: str = "auto"

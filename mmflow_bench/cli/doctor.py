@@ -6,17 +6,20 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import click
-import torch
 
-from mmflow_bench.checkpoints.hardware import hardware, require_device
+from mmflow_bench.checkpoints.hardware import (
+    hardware,
+    is_driver_unused,
+    require_device,
+    torch_build,
+)
 from mmflow_bench.checkpoints.hub import hub_answers
 from mmflow_bench.checkpoints.ingredients import ingredients_of
 from mmflow_bench.checkpoints.settings import resolve_device
 from mmflow_bench.checkpoints.weight_files import weight_files
-from mmflow_bench.cli.measuring import chosen_tests, planned_by
+from mmflow_bench.cli.measuring import planned_by
 from mmflow_bench.cli.options import Asked, asking
 from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import MMFlowError
@@ -25,10 +28,10 @@ from mmflow_bench.measurements.answering import sample_set
 from mmflow_bench.measurements.memory import free_memory
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import resolved
+from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.mechanisms.measuring import Planned
 from mmflow_bench.options import Place
-from mmflow_bench.plugin.measuring import Planned
 
-DRIVER = Path("/proc/driver/nvidia")
 _TIMED = 2
 """Samples by which a run is judged, after one that warms up."""
 _LEAST_DISK = 1 << 30
@@ -52,7 +55,7 @@ def doctor(ctx: click.Context, asked: Asked) -> None:
     Give it the options of the run. Exits with 1 where something stands in the way.
     """
     found: list[Finding] = []
-    checks: Sequence[Callable[[Asked], Finding]] = (torch_build, device, memory, store, hub, cost)
+    checks: Sequence[Callable[[Asked], Finding]] = (torch_here, device, memory, store, hub, cost)
     for check in checks:
         try:
             finding = check(asked)
@@ -67,14 +70,13 @@ def doctor(ctx: click.Context, asked: Asked) -> None:
     ctx.exit(int(any(finding.is_problem for finding in found)))
 
 
-def torch_build(_: Asked) -> Finding:
+def torch_here(_: Asked) -> Finding:
     """The torch that is installed, against the driver that is here."""
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-    said = f"{torch.__version__} ({built})"
-    if DRIVER.exists() and not torch.version.cuda and not torch.version.hip:
-        advice = "install the build for its CUDA, https://pytorch.org/get-started/locally"
-        return Finding("torch", f"{said}, but there is an NVIDIA driver: {advice}", True)
-    return Finding("torch", said)
+    if not is_driver_unused():
+        return Finding("torch", torch_build())
+    advice = "install the build for its CUDA, https://pytorch.org/get-started/locally"
+    said = f"{torch_build()}, but there is an NVIDIA driver: {advice}"
+    return Finding("torch", said, is_problem=True)
 
 
 def device(asked: Asked) -> Finding:
@@ -91,7 +93,7 @@ def device(asked: Asked) -> Finding:
 
 def memory(asked: Asked) -> Finding:
     """The weights against the memory of the device."""
-    free = free_memory(torch.device(resolve_device(asked.checkpoint.device)))
+    free = free_memory(resolve_device(asked.checkpoint.device))
     spec = asked.spec
     if spec.kind == "built":
         return Finding("memory", f"{spec.name} is small; {_size(free)} free")
@@ -128,7 +130,8 @@ def cost(asked: Asked) -> Finding:
     """How long a run takes that finds nothing in the store, by a few samples of its first task."""
     fresh = replace(asked.measurement, cache=None, from_cache=False, refresh=False)
     opened = replace(asked, measurement=fresh).open()
-    plan = planned_by(chosen_tests((), fresh), opened)
+    tests = chosen_tests((), patterns=fresh.mechanisms, suite=fresh.suite)
+    plan = planned_by(tests, opened)
     task = next((task for task in opened.tasks if plan.get(task, Planned()).wants), None)
     if task is None:
         return Finding("cost", "no mechanism reads these tasks: nothing is measured")

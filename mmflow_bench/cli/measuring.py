@@ -21,25 +21,23 @@ from mmflow_bench.cli.options import (
     Parsed,
     asking,
     echo_counts,
-    in_words,
     is_stream,
     require_output,
     saving,
     why_empty,
 )
 from mmflow_bench.cli.saying import say, say_json
-from mmflow_bench.errors import SampleError, SelectionError
+from mmflow_bench.errors import SampleError
 from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
-from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.measurements.wants import resolved
-from mmflow_bench.mechanisms.declared import DeclaredTest, declared_in, shipped
+from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
+from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
 from mmflow_bench.mechanisms.watching import watched
-from mmflow_bench.names import is_wanted, refuse_outside, refuse_unmatched
 from mmflow_bench.options import Place, comma_separated
-from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -67,7 +65,7 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
     settings = asked.measurement
-    chosen = chosen_tests(suites, settings)
+    chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
     measurements = asked.open()
     tasks = planned_by(chosen, measurements)
     width, layers = settings.window or measurements.width, measurements.decoder_layers
@@ -88,28 +86,6 @@ def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dic
         if test.declaration.is_about(measurements.paper_model)
         for reads in watched(test)
     )
-
-
-def chosen_tests(suites: Sequence[Path], asked: MeasurementSettings) -> list[DeclaredTest]:
-    """The tests of `flow` that are asked for; nothing is measured for a name that is none."""
-    tests = declared_in(suites) if suites else shipped()
-    if not tests:
-        places = ", ".join(map(str, suites))
-        raise SelectionError(f"files with tests of `flow`, got none in {places}; check the path")
-    patterns, declared = asked.mechanisms, [test.declaration for test in tests]
-    refuse_unmatched(
-        patterns,
-        dict.fromkeys(one.id for one in declared),
-        option="--mechanisms",
-        what="a mechanism of the suites",
-        advice="`mmflow ls mechanisms` lists those that ship",
-    )
-    refuse_outside(patterns, {one.id: one.suite for one in declared}, chosen=asked.suite)
-    return [
-        test
-        for test, one in zip(tests, declared, strict=True)
-        if is_wanted(one.id, one.suite, patterns=patterns, chosen=asked.suite)
-    ]
 
 
 def parse_edges(text: str) -> tuple[str, ...]:

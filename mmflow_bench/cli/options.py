@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -16,10 +16,10 @@ from click.shell_completion import CompletionItem
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.cli.saying import say
-from mmflow_bench.errors import SelectionError, StoreError
+from mmflow_bench.errors import StoreError
 from mmflow_bench.files import is_special, refusing, try_writing_file
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.measurements.selection import SampleSet
+from mmflow_bench.measurements.selection import in_words, unusable
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
@@ -79,16 +79,8 @@ class Asked:
         click.get_current_context().call_on_close(bar.close)
         measurements = Measurements.open(spec, self.measurement, progress=bar)
         if not measurements.tasks:
-            raise _unusable(measurements.samples)
+            raise unusable(measurements.samples)
         return measurements
-
-
-def _unusable(samples: SampleSet) -> SelectionError:
-    """Why there is nothing to measure, with the reason of every row and one of them in full."""
-    counts = Counter(bad.reason for bad in samples.unreadable)
-    rows = f"none of {counts.total()} rows ({in_words(counts)})" if counts else "no row at all"
-    first = f": {samples.unreadable[0].message}" if counts else "; check --questions"
-    return SelectionError(f"questions that can be used, got {rows}{first}")
 
 
 def asking(place: Place) -> Decorator:
@@ -247,7 +239,3 @@ def why_empty(measurements: Measurements, settings: MeasurementSettings) -> str:
             "takes the others too, whatever the checkpoint says"
         )
     return "no sample has what was asked for, for the reasons above"
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import click
 from click.core import ParameterSource
 
+from mmflow_bench.baselines.comparing import compared_runs
 from mmflow_bench.baselines.power import Power, power_of_comparison
 from mmflow_bench.baselines.sources import refuse_incomplete
 from mmflow_bench.baselines.tolerances import (
@@ -21,7 +22,6 @@ from mmflow_bench.baselines.tolerances import (
     parse_tolerance,
 )
 from mmflow_bench.baselines.verdict_power import power_of_verdicts
-from mmflow_bench.cli.baselines import compared_runs
 from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Asked, Parsed, asking
 from mmflow_bench.cli.pilot import piloted
 from mmflow_bench.cli.saying import say_json

@@ -14,7 +14,6 @@ from mmflow_bench.cli.options import (
     Asked,
     Parsed,
     asking,
-    in_words,
     is_stream,
     require_output,
     saving,
@@ -25,6 +24,7 @@ from mmflow_bench.files import replace_file
 from mmflow_bench.measurements.halves import halves
 from mmflow_bench.measurements.pruned import PlanAnswers, PlanLayers
 from mmflow_bench.measurements.removal import ImageRemoval, RemovalTable, Removed
+from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.mechanisms.bands import INTACT
 from mmflow_bench.mechanisms.prune_plan import (

@@ -29,12 +29,19 @@ def load_proved(
 ) -> tuple[LoadedCheckpoint, dict[str, object]]:
     """The loaded checkpoint and its facts; the fast path is proved on some samples if wanted."""
     checkpoint = load_checkpoint(spec)
+    return checkpoint, proved(checkpoint, samples, is_tested=is_tested)
+
+
+def proved(
+    checkpoint: LoadedCheckpoint, samples: SampleSet, *, is_tested: bool
+) -> dict[str, object]:
+    """Facts of a loaded checkpoint; the fast path is proved on some samples if wanted."""
     asked = _asked(checkpoint)
     checks: list[dict[str, object]] = []
     if is_tested:
         prove_exact(checkpoint)
         checks = self_test(checkpoint, [one for task in samples.tasks for one in samples.of(task)])
-    return checkpoint, {
+    return {
         "self_test": checks,
         "decoder_layers": checkpoint.decoder_layers,
         "family": checkpoint.parts.name,
@@ -47,7 +54,7 @@ def load_proved(
 
 def _asked(checkpoint: LoadedCheckpoint) -> dict[str, str]:
     """The same as `reference_input`, with foreign files tried out where they can do no harm."""
-    if checkpoint.spec.kind == "built":
+    if checkpoint.spec.kind in ("built", "memory"):
         return reference_input(checkpoint)
     found: dict[str, str] = tried(
         lambda: reference_input(checkpoint),

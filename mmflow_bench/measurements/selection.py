@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -206,6 +207,18 @@ class SampleSet:
         part = copy(self)
         part.by_task = {task: _part_of(members) for task, members in self.by_task.items()}
         return part
+
+
+def unusable(samples: SampleSet) -> SelectionError:
+    """Why there is nothing to measure, with the reason of every row and one of them in full."""
+    counts = Counter(bad.reason for bad in samples.unreadable)
+    rows = f"none of {counts.total()} rows ({in_words(counts)})" if counts else "no row at all"
+    first = f": {samples.unreadable[0].message}" if counts else "; check --questions"
+    return SelectionError(f"questions that can be used, got {rows}{first}")
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))
 
 
 def _by_image(samples: Sequence[Sample]) -> dict[str, list[Sample]]:

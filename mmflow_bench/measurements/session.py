@@ -40,6 +40,19 @@ Progress = Callable[[str, int, int], None]
 """Called with what is measured, how many samples are done, and of how many."""
 
 
+def asked_samples(spec: CheckpointSpec, settings: MeasurementSettings) -> SampleSet:
+    """The samples that a checkpoint is asked under some settings; raises as `Measurements.open`."""
+    file = asked_questions(
+        spec, questions=settings.questions, images=settings.images, cache=settings.cache
+    )
+    return SampleSet(
+        file,
+        tasks=settings.tasks,
+        limit=Limit.parse(settings.limit) if settings.limit else None,
+        seed=settings.seed,
+    )
+
+
 class Measurements:
     """What one checkpoint does on one set of samples; measures on demand, remembers everything."""
 
@@ -50,7 +63,17 @@ class Measurements:
         settings: MeasurementSettings | None = None,
         *,
         progress: Progress | None = None,
+        identity: str | None = None,
     ) -> None:
+        """Open the store of a checkpoint; nothing of the checkpoint is loaded.
+
+        Args:
+            spec: The checkpoint.
+            samples: What it is asked.
+            settings: How, and where the results are kept.
+            progress: Told how far it is.
+            identity: The content hash of the checkpoint, if it is known.
+        """
         self.spec = spec
         self.name, self.paper_model = spec.name, spec.paper_model
         self.lenses = PUBLISHED_LENSES if spec.compat == "paper" else LENSES
@@ -58,7 +81,7 @@ class Measurements:
         self.settings = settings = settings or MeasurementSettings()
         self.follow = settings.follow
         self._progress = progress
-        self.fingerprint = fingerprint(spec)
+        self.fingerprint = identity or fingerprint(spec)
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
         self._temporary = None if settings.cache else tempfile.TemporaryDirectory()
         root = settings.cache or Path(self._temporary.name if self._temporary else "")
@@ -88,16 +111,7 @@ class Measurements:
             ValueError: The limit is malformed.
         """
         settings = settings or MeasurementSettings()
-        file = asked_questions(
-            spec, questions=settings.questions, images=settings.images, cache=settings.cache
-        )
-        samples = SampleSet(
-            file,
-            tasks=settings.tasks,
-            limit=Limit.parse(settings.limit) if settings.limit else None,
-            seed=settings.seed,
-        )
-        return cls(spec, samples, settings, progress=progress)
+        return cls(spec, asked_samples(spec, settings), settings, progress=progress)
 
     def part(self) -> Measurements:
         """The same on a third or half of the samples: what is costly and need only agree."""
@@ -135,11 +149,7 @@ class Measurements:
                 )
             # Loading may take minutes.
             self.store.require_writable()
-            # torch is imported here, not above: a run from the store needs none.
-            proved = importlib.import_module("mmflow_bench.measurements.proved")
-            checkpoint, facts = proved.load_proved(
-                self.spec, self.samples, is_tested=self.settings.self_test
-            )
+            checkpoint, facts = self._load()
             if checkpoint.fingerprint != self.fingerprint:
                 raise CheckpointError(
                     "the files that the run began with, got others when they were loaded "
@@ -148,6 +158,15 @@ class Measurements:
             self._checkpoint = checkpoint
             self.store.remember(facts)
         return self._checkpoint
+
+    def _load(self) -> tuple[Any, dict[str, object]]:
+        """The checkpoint, and what was learned of it on the way."""
+        # torch is imported here, not above: a run from the store needs none.
+        proved = importlib.import_module("mmflow_bench.measurements.proved")
+        found: tuple[Any, dict[str, object]] = proved.load_proved(
+            self.spec, self.samples, is_tested=self.settings.self_test
+        )
+        return found
 
     def close(self) -> None:
         """Let go of the loaded checkpoint: the next one may need its memory."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mmflow_bench.errors import MechanismError
+from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.samples import SIX_TASKS
 from mmflow_bench.mechanisms.declaring import (
     ALL,
@@ -27,7 +27,7 @@ from mmflow_bench.mechanisms.declaring import (
     refuse_conflict,
 )
 from mmflow_bench.mechanisms.paper import section_place
-from mmflow_bench.names import hint
+from mmflow_bench.names import Suite, hint, is_wanted, refuse_outside, refuse_unmatched
 
 FILES = "test_*.py"
 
@@ -56,6 +56,40 @@ def shipped_suites() -> Path:
         if any(candidate.glob(FILES)):
             return candidate
     raise MechanismError(f"suites, got none in {package} nor beside it; reinstall mmflow-bench")
+
+
+def chosen_tests(
+    suites: Sequence[Path] = (), *, patterns: Sequence[str] = (), suite: Suite = "core"
+) -> list[DeclaredTest]:
+    """The tests that are asked for, by id and suite.
+
+    Args:
+        suites: Files of tests or folders of them; what ships without any.
+        patterns: Of --mechanisms; all when empty.
+        suite: Of --suite.
+
+    Raises:
+        MechanismError: A file declares something that is not known.
+        SelectionError: There is no test, or a pattern selects none.
+    """
+    tests = declared_in(suites) if suites else shipped()
+    if not tests:
+        places = ", ".join(map(str, suites))
+        raise SelectionError(f"files with tests of `flow`, got none in {places}; check the path")
+    declared = [test.declaration for test in tests]
+    refuse_unmatched(
+        patterns,
+        dict.fromkeys(one.id for one in declared),
+        option="--mechanisms",
+        what="a mechanism of the suites",
+        advice="`mmflow ls mechanisms` lists those that ship",
+    )
+    refuse_outside(patterns, {one.id: one.suite for one in declared}, chosen=suite)
+    return [
+        test
+        for test, one in zip(tests, declared, strict=True)
+        if is_wanted(one.id, one.suite, patterns=patterns, chosen=suite)
+    ]
 
 
 def mechanisms(tests: Iterable[DeclaredTest]) -> tuple[Declaration, ...]:

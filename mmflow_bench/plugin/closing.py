@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from mmflow_bench.baselines.paired_records import FILE
-from mmflow_bench.inputs.samples import SIX_TASKS
-from mmflow_bench.mechanisms.declared import mechanisms, shipped
-from mmflow_bench.mechanisms.paper import section_place
 from mmflow_bench.plugin.ending import unopened
 from mmflow_bench.plugin.gating import could_have_seen
 from mmflow_bench.plugin.judging import is_told_by_table
@@ -21,7 +16,7 @@ from mmflow_bench.reports.escaping import encodable, printable
 from mmflow_bench.reports.progress import stopped
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import RESULTS, has_results, keep_out_of_git, write_text
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.runs.judged import ordered
 
 
 def write_runs(run: Run) -> None:
@@ -87,20 +82,6 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(line, bold=True, **{"green" if run.gate.passed else "red": True})
         for line in could_have_seen(run):
             terminal.write_line(printable(f"gate ({run.settings.gate}): {line}"))
-
-
-def ordered(rows: Sequence[MechanismRow]) -> list[MechanismRow]:
-    """Rows by checkpoint, section, mechanism and task: workers report in any order."""
-    place = {mechanism.id: i for i, mechanism in enumerate(mechanisms(shipped()))}
-    models = list(dict.fromkeys(row.model for row in rows))
-
-    def key(row: MechanismRow) -> tuple[object, ...]:
-        task = SIX_TASKS.index(row.task) if row.task in SIX_TASKS else len(SIX_TASKS)
-        position = place.get(row.id, len(place))
-        section = section_place(row.section)
-        return models.index(row.model), section, position, row.id, task, row.task, row.test
-
-    return sorted(rows, key=key)
 
 
 def _baseline_lines(run: Run) -> list[str]:

@@ -7,7 +7,7 @@ a checkpoint is known not to have are expected failures, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,13 +20,14 @@ from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.selection import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
+from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
-from mmflow_bench.plugin.measuring import Planned, asked_of_tasks
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run, declaration_of, key_of, run_of
 from mmflow_bench.plugin.settings import Settings
+from mmflow_bench.runs.judged import foretold
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +188,10 @@ def expect(run: Run, items: Iterable[pytest.Item]) -> None:
 def _expected(run: Run, item: pytest.Item, spec: CheckpointSpec) -> tuple[str | None, str]:
     """The verdict that is expected of a test, and who says so."""
     declared = declaration_of(item)
-    if found := exception_for(spec.exceptions, declared.id, task_of(item)):
-        return found, "its record"
-    if spec.paper_model in declared.fails_for:
-        return "fails", "the paper"
+    found, source = foretold(spec, declared, task_of(item))
+    if found:
+        return found, source
     # An update is there to replace what the baseline says.
     if mechanism_of(item) is None or run.settings.update_baselines:
         return None, ""
     return expected_verdict(item, run), "its baseline"
-
-
-def exception_for(exceptions: Mapping[str, str], name: str, task: str | None) -> str | None:
-    """The expected verdict of a mechanism, for its task or for all tasks."""
-    return exceptions.get(f"{name}[{task}]") or exceptions.get(name)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmflow_bench.baselines.gate import GATE, GateDecision
-from mmflow_bench.plugin.run import Facts, Run
+from mmflow_bench.plugin.run import Run
+from mmflow_bench.runs.facts import Facts
 from mmflow_bench.runs.folder import has_results, write_text
 
 if TYPE_CHECKING:

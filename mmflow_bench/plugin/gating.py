@@ -11,8 +11,9 @@ from mmflow_bench.baselines.gate_ground import CHECKPOINT, instrument_faults, un
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.plugin.ending import ENDED
-from mmflow_bench.plugin.run import Facts, Run
+from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.power_table import comparison_could_have_seen, verdicts_could_have_seen
+from mmflow_bench.runs.facts import Facts
 from mmflow_bench.runs.folder import has_results, write_text
 from mmflow_bench.runs.rows import FAILED, MechanismRow, grouped
 

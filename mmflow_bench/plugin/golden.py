@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,14 +18,10 @@ from mmflow_bench.baselines.golden import (
     read_entries,
 )
 from mmflow_bench.baselines.golden_extension import FlowSnapshotExtension
-from mmflow_bench.inputs.question_sets import questions_fingerprint
 from mmflow_bench.plugin.models import mechanism_of, model_of, task_of
 from mmflow_bench.plugin.run import Run
-from mmflow_bench.plugin.settings import Settings
+from mmflow_bench.runs.keeping import conditions
 from mmflow_bench.runs.rows import ALL, MechanismRow
-
-# Every test of a run asks for the conditions, and a question file may be large.
-_content_hash = cache(questions_fingerprint)
 
 
 class _Place(NamedTuple):
@@ -68,7 +63,7 @@ def compared(
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run.settings
-    received = entry_of(row, conditions=conditions(settings, row.task))
+    received = entry_of(row, conditions=conditions(settings.measurement, settings.alpha, row.task))
     stored = stored_entry(item, run)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
@@ -91,22 +86,6 @@ def compared(
     return replace(row, baseline=state), None
 
 
-def conditions(settings: Settings, task: str) -> str:
-    """What must be equal before two runs of a task may be compared number by number."""
-    measured = settings.measurement
-    questions = "own"
-    if measured.questions is not None:
-        questions = f"{measured.questions.name}:{_content_hash(measured.questions)[:8]}"
-    seed = "" if measured.seed is None else f" seed={measured.seed}"
-    # Which tasks are selected moves nothing but the statements across tasks.
-    among = f" tasks={','.join(measured.tasks)}" if task == ALL and measured.tasks else ""
-    follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
-    return (
-        f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
-        f"window={measured.window or 'auto'} alpha={settings.alpha:g}"
-    )
-
-
 def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
     """The baseline of a test as it is on disk, whatever its conditions."""
     place = _place(item)
@@ -121,7 +100,7 @@ def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
 def expected_verdict(item: pytest.Item, run: Run) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
     stored = stored_entry(item, run)
-    asked = conditions(run.settings, task_of(item) or ALL)
+    asked = conditions(run.settings.measurement, run.settings.alpha, task_of(item) or ALL)
     if stored is None or stored.get("conditions") != asked:
         return None
     return str(stored.get("verdict", "")) or None

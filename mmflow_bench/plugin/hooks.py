@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mmflow_bench.names import slug
 from mmflow_bench.plugin import hookspecs
-from mmflow_bench.plugin.models import MODEL_FIXTURE, slug
+from mmflow_bench.plugin.models import MODEL_FIXTURE
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from mmflow_bench.mechanisms.flow import Flow
-    from mmflow_bench.plugin.measuring import PlannedMeasurements
+    from mmflow_bench.mechanisms.measuring import PlannedMeasurements
     from mmflow_bench.plugin.session import FlowSession
 
 SESSION = "mmflow-session"

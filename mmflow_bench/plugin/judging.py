@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -11,38 +10,23 @@ from mmflow_bench.baselines.golden import BaselineDrift
 from mmflow_bench.errors import BaselineError, CheckpointError, NoComparison, StoreError
 from mmflow_bench.mechanisms.comparisons import Recorder
 from mmflow_bench.mechanisms.numbers import sparkline
-from mmflow_bench.mechanisms.verdicts import (
-    DECIDED,
-    Inconclusive,
-    InstrumentDependent,
-    Verdict,
-    verdict_of,
-)
+from mmflow_bench.mechanisms.verdicts import DECIDED, Inconclusive, InstrumentDependent, Verdict
 from mmflow_bench.plugin.collecting import EXPECTED
 from mmflow_bench.plugin.golden import compared
 from mmflow_bench.plugin.models import MODEL_FIXTURE, model_of, task_of
-from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.run import Run, declaration_of
 from mmflow_bench.plugin.second_opinions import qualified
 from mmflow_bench.plugin.settings import Settings
+from mmflow_bench.runs.judged import SNAPSHOT, UNCOMPARED, doubted, is_uncompared, judged
+from mmflow_bench.runs.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.runs.rows import ALL, MechanismRow, fields_in
 
 RECORDER = pytest.StashKey[Recorder]()
 """The comparisons that a test has made."""
 REPORT_ROW = "mmflow_row"
 """Attribute of a test report; xdist carries it to the controller."""
-ABSENT = "nothing beyond the noise, so no place and no ratio"
-"""Why a mechanism fails whose number does not exist."""
-_SAID_BY_NUMBERS = frozenset({Verdict.FAILS, Verdict.REPORT})
 ROW = pytest.StashKey[MechanismRow]()
 """The row of a test whose call has ended."""
-SNAPSHOT = "flow_snapshot"
-"""The fixture that compares with a stored value, which needs no interval."""
-UNCOMPARED = (
-    "a comparison of an estimate, got a test of `flow` that makes none; compare the estimate "
-    "itself, as in `assert drop.peak <= -0.1`, so that its interval decides and not the bare "
-    "number `drop.peak.value`"
-)
 
 
 def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
@@ -53,7 +37,9 @@ def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
         BaselineDrift: The row differs from the baseline, whatever the verdict is.
         Inconclusive: There is no baseline, and --baseline-missing=inconclusive.
     """
-    if is_uncompared(item, error):
+    # A snapshot compares with a stored value, which needs no interval.
+    is_stored = SNAPSHOT in item.fixturenames  # type: ignore[attr-defined]
+    if not is_stored and is_uncompared(item.stash.get(RECORDER, None), error):
         if error is None:
             raise NoComparison(UNCOMPARED)
         # It fails by itself; without an interval that is no verdict on a mechanism either.
@@ -64,11 +50,10 @@ def judge(run: Run, item: pytest.Item, error: Exception | None) -> None:
         return
     # Where the instrument itself is in doubt, neither a verdict nor a number has any ground.
     checks = item.funcargs[MODEL_FIXTURE].opened.self_test  # type: ignore[attr-defined]
-    failed = [check["name"] for check in checks if not check["passed"]]
-    if failed and row.verdict in DECIDED | {Verdict.REPORT}:
-        reason = f"the self-test failed ({', '.join(failed)}): {row.verdict} by itself"
-        item.stash[ROW] = replace(row, verdict="instrument-dependent", reason=reason)
-        raise InstrumentDependent(reason) from error
+    known = doubted(row, checks)
+    if known is not row:
+        item.stash[ROW] = known
+        raise InstrumentDependent(known.reason) from error
     row, drift = compared(item, qualified(item, row), run)
     item.stash[ROW] = row
     if drift is not None:
@@ -168,49 +153,25 @@ def _brief(error: BaseException | None) -> str | None:
     return f"{type(error).__name__}: {error}{cause}"
 
 
-def is_uncompared(item: pytest.Item, error: BaseException | None) -> bool:
-    """Whether a test has passed, or failed an assertion, of which no estimate was part.
-
-    A test of the measurements alone has no flow to compare, and is none of a mechanism.
-    """
-    if verdict_of(error) not in DECIDED or SNAPSHOT in item.fixturenames:  # type: ignore[attr-defined]
-        return False
-    recorder = item.stash.get(RECORDER, None)
-    return recorder is not None and not recorder.comparisons
-
-
 def row_of(item: pytest.Item, error: BaseException | None) -> MechanismRow | None:
     """The row of a test of `flow` that ended with `error`, outcome still open.
 
     None for a test of something else, and for an ending that is no verdict (a crash, a skip).
     """
     model = model_of(item)
-    verdict = verdict_of(error)
     recorder = item.stash.get(RECORDER, None)
-    if model is None or verdict is None or recorder is None:
+    if model is None or recorder is None:
         return None
-    declared = declaration_of(item)
     expectation = item.stash.get(EXPECTED, None)
-    row = MechanismRow(
+    return judged(
+        declaration_of(item),
+        recorder,
+        error,
         model=model,
         test=str(item.nodeid),
-        id=declared.id,
         task=task_of(item) or ALL,
-        verdict=str(verdict),
-        outcome="passed",
-        expected=expectation.verdict if expectation else _usual(verdict),
-        reason="" if error is None or verdict in _SAID_BY_NUMBERS else str(error),
-        section=declared.section,
-        statement=declared.statement,
-        tier=declared.tier,
-        citation=declared.citation,
+        expected=expectation.verdict if expectation else "",
     )
-    return _with_reason(_with_numbers(row, recorder), recorder, error)
-
-
-def _usual(verdict: Verdict) -> str:
-    """What is expected of a test that nobody has said anything of."""
-    return str(verdict if verdict is Verdict.REPORT else Verdict.HOLDS)
 
 
 def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
@@ -218,51 +179,3 @@ def properties(row: MechanismRow, run_id: str) -> list[tuple[str, object]]:
     values = ((f"mmflow.{name}", getattr(row, name)) for name in fields_in("properties"))
     kept = [(name, value) for name, value in values if value not in (None, "")]
     return [("mmflow.run_id", run_id), ("mmflow.mechanism", row.id), *kept]
-
-
-def _with_reason(
-    row: MechanismRow, recorder: Recorder, error: BaseException | None
-) -> MechanismRow:
-    """The row with a reason where its numbers do not say one: no verdict stands on nothing."""
-    if row.reason:
-        return row
-    deciding = recorder.deciding
-    if deciding is None:
-        return replace(row, reason=f"decided by a stored value ({SNAPSHOT}), not by an interval")
-    if row.estimate is None:
-        # A curve without a drop has no place, and so on: of what is not there no claim holds.
-        return replace(row, reason=f"no {row.name}: it is not defined on these samples")
-    if row.verdict == Verdict.FAILS and deciding.verdict is not Verdict.FAILS:
-        # Something else than the comparison shown has failed: a negation, or another assertion.
-        said = str(error).strip().splitlines()
-        return replace(row, reason=said[0] if said else "an assertion besides the comparisons")
-    return row
-
-
-def _with_numbers(row: MechanismRow, recorder: Recorder) -> MechanismRow:
-    """The numbers that decided, of the least favourable comparison that the test has made."""
-    deciding = recorder.deciding
-    if deciding is None:
-        return row
-    estimate = deciding.estimate
-    is_absent = not math.isfinite(estimate.value)
-    return replace(
-        row,
-        reason=row.reason or (f"{ABSENT}: there is no {estimate.name}" if is_absent else ""),
-        name=estimate.name,
-        estimate=_plain(estimate.value),
-        low=_plain(estimate.low),
-        high=_plain(estimate.high),
-        unit=estimate.unit,
-        n=int(estimate.n),
-        images=estimate.images,
-        threshold=deciding.threshold,
-        curve=tuple(round(float(value), 6) for value in estimate.curve or ()),
-        qualifier=deciding.qualifier,
-        p_value=_plain(deciding.tested),
-    )
-
-
-def _plain(value: float | None) -> float | None:
-    """Python's own number, or None for one that JSON cannot hold."""
-    return float(value) if value is not None and math.isfinite(value) else None

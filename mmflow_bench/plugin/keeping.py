@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from mmflow_bench.checkpoints.resembling import resembled
-from mmflow_bench.measurements.knockout_sweep import Sweep, SweepTable
-from mmflow_bench.measurements.last_piece import LastPiece
-from mmflow_bench.measurements.lens import LensTable
-from mmflow_bench.measurements.question_semantics import SemanticsTable
-from mmflow_bench.measurements.removal import RemovalTable
-from mmflow_bench.mechanisms.blind import blind_controls
-from mmflow_bench.plugin.golden import conditions
-from mmflow_bench.plugin.measuring import PlannedMeasurements
-from mmflow_bench.plugin.run import Facts, Run, TaskFacts
+from mmflow_bench.mechanisms.measuring import PlannedMeasurements
+from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.mistakes import mistakes
-from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES, SEMANTICS
-from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import (
-    lens_rows,
-    removal_rows,
-    semantics_rows,
-    sweep_rows,
-    write_part,
-)
-
-SHOWN_MESSAGES = 3
+from mmflow_bench.runs.facts import Facts
+from mmflow_bench.runs.keeping import facts_of, write_results, write_samples
+from mmflow_bench.runs.rows import MechanismRow
 
 
 def keep(run: Run, name: str, planned: PlannedMeasurements, folder: Path) -> None:
     """Keep what a checkpoint's measurements say of it, before they are closed."""
-    run.learn({name: facts_of(planned)})
+    run.learn({name: {**facts_of(planned), "mistakes": _mistakes(planned)}})
     with run.noticing(f"samples of {name} were not kept"):
-        _write_samples(planned, folder, run.worker or "main")
+        write_samples(planned, folder, run.worker or "main")
+
+
+def _mistakes(planned: PlannedMeasurements) -> dict[str, str]:
+    """Of the tasks that were looked at, what was said where it was wrong."""
+    if not any(count.correct < count.scored for count in planned.counts.values()):
+        return {}
+    said = mistakes(planned.opened.answered(), planned.opened.described())
+    return {task: line for task, line in said.items() if task in planned.counts}
 
 
 def write_facts(
@@ -50,117 +40,13 @@ def write_facts(
     Raises:
         StoreError: The folder cannot be written.
     """
-    # pydantic is slow to import, and workers write no results.
-    from mmflow_bench.runs.results import environment, results_of, write_run
-
-    one, all_tasks = (conditions(run.settings, task) for task in ("one", ALL))
-    results = results_of(
+    write_results(
+        folder,
         rows,
         facts=facts,
         run_id=run.identity.run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings=run.settings.described() | {"conditions": {"task": one, "all": all_tasks}},
-        environment=environment(),
+        settings=run.settings.described(),
+        measured=run.settings.measurement,
+        alpha=run.settings.alpha,
         errors=errors,
     )
-    write_run(folder, results, rows)
-
-
-def _write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None:
-    """Write what tests have read, sample by sample, as this process's part of the run folder."""
-    opened, read = planned.opened, [*planned.tables.items(), *planned.part_tables.items()]
-    # Tables of one kind may be of several wants.
-    sweeps, pieces = (
-        [
-            table
-            for (_, want), table in read
-            if isinstance(want, kind) and isinstance(table, SweepTable)
-        ]
-        for kind in (Sweep, LastPiece)
-    )
-    write_part(folder, SAMPLES, part, sweep_rows(sweeps))
-    write_part(folder, PIECES, part, sweep_rows(pieces))
-    lenses = [table for _, table in read if isinstance(table, LensTable)]
-    write_part(folder, LENS, part, lens_rows(lenses))
-    said = [table for _, table in read if isinstance(table, SemanticsTable)]
-    write_part(folder, SEMANTICS, part, semantics_rows(said))
-    removed = [table for _, table in read if isinstance(table, RemovalTable)]
-    write_part(folder, REMOVAL, part, removal_rows(removed))
-    # The store may know the answers of tasks that this run has not looked at.
-    answers = opened.answered() if planned.counts else []
-    write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
-    write_part(folder, QUESTIONS, part, opened.described() if planned.counts else [])
-
-
-def facts_of(planned: PlannedMeasurements) -> Facts:
-    """Checkpoint, data and answer counts, as far as the measurements know them."""
-    opened = planned.opened
-    return {
-        "checkpoint": {
-            "name": str(opened.name),
-            "source": str(opened.spec.source),
-            "revision": opened.spec.revision,
-            "as": opened.paper_model,
-            # Said at the end, where it is asked as none: whoever names it knows better.
-            "resembles": None if opened.paper_model else resembled(opened.spec),
-            "fingerprint": opened.fingerprint,
-            **opened.provenance,
-        },
-        "experiment": _experiment(planned) if planned.counts else {},
-        "data": {"fingerprint": opened.samples.fingerprint},
-        "tasks": _tasks(planned),
-        "mistakes": _mistakes(planned),
-        "self_test": list(opened.self_test),
-        "noise_floor": float(planned.noise_floor) if planned.counts else 0.0,
-        "messages": opened.messages(limit=SHOWN_MESSAGES),
-    }
-
-
-def _mistakes(planned: PlannedMeasurements) -> dict[str, str]:
-    if not any(count.correct < count.scored for count in planned.counts.values()):
-        return {}
-    said = mistakes(planned.opened.answered(), planned.opened.described())
-    return {task: line for task, line in said.items() if task in planned.counts}
-
-
-def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
-    unreadable = planned.opened.samples.unreadable
-    tasks: dict[str, TaskFacts] = {}
-    # A task none of whose samples can be read is not looked at, and must not vanish for that.
-    for task in {bad.task for bad in unreadable} - planned.counts.keys():
-        lost = [bad for bad in unreadable if bad.task == task]
-        reasons = Counter(bad.reason for bad in lost)
-        tasks[task] = {
-            "selected": len(lost),
-            "images": len({bad.image_id for bad in lost}),
-            "correct": 0,
-            "unscored": dict(reasons),
-        }
-    blind = blind_controls(planned.tables.values())
-    for task, count in planned.counts.items():
-        tasks[task] = {
-            "selected": int(count.selected),
-            "images": int(count.images),
-            "correct": int(count.correct),
-            "unscored": {reason: int(n) for reason, n in count.unscored.items()},
-            "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
-        }
-        if task in blind:
-            tasks[task]["blind"] = dict(blind[task].described())
-    return tasks
-
-
-def _experiment(planned: PlannedMeasurements) -> dict[str, object]:
-    opened = planned.opened
-    provenance = opened.provenance
-    return {
-        "prompt": str(provenance.get("reference_prompt") or ""),
-        "pixels": str(provenance.get("reference_pixels") or ""),
-        "input": str(opened.spec.input),
-        "conversation": opened.spec.conversation,
-        "patches": str(opened.spec.patches),
-        "compat": str(opened.spec.compat),
-        "follow": str(opened.follow),
-        "window": int(planned.width),
-        "decoder_layers": int(planned.decoder_layers),
-    }

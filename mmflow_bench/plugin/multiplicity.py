@@ -14,8 +14,8 @@ import pytest
 
 from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
 from mmflow_bench.plugin.judging import REPORT_ROW, apply, policy_of
-from mmflow_bench.plugin.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.plugin.run import Run
+from mmflow_bench.runs.outcomes import Ending, Outcome, Policy, outcome_of
 from mmflow_bench.runs.rows import MechanismRow
 from mmflow_bench.statistics.combining import survives
 

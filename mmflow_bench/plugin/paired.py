@@ -10,8 +10,8 @@ from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.paired_values import RunValues, read_values
 from mmflow_bench.baselines.verdict_level import compare_verdicts
 from mmflow_bench.errors import BaselineError, MMFlowError
+from mmflow_bench.mechanisms.measuring import PlannedMeasurements
 from mmflow_bench.plugin.keeping import keep, write_facts
-from mmflow_bench.plugin.measuring import PlannedMeasurements
 from mmflow_bench.plugin.opening import opened_planned
 from mmflow_bench.plugin.run import PairedBaseline, Run
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TypedDict
 
 import pytest
 
@@ -25,46 +24,14 @@ from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError, StoreError
 from mmflow_bench.mechanisms.declaring import Declaration
-from mmflow_bench.plugin.measuring import Planned, PlannedMeasurements
+from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
+from mmflow_bench.runs.facts import Facts, merged
 from mmflow_bench.runs.rows import MechanismRow
 
 TestKey = tuple[str, str]
 """Node id of the file or class of a test, and the name of its function."""
-
-
-class TaskFacts(TypedDict, total=False):
-    """How many samples of a task there were, and what became of them."""
-
-    selected: int
-    images: int
-    correct: int
-    unscored: dict[str, int]
-    edges_unscored: dict[str, dict[str, int]]
-    blind: dict[str, float | int | None]
-    """What was answered without the image, where that was measured."""
-
-
-class Facts(TypedDict, total=False):
-    """What a run has learned of a checkpoint and its samples, as JSON that workers can send.
-
-    Of one that cannot be opened, only `error` or a name.
-    """
-
-    checkpoint: dict[str, object]
-    experiment: dict[str, object]
-    """What must be equal before the checkpoint may be compared with another one."""
-    data: dict[str, str]
-    tasks: dict[str, TaskFacts]
-    mistakes: dict[str, str]
-    """Task -> a line with a few answers that are wrong, where some are."""
-    self_test: list[dict[str, object]]
-    noise_floor: float
-    messages: list[str]
-    unfinished: list[str]
-    """Why the run is not complete; empty where it is."""
-    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,20 +178,6 @@ class Run:
             self.notice(f"{what}: {error}")
             if what not in self.unkept:
                 self.unkept.append(what)
-
-
-def merged(known: Facts, new: Facts) -> Facts:
-    """What two processes have learned of one checkpoint; each has looked at tasks of its own."""
-    both: Facts = {**known}
-    # What is empty comes from a process that has not looked, and hides nothing.
-    both.update({name: value for name, value in new.items() if value or name not in known})  # type: ignore[typeddict-item]
-    # A task of both: one of them may have looked at it without the image, and the other not.
-    both["tasks"] = dict(known.get("tasks", {}))
-    for task, count in new.get("tasks", {}).items():
-        both["tasks"][task] = both["tasks"].get(task, {}) | count
-    both["mistakes"] = known.get("mistakes", {}) | new.get("mistakes", {})
-    both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
-    return both
 
 
 RUN = pytest.StashKey[Run]()

@@ -18,6 +18,7 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, Reported
 from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
 from mmflow_bench.plugin.collecting import (
@@ -40,7 +41,6 @@ from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
-from mmflow_bench.plugin.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.multiplicity import settle
 from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores

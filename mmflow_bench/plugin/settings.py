@@ -18,6 +18,7 @@ from mmflow_bench.baselines.tolerances import (
 )
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.measurements.settings import MeasurementSettings, parse_questions
+from mmflow_bench.names import model_slugs
 from mmflow_bench.options import (
     Option,
     Place,
@@ -28,7 +29,6 @@ from mmflow_bench.options import (
     setting,
     settings_of,
 )
-from mmflow_bench.plugin.models import model_slugs
 
 REPORTS = ("html", "md", "github", "junit")
 

@@ -31,10 +31,11 @@ _WIDE = 120
 def render_comparison(
     comparison: BaselineComparison, *, width: int = 80, colour: bool = False
 ) -> str:
-    return printed(_parts(comparison, width), width=width, colour=colour)
+    return printed(parts(comparison, width), width=width, colour=colour)
 
 
-def _parts(comparison: BaselineComparison, width: int) -> Iterator[RenderableType]:
+def parts(comparison: BaselineComparison, width: int) -> Iterator[RenderableType]:
+    """The comparison as lines and tables of rich's."""
     yield Text(headline(comparison), style="bold", overflow="fold")
     for reason in comparison.refused:
         yield Text(f"not comparable: {plain(reason, 400)}", style="bold red", overflow="fold")

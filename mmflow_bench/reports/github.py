@@ -29,6 +29,8 @@ from mmflow_bench.reports.comparison_table import (
 )
 from mmflow_bench.reports.escaping import command_property, command_value
 from mmflow_bench.reports.escaping import markdown as escaped
+from mmflow_bench.reports.glance.flow import Glance
+from mmflow_bench.reports.glance.words import PLACES, sentence
 from mmflow_bench.reports.power_table import comparison_could_have_seen
 from mmflow_bench.reports.summary import Summary
 from mmflow_bench.runs.rows import MechanismRow, grouped, verdict_counts
@@ -46,7 +48,7 @@ _CUT = "\n\n*cut here: the whole is in the run folder*\n"
 
 def markdown(summary: Summary, *, most_bytes: int = MOST_BYTES) -> str:
     """The summary of a run; what is folded is left out where it would become too long."""
-    open_parts = [_title(summary), *_open(summary)]
+    open_parts = [_title(summary), *_glances(summary.glances), *_open(summary)]
     folded = [
         *_folded_comparison(summary.comparison),
         *_folded_blind(summary.tasks),
@@ -83,6 +85,13 @@ def _title(summary: Summary) -> str:
         return f"## {name}: {_counts(summary.rows)}"
     mark = "✅ gate passed" if summary.gate.passed else "❌ gate failed"
     return f"## {mark}: {name}"
+
+
+def _glances(glances: Sequence[Glance]) -> Iterable[str]:
+    places = [f"{place}: " for place in PLACES] if len(glances) > 1 else [""]
+    for place, one in zip(places, glances, strict=False):
+        described = f" ({escaped(one.description)})" if one.description else ""
+        yield f"{place}**{escaped(one.name)}**{described}: {escaped(sentence(one), 2000)}"
 
 
 def _open(summary: Summary) -> Iterable[str]:

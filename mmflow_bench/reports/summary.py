@@ -14,6 +14,7 @@ from mmflow_bench.baselines.paired_records import (
     tasks_by_mechanism,
 )
 from mmflow_bench.errors import StoreError
+from mmflow_bench.reports.glance.flow import Glance
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.rows import MechanismRow
 
@@ -36,6 +37,8 @@ class Summary:
     """What became of the samples of each task, with the names of results.json."""
     incomplete: str = ""
     """Why the run is not complete; empty where it is."""
+    glances: tuple[Glance, ...] = ()
+    """The run at a glance, after what it was compared with; empty where nobody has looked."""
 
     @property
     def failing(self) -> dict[str, list[str]]:

@@ -49,12 +49,13 @@ def render(
 
     The facts are by slug: `checkpoint`, `tasks` (with `unscored`), `messages`, `noise_floor`.
     """
-    return printed(_parts(rows, facts, width), width=width, colour=colour)
+    return printed(parts(rows, facts, width), width=width, colour=colour)
 
 
-def _parts(
+def parts(
     rows: Sequence[MechanismRow], facts: Mapping[str, Facts], width: int
 ) -> Iterator[RenderableType]:
+    """The same as lines and tables of rich's."""
     for model, of_model in groupby(rows, lambda row: row.model):
         members, known = list(of_model), facts.get(model, {})
         yield _model_line(model, known)
@@ -131,11 +132,11 @@ def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
 
 def verdict_line(rows: Iterable[MechanismRow]) -> str:
     members = list(rows)
-    parts = []
+    said = []
     for verdict, count in verdict_counts(members).items():
         known = sum(row.verdict == verdict and row.outcome == "xfailed" for row in members)
-        parts.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
-    return ", ".join(parts)
+        said.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
+    return ", ".join(said)
 
 
 def _model_line(model: str, facts: Facts) -> Text:

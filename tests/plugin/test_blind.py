@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmflow_bench.plugin.run import merged
+from mmflow_bench.runs.facts import merged
 
 # Under xdist the two tests go to two workers: one knows the answers without the image only.
 SUITE = """

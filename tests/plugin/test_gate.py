@@ -328,6 +328,8 @@ def test_reports_are_written_and_printed_again(project, models, monkeypatch):
     (folder,) = (project.path / "kept").iterdir()
     assert summary.read_text() == (folder / "summary.md").read_text()
     assert (folder / "summary.md").read_text().startswith("## ❌ gate failed")
+    assert "\n\nAfter: **planted/base**" in summary.read_text()
+    assert "After: planted/base" in (folder / "glance.svg").read_text()
     assert (folder / "junit.xml").is_file()
     again = CliRunner().invoke(main, ["report", str(folder)])
     assert again.exit_code == 0, again.output

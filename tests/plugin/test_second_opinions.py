@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mmflow_bench.mechanisms.measured import Measured
-from mmflow_bench.plugin.second_opinions import qualifier
+from mmflow_bench.runs.opinions import qualifier
 
 QUESTION = "question->last"
 NO_DROP = {"question->last": 0.0, "image->question": 0.0}
@@ -133,7 +133,7 @@ def test_breaks_the_second_time(flow):
 
 
 def test_a_guard_answers_what_it_has_been_taught_and_nothing_else():
-    from mmflow_bench.plugin.measuring import GuardedMeasurements, SecondOpinions
+    from mmflow_bench.mechanisms.measuring import GuardedMeasurements, SecondOpinions
 
     assert not {"__getattr__", "__getattribute__"} & {*vars(GuardedMeasurements)}
     asked = {name for name in dir(Measured) if not name.startswith("_")}

@@ -14,7 +14,7 @@ from mmflow_bench.measurements.settings import (
     parse_tasks,
     parse_window,
 )
-from mmflow_bench.plugin.models import model_slugs, slug
+from mmflow_bench.names import model_slugs, slug
 from mmflow_bench.plugin.scheduling import measurement_key
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from mmflow_bench.baselines.golden import baseline_file, change_entries
-from mmflow_bench.plugin.collecting import exception_for
+from mmflow_bench.runs.judged import exception_for
 
 
 def test_mechanisms_that_hold_pass_and_are_listed(run, results):

@@ -25,6 +25,10 @@ from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports import comparison_table as compared
 from mmflow_bench.reports.blind import CELLS, blind_cells, blind_lines
 from mmflow_bench.reports.escaping import CONTROLS
+from mmflow_bench.reports.glance.drawing import glance_svg
+from mmflow_bench.reports.glance.flow import glance_of
+from mmflow_bench.reports.glance.geometry import NARROW, WIDE
+from mmflow_bench.reports.glance.words import PLACES, conditions, sentence
 from mmflow_bench.reports.html.figures import Figure, Panel
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.html.samples import shown_samples
@@ -35,6 +39,7 @@ from mmflow_bench.runs.reading import RunRecord, read_run
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 REPORT = "report.html"
+STYLES = ("colours.css", "style.css", "curves.css", "glance.css")
 
 
 def write_report(folder: Path, *, baseline: Path | None = None, has_pictures: bool = True) -> Path:
@@ -65,12 +70,15 @@ def report_page(
     figures = figures_of(record, baseline)
     panels = [(panel, figure) for figure in figures for panel in figure.panels]
     plotly = plotly_source()
+    # What was measured before stands before it.
+    glances = [glance_of(one) for one in (baseline, record) if one is not None]
     return rendered(
         "report.html.j2",
         scripts=[*([plotly] if plotly else []), asset("tables.js"), asset("report.js")],
         record=record,
         summary=summary_of(record),
-        sections=glance(record.rows),
+        sections=tiles(record.rows),
+        glances=glances,
         figures=figures,
         samples=shown_samples(record, has_pictures=has_pictures),
         baseline=baseline,
@@ -139,6 +147,11 @@ def environment() -> Environment:
         "percent_units": PERCENT_UNITS,
         "panel_svg": panel_svg,
         "swatch": swatch,
+        "glance_svg": glance_svg,
+        "glance_sheets": {"wide": WIDE, "narrow": NARROW},
+        "glance_said": sentence,
+        "glance_conditions": conditions,
+        "glance_places": PLACES,
         "compared": compared,
         "blind_heads": tuple(CELLS.values()),
         "blind_cells": blind_cells,
@@ -165,7 +178,7 @@ def rendered(template: str, *, scripts: Sequence[str] = (), **values: object) ->
         .get_template(template)
         .render(
             policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-            style=Markup(asset("style.css")),
+            style=Markup("".join(map(asset, STYLES))),
             scripts=list(map(_Script, sources)),
             **values,
         )
@@ -235,7 +248,7 @@ class Tile:
     counts: dict[str, int]
 
 
-def glance(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
+def tiles(rows: Sequence[MechanismRow]) -> Iterator[Tile]:
     for section, of_section in groupby(enumerate(rows), lambda pair: pair[1].section):
         members = list(of_section)
         tasks = in_order({row.task for _, row in members})

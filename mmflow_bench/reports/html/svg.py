@@ -117,7 +117,7 @@ def _grid(axes: _Axes, figure: Figure) -> Markup:
         kind = "zero" if abs(value) < 1e-9 else "grid"
         parts.append(rule.format(kind, _LEFT, right, f"{y:.1f}", f"{y:.1f}"))
         parts.append(text.format("tick", _LEFT - 4, f"{y + 3:.1f}", "end", _percent(value)))
-    for index in _marked(axes.count, axes.first):
+    for index in marked(axes.count, axes.first):
         x = f"{axes.x(index):.1f}"
         parts.append(text.format("tick", x, bottom + 13, "middle", index + axes.first))
     middle = f"{(_LEFT + right) / 2:.0f}"
@@ -133,7 +133,7 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def _marked(count: int, first: int) -> list[int]:
+def marked(count: int, first: int) -> list[int]:
     """Indices that get a label: round layers, seven of them at most."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 10**9) if count / step <= 7)
     return [index for index in range(count) if (index + first) % step == 0]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import read_json, refusing, replace_file
-from mmflow_bench.reports.html.page import asset, glance, rendered
+from mmflow_bench.reports.glance.flow import glance_of
+from mmflow_bench.reports.html.page import asset, rendered, tiles
 from mmflow_bench.reports.html.paper_figures import figures_of
 from mmflow_bench.reports.leaderboard.board import Board, Entry, board_of, public
 from mmflow_bench.reports.leaderboard.exports import (
@@ -128,7 +129,8 @@ def _checkpoint_page(board: Board, entry: Entry) -> str:
         entry=entry,
         root="../",
         exports=_exports_of(entry),
-        sections=glance(entry.record.rows),
+        sections=tiles(entry.record.rows),
+        glances=[glance_of(entry.record, name=entry.name)],
         figures=figures_of(entry.record),
     )
 

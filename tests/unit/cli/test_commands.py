@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.measuring import _write, chosen_tests
+from mmflow_bench.cli.measuring import _write
 from mmflow_bench.cli.options import Asked
 from mmflow_bench.errors import SelectionError, StoreError
-from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.options import Place, options_of
 from mmflow_bench.plugin.settings import Settings
 
@@ -212,16 +212,16 @@ def test_paper(flow):
     [
         ({}, ["own-core"]),
         ({"suite": "paper"}, ["own-core", "own-paper"]),
-        ({"mechanisms": ("own-paper",)}, ["own-paper"]),
+        ({"patterns": ("own-paper",)}, ["own-paper"]),
     ],
 )
 def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
     file = tmp_path / "test_own.py"
     file.write_text(OF_SUITES)
-    found = chosen_tests([file], MeasurementSettings(**chosen))
+    found = chosen_tests([file], **chosen)
     assert [test.declaration.id for test in found] == expected
     with pytest.raises(SelectionError, match="add --suite=paper"):
-        chosen_tests([file], MeasurementSettings(mechanisms=("own-p*",)))
+        chosen_tests([file], patterns=("own-p*",))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+import mmflow_bench.checkpoints.hardware as hardware_module
 import mmflow_bench.cli.doctor as doctor_module
 from mmflow_bench.cli.doctor import Finding, _time
 from mmflow_bench.cli.main import main
@@ -21,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured, and no hub is asked."""
     monkeypatch.setattr(doctor_module, "cost", lambda _: Finding("cost", "none"))
     monkeypatch.setattr(doctor_module, "hub_answers", lambda: False)
-    monkeypatch.setattr(doctor_module, "DRIVER", Path("/no/driver"))
+    monkeypatch.setattr(hardware_module, "DRIVER", Path("/no/driver"))
 
 
 def looked(tmp_path: Path, *arguments: str) -> tuple[Result, dict[str, tuple[bool, str]]]:
@@ -45,7 +46,7 @@ def test_where_nothing_stands_in_the_way_it_says_so(tmp_path: Path) -> None:
 def test_a_driver_that_this_torch_cannot_use_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_module, "DRIVER", tmp_path)
+    monkeypatch.setattr(hardware_module, "DRIVER", tmp_path)
     monkeypatch.setattr(torch.version, "cuda", None)
     told, found = looked(tmp_path, "--device=cpu")
     assert told.exit_code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmflow_bench.plugin.multiplicity import corrected
-from mmflow_bench.plugin.outcomes import Policy
+from mmflow_bench.runs.outcomes import Policy
 from mmflow_bench.runs.rows import MechanismRow
 
 

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from mmflow_bench.plugin.outcomes import Ending, Policy, outcome_of
+from mmflow_bench.runs.outcomes import Ending, Policy, outcome_of
 
 KNOWN = "its record says so"
 MARK = "the user's own reason"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
@@ -19,11 +19,16 @@ from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, NotApplicable, PreconditionFailed
 from mmflow_bench.mechanisms.watching import Reads
-from mmflow_bench.reports.progress import MeasuringBar
 
 Table = TypeVar("Table")
 Tables = dict[tuple[str, Want[object]], object]
 """(task, want) -> what it tells."""
+
+
+class Bar(Protocol):
+    """What shows how far a measurement is; closed whenever one has ended."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,12 @@ class PlannedMeasurements(PassedOn):
         *,
         plan: Mapping[str, Planned],
         window: int | None,
-        bar: MeasuringBar,
+        bar: Bar,
         is_alone: bool = False,
     ) -> None:
         super().__init__(measurements)
         self.opened = measurements
-        self._plan = plan
+        self._plan = dict(plan)
         self._window = window
         self._bar = bar
         self._is_alone = is_alone
@@ -183,6 +188,19 @@ class PlannedMeasurements(PassedOn):
         """What second opinions have read."""
         return self._second.tables if self._second is not None else {}
 
+    def extend(self, plan: Mapping[str, Planned]) -> None:
+        """Add to the plan; what it lacks of a task is measured when the task is next used."""
+        for task, new in plan.items():
+            known = self.planned(task)
+            self._plan[task] = Planned(
+                tuple(dict.fromkeys((*known.wants, *new.wants))),
+                tuple(dict.fromkeys((*known.second_opinions, *new.second_opinions))),
+            )
+            self._begun.discard(task)
+            self._complete.discard(task)
+        if self._second is not None:
+            self._second.plan_again(plan)
+
     def planned(self, task: str) -> Planned:
         return self._plan.get(task, Planned())
 
@@ -203,13 +221,17 @@ class SecondOpinions(PassedOn):
     Whatever else a mechanism reads is that of the whole, which has been read already.
     """
 
-    def __init__(self, whole: PlannedMeasurements, bar: MeasuringBar) -> None:
+    def __init__(self, whole: PlannedMeasurements, bar: Bar) -> None:
         super().__init__(whole)
         self._whole = whole
         self._opened = whole.opened.part()
         self._bar = bar
         self._ready: set[str] = set()
         self.tables: Tables = {}
+
+    def plan_again(self, tasks: Iterable[str]) -> None:
+        """Look again at what is planned of some tasks."""
+        self._ready.difference_update(tasks)
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         if task not in self._ready:
