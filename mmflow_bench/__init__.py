@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mmflow_bench.interactive.comparing import compare as compare
     from mmflow_bench.interactive.opening import open as open
     from mmflow_bench.interactive.reading import read as read
+    from mmflow_bench.tracing.trace import trace as trace
 
 _HOME = {
     "APPEARED": "mechanisms.bands",
@@ -31,6 +32,7 @@ _HOME = {
     "at_least": "mechanisms.several",
     "average": "mechanisms.several",
     "report": "mechanisms.several",
+    "trace": "tracing.trace",
     "open": "interactive.opening",
     "read": "interactive.reading",
     "compare": "interactive.comparing",

@@ -35,12 +35,13 @@ class Place(Flag):
     POSITIONS = auto()
     BUILD_SET = auto()
     PRUNE_PLAN = auto()
+    TRACE = auto()
     RUN = PYTEST | INI | RESULTS
     MEASURING = PYTEST | RESULTS | MEASURE | SWEEP | LENS | PRUNE_PLAN
     """Where knockouts are measured."""
     SAMPLING = MEASURING | POSITIONS
     """Where a checkpoint sees samples."""
-    LOADING = SAMPLING | BUILD_SET
+    LOADING = SAMPLING | BUILD_SET | TRACE
     """Where a checkpoint is loaded."""
 
 

@@ -61,6 +61,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.removal",
     "mmflow_bench.baselines.paired_values",
     "mmflow_bench.baselines.row_values",
+    "mmflow_bench.reports.glance.paths",
     "mmflow_bench.interactive.curves",
     "mmflow_bench.reports.html.figures",
     "mmflow_bench.reports.html.removal_figures",

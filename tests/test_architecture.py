@@ -31,6 +31,7 @@ STAGES = (
     "runs",
     "baselines",
     "reports",
+    "tracing",
     "interactive",
     "training",
     "plugin",
@@ -48,7 +49,7 @@ ALLOWED = {
     },
     "pytest": {"plugin", "cli"},
     "syrupy": {"baselines", "plugin"},
-    "rich": {"reports", "interactive", "plugin", "cli"},
+    "rich": {"reports", "tracing", "interactive", "plugin", "cli"},
 }
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "role.",
     "prune-plan": "From which layer on image tokens can go, chosen on some images and tried on "
     "others.",
+    "trace": "Where in checkpoint and photo the answer to one question comes from.",
     "build-set": "Make a question set of GQA's questions and scene graphs.",
 }
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""

@@ -187,7 +187,7 @@ class MeasurementSettings:
         "width of a knocked-out window in layers, odd (auto: 9/40 of the depth)",
         metavar="auto|K",
         parse=parse_window,
-        places=Place.RUN | Place.MEASURE | Place.SWEEP,
+        places=Place.RUN | Place.MEASURE | Place.SWEEP | Place.TRACE,
         unset="auto",
     )
     """Width in layers; None scales with the depth."""

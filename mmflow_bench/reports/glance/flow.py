@@ -54,6 +54,8 @@ class Glance:
     """In lower case, then capitalised."""
     decided: int
     """Pairs of a mechanism and a task that hold or fail."""
+    inconclusive: int
+    """Those that more images may decide."""
     failing: tuple[str, ...]
     """Mechanisms that fail on some task."""
 
@@ -102,6 +104,7 @@ def glance_of(record: RunRecord, *, name: str | None = None) -> Glance:
         paths=paths,
         cases=cases,
         decided=counts.get("holds", 0) + counts.get("fails", 0),
+        inconclusive=counts.get("inconclusive", 0),
         failing=tuple(dict.fromkeys(failing)),
     )
 

@@ -20,7 +20,7 @@ PLACES = ("Before", "After")
 
 def sentence(glance: Glance) -> str:
     """What a checkpoint does, in one sentence that says of everything how far it is shown."""
-    parts = [*_shown(glance), *_others(glance), *_answer(glance), _verdicts(glance)]
+    parts = [*_shown(glance), *_others(glance), *_answer(glance), *_verdicts(glance)]
     return "; ".join(parts) + "."
 
 
@@ -114,15 +114,17 @@ def _others(glance: Glance) -> Iterator[str]:
         yield f"{listed(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided"
     if absent:
         yield f"nothing beyond {_percent(NEGLIGIBLE)} takes {listed(absent)}"
-    if whole and (missing := _unmeasured(whole)):
+    if whole and (missing := _unmeasured(whole, glance.top)):
         yield f"{listed(missing)} {'was' if len(missing) == 1 else 'were'} not measured"
 
 
-def _unmeasured(paths: Sequence[Path]) -> list[str]:
+def _unmeasured(paths: Sequence[Path], top: str) -> list[str]:
     """Pairs of lanes that no edge was cut between."""
     known = {(path.edge.source, path.edge.target) for path in paths}
     pairs = (Lane.IMAGE, Lane.QUESTION), (Lane.QUESTION, Lane.LAST), (Lane.IMAGE, Lane.LAST)
-    return [f"{a} \N{RIGHTWARDS ARROW} {b}" for a, b in pairs if (a, b) not in known]
+    lacked = [pair for pair in pairs if pair not in known]
+    names = {Lane.IMAGE: top, Lane.QUESTION: Lane.QUESTION}
+    return [f"{names[source]} \N{RIGHTWARDS ARROW} {target}" for source, target in lacked]
 
 
 def _answer(glance: Glance) -> Iterator[str]:
@@ -134,7 +136,14 @@ def _answer(glance: Glance) -> Iterator[str]:
         yield "the logit lens reads the answer nowhere"
 
 
-def _verdicts(glance: Glance) -> str:
+def _verdicts(glance: Glance) -> Iterator[str]:
+    yield _decided(glance)
+    if glance.decided and glance.inconclusive:
+        is_one = glance.inconclusive == 1
+        yield f"{_counted(glance.inconclusive, 'verdict')} {'is' if is_one else 'are'} inconclusive"
+
+
+def _decided(glance: Glance) -> str:
     if not glance.decided:
         return "no mechanism is decided"
     if not glance.failing:

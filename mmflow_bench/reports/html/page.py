@@ -39,7 +39,7 @@ from mmflow_bench.runs.reading import RunRecord, read_run
 from mmflow_bench.runs.rows import VERDICTS, MechanismRow
 
 REPORT = "report.html"
-STYLES = ("colours.css", "style.css", "curves.css", "glance.css")
+STYLES = ("colours.css", "style.css", "curves.css", "glance.css", "trace.css")
 
 
 def write_report(folder: Path, *, baseline: Path | None = None, has_pictures: bool = True) -> Path:

@@ -41,7 +41,7 @@ def test_of_a_reversed_order_the_image_comes_after(tmp_path):
 def test_of_a_text_only_checkpoint_captions_are_the_source(tmp_path):
     text = said(tmp_path, {"caption->last": hill(3, 7, 0.5), "question->last": hill(8, 12, 0.2)})
     assert text.startswith("The strongest path is caption → last position")
-    assert "image → question was not measured" in text
+    assert "captions → question was not measured" in text
     assert glance_of(flow_record(tmp_path / "b", {"caption->last": drop()})).top == "captions"
 
 
@@ -83,7 +83,9 @@ def test_says_where_the_lens_reads_the_answer_first_in_lower_case(tmp_path):
 
 
 def test_says_what_does_not_hold_by_name_and_of_many_how_many_more(tmp_path):
-    assert said(tmp_path / "one", BASE, rows=ROWS).endswith("q-last-drop does not hold.")
+    assert said(tmp_path / "one", BASE, rows=ROWS).endswith(
+        "q-last-drop does not hold; 1 verdict is inconclusive."
+    )
     rows = [made_up_row(id=f"m{i}", verdict="fails", outcome="failed") for i in range(5)]
     assert said(tmp_path / "five", BASE, rows=rows).endswith("m0, m1, m2 and 2 more do not hold.")
     assert said(tmp_path / "all", BASE, rows=[made_up_row()]).endswith("decided holds.")
