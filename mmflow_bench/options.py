@@ -8,7 +8,7 @@ made of these records. So a new option is one `setting` in the record of what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
 from enum import Flag, auto
 from pathlib import Path
@@ -73,6 +73,8 @@ class Option(Generic[Value]):
     """Whether an empty text is a value, not the same as no option at all."""
     unsaid: Callable[[], object] | None = None
     """Gives the value where the option is offered and not given."""
+    suggest: Callable[[], Iterable[str]] | None = None
+    """Values that a shell may complete, of which there are others."""
     environment: str | None = None
     """Variable that is asked after the command line and before the ini file."""
     places: Place = Place.RUN

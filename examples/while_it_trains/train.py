@@ -1,8 +1,8 @@
 """A fine-tune that is watched: curves over steps, and the step at which a mechanism has moved.
 
 The checkpoint is planted, so that it trains in minutes on a CPU: its image reaches the question in
-two stages. The learning rate is too high, as in examples/ci-gate: the loss is fine, the answers
-are right, and the first stage fades.
+two stages. The learning rate is too high: the loss is fine, the answers are right, and the first
+stage fades.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from mmflow_bench.scenes.questions import scene_samples
 from mmflow_bench.training import FlowCallback, read_steps
 
 INSTRUCTION = "\nAnswer the question using a single word or phrase."
-STEPS, EVERY, SCENES = 24, 4, 6
+STEPS, EVERY, SCENES, IMAGES = 24, 4, 6, 20
+LEARNING_RATE = 2.5e-6
 EDGES = ("image -> question", "question -> last")
 TASK = "ChooseAttr"
 
@@ -41,7 +42,7 @@ def main(folder: Path) -> None:
             output_dir=str(folder / "trainer"),
             max_steps=STEPS,
             per_device_train_batch_size=SCENES,
-            learning_rate=1e-5,
+            learning_rate=LEARNING_RATE,
             lr_scheduler_type="constant",
             logging_steps=EVERY,
             save_strategy="no",
@@ -53,18 +54,18 @@ def main(folder: Path) -> None:
         train_dataset=list(scene_samples(per_task=STEPS, seed=100)),
         processing_class=words_and_images,
     )
+    # Scenes are given to the collator as they are.
+    trainer.args.remove_unused_columns = False
     flow = FlowCallback(
         EDGES,
         output=folder / "flow",
         every=EVERY,
-        mechanisms=["imgq-drop1", "q-last-drop"],
+        mechanisms=["imgq-drop1", "imgq-drop2"],
         on_drift="mark",
         tasks=[TASK],
-        limit=12,
+        limit=IMAGES,
         twins=False,
     ).add_to(trainer)
-    # Scenes are passed to the collator as they are.
-    trainer.args.remove_unused_columns = False
     trainer.train()
     for step in flow.measured:
         print(f"step {step.step}: {'; '.join(step.drift) or 'as before'}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 
 from mmflow_bench.errors import CheckpointError
 
+DRIVER = Path("/proc/driver/nvidia")
 NARROW = 512
 """Hidden size up to which one thread is faster than several, whose hand-overs cost more."""
 
@@ -38,6 +40,18 @@ def require_device(device: str) -> None:
             f"a device that is here ({', '.join(here)}), got {device!r}; leave out --device "
             "(--mmflow-device in pytest) to take the best one"
         )
+
+
+def torch_build() -> str:
+    """The version of torch, and what it was built for."""
+    kinds = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
+    built = [f"{kind} {version}" for kind, version in kinds.items() if version]
+    return f"{torch.__version__} ({', '.join(built) or 'no CUDA'})"
+
+
+def is_driver_unused() -> bool:
+    """Whether there is an NVIDIA driver that this torch was not built for."""
+    return DRIVER.exists() and not torch.version.cuda
 
 
 def hardware() -> dict[str, object]:

@@ -7,6 +7,7 @@ from random numbers of its own, and afterwards everything is as it was.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -118,7 +119,9 @@ def _texts(processor: Processor) -> Iterator[str]:
     """What prepares samples, as text."""
     tokenizer = getattr(processor, "tokenizer", processor)
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    yield backend.to_str() if backend is not None else ""
+    words = json.loads(backend.to_str()) if backend is not None else {}
+    # How the last batch was padded is no part of what a tokenizer is.
+    yield json.dumps({k: v for k, v in words.items() if k not in ("padding", "truncation")})
     yield repr(getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", ""))
     images = getattr(processor, "image_processor", None)
     yield images.to_json_string() if images is not None else ""

@@ -11,7 +11,7 @@ from typing import get_args
 
 from mmflow_bench.checkpoints.default import DEFAULT_MODEL, MODEL_VARIABLE
 from mmflow_bench.checkpoints.model_args import DEVICE
-from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.checkpoints.registry import registered_models, resolve_checkpoint
 from mmflow_bench.checkpoints.released import RELEASED
 from mmflow_bench.checkpoints.spec import CheckpointSpec, Compat, InputChoice, PatchRule
 from mmflow_bench.errors import CheckpointError
@@ -63,6 +63,7 @@ class CheckpointSettings:
         metavar="NAME|PATH|HUB_ID",
         parse=partial(listed, "--model", of="names of checkpoints"),
         is_repeated=True,
+        suggest=registered_models,
         environment=MODEL_VARIABLE,
         places=(Place.LOADING | Place.INI) & ~Place.RESULTS,
     )

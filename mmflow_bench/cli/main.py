@@ -30,6 +30,7 @@ COMMANDS = {
     "server.",
     "ls": "List models, tasks, mechanisms, runs or baselines.",
     "info": "Show versions, device and store.",
+    "doctor": "Look whether a run can work here, and what it will cost.",
     "sweep": "One row per sample, edge and window centre.",
     "lens": "One row per sample, layer, probe and variant; layer 0 is the embedding.",
     "positions": "One JSON line per sample: its prompt, token ids, and the positions of every "

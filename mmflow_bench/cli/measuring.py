@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.measurements.wants import resolved
-from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
 from mmflow_bench.mechanisms.watching import watched
 from mmflow_bench.options import Place, comma_separated
@@ -67,12 +67,7 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     settings = asked.measurement
     chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
     measurements = asked.open()
-    tasks = asked_of_tasks(
-        (reads, test.declaration.tier == "holds")
-        for test in chosen
-        if test.declaration.is_about(measurements.paper_model)
-        for reads in watched(test)
-    )
+    tasks = planned_by(chosen, measurements)
     width, layers = settings.window or measurements.width, measurements.decoder_layers
     for task in measurements.tasks:
         planned = tasks.get(task, Planned())
@@ -81,6 +76,16 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
             others = resolved(planned.second_opinions, width=width, layers=layers)
             measurements.part().ensure(task, others)
     echo_counts(measurements)
+
+
+def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
+    """What some tests read of each task of a checkpoint."""
+    return asked_of_tasks(
+        (reads, test.declaration.tier == "holds")
+        for test in tests
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
+    )
 
 
 def parse_edges(text: str) -> tuple[str, ...]:

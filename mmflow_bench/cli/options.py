@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -23,7 +24,7 @@ from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
 from mmflow_bench.reports.mistakes import mistakes
-from mmflow_bench.reports.progress import MeasuringBar
+from mmflow_bench.reports.progress import MeasuringBar, stopped
 
 SHOWN_MESSAGES = 3
 ALLOW_INCOMPLETE = click.option(
@@ -95,7 +96,11 @@ def asking(place: Place) -> Decorator:
                 chosen = settings_of(Asked, lambda option: values.get(option.key))
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            function(asked=chosen, **given)
+            try:
+                function(asked=chosen, **given)
+            except KeyboardInterrupt:
+                say(stopped(chosen.measurement.cache), to_error=True)
+                raise
 
         command: Callable[..., None] = asked
         for option in reversed(offered.values()):
@@ -120,7 +125,19 @@ def _click_option(option: Option[object]) -> Decorator:
         envvar=option.environment,
         metavar=option.metavar,
         help=option.help,
+        shell_complete=partial(_completed, option.suggest) if option.suggest else None,
     )
+
+
+def _completed(
+    suggest: Callable[[], Iterable[str]],
+    _: click.Context,
+    __: click.Parameter,
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Names that begin so; where none does, folders, which a checkpoint may be too."""
+    known = [CompletionItem(name) for name in sorted(suggest()) if name.startswith(incomplete)]
+    return known or [CompletionItem(incomplete, type="dir")]
 
 
 def _meant(option: Option[object], said: str) -> object | None:

@@ -14,6 +14,7 @@ from mmflow_bench.cli.run import pytest_arguments
 from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import BaselineError, MechanismError
 from mmflow_bench.options import arguments_of
+from mmflow_bench.plugin.options import renamed
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import read_run
 
@@ -72,13 +73,15 @@ def _arguments(
 ) -> list[str]:
     # What confirms a verdict is no part of what is planned.
     measured = replace(asked.measurement, twins=False, limit=str(images))
-    return [
+    own = [
         *arguments_of(replace(asked, measurement=measured)),
         *([f"--baseline={baseline}"] if baseline is not None else []),
         *([f"--alpha={alpha}"] if alpha is not None else []),
         *([] if measured.cache else ["--mmflow-cache=off"]),
-        *("--gate=none", f"--mmflow-output={folder}", "-q", "-p", "no:cacheprovider"),
+        *("--gate=none", f"--mmflow-output={folder}"),
     ]
+    # In full: the project that one stands in may have options of the short names.
+    return [*renamed(own, own), "-q", "-p", "no:cacheprovider"]
 
 
 def _last_line(output: str) -> str:

@@ -35,8 +35,12 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     if not {"-h", "--help"}.isdisjoint(arguments):
         click.echo(told(ctx))
         return
+    from mmflow_bench.plugin.options import renamed
+
+    given = pytest_arguments(arguments, Path.cwd())
     # A process of its own: pytest rewrites the assertions of modules that are not yet imported.
-    command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments, Path.cwd())]
+    # In full, so that what is typed here is ours, whoever else has an option of that name.
+    command = [sys.executable, "-m", "pytest", *renamed(given, given)]
     if os.name == "posix":
         # In this one's place: whoever ends `mmflow run` ends the tests, not only their parent.
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -16,9 +16,11 @@ from rich.text import Text
 from mmflow_bench.interactive.presenting import axes_or_new, frame_of, page_part
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.mechanisms.curves import Curve
+from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.lens import LensCurve
-from mmflow_bench.mechanisms.numbers import counted, sparkline
+from mmflow_bench.mechanisms.numbers import bounds, formatted, sparkline
+from mmflow_bench.mechanisms.verdicts import NotApplicable, Undecided
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, drawn
 from mmflow_bench.reports.html.svg import panel_svg
@@ -81,11 +83,15 @@ class Shown:
         axes.legend()
         return axes
 
+    def __repr__(self) -> str:
+        """The curve in a line; its numbers are in `to_frame`."""
+        return f"<{self.name}: {'; '.join(self._read())}; {self._count()}>"
+
     def __rich__(self) -> RenderableType:
         """The curve as one line of signs, with what stands behind it."""
         lines = [Text(plain(self.name), style="bold").append(f"  {self._count()}", "not bold dim")]
         lines.append(Text(sparkline(self._series().values, _SPARKS), style="cyan"))
-        return Group(*lines, *(Text(repr(one), style="dim") for one in self._read()))
+        return Group(*lines, Text("; ".join(self._read()), style="dim"))
 
     def _repr_html_(self) -> str:
         series = self._series()
@@ -99,30 +105,28 @@ class Shown:
             first=self._FIRST,
             panels=(panel,),
         )
-        said = "; ".join(map(repr, self._read()))
         return page_part(
             Markup("<b>{}</b> ({})").format(self.name, self._count()),
             panel_svg(panel, figure),
-            Markup("<small>{}: {}</small>").format(self._Y, said),
+            Markup("<small>{}: {}</small>").format(self._Y, "; ".join(self._read())),
         )
 
-    def _read(self) -> Sequence[object]:
-        """The estimates that are shown beside it."""
+    def _read(self) -> tuple[str, ...]:
+        """What is read of it, in words."""
         return ()
 
     def _series(self) -> Series:
         return drawn(self.name, self.values, self.image_ids, style=0, alpha=self.alpha)
 
     def _count(self) -> str:
-        number = counted(len(self.image_ids), len(set(self.image_ids)))
-        return f"{number} samples/images"
+        return f"{len(self.image_ids)} samples of {len(set(self.image_ids))} images"
 
 
 class FlowCurve(Shown, Curve):
     """The relative change by the centre of the knocked-out window."""
 
-    def _read(self) -> Sequence[object]:
-        return self.peak, self.peak_depth
+    def _read(self) -> tuple[str, ...]:
+        return _said("peak", self.peak), _said("at depth", self.peak_depth)
 
 
 class ShownLens(Shown, LensCurve):
@@ -130,8 +134,8 @@ class ShownLens(Shown, LensCurve):
 
     _Y, _X, _FIRST = "probability", "layer (-1: embedding)", -1
 
-    def _read(self) -> Sequence[object]:
-        return self.max, self.final
+    def _read(self) -> tuple[str, ...]:
+        return _said("highest", self.max), _said("at the last layer", self.final)
 
 
 class RunFlow(Flow):
@@ -144,6 +148,16 @@ class RunFlow(Flow):
         found = super().__call__(edge, task, width=width, method=method)
         assert isinstance(found, FlowCurve)
         return found
+
+    def _nothing(self, task: str, name: str, lacked: str) -> Undecided:
+        """As the flow's own, which is guarded: here nothing may be answered correctly at all."""
+        count = self._measurements.accuracy(task)
+        if count.scored and not count.correct:
+            return NotApplicable(
+                f"none of {count.scored} answers on {task} is correct, so there is none to follow; "
+                "open it with follow='reference', or with keep_incorrect=True"
+            )
+        return super()._nothing(task, name, lacked)
 
     def curve(
         self,
@@ -158,6 +172,16 @@ class RunFlow(Flow):
     def lens(self, probe: str, task: str, *, variant: str | None = None) -> ShownLens:
         """As the flow's own."""
         return ShownLens(**_fields(super().lens(probe, task, variant=variant)))
+
+
+def _said(name: str, estimate: Estimate) -> str:
+    """An estimate in words, with its interval where it has one."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if not math.isfinite(value):
+        return f"{name}: none"
+    has_interval = math.isfinite(low) and math.isfinite(high)
+    interval = f" {bounds(low, high, estimate.unit)}" if has_interval else ""
+    return f"{name} {formatted(value, estimate.unit)}{interval}"
 
 
 def _fields(record: Curve | LensCurve) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _STYLE = Markup(
     ".mmflow .scroll{overflow-x:auto}.mmflow table{border-collapse:collapse;font-size:.9em}"
     ".mmflow th,.mmflow td{text-align:left;vertical-align:top;padding:3px 8px}"
     ".mmflow tbody tr{border-top:1px solid color-mix(in srgb,currentColor 18%,transparent)}"
+    ".mmflow td:first-child{white-space:nowrap}"
     ".mmflow .number{text-align:right;white-space:nowrap}"
     "</style>"
 )

@@ -40,8 +40,9 @@ _SHARE = 0.4
 _STATES_PER_POSITION = 8
 
 
-def free_memory(device: torch.device) -> int:
+def free_memory(device: torch.device | str) -> int:
     """Bytes that can still be used on a device, torch's own reserve included."""
+    device = torch.device(device)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -13,6 +13,7 @@ from mmflow_bench.plugin.paired import compared_run
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.comparison_table import render_comparison
 from mmflow_bench.reports.escaping import encodable, printable
+from mmflow_bench.reports.progress import stopped
 from mmflow_bench.reports.terminal import render
 from mmflow_bench.runs.folder import RESULTS, has_results, keep_out_of_git, write_text
 from mmflow_bench.runs.judged import ordered
@@ -62,6 +63,8 @@ def summarize(run: Run, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(printable(f"ERROR: {run.refusal}"), red=True)
     if failed := sum(r.outcome == "failed" and is_told_by_table(run.config, r) for r in run.rows):
         terminal.write_line(f"{failed} failed by what the table says; --tb=short shows the lines")
+    if run.is_interrupted:
+        terminal.write_line(printable(stopped(run.settings.measurement.cache)), yellow=True)
     crashes = dict.fromkeys(f"no verdict: {crash['message']}" for crash in run.crashes)
     for line in [*_baseline_lines(run), *crashes]:
         terminal.write_line(printable(line))

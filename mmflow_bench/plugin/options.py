@@ -8,6 +8,7 @@ has left it, which no conftest and no plugin can notice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def given_away(arguments: Iterable[str]) -> Iterator[str]:
 def _read(arguments: Iterable[str]) -> Iterator[str]:
     """The arguments with those in place of `@FILE` that stand in it, one a line."""
     for argument in arguments:
-        if argument.startswith("@"):
+        # What is no file is pytest's to refuse.
+        if argument.startswith("@") and os.path.isfile(argument[1:]):
             yield from _read(Path(argument[1:]).read_text().splitlines())
         else:
             yield argument

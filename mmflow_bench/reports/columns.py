@@ -25,6 +25,8 @@ class Column(NamedTuple):
     width: int = 0
     """What it takes at least, so that the tables of one report stand below each other."""
     is_number: bool = False
+    is_wrapped: bool = False
+    """What does not fit goes on in the next line."""
 
 
 def terminal_width() -> int:
@@ -66,7 +68,7 @@ def table(
     gap: int = 1,
     indent: int = 2,
 ) -> Table:
-    """Rows in columns; what does not fit into the terminal ends in an ellipsis.
+    """Rows in columns; what does not fit into the terminal ends in an ellipsis or is wrapped.
 
     A row may have cells for the first columns only. `gap` is the space between two columns,
     `indent` that before the first.
@@ -82,8 +84,8 @@ def table(
         grid.add_column(
             width=min(taken, max(1, room)),
             justify="right" if column.is_number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not column.is_wrapped,
+            overflow="fold" if column.is_wrapped else "ellipsis",
         )
         room -= taken + gap
     for line in lines:

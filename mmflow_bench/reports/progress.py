@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mmflow_bench.reports.escaping import plain
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 60.0
+
+
+def stopped(cache: Path | None) -> str:
+    """What a user who has stopped a measurement wants to know, by the folder of the store."""
+    if cache is None:
+        return "stopped: nothing is kept without a store (--mmflow-cache=off)"
+    return (
+        f"stopped: every sample that was measured is kept ({cache}); the same command goes on "
+        "with the next one"
+    )
 
 
 class MeasuringBar:

@@ -1,4 +1,4 @@
-"""The sign, colour and short name of every verdict, wherever one is shown."""
+"""The sign and colour of every verdict, wherever one is shown."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ class Sign(NamedTuple):
     """The colour on a terminal."""
     terminal: str = "-"
     """On a terminal, in signs that most fonts have."""
-    short: str = ""
-    """Its name where a column is narrow."""
 
 
 SIGNS: Mapping[str, Sign] = {
     "holds": Sign("✓", "green", "✓"),
     "fails": Sign("✗", "red", "✗"),
     "inconclusive": Sign("?", "yellow", "?"),
-    "precondition-failed": Sign("⊘", "magenta", short="precondition"),
-    "instrument-dependent": Sign("≈", "yellow", "?", "instrument"),
+    "precondition-failed": Sign("⊘", "magenta"),
+    "instrument-dependent": Sign("≈", "yellow", "?"),
     "not-applicable": Sign("·", "dim"),
     "report": Sign("∘", "cyan", "i"),
     # Between two runs, from what a reader must see first.

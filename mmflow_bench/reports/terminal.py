@@ -1,7 +1,7 @@
 """The closing tables: one block per section, one line per mechanism and task.
 
-At 80 columns every number fits and the curve is a thumbnail; wider terminals give the rest of the
-line to the curve.
+At 80 columns every number and every verdict fits and the curve is a thumbnail; wider terminals give
+the rest of the line to the curve. Reasons are wrapped.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ _NUMBERS = (
     Column("n/img", 5, is_number=True),
     Column("threshold", 10),
 )
-_REASON, _CURVE = Column(""), Column("curve")
+_REASON, _CURVE = Column("", is_wrapped=True), Column("curve")
 _LEAST_CURVE, _MOST_CURVE = 5, 60
 _LONGEST_RULE = 100
+_LONGEST_REASON = 2000
+"""Characters: what libraries say has no end."""
 
 
 def render(
@@ -158,14 +160,18 @@ def _section(section: str, rows: Sequence[MechanismRow], width: int) -> Iterator
     )
     yield Text()
     yield title.append("─" * (min(width, _LONGEST_RULE) - title.cell_len))
-    taken = sum(column.width + 1 for column in _NUMBERS) + 2
+    # The longest verdict is shown whole, and the curves are as much shorter.
+    longest = max((len(_verdict(row)) for row in rows if row.estimate is not None), default=0)
+    task, verdict, *others = _NUMBERS
+    numbers = [task, verdict._replace(width=max(verdict.width, longest)), *others]
+    taken = sum(column.width + 1 for column in numbers) + 2
     curve = max(0, min(_MOST_CURVE, width - taken))
-    yield head([*_NUMBERS, *([_CURVE] if curve >= _LEAST_CURVE else [])], width=width)
+    yield head([*numbers, *([_CURVE] if curve >= _LEAST_CURVE else [])], width=width)
     for name, of_mechanism in groupby(rows, lambda row: row.id):
         members = list(of_mechanism)
         yield _mechanism_line(name, members[0])
         for is_known, alike in groupby(_folded(members), lambda row: row.estimate is not None):
-            columns = [*_NUMBERS, _CURVE] if is_known else [*_NAMES, _REASON]
+            columns = [*numbers, _CURVE] if is_known else [*_NAMES, _REASON]
             yield table(columns, [_cells(row, curve) for row in alike], width=width)
         for remark in dict.fromkeys(row.remark for row in members if row.remark):
             yield Text(f"  * {plain(remark)}", style="yellow")
@@ -188,7 +194,7 @@ def _cells(row: MechanismRow, curve: int) -> list[str | Text]:
     style = FAILED_STYLE if row.has_failed else SIGNS.get(row.verdict, UNKNOWN).style
     cells: list[str | Text] = [plain(row.task), Text(_verdict(row), style=style)]
     if row.estimate is None:
-        return [*cells, Text(plain(row.reason), style="dim")]
+        return [*cells, Text(plain(row.reason, _LONGEST_REASON), style="dim")]
     return [
         *cells,
         formatted(row.estimate, row.unit, is_aligned=True),
@@ -201,11 +207,10 @@ def _cells(row: MechanismRow, curve: int) -> list[str | Text]:
 
 def _verdict(row: MechanismRow) -> str:
     sign = SIGNS.get(row.verdict, UNKNOWN)
-    verdict = sign.short or row.verdict
     if row.baseline == "drift":
-        return f"≠ {verdict}"
+        return f"≠ {row.verdict}"
     known = {"xfailed": " (known)", "xpassed": " (new)"}.get(row.outcome, "")
-    return f"{sign.terminal} {verdict}{known}{'*' if row.remark else ''}"
+    return f"{sign.terminal} {row.verdict}{known}{'*' if row.remark else ''}"
 
 
 def _counts(rows: Sequence[MechanismRow]) -> Iterator[Text]:

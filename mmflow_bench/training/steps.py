@@ -77,9 +77,9 @@ class Steps:
                 f"a folder without steps of another training, got {len(known)} ({self._folder}); "
                 "choose another `output`, or remove it"
             )
-        # A training that is resumed goes these steps again.
+        # A training that is resumed goes these steps again, and measures what it begins with.
         for number, folder in known.items():
-            if number > step:
+            if number >= step:
                 shutil.rmtree(folder)
 
     def measured(self, model: object, processor: object, step: int) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -239,8 +240,25 @@ def test_an_option_that_went_to_another_plugin_is_missed_aloud(project):
     assert "--seed is" not in run_result.stdout.str()
 
 
+def test_mmflow_run_means_ours_whoever_has_the_name(project, results):
+    with (project.path / "conftest.py").open("a") as conftest:
+        conftest.write(owner("--limit", "--alpha"))
+    given = ("run", "test_suite.py", "--limit", "3", "--alpha=0.01", "-q")
+    ran = project.run(sys.executable, "-m", "mmflow_bench", *given)
+    assert ran.ret == 0
+    settings = results()["settings"]
+    assert (settings["limit"], settings["alpha"]) == ("3", 0.01)
+
+
 def test_help_has_both_names(foreign):
     told = foreign.runpytest_inprocess("--help").stdout.str()
     for short, long in SHORT.items():
         assert long in told
         assert f"[{short}]" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("is_completing", [True, False])
+def test_a_shell_that_completes_is_offered_them(pytester, monkeypatch, is_completing):
+    if is_completing:
+        monkeypatch.setenv("_ARGCOMPLETE", "1")
+    assert hasattr(pytester.parseconfig().option, "mmflow_model") == is_completing

@@ -55,6 +55,8 @@ def test_a_run_that_was_stopped_keeps_its_rows_and_says_that_it_is_not_complete(
     assert "of 6 tests of `flow` have not come to an end" in kept["unfinished"][-1]
     assert (folder / "samples.parquet").is_file()
     result.stdout.fnmatch_lines(["incomplete run: *"])
+    goes_on = "stopped: every sample that was measured is kept (*store); the same command goes on *"
+    result.stdout.fnmatch_lines([goes_on])
     result.stdout.fnmatch_lines(["gate (mechanisms): failed: *have not come to an end*"])
 
 

@@ -9,11 +9,13 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
 from mmflow_bench.cli.measuring import _write
+from mmflow_bench.cli.options import Asked
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.options import Place, options_of
@@ -220,3 +222,34 @@ def test_what_a_suite_leaves_out_is_not_measured(tmp_path, chosen, expected):
     assert [test.declaration.id for test in found] == expected
     with pytest.raises(SelectionError, match="add --suite=paper"):
         chosen_tests([file], patterns=("own-p*",))
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"), [("kept", "is kept (kept); the same command goes on"), ("off", "nothing")]
+)
+def test_ctrl_c_is_answered_with_what_is_kept(monkeypatch, cache, said):
+    def interrupted(_: Asked):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Asked, "open", interrupted)
+    found = invoke("sweep", f"--mmflow-cache={cache}")
+    assert found.exit_code == 1
+    assert said in found.stderr
+
+
+def completed(*arguments: str):
+    shell = ShellComplete(main, {}, "mmflow", "_MMFLOW_COMPLETE")
+    *before, incomplete = arguments
+    return [(item.type, item.value) for item in shell.get_completions(before, incomplete)]
+
+
+def test_a_shell_completes_commands_options_and_checkpoints():
+    assert ("plain", "sweep") in completed("sw")
+    assert ("plain", "--method") in completed("sweep", "--met")
+    assert completed("lens", "--model", "planted/mi") == [
+        ("plain", "planted/middle-readout"),
+        ("plain", "planted/mini"),
+        ("plain", "planted/mixed-image"),
+    ]
+    assert completed("lens", "--model=planted/bas") == [("plain", "planted/base")]
+    assert completed("lens", "--model", "./tuned") == [("dir", "./tuned")]

@@ -77,6 +77,8 @@ def test_a_curve_shows_itself_on_terminals_and_pages(run: Run) -> None:
     curve = run.flow("image -> question", "ChooseAttr")
     assert "image->question on ChooseAttr" in printed(curve)
     assert "▁" in printed(curve)
+    assert "peak -60%" in printed(curve)
+    assert repr(curve).startswith("<image->question on ChooseAttr: peak -60% [")
     page = curve._repr_html_()
     assert page.count("<svg") == 1
     assert "<script" not in page
@@ -105,5 +107,22 @@ def test_a_curve_of_one_image_has_no_band() -> None:
         name="one", values=np.array([[0.0, -0.5]]), image_ids=("a",), width=1, alpha=0.05
     )
     assert curve.to_frame()["low"].isna().all()
-    assert "one" in printed(curve)
+    assert "at depth" in printed(curve)
+    assert "nan" not in printed(curve)
     assert "svg" in curve._repr_html_()
+
+
+def test_a_model_that_answers_nothing_has_no_curve_and_is_told_why() -> None:
+    from tiny_llava import tiny_llava
+
+    import mmflow_bench as mm
+    from mmflow_bench.mechanisms.verdicts import NotApplicable
+
+    model, processor = tiny_llava()
+    asked = {"processor": processor, "tasks": ["ChooseAttr"], "limit": 1, "cache": "off"}
+    weak = mm.open(model, **asked)
+    with pytest.raises(NotApplicable, match="is correct, so there is none to follow"):
+        weak.flow("image -> question", "ChooseAttr")
+    assert weak.verdicts("q-last-drop")[0].verdict == "precondition-failed"
+    kept = mm.open(model, **asked, keep_incorrect=True)
+    assert len(kept.flow("image -> question", "ChooseAttr").values) > 0

@@ -95,6 +95,8 @@ def test_a_model_that_has_changed_is_not_measured_for_another(
 def test_what_a_hash_depends_on(built: tuple[Any, Any]) -> None:
     model, processor = built
     known = content_hash(model, processor)
+    processor(text=["one", "two words"], padding=True)
+    assert content_hash(model, processor) == known
     assert content_hash(model.train(), processor) == known
     assert content_hash(model.to(torch.bfloat16), processor) != known
 
@@ -120,3 +122,11 @@ def test_everything_is_put_back_after_an_error(built: tuple[Any, Any]) -> None:
     assert state(model) == before
     # All but the place in it: beartype, which is for tests alone, draws as well.
     assert random.getstate()[1][:-1] == python
+
+
+def test_what_is_wrapped_is_measured_as_it_is(built: tuple[Any, Any], tmp_path: Path) -> None:
+    model, processor = built
+    asked = {"processor": processor, "tasks": ["ChooseAttr"], "limit": 1, "cache": tmp_path}
+    wrapped = mm.open(torch.nn.DataParallel(model), **asked)
+    assert wrapped.measurements.fingerprint == mm.open(model, **asked).measurements.fingerprint
+    assert wrapped.flow("image -> question", "ChooseAttr").peak.value < -0.1

@@ -78,9 +78,22 @@ def test_unexpected_outcomes_are_told_apart():
     assert "≠ holds" in text
 
 
-def test_a_row_without_numbers_says_why():
-    assert "precondition" in render(ROWS[-1:], facts=FACTS, width=80)
-    assert "1 of 40 answers" in render(ROWS[-1:], facts=FACTS, width=80)
+def test_a_row_without_numbers_says_why_in_full():
+    text = render(ROWS[-1:], facts=FACTS, width=80)
+    assert "precondition-failed" in text
+    assert " ".join(text.split()).count("1 of 40 answers correct") == 9
+    assert "…" not in text.partition("probability")[2]
+
+
+def test_the_longest_verdict_and_its_numbers_are_whole_at_80_columns():
+    long = row(verdict="instrument-dependent", qualifier="few images")
+    lines = render([row(), long], facts=FACTS, width=80).splitlines()
+    (shown,) = [line for line in lines if "CompareAttr  ? instrument-dependent*" in line]
+    for part in ("-100.0%", "[-100.0, -100.0%]", "1000", "<= -10.0%"):
+        assert part in shown
+    assert max(map(cell_len, lines)) <= 80
+    (other,) = [line for line in lines if " holds " in line and "CompareAttr" in line]
+    assert other.index("[-100") == shown.index("[-100")
 
 
 def test_a_checkpoint_of_the_shape_of_the_papers_is_told_how_to_be_asked_as_it():

@@ -29,6 +29,7 @@ def trained(
     folder: Path, flow: FlowCallback | None = None, *, is_added: bool = True, **settings: Any
 ) -> Trainer:
     """A tiny model after a few steps."""
+    resume = settings.pop("resume", None)
     model, processor = tiny_llava()
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
@@ -54,7 +55,7 @@ def trained(
     )
     if flow is not None and is_added:
         assert flow.add_to(trainer) is flow
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     return trainer
 
 
@@ -75,6 +76,8 @@ def test_a_training_is_the_same_with_it_and_without(tmp_path: Path, settings: di
         one["grad_norm"] for one in watched.state.log_history if "grad_norm" in one
     ]
     assert [step.step for step in flow.measured] == [0, 2, 4]
+    # And it is the instrument that it is elsewhere.
+    assert all(check.passed for check in mm.read(flow.measured[0].folder).record.results.self_test)
 
 
 class Reporter(TrainerCallback):
@@ -188,6 +191,21 @@ def test_another_training_is_not_written_over(tmp_path: Path) -> None:
         trained(tmp_path, FlowCallback(output=tmp_path / "flow", every=4, **ASKED))
     with pytest.raises(StoreError, match="none of its steps"):
         read_steps(tmp_path)
+
+
+def test_a_training_that_is_resumed_goes_later_steps_again(tmp_path: Path) -> None:
+    def flow() -> FlowCallback:
+        return FlowCallback(output=tmp_path / "flow", every=2, **ASKED)
+
+    saving = {"save_strategy": "steps", "save_steps": 2, "save_only_model": False}
+    trained(tmp_path, flow(), **saving)
+    before = {step: run.folder.stat().st_ino for step, run in read_steps(tmp_path / "flow").items()}
+    again, arguments = flow(), {**saving, "resume": str(tmp_path / "out" / "checkpoint-2")}
+    trained(tmp_path, again, **arguments)
+    assert [step.step for step in again.measured] == [2, 4]
+    steps = read_steps(tmp_path / "flow")
+    assert list(steps) == [0, 2, 4]
+    assert steps[0].folder.stat().st_ino == before[0]
 
 
 def test_a_model_in_pieces_is_refused() -> None:
