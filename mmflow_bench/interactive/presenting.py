@@ -65,7 +65,7 @@ def axes_or_new(axes: Any | None) -> Any:
     """
     if axes is None:
         # Of a figure of its own: pyplot would choose a backend, and keep it open.
-        figure = needed("matplotlib.figure", "plot", "plot()").Figure
+        figure = needed("matplotlib.figure", "figures", "plot()").Figure
         return figure(figsize=(6.0, 3.6), layout="constrained").add_subplot()
     if not hasattr(axes, "fill_between"):
         raise MechanismError(f"Axes of matplotlib's to draw on, got {type(axes).__name__}")

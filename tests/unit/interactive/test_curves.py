@@ -54,7 +54,7 @@ def test_a_curve_is_drawn_on_axes(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("package", "method", "extra"),
-    [("pandas", "to_frame", "frames"), ("matplotlib", "plot", "plot")],
+    [("pandas", "to_frame", "frames"), ("matplotlib", "plot", "figures")],
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(
     run: Run, monkeypatch: pytest.MonkeyPatch, package: str, method: str, extra: str
