@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mmflow_bench.names import slug
 from mmflow_bench.plugin import hookspecs
 from mmflow_bench.plugin.models import MODEL_FIXTURE
 
@@ -231,6 +230,8 @@ def _slugs(config: pytest.Config) -> frozenset[str]:
 
     if not config.stash.get(IS_OFFERED, False) and MODEL_VARIABLE not in os.environ:
         # Most likely another project: settings need not be read to know that they are the default.
+        from mmflow_bench.names import slug
+
         return frozenset({slug(DEFAULT_MODEL)})
     offer(config)
     from mmflow_bench.plugin.settings import settings_from

@@ -43,6 +43,7 @@ LIGHT = {
 }
 UNDER_XDIST = LIGHT | {
     *("mmflow_bench.checkpoints", "mmflow_bench.checkpoints.default"),
+    *("mmflow_bench.errors", "mmflow_bench.names"),
     *("mmflow_bench.plugin.processes", "mmflow_bench.plugin.scheduling"),
 }
 LISTING = """
