@@ -3,6 +3,7 @@
 #   make suites   runs the mechanisms of the embedded checkpoint
 #   make test     runs the project's own tests
 #
+# `make lint` has ruff and mypy, `make site` builds the documentation in site/.
 # Each sets up what it needs in .venv the first time. ENVIRONMENT, PYTHON, WORKERS, TORCH and
 # TORCH_INDEX can be given, as in `make suites PYTHON=python3.12 WORKERS=8`.
 
@@ -21,7 +22,7 @@ BIN := $(ENVIRONMENT)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: suites test lint
+.PHONY: suites test lint site
 .DEFAULT_GOAL := suites
 
 suites: $(ENVIRONMENT)/suites.ready
@@ -34,6 +35,10 @@ lint: $(ENVIRONMENT)/test.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Strictly: a link that leads nowhere is an error.
+site: $(ENVIRONMENT)/site.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # First, and on its own: a later requirement must not bring another build.
 $(ENVIRONMENT)/torch.ready:
@@ -49,4 +54,8 @@ $(ENVIRONMENT)/suites.ready: $(ENVIRONMENT)/torch.ready pyproject.toml
 $(ENVIRONMENT)/test.ready: $(ENVIRONMENT)/suites.ready pyproject.toml
 	$(PIP) --editable '.[test]'
 	$(PIP) --editable '.[real,report]' || echo 'some tests are skipped'
+	touch $@
+
+$(ENVIRONMENT)/site.ready: $(ENVIRONMENT)/suites.ready pyproject.toml
+	$(PIP) --editable '.[site]'
 	touch $@
