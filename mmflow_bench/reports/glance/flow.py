@@ -15,10 +15,10 @@ from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import verdict_counts
 
 CASES = {
-    "noncapitalized": ("answer", "answer in lower case"),
-    "capitalized": ("Answer", "answer capitalised"),
+    "noncapitalized": ("answer", "in lower case"),
+    "capitalized": ("Answer", "capitalised"),
 }
-"""Probe of the logit lens -> the answer as it looks for it, and that in words."""
+"""Probe of the logit lens -> the answer as it looks for it, and how that is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ def _answer(glance: Glance) -> Iterator[str]:
     appeared = [(case.appears, case.said) for case in glance.cases if case.appears is not None]
     if appeared:
         said = [f"{said} after layer {layer}" for layer, said in appeared]
-        yield f"the logit lens reads the {listed(said)}"
+        yield f"the logit lens reads the answer {listed(said)}"
     elif glance.cases:
         yield "the logit lens reads the answer nowhere"
 

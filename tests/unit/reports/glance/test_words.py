@@ -75,7 +75,7 @@ def test_says_where_the_lens_reads_the_answer_first_in_lower_case(tmp_path):
         "capitalized": [0.0] * 18 + [0.9] * 3,
     }
     assert (
-        "the logit lens reads the answer in lower case after layer 14 and answer capitalised after "
+        "the logit lens reads the answer in lower case after layer 14 and capitalised after "
         "layer 17" in said(tmp_path, BASE, lenses=lenses)
     )
     silent = said(tmp_path / "none", BASE, lenses={"capitalized": [0.0] * 21})
