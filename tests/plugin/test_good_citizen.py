@@ -47,10 +47,11 @@ UNDER_XDIST = LIGHT | {
     *("mmflow_bench.plugin.processes", "mmflow_bench.plugin.scheduling"),
 }
 LISTING = """
-import json, os, sys
+import json, sys
 
 def pytest_unconfigure(config):
-    who = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    # Not what the environment says, which may be of the tests of the tests.
+    who = getattr(config, "workerinput", {}).get("workerid", "main")
     with open(f"modules-{who}.json", "w") as file:
         json.dump(sorted(sys.modules), file)
 """
