@@ -197,10 +197,11 @@ def _leaf(name: str, draw: random.Random, given: dict[str, Any]) -> click.Comman
 def _usual(name: str) -> dict[str, Any]:
     """Arguments with which a command succeeds, and soon."""
     measuring = {"--model": "mini", "--questions": "questions.jsonl", "--images": "images"}
-    if name in ("sweep", "lens", "positions", "measure"):
+    if name in ("sweep", "lens", "positions", "measure", "doctor", "prune-plan"):
         rest = {} if name == "positions" else {"--mmflow-cache": "store", "--no-self-test": None}
         edges = {"--edges": EDGE} if name == "sweep" else {}
-        only = {"--mechanisms": "q-last-drop", "--no-twins": None} if name == "measure" else {}
+        is_planned = name in ("measure", "doctor")
+        only = {"--mechanisms": "q-last-drop", "--no-twins": None} if is_planned else {}
         return {"words": [name], "options": {**measuring, "--limit": "1", **rest, **edges, **only}}
     runs = {"compare": ["runs/a", "runs/b"], "power": ["runs/a", "runs/b"], "report": ["runs/a"]}
     runs |= {"bless": ["runs/a"], "leaderboard": ["runs/a"]}
