@@ -201,6 +201,20 @@ def layer_window(center: int, width: int, layers: int) -> range:
     return range(max(0, center - width // 2), min(layers, center + width // 2 + 1))
 
 
+def around_every_layer(
+    sources: tuple[int, ...], targets: tuple[int, ...], *, width: int, layers: int
+) -> list[Knockout]:
+    """The same edges cut in a window centred on each layer of the decoder, in order.
+
+    Raises:
+        ValueError: `width` is even or not positive.
+    """
+    return [
+        Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
+        for center in range(layers)
+    ]
+
+
 def window_width(layers: int, *, of_forty: int = PAPER_WIDTH) -> int:
     """A width that the paper gives for its 40 layers, scaled with the depth to the nearest odd one.
 

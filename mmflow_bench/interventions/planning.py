@@ -50,9 +50,13 @@ class Row:
     def first_layer(self) -> int:
         return min((layers.start for layers, _ in self.parts), default=0)
 
-    def at(self, layer: int) -> tuple[CutEdges | Skipped, ...]:
-        """What it does in a layer."""
-        return tuple(does for layers, does in self.parts if layer in layers)
+    def by_layer(self) -> Mapping[int, tuple[CutEdges | Skipped, ...]]:
+        """What it does in each layer in which it does something."""
+        found: dict[int, tuple[CutEdges | Skipped, ...]] = {}
+        for layers, does in self.parts:
+            for layer in layers:
+                found[layer] = (*found.get(layer, ()), does)
+        return found
 
 
 def joined(
@@ -158,8 +162,8 @@ class Planner:
         """Refuse to blind a query, by all that is cut in a layer together."""
         if self.method is not Method.MASKED:
             return
-        for layer in {at for layers, _ in row.parts for at in layers}:
-            cuts = [does for does in row.at(layer) if isinstance(does, CutEdges)]
+        for layer, done in row.by_layer().items():
+            cuts = [does for does in done if isinstance(does, CutEdges)]
             for head in {None, *(head for cut in cuts for head in cut.heads or ())}:
                 of_head = [cut for cut in cuts if cut.heads is None or head in cut.heads]
                 self._check_head(of_head, self.clean.visible[layer])

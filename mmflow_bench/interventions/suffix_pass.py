@@ -82,10 +82,8 @@ class SuffixPass:
     def __post_init__(self) -> None:
         self._places = [0] * len(self.rows)
         for i, row in enumerate(self.rows):
-            for layers, does in row.parts:
-                for layer in layers:
-                    of_layer = self._at_work.setdefault(layer, {})
-                    of_layer[i] = (*of_layer.get(i, ()), does)
+            for layer, done in row.by_layer().items():
+                self._at_work.setdefault(layer, {})[i] = done
 
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """Logits of the last position under each intervention."""

@@ -67,8 +67,8 @@ def knockout_logits(
     if not knockouts:
         return clean.logits.new_empty(0, clean.logits.shape[0])
     planner = Planner(clean, method, counterfactual, _heads(checkpoint))
-    results: dict[Intervention, Tensor] = dict.fromkeys(knockouts, clean.logits)
-    known = {} if known is None else known
+    known = known or {}
+    results = {one: known.get(one, clean.logits) for one in knockouts}
     placed = [
         (planner.starts[min(one.changes)], row)
         for one in results
@@ -77,7 +77,6 @@ def knockout_logits(
     for start, rows in _passes(placed, clean, max_rows, max_positions):
         run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, see)
         results |= _by_intervention(rows, run.logits())
-    results |= {one: known[one] for one in results if one in known}
     return torch.stack([results[one] for one in knockouts])
 
 
@@ -119,7 +118,9 @@ def knockout_readings(
         of_rows, found = run.readings(positions, read)
         results |= _by_intervention(rows, found)
         if logits is not None:
-            logits |= _by_intervention(rows, of_rows)
+            # What changes nothing has the clean logits exactly, wherever they are asked for.
+            pairs = zip(rows, of_rows, strict=True)
+            logits |= {row.intervention: own for row, own in pairs if row.parts}
     return torch.stack([results[each] for each in interventions])
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
+from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import first_tokens, probabilities
 from mmflow_bench.measurements.knockout_sweep import Sweep
@@ -39,10 +39,7 @@ def wrong_answer_rows(wants: Sequence[WrongAnswers], work: SampleAtWork) -> Rows
 def _knockouts(sweep: Sweep, work: SampleAtWork) -> list[Knockout]:
     sources, targets = (work.roles.union(of) for of in (sweep.edge.sources, sweep.edge.targets))
     layers, width = work.checkpoint.decoder_layers, sweep.width or 1
-    return [
-        Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
-        for center in range(layers)
-    ]
+    return around_every_layer(sources, targets, width=width, layers=layers)
 
 
 def _measured(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.knockout import Edge, Knockout, Method, layer_window
+from mmflow_bench.interventions.knockout import Edge, Knockout, Method, around_every_layer
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import answer_limit, probabilities
 from mmflow_bench.measurements.answer_pieces import answer_pieces, teacher_forced
@@ -49,10 +49,7 @@ def last_piece_rows(wants: Sequence[LastPiece], work: SampleAtWork) -> Rows:
 def _knockouts(want: LastPiece, work: SampleAtWork, length: int) -> list[Knockout]:
     sources, targets = _positions(want.sweep.edge, work, length)
     layers, width = work.checkpoint.decoder_layers, want.sweep.width or 1
-    return [
-        Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
-        for center in range(layers)
-    ]
+    return around_every_layer(sources, targets, width=width, layers=layers)
 
 
 def _positions(edge: Edge, work: SampleAtWork, length: int) -> tuple[Positions, Positions]:

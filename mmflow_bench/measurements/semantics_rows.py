@@ -13,7 +13,7 @@ from mmflow_bench.interventions.knockout import (
     Knockout,
     Module,
     Skip,
-    layer_window,
+    around_every_layer,
 )
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
@@ -51,10 +51,7 @@ def _interventions(want: QuestionSemantics, work: SampleAtWork) -> list[Interven
         windows = [range(first, min(first + width, layers)) for first in range(layers)]
         return [Skip(module=without, positions=question, layers=window) for window in windows]
     sources, targets = (work.roles.union(of) for of in (without.sources, without.targets))
-    return [
-        Knockout(sources=sources, targets=targets, layers=layer_window(center, width, layers))
-        for center in range(layers)
-    ]
+    return list(around_every_layer(sources, targets, width=width, layers=layers))
 
 
 def _measured(planned: Sequence[_Planned], work: SampleAtWork) -> Rows:

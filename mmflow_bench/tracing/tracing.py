@@ -13,7 +13,7 @@ from mmflow_bench.inputs.encoding import EncodedSample, encode
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
-from mmflow_bench.interventions.knockout import Edge, Knockout, layer_window, window_width
+from mmflow_bench.interventions.knockout import Edge, Knockout, around_every_layer, window_width
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.measurements.answer import (
@@ -197,11 +197,9 @@ def _edges(sample: Sample, roles: RolePositions) -> tuple[list[Edge], Mapping[st
     return found, unmeasured
 
 
-def _sweep(edge: Edge, roles: RolePositions, layers: int, width: int) -> Iterator[Knockout]:
+def _sweep(edge: Edge, roles: RolePositions, layers: int, width: int) -> list[Knockout]:
     sources, targets = roles.union(edge.sources), roles.union(edge.targets)
-    for center in range(layers):
-        window = layer_window(center, width, layers)
-        yield Knockout(sources=sources, targets=targets, layers=window)
+    return around_every_layer(sources, targets, width=width, layers=layers)
 
 
 def _areas(encoded: EncodedSample, roles: RolePositions, side: int) -> tuple[list[Area], str]:

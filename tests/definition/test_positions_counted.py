@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from mmflow_bench.inputs.encoding import encode
+from mmflow_bench.interventions.clean import clean_passes
+from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.suffixes import knockout_readings
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
+from mmflow_bench.measurements.sample_rows import model_inputs
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "catalogue_cost.py"
 MOST_FORWARDS = 37
@@ -48,6 +52,25 @@ def test_a_sweep_is_left_by_what_the_question_says_without_its_edge(few_layers):
     meaning = QuestionSemantics.of("image -> question", width=3)
     assert few_layers.positions([meaning, sweep]) == few_layers.positions([meaning])
     assert few_layers.positions([meaning]) > few_layers.positions([])
+
+
+def test_what_changes_nothing_is_left_to_the_clean_logits(few_layers):
+    checkpoint = few_layers.checkpoint
+    (clean,) = clean_passes(checkpoint, [model_inputs(encode(few_layers.sample, checkpoint))])
+    # No position sees a later one.
+    nothing, something = (
+        Knockout(sources=(source,), targets=(4,), layers=range(2)) for source in (5, 3)
+    )
+    logits = {}
+    knockout_readings(
+        checkpoint,
+        clean,
+        [nothing, something],
+        positions=[6],
+        read=lambda states: states[:, 0],
+        logits=logits,
+    )
+    assert set(logits) == {something}
 
 
 def test_what_is_shared_is_what_is_measured_alone(few_layers):
