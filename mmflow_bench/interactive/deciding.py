@@ -20,7 +20,7 @@ from mmflow_bench.mechanisms.measuring import (
     PlannedMeasurements,
     asked_of_tasks,
 )
-from mmflow_bench.mechanisms.verdicts import DECIDED, MINIMUM_ACCURACY, Verdict
+from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import matches
 from mmflow_bench.runs.judged import UNCOMPARED, doubted, foretold, is_uncompared, judged
@@ -116,11 +116,8 @@ class Decider:
             Exception: Whatever else the test raises that is no verdict.
         """
         started = perf_counter()
-        minimum = case.declared.minimum_accuracy
-        flow = Flow(
-            GuardedMeasurements(self._planned, MINIMUM_ACCURACY if minimum is None else minimum),
-            alpha=self._alpha,
-        )
+        guarded = GuardedMeasurements(self._planned, case.declared.minimum_accuracy)
+        flow = Flow(guarded, alpha=self._alpha)
         error, recorder = _ended(case, flow)
         if is_uncompared(recorder, error):
             raise NoComparison(UNCOMPARED) from error

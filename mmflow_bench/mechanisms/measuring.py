@@ -266,11 +266,13 @@ class GuardedMeasurements(PassedOn):
     """
 
     def __init__(
-        self, measurements: PlannedMeasurements, minimum_accuracy: float = MINIMUM_ACCURACY
+        self, measurements: PlannedMeasurements, minimum_accuracy: float | None = None
     ) -> None:
+        """Refuse below `minimum_accuracy`, a share; the usual one when None."""
         super().__init__(measurements)
         self._measurements = measurements
-        self._minimum_accuracy = minimum_accuracy
+        usual = MINIMUM_ACCURACY
+        self._minimum_accuracy = usual if minimum_accuracy is None else minimum_accuracy
 
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         """Measure what is missing.

@@ -19,7 +19,7 @@ from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
-from mmflow_bench.mechanisms.verdicts import MINIMUM_ACCURACY, Reported
+from mmflow_bench.mechanisms.verdicts import Reported
 from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
 from mmflow_bench.plugin.collecting import (
     declare,
@@ -164,8 +164,7 @@ class FlowSession:
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
         """The flow of one test, whose comparisons are recorded while it runs."""
-        minimum = declaration_of(node).minimum_accuracy
-        guarded = GuardedMeasurements(planned, MINIMUM_ACCURACY if minimum is None else minimum)
+        guarded = GuardedMeasurements(planned, declaration_of(node).minimum_accuracy)
         recorder = node.stash[RECORDER] = Recorder()
         token = current_recorder.set(recorder)
         others = OtherMeasurements(self.run, planned)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from families import FAMILIES
 from PIL import Image
 
 from mmflow_bench.inputs.encoding import encode
@@ -61,21 +62,7 @@ def _pixels(axis, patch, cell):
 
 
 @pytest.mark.parametrize("size", PHOTOS)
-@pytest.mark.parametrize(
-    "family",
-    [
-        "gemma3",
-        "idefics3",
-        "internvl",
-        "llava_next",
-        "llava_onevision",
-        "mistral3",
-        "paligemma",
-        "qwen2_5_vl",
-        "qwen2_vl",
-        "smolvlm",
-    ],
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_position_shows_its_part_of_the_photo(local_checkpoint, photo_sample, family, size):
     checkpoint = local_checkpoint(family)
     sample = photo_sample(*size)
