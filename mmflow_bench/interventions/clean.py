@@ -61,8 +61,16 @@ def last_logits(
     # Logits of every position of a large vocabulary would outweigh all else in memory.
     can_choose = "logits_to_keep" in inspect.signature(model.forward).parameters
     kept = {"logits_to_keep": 1} if can_choose else {}
-    last: Tensor = model(**moved, **kept, use_cache=False).logits[:, -1].to(device).float()
+    with model.get_output_embeddings().register_forward_pre_hook(_without_gaps):
+        last: Tensor = model(**moved, **kept, use_cache=False).logits[:, -1].to(device).float()
     return last
+
+
+def _without_gaps(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    # The last position of every row lies apart from that of the next, and the product would be one
+    # for each, which reads the whole unembedding every time.
+    hidden, *others = arguments
+    return (hidden.contiguous(), *others)
 
 
 def _stacked(

@@ -61,6 +61,7 @@ class Recording:
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
+    _causal: dict[int, bool] = field(default_factory=dict)
     _visible: dict[tuple[int, int], Bool[Tensor, "query key"]] = field(default_factory=dict)
 
     def see_positions(self, positions: Int[Tensor, "*axis row position"]) -> None:
@@ -106,7 +107,16 @@ class Recording:
         self.values.append(value)
         self.masks.append(attention_mask)
         softcap = arguments.get("softcap")
-        return plain_attention(query, key, value, attention_mask, scaling, softcap), None
+        is_causal = softcap is None and self._is_causal(attention_mask)
+        mask = None if is_causal else attention_mask
+        return plain_attention(query, key, value, mask, scaling, softcap), None
+
+    def _is_causal(self, mask: Tensor) -> bool:
+        """Whether every position of every sample sees those up to itself, which needs no mask."""
+        if id(mask) not in self._causal:
+            causal = torch.ones(mask.shape[-2:], dtype=torch.bool, device=mask.device).tril()
+            self._causal[id(mask)] = bool(((mask == 0) == causal).all())
+        return self._causal[id(mask)]
 
     def check_complete(self) -> None:
         """Refuse a decoder some of whose layers did not attend, or attended twice."""
@@ -174,17 +184,27 @@ def plain_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor,
+    mask: Tensor | None,
     scaling: float | None,
     softcap: object,
 ) -> Float[Tensor, "row query head dim"]:
-    """What queries read, by the kernel that suits; `softcap` is None or the bound of scores."""
+    """What queries read, by the kernel that suits.
+
+    No `mask` is a causal one, with no `softcap`, the bound of scores.
+    """
     if softcap is None:
         read = nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=scaling,
+            enable_gqa=True,
         )
     else:
         assert isinstance(softcap, float)
+        assert mask is not None
         read = _capped_attention(query, key, value, mask, scaling, softcap)
     return read.transpose(1, 2).contiguous()
 

@@ -14,13 +14,8 @@ from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.parts import Instrumentable, module_of
 from mmflow_bench.errors import KnockoutError, NotFiniteError
-from mmflow_bench.interventions.attention import (
-    Cut,
-    Shared,
-    attend,
-    attention_function,
-    check_arguments,
-)
+from mmflow_bench.interventions.attending import Cut, Shared, attend
+from mmflow_bench.interventions.attention import attention_function, check_arguments
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped

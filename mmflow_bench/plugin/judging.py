@@ -99,8 +99,9 @@ def finish(
 def is_told_by_table(
     config: pytest.Config, row: MechanismRow, error: BaseException | None = None
 ) -> bool:
-    """Whether a failure needs no traceback: the comparison has failed, and nobody asks for more."""
+    """Whether a failure needs no traceback: its interval has failed, and nobody asks for more."""
     is_plain = row.verdict == Verdict.FAILS and not isinstance(error, BaselineDrift)
+    is_plain &= row.estimate is not None
     return is_plain and config.option.tbstyle == "auto" and not config.option.showlocals
 
 

@@ -95,14 +95,16 @@ def test_a_checkpoint_loaded_with_fused_attention(tiny_checkpoint, tiny_sample, 
     assert checkpoint.parts.text_config._attn_implementation == "sdpa"
 
 
-def test_rows_in_chunks_and_blocks(tiny_checkpoint, tiny_sample, monkeypatch):
+@pytest.mark.parametrize("method", [Method.MASKED, Method.UNNORMALISED])
+def test_rows_in_chunks_and_blocks(tiny_checkpoint, tiny_sample, monkeypatch, method):
     sample = tiny_sample(1)
     checkpoint = tiny_checkpoint("llama-grouped")
     clean = clean_passes(checkpoint, [sample.inputs])[0]
     knockouts = _knockouts(sample.edges())
-    whole = knockout_logits(checkpoint, clean, knockouts)
-    monkeypatch.setattr("mmflow_bench.interventions.attention._SCORES_AT_ONCE_CPU", 2000)
-    chunked = knockout_logits(checkpoint, clean, knockouts, max_rows=4)
+    whole = knockout_logits(checkpoint, clean, knockouts, method=method)
+    for most in ("_SCORES_AT_ONCE_CPU", "_MASKED_AT_ONCE"):
+        monkeypatch.setattr(f"mmflow_bench.interventions.attending.{most}", 2000)
+    chunked = knockout_logits(checkpoint, clean, knockouts, method=method, max_rows=4)
     _assert_equal(chunked, whole)
 
 

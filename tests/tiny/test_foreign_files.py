@@ -207,7 +207,8 @@ DOUBLING = (
 def test_a_chat_template_that_does_no_good(
     native: Path, template: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "SECONDS", 1)
+    if "no end" in words:
+        monkeypatch.setattr(trial, "SECONDS", 3)
     native.joinpath("chat_template.jinja").write_text(template)
     refused(native, words)
 
