@@ -114,8 +114,14 @@ def _fused(
     query: Tensor, key: Tensor, value: Tensor, shared: Shared, cuts: Sequence[Sequence[Cut]]
 ) -> Float[Tensor, "row query head dim"]:
     prefix, suffix = (shared.keys, shared.values), (key, value)
-    mask = _mask(shared, cuts, query)
-    return fused_attention(query, prefix, suffix, mask=mask, scaling=shared.scaling)
+    return fused_attention(
+        query,
+        prefix,
+        suffix,
+        mask=_mask(shared, cuts, query),
+        hides_prefix=shared.hides_prefix or any(cuts),
+        scaling=shared.scaling,
+    )
 
 
 def _mask(

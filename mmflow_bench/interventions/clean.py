@@ -7,7 +7,7 @@ position, so the keys and values of one clean pass serve every knockout of the s
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -26,19 +26,24 @@ PER_TOKEN = ("token_type_ids", "mm_token_type_ids")
 
 @torch.inference_mode()
 def clean_passes(
-    checkpoint: Instrumentable, batch: Sequence[Mapping[str, Tensor]]
+    checkpoint: Instrumentable,
+    batch: Sequence[Mapping[str, Tensor]],
+    *,
+    keeps: Collection[int] = (),
 ) -> list[CleanPass]:
     """The clean pass of every sample; several go through the model together, padded on the left.
 
     Each of `batch` is what `model(**inputs)` takes for one sample, batch axis 1; images must agree
     in shape. A single sample may bring `inputs_embeds` instead of `input_ids`,
-    and `position_ids` that leave places out.
+    and `position_ids` that leave places out. Of the layers in `keeps` it is kept what enters them.
 
     Raises:
-        KnockoutError: A layer cannot be recorded, or the inputs carry padding of their own.
+        KnockoutError: A layer cannot be recorded, or is not there, or the inputs carry padding of
+            their own.
     """
+    refuse_outside(checkpoint, keeps)
     inputs, padding = _stacked(checkpoint, batch)
-    recording = Recording(checkpoint.parts)
+    recording = Recording(checkpoint.parts, keeps)
     with (
         attention_function(checkpoint.parts.decoder, recording.attend, with_masks=True),
         layer_hooks(checkpoint.parts, recording.enter_layer),
@@ -48,6 +53,14 @@ def clean_passes(
         logits = last_logits(checkpoint, inputs)
     recording.check_complete()
     return [recording.sample(index, offset, logits[index]) for index, offset in enumerate(padding)]
+
+
+def refuse_outside(checkpoint: Instrumentable, layers: Collection[int]) -> None:
+    """Refuse layers that a decoder does not have."""
+    count = len(checkpoint.parts.decoder_layers)
+    outside = [layer for layer in layers if not 0 <= layer < count]
+    if outside:
+        raise KnockoutError(f"decoder layers in 0..{count - 1}, got {outside[0]}")
 
 
 def last_logits(

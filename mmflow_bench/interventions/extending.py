@@ -135,6 +135,7 @@ class _Extension:
             final_residual=self.final.to(home),
             embeddings=torch.cat([self.clean.embeddings, self.embeddings.to(home)]),
             massive=self.clean.massive,
+            entering=self.clean.entering,
             positions=positions,
             keys=tuple(self.keys),
             values=tuple(self.values),

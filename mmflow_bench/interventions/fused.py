@@ -17,11 +17,13 @@ def fused_attention(
     suffix: tuple[Float[Tensor, "row kv_head query dim"], Float[Tensor, "row kv_head query dim"]],
     *,
     mask: Float[Tensor, "#row #kv_head #group query key"],
+    hides_prefix: bool,
     scaling: float,
 ) -> Float[Tensor, "row query head dim"]:
     """What queries read from keys and values of the prefix, which is not empty, and of the suffix.
 
-    `mask` is added to scores. Every query sees a key.
+    `mask` is added to scores; where it is nothing but zeros in the prefix, `hides_prefix` is false.
+    Every query sees a key.
     """
     rows, heads, queries, dim = query.shape
     keys, values = prefix
@@ -33,7 +35,7 @@ def fused_attention(
     # The queries of all rows are one sequence, so that the prefix is read once.
     joined = grouped.transpose(0, 1).flatten(1, 2)[None]
     common = mask[..., :length].expand(rows, -1, group, -1, -1).transpose(0, 1)
-    hidden = common.flatten(1, 3)[None] if mask[..., :length].any() else None
+    hidden = common.flatten(1, 3)[None] if hides_prefix else None
     of_prefix, prefix_sum = _read(joined, keys[None], values[None], hidden, scaling)
     by_row = (kv_heads, rows, group * queries)
     of_prefix = of_prefix.view(*by_row, dim).transpose(0, 1)
@@ -54,5 +56,5 @@ def _read(
     read, logarithm = _kernel(query, key, value, attn_mask=mask, scale=scaling)
     if mask is not None:
         # The kernel says 0 of a query that sees nothing.
-        logarithm = logarithm.masked_fill(mask.isneginf().all(dim=-1), -torch.inf)
+        logarithm = logarithm.masked_fill(mask.amax(dim=-1) == -torch.inf, -torch.inf)
     return read, logarithm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +31,8 @@ class CleanPass:
     massive: Float[Tensor, "prompt_position"]
     """How massive every position of the prompt is, in the middle of the decoder, where the first
     one is massive; float32."""
+    entering: Mapping[int, Float[Tensor, "prompt_position hidden"]]
+    """Residual stream of every position of the prompt where it enters the layers asked for."""
     positions: Int[Tensor, "*axis position"]
     """What the decoder took for the place of every position; several axes for families whose
     rotary embedding knows rows and columns of an image."""
@@ -51,6 +54,9 @@ class Recording:
     """What one forward pass of a batch leaves behind."""
 
     parts: Parts
+    keeps: Collection[int] = ()
+    """Layers whose entering states are kept."""
+    entering: dict[int, Tensor] = field(default_factory=dict)
     residuals: list[Float[Tensor, "row hidden"]] = field(default_factory=list)
     embeddings: Tensor | None = None
     middle: Tensor | None = None
@@ -75,6 +81,8 @@ class Recording:
             self.embeddings = hidden
         if layer == len(self.parts.decoder_layers) // 2:
             self.middle = hidden
+        if layer in self.keeps:
+            self.entering[layer] = hidden
         self.residuals.append(hidden[:, -1])
 
     def finish(
@@ -145,6 +153,9 @@ class Recording:
             final_residual=self.final[index].to(home),
             embeddings=embeddings,
             massive=massive_like_the_first(self.middle[index, padding:]).to(home),
+            entering={
+                layer: hidden[index, padding:].to(home) for layer, hidden in self.entering.items()
+            },
             positions=self._positions(index, padding).to(home),
             keys=tuple(key[index, :, padding:] for key in self.keys),
             values=tuple(value[index, :, padding:] for value in self.values),

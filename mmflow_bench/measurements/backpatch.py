@@ -94,6 +94,9 @@ class BackPatch(Want[BackPatchTable]):
     def name(self) -> str:
         return f"image states from depth {self.late:g} at {self.early:g}"
 
+    def reads_entering(self, layers: int) -> tuple[int]:
+        return self.layers(layers)[:1]
+
     @property
     def asks_wrong_answers(self) -> bool:
         """True: whether it gains accuracy is seen on wrong answers."""

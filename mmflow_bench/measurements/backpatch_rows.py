@@ -1,16 +1,16 @@
-"""Back-patching of one sample, measured: one pass for the late states, and one for each pair.
+"""Back-patching of one sample, measured: one pass for each pair of layers.
 
 What enters the decoder is known from the clean pass, so that no image is looked at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.interventions.backpatching import States, patched_pass, states_entering
+from mmflow_bench.interventions.backpatching import patched_pass
 from mmflow_bench.interventions.clean import PER_TOKEN
 from mmflow_bench.measurements.answer import greedy_answer
 from mmflow_bench.measurements.backpatch import BackPatch
@@ -25,16 +25,13 @@ def backpatch_rows(wants: Sequence[BackPatch], work: SampleAtWork) -> Rows:
     rows: Rows = {}
     try:
         image = work.roles[Role.IMAGE]
-        late = {want.layers(work.checkpoint.decoder_layers)[0] for want in wants}
-        inputs = _inputs(work)
-        states = states_entering(work.checkpoint, inputs, positions=image, layers=late)
     except (KnockoutError, SampleError) as error:
         for want in wants:
             merge(rows, work.refused(want, error))
         return rows
     for want in wants:
         try:
-            rows[want.shard] = [_row(want, work, inputs, image, states)]
+            rows[want.shard] = [_row(want, work, image)]
         except (KnockoutError, SampleError) as error:
             merge(rows, work.refused(want, error))
     return rows
@@ -50,16 +47,11 @@ def _inputs(work: SampleAtWork) -> dict[str, Tensor]:
     }
 
 
-def _row(
-    want: BackPatch,
-    work: SampleAtWork,
-    inputs: Mapping[str, Tensor],
-    image: Positions,
-    states: Mapping[int, States],
-) -> dict[str, object]:
+def _row(want: BackPatch, work: SampleAtWork, image: Positions) -> dict[str, object]:
     late, early = want.layers(work.checkpoint.decoder_layers)
+    states = work.clean.entering[late][list(image)]
     patched = patched_pass(
-        work.checkpoint, inputs, positions=image, layer=early, states=states[late]
+        work.checkpoint, _inputs(work), positions=image, layer=early, states=states
     )
     answer = greedy_answer(work.checkpoint, patched, work.sample)
     return {

@@ -107,10 +107,12 @@ def _clean_passes(
 ) -> list[CleanPass]:
     """Of several samples at once, or of one, which may go on from another about its image."""
     (job, sample), *others = group
-    own = shared.clean_pass(sample) if job.shares_image and not others else None
+    layers = checkpoint.decoder_layers
+    keeps = {at for job, _ in group for want in job.wants for at in want.reads_entering(layers)}
+    own = shared.clean_pass(sample, keeps) if job.shares_image and not others else None
     if own is not None:
         return [own]
-    return clean_passes(checkpoint, [model_inputs(sample) for _, sample in group])
+    return clean_passes(checkpoint, [model_inputs(sample) for _, sample in group], keeps=keeps)
 
 
 def _unanswered(job: Job, error: SampleError) -> Measured:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -148,9 +148,15 @@ def _within(number: float, most: int) -> int:
 
 def _kept_bytes(clean: CleanPass) -> int:
     """Size of a clean pass; masks that layers share count once."""
-    values = [getattr(clean, field.name) for field in fields(clean)]
-    tensors = [one for value in values for one in (value if isinstance(value, tuple) else [value])]
-    return sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in tensors}.values())
+    tensors = {id(tensor): tensor for field in fields(clean) for tensor in _all(clean, field.name)}
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _all(clean: CleanPass, name: str) -> Iterable[Tensor]:
+    value: Tensor | tuple[Tensor, ...] | Mapping[int, Tensor] = getattr(clean, name)
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _position_bytes(checkpoint: LoadedCheckpoint) -> int:

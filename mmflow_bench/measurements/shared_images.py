@@ -7,7 +7,7 @@ stays the same, and what follows it (docs/decisions/057).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor
@@ -28,8 +28,10 @@ class SharedImage:
         self._inputs: Mapping[str, Tensor] = {}
         self._beginning: CleanPass | None = None
 
-    def clean_pass(self, encoded: EncodedSample) -> CleanPass | None:
+    def clean_pass(self, encoded: EncodedSample, keeps: Set[int]) -> CleanPass | None:
         """The clean pass of a sample; None where it has to be made as a whole.
+
+        What enters the layers in `keeps` is kept up to the image's end.
 
         That is where a sample has no image, or nothing after it; where the model counts positions
         by the rows and columns of its images, so that it has to see all of them; and where the
@@ -45,7 +47,7 @@ class SharedImage:
         end = images[-1] + 1
         if _sees_what_follows(encoded, end):
             return None
-        begun = self._begun(encoded, end)
+        begun = self._begun(encoded, end, keeps)
         try:
             return extended(self._checkpoint, begun, ids[end:].tolist())
         except KnockoutError:
@@ -56,17 +58,19 @@ class SharedImage:
         """Give back what is kept, where memory is short."""
         self._inputs, self._beginning = {}, None
 
-    def _begun(self, encoded: EncodedSample, end: int) -> CleanPass:
+    def _begun(self, encoded: EncodedSample, end: int, keeps: Set[int]) -> CleanPass:
         given = encoded.model_inputs.items()
         inputs = {
             "input_ids": encoded.input_ids[None, :end],
             **{name: one[:, :end] if name in PER_TOKEN else one for name, one in given},
         }
-        if self._beginning is None or not _are_equal(inputs, self._inputs):
+        begun = self._beginning
+        is_new = begun is None or not _are_equal(inputs, self._inputs)
+        if begun is None or is_new or not keeps <= begun.entering.keys():
             self.forget()
-            self._beginning = clean_passes(self._checkpoint, [inputs])[0]
-            self._inputs = inputs
-        return self._beginning
+            begun = clean_passes(self._checkpoint, [inputs], keeps=keeps)[0]
+            self._beginning, self._inputs = begun, inputs
+        return begun
 
 
 def _sees_what_follows(encoded: EncodedSample, end: int) -> bool:

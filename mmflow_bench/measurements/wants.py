@@ -151,6 +151,10 @@ class Want(ABC, Generic[Table]):
         """The same, where a width other than the usual one scales with the depth too."""
         return self
 
+    def reads_entering(self, layers: int) -> Collection[int]:  # noqa: ARG002
+        """Of a decoder of that many, the layers whose entering states it reads."""
+        return ()
+
     @property
     def leaves_logits(self) -> bool:
         """Whether its measurement leaves `SampleAtWork.logits`, and so comes before others."""

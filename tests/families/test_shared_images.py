@@ -21,12 +21,20 @@ def test_a_pass_that_goes_on_from_the_image_is_that_of_the_whole(
     checkpoint = family_checkpoint(family)
     encoded = encode(photo_sample(), checkpoint)
     shared = SharedImage(checkpoint)
-    for got in (shared.clean_pass(encoded), shared.clean_pass(encoded)):
+    image = [
+        i
+        for i, token in enumerate(encoded.input_ids.tolist())
+        if token == checkpoint.parts.image_token_id
+    ]
+    for keeps in (set(), {1}, {1}):
+        got = shared.clean_pass(encoded, keeps)
         assert (got is None) == (family in WHOLE)
         if got is None:
             continue
         inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
-        (expected,) = clean_passes(checkpoint, [inputs])
+        (expected,) = clean_passes(checkpoint, [inputs], keeps={1})
+        for layer in keeps:
+            torch.testing.assert_close(got.entering[layer][image], expected.entering[layer][image])
         assert all(map(torch.equal, got.visible, expected.visible))
         torch.testing.assert_close(
             got.logits.softmax(-1), expected.logits.softmax(-1), rtol=1e-4, atol=1e-8
