@@ -112,8 +112,8 @@ def test_everything_that_can_be_used_is_reached_by_keyboard_and_has_a_name(look)
     assert (
         browser.run(
             "[...document.querySelectorAll('img, svg[role=img]')].filter(e =>"
-            "!(e.hasAttribute('alt') || e.ariaLabel || document.getElementById(e.getAttribute('aria-labelledby')"
-            "?.split(' ')[0])?.textContent)).length"
+            "!(e.hasAttribute('alt') || e.ariaLabel || document.getElementById("
+            "e.getAttribute('aria-labelledby')?.split(' ')[0])?.textContent)).length"
         )
         == 0
     )
