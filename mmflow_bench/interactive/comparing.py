@@ -63,6 +63,10 @@ class Compared:
         """
         return frame_of(map(asdict, self.rows), [one.name for one in fields(ComparedRow)])
 
+    def __repr__(self) -> str:
+        """The two names and the gate's line; `rich.print` shows the table."""
+        return f"<{plain(headline(self.comparison))}; gate: {plain(self.gate.line, 1000)}>"
+
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:

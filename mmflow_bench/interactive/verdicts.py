@@ -76,6 +76,10 @@ class Verdicts(Sequence[MechanismRow]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        """How many of each verdict; `print` shows the table."""
+        return f"<{self.counts or 'no verdicts'}>"
+
     def __str__(self) -> str:
         return printed(self._parts(100), width=100)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from mmflow_bench.checkpoints.default import DEFAULT_MODEL
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
+from mmflow_bench.reports.escaping import plain
 from mmflow_bench.tracing.asking import asked_sample
 from mmflow_bench.tracing.record import Trace
 from mmflow_bench.tracing.saving import save_trace, trace_page
@@ -35,6 +36,11 @@ class ShownTrace(Trace):
             StoreError: It cannot be written.
         """
         return save_trace(self, Path(path))
+
+    def __repr__(self) -> str:
+        """The question and its answer; `print` shows what was traced."""
+        asked, said = plain(self.question, 1000), plain(self.answer, 1000)
+        return f"<{self.checkpoint}: {asked} {said} ({self.probability:.0%})>"
 
     def __str__(self) -> str:
         return render_trace(self)
