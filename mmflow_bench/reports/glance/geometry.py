@@ -19,6 +19,8 @@ _ASIDE = 6.0
 """By how much parts of one edge lie beside each other."""
 _LETTER = 0.6
 """The width of a letter, on the average, of its height."""
+_LINE = 1.35
+"""From one line of letters to the next, of their height."""
 
 
 class Point(NamedTuple):
@@ -154,7 +156,7 @@ def labels(said: Iterable[tuple[Ribbon, str]], sheet: Sheet, *, size: float) -> 
         x = min(max(x, sheet.left + half - _ASIDE), sheet.right - half)
         label = Label(Point(x, y + size / 3), text)
         while any(_is_on(label, other, size) for other in placed):
-            label = Label(Point(x, label.place.y + size * 1.1), label.text)
+            label = Label(Point(x, label.place.y + _LINE * size), label.text)
         placed.append(label)
     return placed
 
@@ -162,7 +164,7 @@ def labels(said: Iterable[tuple[Ribbon, str]], sheet: Sheet, *, size: float) -> 
 def _is_on(one: Label, other: Label, size: float) -> bool:
     wide = _LETTER * size * (len(one.text) + len(other.text)) / 2
     is_beside = abs(one.place.x - other.place.x) >= wide
-    return not is_beside and abs(one.place.y - other.place.y) < size
+    return not is_beside and abs(one.place.y - other.place.y) < 0.99 * _LINE * size
 
 
 def outline(case: Case, strip: int, layers: int, sheet: Sheet) -> list[Point]:
