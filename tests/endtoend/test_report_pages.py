@@ -140,3 +140,23 @@ def test_two_checkpoints_stand_side_by_side_with_their_difference(look):
         "b.checked = true; b.dispatchEvent(new Event('input')); })()"
     )
     assert browser.run("document.querySelectorAll('#pairs tbody tr:not([hidden])').length") == 2
+
+
+def test_what_a_mechanism_says_is_said_once_for_its_tasks_whatever_is_shown(look):
+    browser = look("report")
+    claims = (
+        "[...document.querySelectorAll('#table tbody tr:not([hidden]) .claim')]"
+        ".map(e => getComputedStyle(e).display !== 'none')"
+    )
+    assert browser.run(claims) == [True, False, True]
+    task = "document.querySelector('[data-tools-for=table] [data-filter=task]')"
+    browser.run(f"{task}.value = 'QueryAttr', {task}.dispatchEvent(new Event('input')), 1")
+    assert browser.run(claims) == [True]
+
+
+def test_at_the_width_of_a_desk_no_column_of_the_mechanisms_is_cut(browser, tmp_path):
+    reason = "not enough images: " + "many more are needed, " * 5
+    rows = [made_up_row(task=task, reason=reason) for task in ("CompareAttr", "QueryAttr")]
+    browser.open(write_report(write_made_up_run(tmp_path / "run", rows=rows)), width=1200)
+    table = "document.querySelector('#table').parentElement"
+    assert browser.run(f"{table}.scrollWidth <= {table}.clientWidth")

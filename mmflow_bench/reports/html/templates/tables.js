@@ -13,6 +13,14 @@
     if (typeof one === "number" && typeof other === "number") return one - other;
     return String(one).localeCompare(String(other), "en", { numeric: true });
   };
+  // What is said of a group stands in the first of its rows that follow each other.
+  const group = (table) => {
+    let before;
+    for (const row of table.querySelectorAll("[data-group]:not([hidden])")) {
+      row.classList.toggle("again", row.dataset.group === before);
+      before = row.dataset.group;
+    }
+  };
   const sortBy = (table, column, descending) => {
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row, place) => ({ row, place, value: key(row, column) }));
@@ -23,6 +31,7 @@
       return (isEmpty ? order : sign * order) || a.place - b.place;
     });
     body.append(...rows.map(({ row }) => row));
+    group(table);
   };
   for (const table of document.querySelectorAll("table[data-sortable]")) {
     [...table.tHead.rows[0].cells].forEach((head, column) => {
@@ -64,6 +73,7 @@
         item.hidden = !isShown;
         shown += isShown ? 1 : 0;
       }
+      group(target);
       if (count) count.textContent = `${shown} of ${items.length}`;
     };
     for (const filter of filters) filter.addEventListener("input", apply);
