@@ -54,7 +54,8 @@ def _read(
 ) -> tuple[Float[Tensor, "batch head query dim"], Float[Tensor, "batch head query"]]:
     """What is read, and the logarithm of the sum of its weights."""
     read, logarithm = _kernel(query, key, value, attn_mask=mask, scale=scaling)
-    if mask is not None:
-        # The kernel says 0 of a query that sees nothing.
-        logarithm = logarithm.masked_fill(mask.amax(dim=-1) == -torch.inf, -torch.inf)
+    if mask is not None and bool((is_blind := mask.amax(dim=-1) == -torch.inf).any()):
+        # The kernel says that such a query has divided by one.
+        read = read.masked_fill(is_blind[..., None], 0.0)
+        logarithm = logarithm.masked_fill(is_blind, -torch.inf)
     return read, logarithm
