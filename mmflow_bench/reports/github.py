@@ -164,7 +164,7 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
         )
         for row in rows
     ]
-    yield _details(f"{len(rows)} mechanisms: {_counts(rows)}", table(head, cells))
+    yield _details(f"{len(rows)} verdicts: {_counts(rows)}", table(head, cells))
 
 
 def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:

@@ -215,7 +215,8 @@ def _verdict(row: MechanismRow) -> str:
 
 def _counts(rows: Sequence[MechanismRow]) -> Iterator[Text]:
     yield Text()
-    yield Text(f"{len(rows)} mechanisms: ", style="bold").append(verdict_line(rows), "not bold")
+    count = f"{len(rows)} verdict{'' if len(rows) == 1 else 's'}: "
+    yield Text(count, style="bold").append(verdict_line(rows), "not bold")
     if confirmed := sum(CONFIRMED in row.qualifier for row in rows):
         yield Text(f"{confirmed} {CONFIRMED}")
     drifted = sum(row.baseline == "drift" for row in rows)

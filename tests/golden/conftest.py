@@ -34,7 +34,7 @@ NUMBER = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
 HASH = re.compile(r"(?<![\w.])[0-9a-f]{16}\b")
 CLOSING = re.compile(r"\d+ [a-z][a-z -]+(: |$)|baseline: |not comparable: |gate \(|no verdict: ")
 TELLING = re.compile(
-    r"ERROR: |_pytest.outcomes.Exit: |no verdict: |gate \(|mmflow: -|\d+ (mechanisms|compared): "
+    r"ERROR: |_pytest.outcomes.Exit: |no verdict: |gate \(|mmflow: -|\d+ (verdicts?|compared): "
 )
 """How lines begin that say what went wrong."""
 REWORDED = {"seconds", "statement", "section", "citation"}

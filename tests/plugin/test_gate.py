@@ -333,7 +333,7 @@ def test_reports_are_written_and_printed_again(project, models, monkeypatch):
     assert (folder / "junit.xml").is_file()
     again = CliRunner().invoke(main, ["report", str(folder)])
     assert again.exit_code == 0, again.output
-    assert "4 mechanisms: 4 holds" in again.output
+    assert "4 verdicts: 4 holds" in again.output
     assert "asked as llava-1.5-13b" in again.output
     assert "gate: failed: changed: q-last-drop (ChooseAttr, QueryAttr)" in again.output
     for line in result.outlines:

@@ -95,7 +95,7 @@ def test_a_full_disk_fails_the_run_and_keeps_what_it_can(project, monkeypatch, n
     run_result = project.runpytest_inprocess(*chosen)
     assert run_result.ret == 1
     run_result.assert_outcomes(passed=4)
-    run_result.stdout.fnmatch_lines(["4 mechanisms: 4 holds"])
+    run_result.stdout.fnmatch_lines(["4 verdicts: 4 holds"])
     run_result.stdout.fnmatch_lines([f"{ARTEFACTS[name]}*No space left on device*"])
     if gate != "none":
         run_result.stdout.fnmatch_lines([f"gate (mechanisms): failed: *{ARTEFACTS[name]}*"])
@@ -175,7 +175,7 @@ def test_what_was_said_wrongly_stands_below_the_verdicts(run, behave):
     behave(answered=[name | answer], described=[name | about], correct=38)
     line = 'ChooseAttr: 1 answered wrongly: "Which color?" red, said blue'
     result = run()
-    result.stdout.fnmatch_lines(["  ChooseAttr   * holds *", line, "4 mechanisms: 4 holds"])
+    result.stdout.fnmatch_lines(["  ChooseAttr   * holds *", line, "4 verdicts: 4 holds"])
     assert result.stdout.str().count("answered wrongly") == 1
 
 

@@ -31,7 +31,7 @@ def test_it_passes_and_is_listed_with_its_number(run, results):
     run_result = run("--report=md,html,junit,github", "--gate=strict")
     run_result.assert_outcomes(passed=2)
     assert run_result.ret == pytest.ExitCode.OK
-    run_result.stdout.fnmatch_lines(["*ChooseAttr*i report*-40*", "*2 mechanisms: 2 report*"])
+    run_result.stdout.fnmatch_lines(["*ChooseAttr*i report*-40*", "*2 verdicts: 2 report*"])
     content = results()
     assert content["summary"] == {"report": 2}
     first = content["mechanisms"][0]

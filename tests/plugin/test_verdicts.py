@@ -19,7 +19,7 @@ def test_mechanisms_that_hold_pass_and_are_listed(run, results):
             "planted/base*12 layers*",
             "q-last-drop*",
             "  ChooseAttr*holds*-4?.?%*[[]*]*40*",
-            "4 mechanisms: 4 holds*",
+            "4 verdicts: 4 holds*",
             "results: *results.json",
         ]
     )

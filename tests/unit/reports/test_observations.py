@@ -15,7 +15,7 @@ from mmflow_bench.reports.terminal import render
 def test_an_observation_has_a_sign_and_a_number_and_no_threshold():
     text = render([made_up_row(verdict="report", threshold="", task="QueryAttr")], facts={})
     assert re.search(r"QueryAttr +i report +-30\.0% \[-40\.0, -20\.0%\]", text)
-    assert "1 mechanisms: 1 report" in text
+    assert "1 verdict: 1 report" in text
 
 
 def test_an_observation_is_neither_warned_of_nor_a_failure_in_a_summary():
