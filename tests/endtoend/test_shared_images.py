@@ -45,9 +45,12 @@ def passes(monkeypatch):
     """How many passes up to the end of an image were made."""
     counted = []
     made = shared_images.clean_passes
-    monkeypatch.setattr(
-        shared_images, "clean_passes", lambda *given: counted.append(1) or made(*given)
-    )
+
+    def clean_passes(*given, **how):
+        counted.append(1)
+        return made(*given, **how)
+
+    monkeypatch.setattr(shared_images, "clean_passes", clean_passes)
     return counted
 
 

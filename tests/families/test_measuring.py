@@ -96,9 +96,9 @@ def _recorded_batches(monkeypatch):
     sizes = []
     plain = measuring.clean_passes
 
-    def clean_passes(checkpoint, batch):
+    def clean_passes(checkpoint, batch, **how):
         sizes.append(len(batch))
-        return plain(checkpoint, batch)
+        return plain(checkpoint, batch, **how)
 
     monkeypatch.setattr(measuring, "clean_passes", clean_passes)
     return sizes
@@ -151,7 +151,7 @@ class TestShortage:
         checkpoint, jobs = family_checkpoint("internvl"), _jobs(photo_sample, 7)
         expected = _numbers(measure(checkpoint, jobs))
         sizes = _recorded_batches(monkeypatch)
-        fails = _failing(measuring.clean_passes, lambda _, batch: len(batch) > 3, error)
+        fails = _failing(measuring.clean_passes, lambda _, batch, **__: len(batch) > 3, error)
         monkeypatch.setattr(measuring, "clean_passes", fails)
         with caplog.at_level(logging.WARNING):
             got = _numbers(measure(checkpoint, jobs, batch_size=6))
@@ -209,7 +209,9 @@ class TestShortage:
         wrong = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
         assert not is_out_of_memory(wrong)
         monkeypatch.setattr(
-            measuring, "clean_passes", _failing(measuring.clean_passes, lambda *_: True, wrong)
+            measuring,
+            "clean_passes",
+            _failing(measuring.clean_passes, lambda *_, **__: True, wrong),
         )
         with pytest.raises(CheckpointError, match="mat1 and mat2"):
             list(measure(family_checkpoint("internvl"), _jobs(photo_sample, 2)))
