@@ -27,7 +27,7 @@ from mmflow_bench.measurements.top_tokens import (
 from mmflow_bench.measurements.wants import Rows
 from mmflow_bench.positions.roles import Role
 
-_Planned = tuple[QuestionSemantics, list[Intervention]]
+_Planned = tuple[QuestionSemantics, Sequence[Intervention]]
 
 
 def semantics_rows(wants: Sequence[QuestionSemantics], work: SampleAtWork) -> Rows:
@@ -43,7 +43,7 @@ def semantics_rows(wants: Sequence[QuestionSemantics], work: SampleAtWork) -> Ro
     return rows
 
 
-def _interventions(want: QuestionSemantics, work: SampleAtWork) -> list[Intervention]:
+def _interventions(want: QuestionSemantics, work: SampleAtWork) -> Sequence[Intervention]:
     """One for each layer: windows begin there for a module, and are centred there for an edge."""
     question, width = work.roles[Role.QUESTION], want.width or 1
     layers, without = work.checkpoint.decoder_layers, want.without
@@ -51,7 +51,7 @@ def _interventions(want: QuestionSemantics, work: SampleAtWork) -> list[Interven
         windows = [range(first, min(first + width, layers)) for first in range(layers)]
         return [Skip(module=without, positions=question, layers=window) for window in windows]
     sources, targets = (work.roles.union(of) for of in (without.sources, without.targets))
-    return list(around_every_layer(sources, targets, width=width, layers=layers))
+    return around_every_layer(sources, targets, width=width, layers=layers)
 
 
 def _measured(planned: Sequence[_Planned], work: SampleAtWork) -> Rows:

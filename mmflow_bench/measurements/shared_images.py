@@ -31,11 +31,10 @@ class SharedImage:
     def clean_pass(self, encoded: EncodedSample, keeps: Set[int]) -> CleanPass | None:
         """The clean pass of a sample; None where it has to be made as a whole.
 
-        What enters the layers in `keeps` is kept up to the image's end.
-
         That is where a sample has no image, or nothing after it; where the model counts positions
         by the rows and columns of its images, so that it has to see all of them; and where the
-        image sees the question, as in PaliGemma.
+        image sees the question, as in PaliGemma. What enters the layers in `keeps` is kept up to
+        the image's end.
         """
         parts = self._checkpoint.parts
         ids = encoded.input_ids
@@ -65,12 +64,12 @@ class SharedImage:
             **{name: one[:, :end] if name in PER_TOKEN else one for name, one in given},
         }
         begun = self._beginning
-        is_new = begun is None or not _are_equal(inputs, self._inputs)
-        if begun is None or is_new or not keeps <= begun.entering.keys():
-            self.forget()
-            begun = clean_passes(self._checkpoint, [inputs], keeps=keeps)[0]
-            self._beginning, self._inputs = begun, inputs
-        return begun
+        if begun and keeps <= begun.entering.keys() and _are_equal(inputs, self._inputs):
+            return begun
+        self.forget()
+        (self._beginning,) = clean_passes(self._checkpoint, [inputs], keeps=keeps)
+        self._inputs = inputs
+        return self._beginning
 
 
 def _sees_what_follows(encoded: EncodedSample, end: int) -> bool:

@@ -21,11 +21,7 @@ def test_a_pass_that_goes_on_from_the_image_is_that_of_the_whole(
     checkpoint = family_checkpoint(family)
     encoded = encode(photo_sample(), checkpoint)
     shared = SharedImage(checkpoint)
-    image = [
-        i
-        for i, token in enumerate(encoded.input_ids.tolist())
-        if token == checkpoint.parts.image_token_id
-    ]
+    (image,) = torch.where(encoded.input_ids == checkpoint.parts.image_token_id)
     for keeps in (set(), {1}, {1}):
         got = shared.clean_pass(encoded, keeps)
         assert (got is None) == (family in WHOLE)

@@ -1,7 +1,9 @@
 """The wheel, installed beside what it depends on."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True
     )
     return folder / "site"
+
+
+@pytest.fixture
+def environment(installed: Path, tmp_path: Path) -> Mapping[str, str]:
+    """Variables with which commands are those of the wheel, and nothing is known yet."""
+    scripts = [installed / "bin", Path(sys.executable).parent, os.environ["PATH"]]
+    return os.environ | {
+        "PATH": os.pathsep.join(map(str, scripts)),
+        "PYTHONPATH": str(installed),
+        "MMFLOW_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "120",
+    }

@@ -1,9 +1,8 @@
 """A newcomer with the wheel alone goes through the tutorial, command by command."""
 
-import os
 import re
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,12 @@ LACKING = ("--model=planted/no-stage-1", "--model=planted/direct")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [TUTORIAL], ids=lambda page: page.stem)
-def test_every_command_does_what_the_page_says(installed: Path, tmp_path: Path, page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+def test_every_command_does_what_the_page_says(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    text = TUTORIAL.read_text(encoding="utf-8")
     for name, code in re.findall(r"Save this as `(\S+)`:\n\n```python\n(.*?)```", text, re.DOTALL):
         (tmp_path / name).write_text(code)
-    scripts = [installed / "bin", Path(sys.executable).parent, os.environ["PATH"]]
-    environment = os.environ | {
-        "PATH": os.pathsep.join(map(str, scripts)),
-        "PYTHONPATH": str(installed),
-        "MMFLOW_CACHE": str(tmp_path / "cache"),
-    }
     commands = [
         line.removeprefix("$ ")
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)

@@ -1,8 +1,8 @@
 """What a user gets who installs the wheel and never sees the checkout."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,27 +20,34 @@ def test_the_question_tells_the_last_position_more_than_the_image_does(flow, tas
 """
 
 
-def run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "PYTHONPATH": str(installed),
-        "MMFLOW_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "120",
-    }
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True
-    )
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_a_mechanism_of_ones_own_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def run(environment: Mapping[str, str], tmp_path: Path) -> Run:
+    """Runs Python in an empty folder."""
+
+    def completed(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    return completed
+
+
+def test_a_mechanism_of_ones_own_runs_outside_the_checkout(run: Run, tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(OWN_MECHANISM)
     options = ("--model=planted/mini", "--limit=30")
-    done = run(installed, tmp_path, "-m", "pytest", "test_mine.py", *options)
+    done = run("-m", "pytest", "test_mine.py", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
 
-def test_the_question_sets_come_along_with_their_licence(installed: Path, tmp_path: Path) -> None:
+def test_the_question_sets_come_along_with_their_licence(run: Run, installed: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from mmflow_bench.inputs.question_sets import question_path\n"
@@ -48,15 +55,13 @@ def test_the_question_sets_come_along_with_their_licence(installed: Path, tmp_pa
         "path = question_path('gqa', Path())\n"
         "print(path, path.with_name('LICENSE').is_file(), len(read_questions(path).samples))"
     )
-    done = run(installed, tmp_path, "-c", code)
+    done = run("-c", code)
     where = installed / "mmflow_bench" / "question_sets" / "gqa.parquet"
     assert done.stdout.split() == [str(where), "True", "5515"], done.stderr
 
 
-def test_the_packaged_suites_run_with_their_baselines(installed: Path, tmp_path: Path) -> None:
+def test_the_packaged_suites_run_with_their_baselines(run: Run, installed: Path) -> None:
     done = run(
-        installed,
-        tmp_path,
         *("-m", "mmflow_bench.cli", "run", "--mechanisms=q-last-drop", "--tasks=ChooseAttr"),
         "--limit=16",
     )

@@ -164,6 +164,7 @@ def labels(said: Iterable[tuple[Ribbon, str]], sheet: Sheet, *, size: float) -> 
 def _is_on(one: Label, other: Label, size: float) -> bool:
     wide = _LETTER * size * (len(one.text) + len(other.text)) / 2
     is_beside = abs(one.place.x - other.place.x) >= wide
+    # A line apart is apart, whichever way that was rounded.
     return not is_beside and abs(one.place.y - other.place.y) < 0.99 * _LINE * size
 
 
