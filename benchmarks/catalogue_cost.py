@@ -34,7 +34,7 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.extending import extended
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.measuring import measure
-from mmflow_bench.measurements.sample_rows import model_inputs
+from mmflow_bench.measurements.taking import model_inputs
 from mmflow_bench.measurements.wants import ANSWERS, UNSCORED, Rows, Want, resolved
 from mmflow_bench.mechanisms.declared import shipped
 from mmflow_bench.mechanisms.watching import watched

@@ -23,7 +23,7 @@ from mmflow_bench.measurements.answer import (
 from mmflow_bench.measurements.blind_rows import TIE
 from mmflow_bench.measurements.costs import decoder_costs
 from mmflow_bench.measurements.pruned import Generated
-from mmflow_bench.measurements.sample_rows import model_inputs, taking_inputs
+from mmflow_bench.measurements.taking import model_inputs, taking_inputs
 
 REPEATS = 3
 """Times that an answer is generated to be timed."""

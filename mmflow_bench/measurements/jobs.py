@@ -41,6 +41,11 @@ class Job:
         """Whether a sample with this answer is asked for it."""
         return answer["is_correct"] or self.keep_incorrect or want.asks_wrong_answers
 
+    @property
+    def reads_donor(self) -> bool:
+        """Whether anything that it lacks depends on the donor."""
+        return any(self.key_of(want) != self.key for want in self.wants)
+
     def key_of(self, want: Want[object]) -> str:
         return want.key(self.key, self.donor_key)
 

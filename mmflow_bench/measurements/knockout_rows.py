@@ -48,14 +48,18 @@ def _measured(
     rows: Rows = {}
     if not planned:
         return rows
+    is_masked = method is Method.MASKED
+    knockouts = [knockout for _, knockouts in planned for knockout in knockouts]
+    # The noise of the instrument is that of the very pass that it is compared with.
+    silent = [work.nothing] if is_masked and work.job.answer is None else []
     try:
         donated = work.donated if method is Method.COUNTERFACTUAL else None
         logits = work.throttle.knockout_logits(
             work.clean,
-            [knockout for _, knockouts in planned for knockout in knockouts],
+            [*knockouts, *silent],
             method=method,
             counterfactual=donated,
-            known=work.logits if method is Method.MASKED else None,
+            known=work.logits if is_masked else None,
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:
@@ -64,7 +68,8 @@ def _measured(
         for one in planned:
             merge(rows, _measured([one], method, work))
         return rows
-    of_sweeps = logits.split(work.checkpoint.decoder_layers)
+    work.logits.update(zip(silent, logits[len(knockouts) :], strict=True))
+    of_sweeps = logits[: len(knockouts)].split(work.checkpoint.decoder_layers)
     for (sweep, _), of_sweep in zip(planned, of_sweeps, strict=True):
         # One edge that overflows must not hide the others.
         try:

@@ -18,15 +18,12 @@ from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.interventions.clean import PER_TOKEN, clean_passes
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.ahead import encoded_ahead
+from mmflow_bench.measurements.donors import Donors
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle, give_back, noticing
-from mmflow_bench.measurements.sample_rows import (
-    model_inputs,
-    sample_rows,
-    taking_inputs,
-    unscored_rows,
-)
+from mmflow_bench.measurements.sample_rows import sample_rows, unscored_rows
 from mmflow_bench.measurements.shared_images import SharedImage
+from mmflow_bench.measurements.taking import model_inputs, taking_inputs
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, Rows
 
 _Encoded = tuple[Job, EncodedSample]
@@ -78,18 +75,20 @@ def _measure_group(
 ) -> Iterator[Measured]:
     """One batch through the model; halves of what is left of it when memory runs out."""
     shortages: list[str] = []
+    donors = Donors(throttle.checkpoint, [job for job, _ in group])
     done = 0
     with noticing(shortages):
         with taking_inputs(throttle.checkpoint, group[0][1]):
             passes = _clean_passes(group, throttle.checkpoint, shared)
         throttle.learn(passes[0])
         for (job, sample), clean in zip(group, passes, strict=True):
-            rows = sample_rows(throttle, job, sample, clean, is_asked=goes_on())
+            rows = sample_rows(throttle, job, sample, clean, donors, is_asked=goes_on())
             yield Measured(key=job.key, rows=rows)
             done += 1
     if not shortages:
         return
     passes = []  # What they hold is given back with the rest.
+    donors.forget()
     shared.forget()
     give_back()
     if len(group) == 1:

@@ -7,26 +7,21 @@ positions for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 
-from PIL import Image
 from torch import Tensor
 
 from mmflow_bench.checkpoints.families.layout import ImageLayout
-from mmflow_bench.checkpoints.foreign import foreign, is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import KnockoutError, SampleError
-from mmflow_bench.inputs.encoding import EncodedSample, encode
-from mmflow_bench.inputs.images import open_image
+from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Intervention, Knockout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
+from mmflow_bench.measurements.donors import Donors
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
 from mmflow_bench.measurements.patch_features import (
@@ -34,6 +29,7 @@ from mmflow_bench.measurements.patch_features import (
     decoder_sinks,
     patch_features,
 )
+from mmflow_bench.measurements.taking import taking_inputs
 from mmflow_bench.measurements.wants import (
     ANSWER_SCOPE,
     ANSWERS,
@@ -57,6 +53,7 @@ class SampleAtWork:
     job: Job
     encoded: EncodedSample
     clean: CleanPass
+    donors: Donors
     answer: Answer
     logits: dict[Intervention, Tensor] = field(default_factory=dict)
     """Under masked interventions that one kind of measurement has read and another may need."""
@@ -86,70 +83,75 @@ class SampleAtWork:
         return self.features.sinks
 
     @cached_property
+    def nothing(self) -> Knockout:
+        """A knockout of no edge at all, whose distance from the clean pass is noise."""
+        layers = range(self.checkpoint.decoder_layers)
+        return Knockout(sources=(), targets=(self.clean.length - 1,), layers=layers)
+
+    def noise(self) -> float:
+        """Relative difference that the instrument itself makes.
+
+        Raises:
+            NotFiniteError: Logits overflow although nothing is cut.
+        """
+        (logits,) = self.throttle.knockout_logits(self.clean, [self.nothing], known=self.logits)
+        of = f"a knockout of no edge, sample {self.sample.question_id}"
+        base = self.answer["base_probability"]
+        probability = float(probabilities(logits, of=of)[self.answer["answer_token_id"]])
+        return abs(probability - base) / base
+
+    @cached_property
     def donated(self) -> CleanPass:
-        """The clean pass of the same question about the donor's image."""
-        if self.job.donor is None:
-            raise KnockoutError(
-                "another sample of the task with an image and another answer, got none "
-                f"(sample {self.sample.question_id}); the counterfactual method needs one, use "
-                "more samples"
-            )
-        donated, own = open_image(self.job.donor), open_image(self.sample)
-        if donated.size != own.size:
-            # The same shape, so that both images take the same positions.
-            donated = donated.resize(own.size, Image.Resampling.BICUBIC)
-        encoded = encode(self.sample, self.checkpoint, image=donated)
-        with taking_inputs(self.checkpoint, encoded):
-            clean = clean_passes(self.checkpoint, [model_inputs(encoded)])[0]
-        # Its answer is followed: there has to be one.
-        probabilities(clean.logits, of=f"another image, sample {self.sample.question_id}")
-        return clean
+        """That of the same question about the donor's image."""
+        return self.donors.clean_pass(self.job)
 
     def refused(self, want: Want[object], error: KnockoutError | SampleError) -> Rows:
         return unscored_rows(self.job.key_of(want), want.shard.name, error)
 
 
 def sample_rows(
-    throttle: Throttle, job: Job, encoded: EncodedSample, clean: CleanPass, *, is_asked: bool
+    throttle: Throttle,
+    job: Job,
+    encoded: EncodedSample,
+    clean: CleanPass,
+    donors: Donors,
+    *,
+    is_asked: bool,
 ) -> Rows:
     """The rows of one sample, by shard; without `is_asked`, no more than its answer.
 
     A sample whose answer cannot be followed has one row, which says why.
     """
+    try:
+        answer = job.answer or _answer(throttle.checkpoint, encoded, clean)
+        work = SampleAtWork(
+            throttle=throttle, job=job, encoded=encoded, clean=clean, donors=donors, answer=answer
+        )
+        wanted = _wanted_rows(work) if is_asked else {}
+        noise = work.noise() if job.answer is None else None
+    except SampleError as error:
+        return unscored_rows(job.key, ANSWER_SCOPE, error)
+    if noise is None:
+        return wanted
+    answered: Rows = {ANSWERS: [{"sample": job.key, **answer, "noise": noise}]}
+    # Stored in this order, and done with once the answer is stored: the patches go first.
+    return {**_patch_rows(encoded, job.key), **answered, **wanted}
+
+
+def _answer(checkpoint: LoadedCheckpoint, encoded: EncodedSample, clean: CleanPass) -> Answer:
+    with taking_inputs(checkpoint, encoded):
+        return greedy_answer(checkpoint, clean, encoded.sample)
+
+
+def _wanted_rows(work: SampleAtWork) -> Rows:
     rows: Rows = {}
-    answer: Answer
-    if job.answer is not None:
-        answer = job.answer
-    else:
-        try:
-            with taking_inputs(throttle.checkpoint, encoded):
-                answer = greedy_answer(throttle.checkpoint, clean, job.sample)
-            noise = _noise(throttle, clean, answer, job.sample)
-        except SampleError as error:
-            return unscored_rows(job.key, ANSWER_SCOPE, error)
-        # Stored in this order, and done with once the answer is stored: the patches go first.
-        rows |= _patch_rows(encoded, job.key)
-        rows[ANSWERS] = [{"sample": job.key, **answer, "noise": noise}]
-    asked = [want for want in job.wants if is_asked and job.asks(want, answer)]
-    if not asked:
-        return rows
-    work = SampleAtWork(throttle=throttle, job=job, encoded=encoded, clean=clean, answer=answer)
+    asked = [want for want in work.job.wants if work.job.asks(want, work.answer)]
     # What the question says is read before logits are: such a pass has both.
     by_kind = sorted(asked, key=lambda want: (not want.leaves_logits, want.measured_by))
     for place, wants in groupby(by_kind, key=lambda want: want.measured_by):
         module, _, name = place.partition(":")
         merge(rows, getattr(importlib.import_module(module), name)(list(wants), work))
     return rows
-
-
-def _noise(throttle: Throttle, clean: CleanPass, answer: Answer, sample: Sample) -> float:
-    """Relative difference that the instrument itself makes: a knockout of no edge at all."""
-    layers = range(throttle.checkpoint.decoder_layers)
-    nothing = Knockout(sources=(), targets=(clean.length - 1,), layers=layers)
-    logits = throttle.knockout_logits(clean, [nothing])[0]
-    chances = probabilities(logits, of=f"a knockout of no edge, sample {sample.question_id}")
-    probability = float(chances[answer["answer_token_id"]])
-    return abs(probability - answer["base_probability"]) / answer["base_probability"]
 
 
 def _patch_rows(encoded: EncodedSample, key: str) -> Rows:
@@ -175,24 +177,6 @@ def _patch_rows(encoded: EncodedSample, key: str) -> Rows:
         "related": sorted(patches_overlapping(encoded.boxes, ImageLayout(grids=(grid,)))),
     }
     return {PATCHES: [row]}
-
-
-def model_inputs(encoded: EncodedSample) -> Mapping[str, Tensor]:
-    """What `model(**inputs)` takes."""
-    return {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
-
-
-def taking_inputs(
-    checkpoint: LoadedCheckpoint, encoded: EncodedSample
-) -> AbstractContextManager[None]:
-    """A CheckpointError where the model does not take what its processor has made of a sample."""
-    return foreign(
-        "a model that takes what its tokenizer and processor make",
-        f"checkpoint {checkpoint.spec.name}, sample {encoded.sample.question_id}",
-        "check that configuration, weights and processor are of one model",
-        # Fewer samples may fit.
-        passing=is_out_of_memory,
-    )
 
 
 def unscored_rows(key: str, scope: str, error: KnockoutError | SampleError) -> Rows:

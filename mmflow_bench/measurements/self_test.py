@@ -25,7 +25,7 @@ from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import rounding
 from mmflow_bench.interventions.suffixes import knockout_logits
 from mmflow_bench.measurements.answer import greedy_answer, probabilities
-from mmflow_bench.measurements.sample_rows import model_inputs, taking_inputs
+from mmflow_bench.measurements.taking import model_inputs, taking_inputs
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 

@@ -25,7 +25,7 @@ from mmflow_bench.measurements.answer import (
 )
 from mmflow_bench.measurements.logit_lens import lens_distributions
 from mmflow_bench.measurements.memory import Throttle
-from mmflow_bench.measurements.sample_rows import model_inputs, taking_inputs
+from mmflow_bench.measurements.taking import model_inputs, taking_inputs
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.role_positions import RolePositions
 from mmflow_bench.positions.roles import Role

@@ -14,7 +14,7 @@ from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.suffixes import knockout_readings
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
-from mmflow_bench.measurements.sample_rows import model_inputs
+from mmflow_bench.measurements.taking import model_inputs
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "catalogue_cost.py"
 MOST_FORWARDS = 36

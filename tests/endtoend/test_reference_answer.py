@@ -17,10 +17,10 @@ from mmflow_bench.interventions.knockout import Knockout, layer_window
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.measurements.sample_rows import model_inputs
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
+from mmflow_bench.measurements.taking import model_inputs
 from mmflow_bench.planted import closed_form
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role

@@ -14,9 +14,9 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Edge, Knockout, layer_window
 from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.measurements.sample_rows import model_inputs
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.measurements.taking import model_inputs
 from mmflow_bench.positions.resolve import resolve_roles
 from mmflow_bench.positions.roles import Role
 

@@ -10,6 +10,7 @@ from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_states
 from mmflow_bench.interventions.knockout import Edge, Knockout, Module, Skip, layer_window
+from mmflow_bench.measurements.donors import Donors
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
@@ -33,9 +34,11 @@ def at_work(checkpoint, sample):
     encoded = encode(sample, checkpoint)
     inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
     (clean,) = clean_passes(checkpoint, [inputs])
+    job = Job(sample=sample, key="key")
     return inputs, SampleAtWork(
         throttle=Throttle(checkpoint, 1),
-        job=Job(sample=sample, key="key"),
+        job=job,
+        donors=Donors(checkpoint, [job]),
         encoded=encoded,
         clean=clean,
         answer=ANSWER,
