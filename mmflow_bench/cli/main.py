@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import BashComplete, add_completion_class
 
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.reports.escaping import printable, replace_in
@@ -48,6 +49,16 @@ _HOME = {
     "leaderboard": "report",
 }
 """Modules that are not named after their command."""
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Completes `--model=planted/b` too: bash takes the sign for a word of its own."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """What stands before the cursor, and what is yet to be completed."""
+        words, incomplete = super().get_completion_args()
+        return [word for word in words if word != "="], incomplete.removeprefix("=")
 
 
 class LazyGroup(click.Group):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial, reduce, wraps
 from pathlib import Path
 
 import click
@@ -108,6 +108,17 @@ def asking(place: Place) -> Decorator:
         return command
 
     return decorate
+
+
+def parameters(options: Iterable[Option[object]]) -> list[click.Parameter]:
+    """Options as click has them, of no command in particular."""
+
+    def command() -> None:
+        """Stand in for one."""
+
+    marked = reduce(lambda marked, option: _click_option(option)(marked), options, command)
+    found: list[click.Parameter] = getattr(marked, "__click_params__", [])
+    return found
 
 
 def _click_option(option: Option[object]) -> Decorator:

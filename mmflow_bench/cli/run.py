@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from mmflow_bench.cli.options import parameters
 from mmflow_bench.mechanisms.declared import FILES, shipped_suites
 from mmflow_bench.options import Option
 
@@ -19,7 +20,21 @@ INTERRUPTED = 2
 """pytest's exit code for Ctrl-C, which reaches both processes."""
 
 
+class Suites(click.Command):
+    """To a shell that completes, it has the options that it hands to pytest."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Those of its own; where nothing is run, pytest's too."""
+        own = super().get_params(ctx)
+        if not ctx.resilient_parsing:
+            return own
+        from mmflow_bench.plugin.options import offered
+
+        return [*parameters(offered()), *own]
+
+
 @click.command(
+    cls=Suites,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     add_help_option=False,
 )

@@ -15,8 +15,8 @@ from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
 from mmflow_bench.reports.columns import printed
 from mmflow_bench.reports.escaping import plain
 from mmflow_bench.reports.signs import SIGNS, UNKNOWN
-from mmflow_bench.reports.terminal import parts, verdict_line
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.reports.terminal import parts
+from mmflow_bench.runs.rows import MechanismRow, verdict_line
 
 COLUMNS = (
     "id", "task", "verdict", "expected", "outcome", "estimate", "low", "high", "unit", "threshold",

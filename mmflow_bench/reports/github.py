@@ -33,7 +33,7 @@ from mmflow_bench.reports.glance.flow import Glance
 from mmflow_bench.reports.glance.words import PLACES, sentence
 from mmflow_bench.reports.power_table import comparison_could_have_seen
 from mmflow_bench.reports.summary import Summary
-from mmflow_bench.runs.rows import MechanismRow, grouped, verdict_counts
+from mmflow_bench.runs.rows import MechanismRow, grouped, verdict_line
 
 MOST_BYTES = 60_000
 """A comment on GitHub holds 65,536 characters."""
@@ -82,7 +82,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _title(summary: Summary) -> str:
     name = escaped(summary.name)
     if summary.gate is None:
-        return f"## {name}: {_counts(summary.rows)}"
+        return f"## {name}: {verdict_line(summary.rows) or 'no mechanisms'}"
     mark = "✅ gate passed" if summary.gate.passed else "❌ gate failed"
     return f"## {mark}: {name}"
 
@@ -164,7 +164,8 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
         )
         for row in rows
     ]
-    yield _details(f"{len(rows)} verdicts: {_counts(rows)}", table(head, cells))
+    count = f"{len(rows)} verdict{'' if len(rows) == 1 else 's'}"
+    yield _details(f"{count}: {verdict_line(rows)}", table(head, cells))
 
 
 def _compared(rows: Sequence[ComparedRow], *, has_reason: bool = False) -> str:
@@ -184,11 +185,6 @@ def _cells(row: ComparedRow, *, has_reason: bool) -> tuple[str, ...]:
 
 def _details(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _counts(rows: Sequence[MechanismRow]) -> str:
-    counts = verdict_counts(rows)
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no mechanisms"
 
 
 def _size(parts: Sequence[str]) -> int:

@@ -6,11 +6,12 @@ the rest of the line to the curve. Reasons are wrapped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -21,7 +22,7 @@ from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.escaping import plain, printable
 from mmflow_bench.reports.signs import FAILED_STYLE, SIGNS, UNKNOWN
 from mmflow_bench.reports.summary import Facts
-from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, incomplete_line, verdict_counts
+from mmflow_bench.runs.rows import CONFIRMED, MechanismRow, incomplete_line, verdict_line
 
 _NAMES = (Column("task", 12), Column("verdict", 15))
 _NUMBERS = (
@@ -33,6 +34,7 @@ _NUMBERS = (
 )
 _REASON, _CURVE = Column("", is_wrapped=True), Column("curve")
 _LEAST_CURVE, _MOST_CURVE = 5, 60
+_LEAST_STATEMENT = 32
 _LONGEST_RULE = 100
 _LONGEST_REASON = 2000
 """Characters: what libraries say has no end."""
@@ -130,15 +132,6 @@ def _followed(facts: Facts, count: Mapping[str, Any]) -> int:
     return int(count["correct"])
 
 
-def verdict_line(rows: Iterable[MechanismRow]) -> str:
-    members = list(rows)
-    said = []
-    for verdict, count in verdict_counts(members).items():
-        known = sum(row.verdict == verdict and row.outcome == "xfailed" for row in members)
-        said.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
-    return ", ".join(said)
-
-
 def _model_line(model: str, facts: Facts) -> Text:
     checkpoint = facts.get("checkpoint", {})
     about = [str(checkpoint[name]) for name in ("family", "dtype") if checkpoint.get(name)]
@@ -160,16 +153,18 @@ def _section(section: str, rows: Sequence[MechanismRow], width: int) -> Iterator
     )
     yield Text()
     yield title.append("─" * (min(width, _LONGEST_RULE) - title.cell_len))
-    # The longest verdict is shown whole, and the curves are as much shorter.
-    longest = max((len(_verdict(row)) for row in rows if row.estimate is not None), default=0)
-    task, verdict, *others = _NUMBERS
-    numbers = [task, verdict._replace(width=max(verdict.width, longest)), *others]
+    # Every number is shown whole, and the curves are as much shorter.
+    known = [_cells(row, 0) for row in rows if row.estimate is not None]
+    numbers = [
+        column._replace(width=max([column.width, *(cell_len(str(cells[i])) for cells in known)]))
+        for i, column in enumerate(_NUMBERS)
+    ]
     taken = sum(column.width + 1 for column in numbers) + 2
     curve = max(0, min(_MOST_CURVE, width - taken))
     yield head([*numbers, *([_CURVE] if curve >= _LEAST_CURVE else [])], width=width)
     for name, of_mechanism in groupby(rows, lambda row: row.id):
         members = list(of_mechanism)
-        yield _mechanism_line(name, members[0])
+        yield from _mechanism_lines(name, members[0], width)
         for is_known, alike in groupby(_folded(members), lambda row: row.estimate is not None):
             columns = [*numbers, _CURVE] if is_known else [*_NAMES, _REASON]
             yield table(columns, [_cells(row, curve) for row in alike], width=width)
@@ -177,11 +172,18 @@ def _section(section: str, rows: Sequence[MechanismRow], width: int) -> Iterator
             yield Text(f"  * {plain(remark)}", style="yellow")
 
 
-def _mechanism_line(name: str, row: MechanismRow) -> Text:
-    line = Text(plain(name), style="bold cyan", no_wrap=True, overflow="ellipsis")
+def _mechanism_lines(name: str, row: MechanismRow, width: int) -> Iterator[RenderableType]:
+    """Its name, and its statement beside it, or below it where there is no room."""
+    title = Text(plain(name), style="bold cyan", overflow="fold")
     if row.tier and row.tier != "holds":
-        line.append(f" [{row.tier}]", style="not bold cyan")
-    return line.append(f"  {plain(row.statement)}", style="not bold dim")
+        title.append(f" [{row.tier}]", style="not bold cyan")
+    statement = Text(plain(row.statement), style="dim")
+    before = title
+    if width - title.cell_len < _LEAST_STATEMENT:
+        yield title
+        before = Text()
+    columns = (Column(""), Column("", is_wrapped=True))
+    yield table(columns, [[before, statement]], width=width, gap=2, indent=0)
 
 
 def _folded(rows: Sequence[MechanismRow]) -> Sequence[MechanismRow]:

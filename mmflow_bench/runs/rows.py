@@ -8,7 +8,7 @@ leaderboard's index take theirs from this list.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
@@ -173,6 +173,15 @@ def verdict_counts(rows: Iterable[MechanismResult]) -> dict[str, int]:
     """How many rows have each verdict, in the order of `VERDICTS`."""
     counts = Counter(row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def verdict_line(rows: Sequence[MechanismRow]) -> str:
+    """The same in words, with those that are expected to fail."""
+    said = []
+    for verdict, count in verdict_counts(rows).items():
+        known = sum(row.verdict == verdict and row.outcome == "xfailed" for row in rows)
+        said.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
+    return ", ".join(said)
 
 
 def incomplete_line(complete: bool, unfinished: Iterable[str]) -> str:

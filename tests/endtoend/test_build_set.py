@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from gqa_files import TYPES, write_gqa
 
 from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.questions import read_questions
@@ -16,37 +16,6 @@ from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.scenes.questions import scene_samples
 
 pytestmark = pytest.mark.slow
-TYPES = {
-    "ChooseAttr": ("choose", "attr", "chooseAttr"),
-    "QueryAttr": ("query", "attr", "positionQuery"),
-}
-
-
-def as_gqa(sample: Sample) -> dict[str, Any]:
-    """A rendered scene's question as GQA writes it; the object's id is its name."""
-    structural, semantic, detailed = TYPES[sample.task]
-    program = [{"operation": "select", "dependencies": [], "argument": f"{_name(sample)} (7)"}]
-    if sample.true_option:
-        options = f"{sample.false_option}|{sample.true_option}"
-        program.append({"operation": "choose color", "dependencies": [0], "argument": options})
-    return {
-        "semantic": program,
-        "question": sample.question,
-        "imageId": sample.image_id + sample.question_id,
-        "answer": sample.answer,
-        "types": {"structural": structural, "semantic": semantic, "detailed": detailed},
-    }
-
-
-def _name(sample: Sample) -> str:
-    return sample.object_names[0]
-
-
-def graph_of(sample: Sample) -> dict[str, Any]:
-    box = sample.boxes[0]
-    edges = {"x": box.x, "y": box.y, "w": box.width, "h": box.height}
-    size = {"width": sample.image.width, "height": sample.image.height}
-    return size | {"objects": {"7": edges | {"name": _name(sample), "attributes": []}}}
 
 
 @pytest.fixture
@@ -60,16 +29,13 @@ def build_set(
 ) -> Callable[..., Result]:
     """Run the command on the scenes; the first answer of each task is wrong in the file."""
     monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
-    questions = {sample.question_id: as_gqa(sample) for sample in samples}
     first, other = samples[0], samples[6]
-    questions[first.question_id] |= {"answer": first.false_option}
-    questions[other.question_id] |= {"answer": "right" if other.answer == "left" else "left"}
-    graphs = {questions[s.question_id]["imageId"]: graph_of(s) for s in samples}
-    (tmp_path / "images").mkdir()
-    for image_id, sample in zip(graphs, samples, strict=True):
-        sample.image.save(tmp_path / "images" / f"{image_id}.png")
-    (tmp_path / "questions.json").write_text(json.dumps(questions))
-    (tmp_path / "graphs.json").write_text(json.dumps(graphs))
+    changes = {
+        first.question_id: {"answer": first.false_option},
+        other.question_id: {"answer": "right" if other.answer == "left" else "left"},
+    }
+    files = {name: tmp_path / f"{name}.json" for name in ("questions", "graphs")}
+    write_gqa(samples, **files, images=tmp_path / "images", changes=changes)
 
     def run(*arguments: str) -> Result:
         files = [f"--gqa-questions={tmp_path / 'questions.json'}"]

@@ -253,3 +253,21 @@ def test_a_shell_completes_commands_options_and_checkpoints():
     ]
     assert completed("lens", "--model=planted/bas") == [("plain", "planted/base")]
     assert completed("lens", "--model", "./tuned") == [("dir", "./tuned")]
+
+
+def test_a_shell_completes_what_is_handed_to_pytest():
+    assert ("plain", "--mechanisms") in completed("run", "--mech")
+    assert completed("run", "-n", "2", "--model=planted/bas") == [("plain", "planted/base")]
+    assert completed("run", "--gate", "reg") == [("plain", "regression")]
+
+
+@pytest.mark.parametrize("typed", ["--model = planted/bas", "--model planted/bas"])
+@pytest.mark.parametrize("command", ["run", "lens"])
+def test_bash_completes_values_after_the_sign(command, typed, monkeypatch):
+    words = f"mmflow {command} {typed}"
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    told = CliRunner().invoke(
+        main, prog_name="mmflow", env={"_MMFLOW_COMPLETE": "bash_complete"}, standalone_mode=True
+    )
+    assert told.output == "plain,planted/base\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from rich.cells import cell_len
 
 from mmflow_bench.mechanisms.numbers import formatted
-from mmflow_bench.reports.terminal import render, unscored_lines, verdict_line
-from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.reports.terminal import render, unscored_lines
+from mmflow_bench.runs.rows import MechanismRow, verdict_line
 
 FACTS = {"planted_base": {"checkpoint": {"name": "planted/base", "decoder_layers": 40}}}
 CURVE = tuple(0.0 if layer != 20 else -0.5 for layer in range(40))
@@ -94,6 +96,25 @@ def test_the_longest_verdict_and_its_numbers_are_whole_at_80_columns():
     assert max(map(cell_len, lines)) <= 80
     (other,) = [line for line in lines if " holds " in line and "CompareAttr" in line]
     assert other.index("[-100") == shown.index("[-100")
+
+
+@pytest.mark.parametrize("name", ["q-last-drop", "a-mechanism-of-somebody-elses-with-a-long-name"])
+def test_statements_are_whole_at_80_columns(name):
+    statement = "Cutting the question off the last position costs more than anybody has thought."
+    lines = render([row(id=name, statement=statement)], facts=FACTS, width=80).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(name))
+    below = itertools.takewhile(lambda line: "holds" not in line, lines[first:])
+    assert " ".join(" ".join(below).split()) == f"{name} {statement}"
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_long_names_of_tasks_do_not_cut_the_curves():
+    rows = [row(task="of-a-photo-and-a-text"), row()]
+    lines = render(rows, facts=FACTS, width=90).splitlines()
+    curves = [line for line in lines if " holds " in line]
+    assert len(curves) == 2
+    assert not any("…" in line for line in lines)
+    assert len({line.index("[-") for line in curves}) == 1
 
 
 def test_a_checkpoint_of_the_shape_of_the_papers_is_told_how_to_be_asked_as_it():
