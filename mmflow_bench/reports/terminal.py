@@ -159,7 +159,7 @@ def _section(section: str, rows: Sequence[MechanismRow], width: int) -> Iterator
         column._replace(width=max([column.width, *(cell_len(str(cells[i])) for cells in known)]))
         for i, column in enumerate(_NUMBERS)
     ]
-    taken = sum(column.width + 1 for column in numbers) + 2
+    taken = sum(max(len(column.head), column.width) + 1 for column in numbers) + 2
     curve = max(0, min(_MOST_CURVE, width - taken))
     yield head([*numbers, *([_CURVE] if curve >= _LEAST_CURVE else [])], width=width)
     for name, of_mechanism in groupby(rows, lambda row: row.id):
