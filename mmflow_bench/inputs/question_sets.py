@@ -38,13 +38,15 @@ SHIPPED_COUNTS: dict[str, dict[str, int]] = {
 def question_path(text: str, folder: Path) -> Path:
     """What `--questions` stands for: a shipped name, else a path relative to `folder`.
 
-    A file of the same name in `folder` wins over a shipped set.
+    A file of the same name in `folder`, or a folder with question files, wins over a shipped set.
 
     Raises:
         QuestionError: There is nothing of that name (`missing-file`).
     """
     path = folder / os.path.expanduser(text)
-    if text in SHIPPED and not os.path.exists(path):
+    # Images of GQA lie in a folder `gqa`, more often than not.
+    has_questions = any(_known(path.iterdir())) if os.path.isdir(path) else os.path.exists(path)
+    if text in SHIPPED and not has_questions:
         return SHIPPED[text]
     question_files(path)
     return path

@@ -42,7 +42,7 @@ STAND_INS = {
 FEW = (
     "--mmflow-tasks=ChooseAttr --mmflow-mechanisms=acc-95,q-last-drop,imgq-drop1 --mmflow-no-twins"
 )
-LOST = ("--model=./tuned", "runs/*-tuned-* --fail-on")
+LOST = ("run --model=./tuned", "runs/*-tuned-* --fail-on")
 """The fine-tune lacks a mechanism: a page on gates shows gates that fail."""
 
 
@@ -113,13 +113,11 @@ def put_questions(folder: Path) -> None:
     with zipfile.ZipFile(folder / "images.zip", "w") as archive:
         for path in files["images"].iterdir():
             archive.write(path, path.name)
-    rows = {
-        "id": [sample.image_id for sample in published],
-        "image": [
-            Image.new("RGB", (sample.image_width, sample.image_height)) for sample in published
-        ],
-    }
-    datasets.Dataset.from_dict(rows).save_to_disk(folder / "photos")
+    ids = [sample.image_id for sample in published]
+    photos = [Image.open(files["images"] / f"{image_id}.jpg") for image_id in ids]
+    (folder / "photos").mkdir()
+    hub = datasets.Dataset.from_dict({"id": ids, "image": photos})
+    hub.to_parquet(folder / "photos" / "train.parquet")
     (folder / "okvqa").mkdir()
     okvqa(folder / "okvqa", ["race"] * 10, ["ride"] * 10)
     aokvqa(folder)

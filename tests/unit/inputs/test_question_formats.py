@@ -217,7 +217,8 @@ def test_a_path_without_question_files_is_refused(tmp_path: Path, name: str) -> 
 
 def test_a_file_of_ones_own_wins_over_a_shipped_set(tmp_path: Path) -> None:
     assert question_path("gqa", tmp_path) == SHIPPED["gqa"]
-    (tmp_path / "gqa").mkdir()
+    (tmp_path / "gqa" / "images").mkdir(parents=True)
+    assert question_path("gqa", tmp_path) == SHIPPED["gqa"]
     write_samples([SAMPLE], tmp_path / "gqa" / "q.jsonl")
     assert question_path("gqa", tmp_path) == tmp_path / "gqa"
 
