@@ -124,7 +124,7 @@ class Run:
         folder = Path(os.path.expanduser(folder))
         if has_results(folder):
             raise StoreError(f"a folder without a run, got one that holds one ({folder})")
-        write_samples(self._planned, folder, "main")
+        write_samples(self._planned, folder)
         write_results(
             folder,
             ordered(list(self._rows.values())),

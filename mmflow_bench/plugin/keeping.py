@@ -17,7 +17,7 @@ def keep(run: Run, name: str, planned: PlannedMeasurements, folder: Path) -> Non
     """Keep what a checkpoint's measurements say of it, before they are closed."""
     run.learn({name: {**facts_of(planned), "mistakes": _mistakes(planned)}})
     with run.noticing(f"samples of {name} were not kept"):
-        write_samples(planned, folder, run.worker or "main")
+        write_samples(planned, folder)
 
 
 def _mistakes(planned: PlannedMeasurements) -> dict[str, str]:

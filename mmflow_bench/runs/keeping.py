@@ -91,8 +91,8 @@ def write_results(
     write_run(folder, results, rows)
 
 
-def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None:
-    """Write what tests have read, sample by sample, as this process's part of the run folder."""
+def write_samples(planned: PlannedMeasurements, folder: Path) -> None:
+    """Write what tests have read, sample by sample, as a part of the run folder's tables."""
     opened, read = planned.opened, [*planned.tables.items(), *planned.part_tables.items()]
     # Tables of one kind may be of several wants.
     sweeps, pieces = (
@@ -103,18 +103,18 @@ def write_samples(planned: PlannedMeasurements, folder: Path, part: str) -> None
         ]
         for kind in (Sweep, LastPiece)
     )
-    write_part(folder, SAMPLES, part, sweep_rows(sweeps))
-    write_part(folder, PIECES, part, sweep_rows(pieces))
+    write_part(folder, SAMPLES, sweep_rows(sweeps))
+    write_part(folder, PIECES, sweep_rows(pieces))
     lenses = [table for _, table in read if isinstance(table, LensTable)]
-    write_part(folder, LENS, part, lens_rows(lenses))
+    write_part(folder, LENS, lens_rows(lenses))
     said = [table for _, table in read if isinstance(table, SemanticsTable)]
-    write_part(folder, SEMANTICS, part, semantics_rows(said))
+    write_part(folder, SEMANTICS, semantics_rows(said))
     removed = [table for _, table in read if isinstance(table, RemovalTable)]
-    write_part(folder, REMOVAL, part, removal_rows(removed))
+    write_part(folder, REMOVAL, removal_rows(removed))
     # The store may know the answers of tasks that this run has not looked at.
     answers = opened.answered() if planned.counts else []
-    write_part(folder, ANSWERS, part, [row for row in answers if row["task"] in planned.counts])
-    write_part(folder, QUESTIONS, part, opened.described() if planned.counts else [])
+    write_part(folder, ANSWERS, [row for row in answers if row["task"] in planned.counts])
+    write_part(folder, QUESTIONS, opened.described() if planned.counts else [])
 
 
 def facts_of(planned: PlannedMeasurements) -> Facts:

@@ -9,7 +9,7 @@ were answered correctly.
 
 from __future__ import annotations
 
-import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -253,15 +253,17 @@ def removal_rows(tables: Iterable[RemovalTable]) -> Iterator[RemovalRow]:
             }
 
 
-def write_part(folder: Path, name: str, part: str, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write one process's rows of the table `name`; `part` tells the process from others.
+def write_part(folder: Path, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write some rows of the table `name`, beside those of other processes.
+
+    A process may do so more than once: a worker takes up checkpoints again that it has closed.
 
     Raises:
         StoreError: The folder cannot be written.
     """
     if found := [dict(row) for row in rows]:
         with writing(folder):
-            write_table(folder / f".{name}-{part}-{os.getpid()}.part", name, found)
+            write_table(folder / f".{name}-{uuid.uuid4().hex}.part", name, found)
 
 
 def merge_parts(folder: Path) -> None:

@@ -80,8 +80,8 @@ def flow_record(
         for probe, values in (lenses or {}).items()
         for i, id_ in enumerate(ids)
     ]
-    write_part(folder, SAMPLES, "p", swept)
-    write_part(folder, LENS, "p", read)
+    write_part(folder, SAMPLES, swept)
+    write_part(folder, LENS, read)
     checkpoint = {"name": name, "source": name, "family": "llava", "decoder_layers": decoder_layers}
     results = results_of(
         rows,

@@ -101,8 +101,7 @@ def write_made_up_run(
                 edge=edge, task=task, window=width, method=method, question_ids=ids,
                 image_ids=IMAGES, base_probability=np.full(4, 0.5), knockout_probability=knocked,
             )  # fmt: skip
-            part = f"{edge[0]}{width}{method[0]}"
-            write_part(folder, SAMPLES, part, sweep_rows([table]))
+            write_part(folder, SAMPLES, sweep_rows([table]))
     lenses = [
         LensTable(
             task=task, probe=probe, variant=variant, question_ids=ids, image_ids=IMAGES,
@@ -111,17 +110,15 @@ def write_made_up_run(
         for probe in ("capitalized", "noncapitalized")
         for variant in ("raw", "normed")
     ]  # fmt: skip
-    write_part(folder, LENS, "p", lens_rows(lenses))
+    write_part(folder, LENS, lens_rows(lenses))
     cost = np.broadcast_to(np.linspace(10, 20, LAYERS), (4, LAYERS))
     removal = RemovalTable(
         task=task, removed=Removed.IMAGE, depth=LAYERS, question_ids=ids, image_ids=IMAGES,
         is_followed=np.ones(4, bool), is_correct=np.ones((4, LAYERS), bool),
         probability=np.full((4, LAYERS), 0.5), operations=cost, cache_bytes=cost,
     )  # fmt: skip
-    write_part(folder, REMOVAL, "p", removal_rows([removal]))
-    write_part(
-        folder, QUESTIONS, "p", [_question(i, id_, task, words) for i, id_ in enumerate(ids)]
-    )
+    write_part(folder, REMOVAL, removal_rows([removal]))
+    write_part(folder, QUESTIONS, [_question(i, id_, task, words) for i, id_ in enumerate(ids)])
     questions = _write_questions(images, ids, task, words) if images else None
     facts = {
         "checkpoint": {"name": name, "source": name, "family": words, "decoder_layers": LAYERS},

@@ -52,6 +52,8 @@ class Glance:
     paths: tuple[Path, ...]
     cases: tuple[Case, ...]
     """In lower case, then capitalised."""
+    verdicts: int
+    """Pairs of a mechanism and a task; 0 where curves alone are known."""
     decided: int
     """Pairs of a mechanism and a task that hold or fail."""
     inconclusive: int
@@ -103,6 +105,7 @@ def glance_of(record: RunRecord, *, name: str | None = None) -> Glance:
         window=window,
         paths=paths,
         cases=cases,
+        verdicts=len(record.rows),
         decided=counts.get("holds", 0) + counts.get("fails", 0),
         inconclusive=counts.get("inconclusive", 0),
         failing=tuple(dict.fromkeys(failing)),

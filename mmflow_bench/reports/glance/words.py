@@ -137,7 +137,8 @@ def _answer(glance: Glance) -> Iterator[str]:
 
 
 def _verdicts(glance: Glance) -> Iterator[str]:
-    yield _decided(glance)
+    if glance.verdicts:
+        yield _decided(glance)
     if glance.decided and glance.inconclusive:
         is_one = glance.inconclusive == 1
         yield f"{_counted(glance.inconclusive, 'verdict')} {'is' if is_one else 'are'} inconclusive"

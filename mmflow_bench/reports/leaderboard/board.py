@@ -151,6 +151,12 @@ class Board:
         return tuple(sorted(known, key=lambda row: sections.index(row.section)))
 
     @cached_property
+    def verdicts(self) -> tuple[str, ...]:
+        """Those that are counted: what is decided, and what else any checkpoint has."""
+        found = {verdict for entry in self.entries for verdict, n in entry.counts.items() if n}
+        return tuple(verdict for verdict in VERDICTS if verdict in found.union(DECIDED))
+
+    @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             (row.id, task)

@@ -30,8 +30,8 @@ def sweep(task: str, questions: int) -> SweepTable:
 
 
 def test_parts_of_workers_become_one_table_without_repeats(tmp_path):
-    write_part(tmp_path, SAMPLES, "gw0", sweep_rows([sweep("A", 3), sweep("B", 2)]))
-    write_part(tmp_path, SAMPLES, "gw1", sweep_rows([sweep("B", 2)]))
+    write_part(tmp_path, SAMPLES, sweep_rows([sweep("A", 3), sweep("B", 2)]))
+    write_part(tmp_path, SAMPLES, sweep_rows([sweep("B", 2)]))
     write_run(tmp_path, RESULTS, [])
     table = pq.read_table(tmp_path / "samples.parquet").to_pylist()
     assert len(table) == 5

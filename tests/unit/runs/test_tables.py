@@ -20,8 +20,8 @@ def row(question_id: str) -> dict[str, object]:
 
 
 def test_parts_become_one_table(tmp_path):
-    write_part(tmp_path, QUESTIONS, "gw1", [row("2"), row("1")])
-    write_part(tmp_path, QUESTIONS, "gw0", [row("2"), row("3")])
+    write_part(tmp_path, QUESTIONS, [row("2"), row("1")])
+    write_part(tmp_path, QUESTIONS, [row("2"), row("3")])
     merge_parts(tmp_path)
     table = pq.read_table(tmp_path / QUESTIONS).to_pylist()
     assert [one["question_id"] for one in table] == ["1", "2", "3"]
@@ -31,7 +31,7 @@ def test_parts_become_one_table(tmp_path):
 
 
 def test_without_rows_there_is_no_table(tmp_path):
-    write_part(tmp_path, QUESTIONS, "main", [])
+    write_part(tmp_path, QUESTIONS, [])
     merge_parts(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -42,4 +42,4 @@ def test_a_full_disk_is_said_in_words(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(StoreError, match="No space left on device"):
-        write_part(tmp_path, QUESTIONS, "main", [row("1")])
+        write_part(tmp_path, QUESTIONS, [row("1")])

@@ -65,7 +65,7 @@ def test_of_one_image_everything_is_undecided(tmp_path):
 @pytest.mark.parametrize("decoder_layers", [None, LAYERS])
 def test_of_nothing_it_says_that_nothing_was_measured(tmp_path, decoder_layers):
     glance = glance_of(flow_record(tmp_path, {}, decoder_layers=decoder_layers))
-    assert sentence(glance) == f"{EMPTY}; no mechanism is decided."
+    assert sentence(glance) == f"{EMPTY}."
     assert conditions(glance) == ""
 
 

@@ -30,7 +30,7 @@ def run(tmp_path):
         base_probability=np.full(2, 0.8),
         knockout_probability=np.full((2, LAYERS), 0.4),
     )
-    write_part(tmp_path / "run", PIECES, "p", sweep_rows([table]))
+    write_part(tmp_path / "run", PIECES, sweep_rows([table]))
     return write_made_up_run(tmp_path / "run")
 
 

@@ -38,8 +38,8 @@ def folder(tmp_path):
     write_made_up_run(tmp_path)
     rows = [*tables("ChooseAttr"), *tables("LogicalObj", 0.5)]
     # As two workers of one run do, both of which have read a table.
-    for part, of_part in (("one", rows[:4]), ("two", rows[3:])):
-        write_part(tmp_path, SEMANTICS, part, semantics_rows(of_part))
+    for of_part in (rows[:4], rows[3:]):
+        write_part(tmp_path, SEMANTICS, semantics_rows(of_part))
     merge_parts(tmp_path)
     return tmp_path
 

@@ -22,7 +22,7 @@ def run(folder, *edges, rows=(ROW,)):
     write_made_up_run(folder, rows=rows)
     read = read_run(folder).samples
     (folder / SAMPLES).unlink()
-    write_part(folder, SAMPLES, "known", read)
+    write_part(folder, SAMPLES, read)
     for number, edge in enumerate(edges):
         ids = tuple(f"ChooseAttr-{i}" for i in range(4))
         table = SweepTable(
@@ -35,7 +35,7 @@ def run(folder, *edges, rows=(ROW,)):
             base_probability=np.full(4, 0.5),
             knockout_probability=np.full((4, len(read[0]["relative_change"])), 0.1 * number),
         )
-        write_part(folder, SAMPLES, f"e{number}", sweep_rows([table]))
+        write_part(folder, SAMPLES, sweep_rows([table]))
     merge_parts(folder)
     return read_run(folder)
 
