@@ -160,3 +160,27 @@ def test_at_the_width_of_a_desk_no_column_of_the_mechanisms_is_cut(browser, tmp_
     browser.open(write_report(write_made_up_run(tmp_path / "run", rows=rows)), width=1200)
     table = "document.querySelector('#table').parentElement"
     assert browser.run(f"{table}.scrollWidth <= {table}.clientWidth")
+
+
+def test_the_leaderboard_fits_a_desk_and_shows_verdicts_on_a_phone(browser, tmp_path):
+    rows = [made_up_row(), made_up_row(task="QueryAttr", verdict="inconclusive")]
+    names = {"lab/one-of-some-length": "1", "lab/another-of-some-length": "2"}
+    runs = [
+        write_made_up_run(tmp_path / number, name=name, words="llava", rows=rows, run_id=number)
+        for name, number in names.items()
+    ]
+    page = write_leaderboard(runs, tmp_path / "site")
+    table = "document.querySelector('#board').parentElement"
+    browser.open(page, width=1200)
+    assert browser.run(f"{table}.scrollWidth <= {table}.clientWidth")
+    browser.open(page, width=400, height=800)
+    verdicts = "[...document.querySelectorAll('#board thead .verdict')]"
+    assert browser.run(f"{verdicts}.length") == 3
+    assert browser.run(f"Math.max(...{verdicts}.map(e => e.getBoundingClientRect().right))") <= 400
+
+
+def test_a_statement_stands_beside_its_name_where_two_are_compared(look):
+    browser = look("compare")
+    claim = "document.querySelector('#pairs tbody tr:not(.again) .claim').textContent"
+    assert made_up_row().statement in browser.run(claim)
+    assert browser.run("document.querySelectorAll('#pairs tr.again').length") == 1
