@@ -1,10 +1,18 @@
-"""How much faster the fast path is than one full forward pass per knockout, as a ratio of one run.
+"""What all knockouts of a sample cost, in plain forward passes, beside other ways to get them.
 
-Geometry of LLaVA-1.5-13b: 40 decoder layers, 40 -> 8 heads, 576 image positions between prompt and
-question, the six edges of the paper around every layer in windows of 9. Width is reduced and
-weights are random, so that it runs on a laptop; both paths see the same model and sample.
+The six edges of the paper around every layer in windows of 9, of random weights in the geometry of
+a checkpoint (`GEOMETRIES`) at reduced width. In the same process, on the same model and sample:
 
-    python benchmarks/knockout_speed.py [--layers 40] [--width 512] [--full] [--output FILE.json]
+- `plain`: as many of transformers' own forward passes with SDPA, which cut nothing;
+- `batched`: one forward pass for each knockout done well, the image encoded once, the six edges of
+  a layer in one batch, a mask only in the layers that are cut, SDPA;
+- `nnsight`: the same, set by nnsight, where it is installed;
+- `published`: as the published program does it, the whole model again for each knockout, image
+  included, with eager attention.
+
+Others are timed at a few layers and scaled to all; every number is the median of `--repeats`.
+
+    python benchmarks/knockout_speed.py [--geometry llava-1.5-13b ...] [--output FILE.json]
 """
 
 from __future__ import annotations
@@ -12,182 +20,299 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import time
-from dataclasses import dataclass
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 import torch
+from random_checkpoints import counting, in_forwards, random_checkpoint, seconds
 from torch import Tensor
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    PreTrainedModel,
-)
 
-from mmflow_bench.checkpoints.parts import Parts, parts_of
+from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.interventions.clean import clean_passes
-from mmflow_bench.interventions.definition import definition_logits
-from mmflow_bench.interventions.knockout import Knockout, layer_window
+from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import knockout_logits
 
 PROMPT, QUESTION, SUFFIX = 5, 12, 22
-IMAGE_TOKEN = 32000
+WINDOW = 9
 
 
-@dataclass(frozen=True)
-class Benchmarked:
-    """A model and its parts, as the engine takes them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Shape of a checkpoint's decoder; its width is a matter of the machine."""
 
-    model: PreTrainedModel
-    parts: Parts
-
-
-def random_checkpoint(layers: int, width: int, kv_heads: int, *, patches: int) -> Benchmarked:
-    torch.manual_seed(0)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=14 * patches,
-            patch_size=14,
-        ),
-        text_config=LlamaConfig(
-            hidden_size=width,
-            intermediate_size=int(width * 2.7),
-            num_hidden_layers=layers,
-            num_attention_heads=8,
-            num_key_value_heads=kv_heads,
-            vocab_size=32064,
-        ),
-        image_token_id=IMAGE_TOKEN,
-        attn_implementation="eager",
-    )
-    model = LlavaForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        # Random weights of the usual scale hardly attend; larger ones make knockouts visible.
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(3.0)
-    return Benchmarked(model=model, parts=parts_of(model))
+    layers: int
+    patches: int
+    """Along one side: its square is the number of image positions."""
+    heads: int = 8
+    kv_heads: int = 8
 
 
-def random_sample(patches: int) -> tuple[dict[str, Tensor], dict[str, tuple[tuple[int, ...], ...]]]:
-    image = tuple(range(PROMPT, PROMPT + patches**2))
-    question = tuple(range(image[-1] + 1, image[-1] + 1 + QUESTION))
-    length = question[-1] + 1 + SUFFIX
-    ids = torch.randint(5, 31000, (1, length))
-    ids[0, list(image)] = IMAGE_TOKEN
-    pixels = torch.randn(1, 3, 14 * patches, 14 * patches)
-    related = image[len(image) // 4 : len(image) // 3]
-    other = tuple(position for position in image if position not in related)
-    last = (length - 1,)
-    edges = {
-        "question->last": (question, last),
-        "image->last": (image, last),
-        "last->last": (last, last),
-        "image->question": (image, question),
-        "related_patches->question": (related, question),
-        "other_patches->question": (other, question),
-    }
-    return {"input_ids": ids, "pixel_values": pixels}, edges
+GEOMETRIES = {
+    "llava-1.5-7b": Geometry(layers=32, patches=24),
+    "llava-1.5-13b": Geometry(layers=40, patches=24),
+    "llava-next-7b": Geometry(layers=32, patches=46),
+    "llava-next-8b": Geometry(layers=32, patches=46, kv_heads=2),
+    "qwen2.5-vl-7b": Geometry(layers=28, patches=36, kv_heads=1),
+}
+"""Depth, image positions and how many heads share keys; blocks are Llama's. LLaVA-NeXT has 2,116
+image positions for a photo of 4:3, Qwen2.5-VL 1,296 for one of a megapixel."""
 
 
-def sweep(
-    edges: dict[str, tuple[tuple[int, ...], ...]], *, layers: int, window: int
-) -> dict[tuple[str, int], Knockout]:
-    return {
-        (name, center): Knockout(
-            sources=sources, targets=targets, layers=layer_window(center, window, layers)
+class Sweep:
+    """One sample of random pixels and words, and every knockout of it."""
+
+    def __init__(self, geometry: Geometry, width: int) -> None:
+        self.checkpoint: LoadedCheckpoint = random_checkpoint(
+            layers=geometry.layers,
+            width=width,
+            patches=geometry.patches,
+            heads=geometry.heads,
+            kv_heads=geometry.kv_heads,
         )
-        for name, (sources, targets) in edges.items()
-        for center in range(layers)
-    }
+        self.layers = geometry.layers
+        torch.manual_seed(1)
+        image = tuple(range(PROMPT, PROMPT + geometry.patches**2))
+        question = tuple(range(image[-1] + 1, image[-1] + 1 + QUESTION))
+        self.length = question[-1] + 1 + SUFFIX
+        ids = torch.randint(1000, 31000, (1, self.length))
+        ids[0, list(image)] = self.checkpoint.parts.image_token_id
+        side = 14 * geometry.patches
+        self.inputs = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side)}
+        related = image[len(image) // 4 : len(image) // 3]
+        other = tuple(sorted({*image} - {*related}))
+        last = (self.length - 1,)
+        self.edges = (
+            (question, last),
+            (image, last),
+            (last, last),
+            (image, question),
+            (related, question),
+            (other, question),
+        )
+
+    @cached_property
+    def knockouts(self) -> list[Knockout]:
+        return [
+            knockout
+            for sources, targets in self.edges
+            for knockout in around_every_layer(sources, targets, width=WINDOW, layers=self.layers)
+        ]
+
+    def at(self, layer: int) -> list[Knockout]:
+        """Every edge, cut around one layer."""
+        return self.knockouts[layer :: self.layers]
+
+    @torch.inference_mode()
+    def plain(self) -> Tensor:
+        model = self.checkpoint.model
+        return model(**self.inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
+
+    def clean(self) -> CleanPass:
+        return clean_passes(self.checkpoint, [self.inputs])[0]
+
+    def fast(self) -> Tensor:
+        return knockout_logits(self.checkpoint, self.clean(), self.knockouts)
+
+    def twins(self, clean: CleanPass) -> None:
+        """What second opinions ask beside that, another image's pass included."""
+        for method in (Method.UNNORMALISED, Method.COUNTERFACTUAL):
+            donor = self.clean() if method is Method.COUNTERFACTUAL else None
+            knockout_logits(
+                self.checkpoint, clean, self.knockouts, method=method, counterfactual=donor
+            )
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        return self.clean().embeddings[None]
+
+    def masks(self, knockouts: Sequence[Knockout]) -> Tensor:
+        """One mask for each, of shape (row, 1, query, key)."""
+        mask = torch.full((self.length, self.length), -torch.inf).triu(1)
+        mask = mask.repeat(len(knockouts), 1, 1)
+        for row, knockout in zip(mask, knockouts, strict=True):
+            # A position goes on seeing itself where it is cut off itself alone, as in the engine.
+            for target in knockout.targets:
+                cut = [s for s in knockout.sources if s != target or not knockout.spares_self]
+                row[target, cut] = -torch.inf
+        return mask[:, None]
 
 
-def measure(options: argparse.Namespace) -> dict[str, object]:
-    torch.set_num_threads(options.threads)
-    checkpoint = random_checkpoint(
-        options.layers, options.width, options.kv_heads, patches=options.patches
-    )
-    inputs, edges = random_sample(options.patches)
-    knockouts = sweep(edges, layers=options.layers, window=options.window)
-    # One thread's processor time does not count what other programs take from it.
-    clock = time.process_time if options.threads == 1 else time.perf_counter
-    fast_seconds = []
-    for _ in range(options.repeats):
-        began = clock()
-        clean = clean_passes(checkpoint, [inputs])[0]
-        fast = knockout_logits(checkpoint, clean, list(knockouts.values()))
-        fast_seconds.append(clock() - began)
-    rows = dict(zip(knockouts, fast, strict=True))
-    chosen = list(knockouts)
-    if not options.full:
-        step = max(1, options.layers // options.centers)
-        chosen = [key for key in knockouts if key[1] % step == 0]
-    definition_logits(checkpoint, inputs, knockouts[chosen[0]])
-    slow_seconds, largest = [], 0.0
-    for key in chosen:
-        began = clock()
-        slow = definition_logits(checkpoint, inputs, knockouts[key])
-        slow_seconds.append(clock() - began)
-        expected, got = slow.softmax(dim=-1), rows[key].softmax(dim=-1)
-        answer = int(expected.argmax())
-        largest = max(largest, float((got[answer] - expected[answer]).abs() / expected[answer]))
-    # Every forward pass costs the same, so the best of each path is what the machine can do; means
-    # would compare how busy it was.
-    slow_total = sum(slow_seconds) if options.full else min(slow_seconds) * len(knockouts)
-    fast_total = min(fast_seconds)
+@contextmanager
+def masked(sweep: Sweep, layers: Sequence[int], masks: Tensor) -> Iterator[None]:
+    """The attention of some layers is given these masks, in place of the model's own."""
+
+    def before(_: object, args: tuple[Any, ...], named: dict[str, Any]) -> object:
+        return args, {**named, "attention_mask": masks}
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            attention = sweep.checkpoint.parts.decoder_layers[layer].self_attn
+            hook = attention.register_forward_pre_hook(before, with_kwargs=True)
+            hooks.callback(hook.remove)
+        yield
+
+
+@torch.inference_mode()
+def batched(sweep: Sweep, layer: int) -> Tensor:
+    """One forward pass for every edge around a layer, in one batch."""
+    model, knockouts = sweep.checkpoint.model, sweep.at(layer)
+    rows = sweep.embeddings.expand(len(knockouts), -1, -1)
+    with masked(sweep, knockouts[0].layers, sweep.masks(knockouts)):
+        return model(inputs_embeds=rows, use_cache=False, logits_to_keep=1).logits[:, -1]
+
+
+@torch.inference_mode()
+def by_nnsight(sweep: Sweep, layer: int) -> Tensor:
+    """The same, with nnsight setting the masks."""
+    from nnsight import NNsight
+
+    knockouts = sweep.at(layer)
+    rows, masks = sweep.embeddings.expand(len(knockouts), -1, -1), sweep.masks(knockouts)
+    traced = NNsight(sweep.checkpoint.model)
+    with traced.trace(inputs_embeds=rows, use_cache=False, logits_to_keep=1):
+        for cut in knockouts[0].layers:
+            attention = traced.model.language_model.layers[cut].self_attn
+            given, named = attention.inputs
+            attention.inputs = (given, {**named, "attention_mask": masks})
+        logits = traced.output.logits.save()
+    return logits[:, -1]
+
+
+@torch.inference_mode()
+def published(sweep: Sweep, layer: int) -> Tensor:
+    """The whole model for one edge around a layer, with eager attention."""
+    model, knockout = sweep.checkpoint.model, sweep.at(layer)[3]
+    model.set_attn_implementation("eager")
+    try:
+        with masked(sweep, knockout.layers, sweep.masks([knockout])):
+            return model(**sweep.inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
+    finally:
+        model.set_attn_implementation("sdpa")
+
+
+PEERS: Mapping[str, tuple[Callable[[Sweep, int], Tensor], int]] = {
+    "batched": (batched, 6),
+    "nnsight": (by_nnsight, 6),
+    "published": (published, 1),
+}
+"""With the knockouts that one call has."""
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
+    torch.set_num_threads(1)
+    geometry = GEOMETRIES[name]
+    sweep = Sweep(geometry, options.width)
+    count, clean = len(sweep.knockouts), sweep.clean()
+    fast = sweep.fast().softmax(dim=-1)
+    forwards = in_forwards(sweep.fast, sweep.plain, options.repeats)
+    with counting(sweep.checkpoint) as counted:
+        sweep.fast()
+        bound = counted() / (sweep.layers * sweep.length)
+    peers: dict[str, object] = {"plain": {"forwards": count, "ratio": count / forwards}}
+    layers = range(0, sweep.layers, max(1, sweep.layers // options.centres))
+    for peer, (run, rows) in PEERS.items():
+        own = sweep
+        if peer == "nnsight":
+            if util.find_spec("nnsight") is None:
+                continue
+            # It leaves a model changed: one of its own, of the same weights.
+            own = Sweep(geometry, options.width)
+            _ = own.embeddings
+        of_layers = [
+            in_forwards(lambda run=run, own=own, at=at: run(own, at), sweep.plain, 1)
+            for at in layers
+        ]
+        total = statistics.median(of_layers) * count / rows
+        found = {"forwards": total, "ratio": total / forwards}
+        peers[peer] = found | {"largest_difference": difference(own, fast, run, rows)}
     return {
-        "layers": options.layers,
+        "geometry": name,
+        **asdict(geometry),
         "width": options.width,
-        "kv_heads": options.kv_heads,
-        "image_positions": options.patches**2,
-        "window": options.window,
-        "knockouts": len(knockouts),
-        "threads": options.threads,
-        "clock": "processor" if options.threads == 1 else "wall",
-        "processor": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
-        "fast_seconds": fast_total,
-        "definition_knockouts_timed": len(chosen),
-        "definition_seconds": slow_total,
-        "definition_is_scaled": len(chosen) < len(knockouts),
-        "largest_relative_difference": largest,
-        "ratio": slow_total / fast_total,
+        "positions": sweep.length,
+        "knockouts": count,
+        "forward_seconds": statistics.median(seconds(sweep.plain) for _ in range(3)),
+        "clean_in_forwards": in_forwards(sweep.clean, sweep.plain, options.repeats),
+        "forwards": forwards,
+        "counted_forwards": bound,
+        "share_of_bound": bound / forwards,
+        "twins_in_forwards": in_forwards(
+            lambda: sweep.twins(clean), sweep.plain, min(3, options.repeats)
+        ),
+        "peers": peers,
+        "memory_of_plain": peak_memory(name, options, "plain"),
+        "memory": peak_memory(name, options, "fast"),
     }
+
+
+def difference(sweep: Sweep, fast: Tensor, run: Callable[[Sweep, int], Tensor], rows: int) -> float:
+    """Between the engine and a peer, of the probability of each knockout's likeliest token."""
+    layer = sweep.layers // 4
+    expected = run(sweep, layer).softmax(dim=-1)
+    got = fast[layer :: sweep.layers] if rows > 1 else fast[layer :: sweep.layers][3:4]
+    likeliest = expected.argmax(dim=-1, keepdim=True)
+    expected, got = expected.gather(1, likeliest), got.gather(1, likeliest)
+    return float(((got - expected).abs() / expected).max())
+
+
+def peak_memory(name: str, options: argparse.Namespace, what: str) -> int:
+    """Bytes that a process takes at most for this, beyond those of the loaded model."""
+    command = [sys.executable, __file__, f"--geometry={name}", f"--width={options.width}"]
+    told = subprocess.run([*command, f"--peak={what}"], check=True, capture_output=True, text=True)
+    return int(told.stdout.split()[-1])
+
+
+def print_peak(name: str, options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    sweep = Sweep(GEOMETRIES[name], options.width)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    getattr(sweep, options.peak)()
+    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--geometry", choices=GEOMETRIES, action="append")
+    options.add_argument("--width", type=int, default=512)
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--centres", type=int, default=3, help="layers at which others are timed")
+    options.add_argument("--peak", choices=["plain", "fast"], help=argparse.SUPPRESS)
+    options.add_argument("--output", type=Path, help="write the numbers as JSON")
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", type=int, default=40)
-    parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--kv-heads", type=int, default=8)
-    parser.add_argument("--patches", type=int, default=24, help="patches along one side")
-    parser.add_argument("--window", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3, help="timings of the fast path")
-    parser.add_argument("--centers", type=int, default=4, help="timed per edge by definition")
-    parser.add_argument("--full", action="store_true", help="time every knockout by definition")
-    parser.add_argument("--output", type=Path, help="write the numbers as JSON")
-    options = parser.parse_args()
-    result = measure(options)
-    scaled = f" (scaled from {result['definition_knockouts_timed']})"
-    print(
-        f"{result['knockouts']} knockouts, {options.layers} layers, "
-        f"{result['image_positions']} image positions, width {options.width}, "
-        f"{options.threads} thread(s)\n"
-        f"definition path {result['definition_seconds']:.1f} s"
-        f"{scaled if result['definition_is_scaled'] else ''}, "
-        f"fast path {result['fast_seconds']:.2f} s, "
-        f"largest relative difference {result['largest_relative_difference']:.1e}\n"
-        f"ratio {result['ratio']:.1f}"
-    )
+    options = parser().parse_args()
+    names = options.geometry or list(GEOMETRIES)
+    if options.peak:
+        print_peak(names[0], options)
+        return
+    found = []
+    for name in names:
+        found.append(one := measured(name, options))
+        ratios = ", ".join(f"{peer} {of['ratio']:.0f}" for peer, of in one["peers"].items())  # type: ignore[attr-defined]
+        print(
+            f"{name}: {one['knockouts']} knockouts in {one['forwards']:.1f} forward passes "
+            f"(counted {one['counted_forwards']:.1f}); times less than {ratios}",
+            flush=True,
+        )
+    versions = {name: metadata.version(name) for name in ("torch", "transformers")}
+    if util.find_spec("nnsight"):
+        versions["nnsight"] = metadata.version("nnsight")
+    machine = {"processor": platform.processor() or platform.machine(), **versions}
     if options.output:
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps({"machine": machine, "geometries": found}, indent=2)
+        options.output.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

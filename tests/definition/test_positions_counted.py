@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import util
-from pathlib import Path
-
+import catalogue_cost
 import pytest
 
 from mmflow_bench.inputs.encoding import encode
@@ -16,22 +13,12 @@ from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
 from mmflow_bench.measurements.taking import model_inputs
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "catalogue_cost.py"
 MOST_FORWARDS = 36
 """docs/decisions/064-what-the-whole-catalogue-computes.md."""
 
 
-@pytest.fixture(scope="module")
-def catalogue_cost():
-    spec = util.spec_from_file_location("catalogue_cost", BENCHMARK)
-    module = util.module_from_spec(spec)
-    sys.modules["catalogue_cost"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
-def test_the_whole_catalogue_computes_no_more_than_is_documented(catalogue_cost):
+def test_the_whole_catalogue_computes_no_more_than_is_documented():
     # The task of which most is asked; how wide the decoder is does not matter.
     options = catalogue_cost.parser().parse_args(["--task=ChooseRel", "--width=32"])
     asked = catalogue_cost.Asked(options)
@@ -42,7 +29,7 @@ def test_the_whole_catalogue_computes_no_more_than_is_documented(catalogue_cost)
 
 
 @pytest.fixture(scope="module")
-def few_layers(catalogue_cost):
+def few_layers():
     options = catalogue_cost.parser().parse_args(["--layers=6", "--width=32", "--patches=8"])
     return catalogue_cost.Asked(options)
 
