@@ -71,13 +71,22 @@ image positions for a photo of 4:3, Qwen2.5-VL 1,296 for one of a megapixel."""
 class Sweep:
     """One sample of random pixels and words, and every knockout of it."""
 
-    def __init__(self, geometry: Geometry, width: int) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        width: int,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.checkpoint: LoadedCheckpoint = random_checkpoint(
             layers=geometry.layers,
             width=width,
             patches=geometry.patches,
             heads=geometry.heads,
             kv_heads=geometry.kv_heads,
+            device=device,
+            dtype=dtype,
         )
         self.layers = geometry.layers
         torch.manual_seed(1)
@@ -87,7 +96,8 @@ class Sweep:
         ids = torch.randint(1000, 31000, (1, self.length))
         ids[0, list(image)] = self.checkpoint.parts.image_token_id
         side = 14 * geometry.patches
-        self.inputs = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side)}
+        pixels = torch.randn(1, 3, side, side)
+        self.inputs = {"input_ids": ids.to(device), "pixel_values": pixels.to(device, dtype)}
         related = image[len(image) // 4 : len(image) // 3]
         other = tuple(sorted({*image} - {*related}))
         last = (self.length - 1,)
@@ -137,7 +147,8 @@ class Sweep:
 
     def masks(self, knockouts: Sequence[Knockout]) -> Tensor:
         """One mask for each, of shape (row, 1, query, key)."""
-        mask = torch.full((self.length, self.length), -torch.inf).triu(1)
+        states = self.embeddings
+        mask = states.new_full((self.length, self.length), -torch.inf).triu(1)
         mask = mask.repeat(len(knockouts), 1, 1)
         for row, knockout in zip(mask, knockouts, strict=True):
             # A position goes on seeing itself where it is cut off itself alone, as in the engine.

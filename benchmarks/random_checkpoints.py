@@ -21,9 +21,16 @@ VOCABULARY = 32064
 
 
 def random_checkpoint(
-    *, layers: int, width: int, patches: int, heads: int = 8, kv_heads: int = 8
+    *,
+    layers: int,
+    width: int,
+    patches: int,
+    heads: int = 8,
+    kv_heads: int = 8,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> LoadedCheckpoint:
-    """Random weights under the processor of the embedded checkpoint."""
+    """Random weights, made where they are used, under the processor of the embedded checkpoint."""
     torch.manual_seed(0)
     token = {word: index for index, word in enumerate(words())}
     special = {
@@ -55,17 +62,30 @@ def random_checkpoint(
         attn_implementation="sdpa",
         **special,
     )
-    model = LlavaForConditionalGeneration(config).eval()
+    with torch.device(device), default_dtype(dtype):
+        model = LlavaForConditionalGeneration(config).eval()
+    # In a narrow decoder, weights of the usual scale hardly attend, and no knockout would show.
+    scale = 3.0 * (512 / width) ** 0.5
     with torch.no_grad():
-        # Random weights of the usual scale hardly attend; larger ones make knockouts visible.
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and "embed" not in name:
-                parameter.mul_(3.0)
+                parameter.mul_(scale)
     made = processor()
     made.image_processor.size = SizeDict(shortest_edge=side)
     made.image_processor.crop_size = SizeDict(height=side, width=side)
-    spec = resolve_spec("planted/base", CheckpointSettings(device="cpu"))
+    spec = resolve_spec("planted/base", CheckpointSettings(device=device))
     return assemble_checkpoint(model, made, spec=spec, identity="benchmark")
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """What is made in here has this precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def seconds(function: Callable[[], object]) -> float:
