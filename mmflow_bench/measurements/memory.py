@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 MOST_SAMPLES = 16
 """Beyond this a clean pass keeps any device busy."""
 
-# What a clean pass needs while it runs, in multiples of what is kept of it.
-_WORKING_COPIES = 4
+# What a clean pass needs while it runs, in multiples of what is kept of it; and the pass of the
+# same question about another image, which is kept beside it.
+_WORKING_COPIES = 5
 # Of free memory, for clean passes and again for suffix passes.
 _SHARE = 0.4
 # Hidden states, queries, keys, values and sums that are alive at one time within a layer.

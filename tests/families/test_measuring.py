@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmflow_bench.errors import CheckpointError
+from mmflow_bench.errors import CheckpointError, ImageError
 from mmflow_bench.interventions.knockout import Edge, Method
 from mmflow_bench.interventions.suffixes import MOST_POSITIONS
-from mmflow_bench.measurements import ahead, measuring, memory
+from mmflow_bench.measurements import ahead, donors, measuring, memory
 from mmflow_bench.measurements.ahead import encoded_ahead
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.knockout_sweep import Sweep
@@ -30,8 +30,12 @@ SIZES = ((90, 60), (60, 90), (90, 61), (50, 50))
 
 def _jobs(photo_sample, count=5):
     sweeps = tuple(
-        Sweep(edge=Edge.parse(edge), method=Method.MASKED, width=1)
-        for edge in ("image->question", "question->last")
+        Sweep(edge=Edge.parse(edge), method=method, width=1)
+        for edge, method in (
+            ("image->question", Method.MASKED),
+            ("question->last", Method.MASKED),
+            ("image->question", Method.COUNTERFACTUAL),
+        )
     )
     wants = (*sweeps, Lens(probe="answer", variant="raw"))
     samples = [
@@ -44,6 +48,8 @@ def _jobs(photo_sample, count=5):
             key=str(number),
             wants=wants,
             keep_incorrect=True,
+            donor=samples[(number + 1) % count],
+            donor_key=str((number + 1) % count),
         )
         for number, sample in enumerate(samples)
     ]
@@ -82,6 +88,33 @@ def test_samples_of_other_shapes_may_share_a_batch(family_checkpoint, photo_samp
     assert len(alone) == len(jobs)
     for batch_size in (3, 5, None):
         _assert_same(_numbers(measure(checkpoint, jobs, batch_size=batch_size)), alone)
+
+
+def test_donors_share_a_pass_and_one_that_cannot_be_read_spoils_no_other(
+    family_checkpoint, photo_sample, monkeypatch
+):
+    sizes, plain, encoded = [], donors.clean_passes, donors.Donors._encoded
+
+    def clean_passes(checkpoint, batch):
+        sizes.append(len(batch))
+        return plain(checkpoint, batch)
+
+    def encode(self, job):
+        if job.key == "2":
+            raise ImageError("an image, got none", reason="missing-image")
+        return encoded(self, job)
+
+    monkeypatch.setattr(donors, "clean_passes", clean_passes)
+    monkeypatch.setattr(donors.Donors, "_encoded", encode)
+    jobs = _jobs(photo_sample, 4)
+    (want,) = (one for one in jobs[0].wants if getattr(one, "method", "") == "counterfactual")
+    found = {
+        one.key: one.rows for one in measure(family_checkpoint("internvl"), jobs, batch_size=4)
+    }
+    assert sizes == [3]
+    assert [key for key, rows in found.items() if want.shard in rows] == ["0", "1", "3"]
+    assert [row["reason"] for row in found["2"][UNSCORED]] == ["missing-image"]
+    assert len({len(rows) for key, rows in found.items() if key != "2"}) == 1
 
 
 def test_batches_are_as_large_as_asked_for(family_checkpoint, photo_sample, monkeypatch):
