@@ -1,0 +1,30 @@
+"""Benchmarks that take minutes elsewhere do run: here on a processor, at a fraction of the size."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KINDS = ("agreement", "cost", "stepping", "offloading")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pytestmark = pytest.mark.slow
+
+
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / name), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_what_is_for_an_accelerator_runs_without_one(tmp_path: Path) -> None:
+    output = tmp_path / "accelerator.json"
+    run("on_accelerator.py", "--device=cpu", f"--output={output}")
+    told = json.loads(output.read_text())
+    steps = {kind: [s for s in told["steps"] if s["what"] == kind] for kind in KINDS}
+    assert all(steps.values())
+    exact = [step["difference"] for step in steps["agreement"] if step["dtype"] == "float32"]
+    assert max(exact) < 1e-5
+    assert all(step["counted_forwards"] < step["knockouts"] / 5 for step in steps["cost"])
+    assert steps["stepping"][0]["difference"] < 1e-3
+    assert steps["offloading"][0]["difference"] < 1e-3
