@@ -156,7 +156,10 @@ def position_hook(parts: Parts, see: Callable[[Tensor], None]) -> RemovableHandl
     signature = inspect.signature(parts.decoder.forward)
 
     def before(_: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
-        positions = signature.bind(*arguments, **keywords).arguments.get("position_ids")
+        positions = keywords.get("position_ids")
+        # Asked of the signature only where it must be: tools that trace a model replace it.
+        if positions is None and arguments:
+            positions = signature.bind(*arguments, **keywords).arguments.get("position_ids")
         if isinstance(positions, Tensor):
             see(positions)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -25,6 +27,26 @@ def test_logits_and_residuals_are_those_of_transformers(tiny_checkpoint, tiny_sa
     torch.testing.assert_close(
         checkpoint.parts.final_norm(clean.final_residual), clean.residuals[-1]
     )
+
+
+def test_a_decoder_whose_method_was_replaced_is_recorded_as_before(tiny_checkpoint, tiny_sample):
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    (expected,) = clean_passes(checkpoint, [sample.inputs])
+    decoder = checkpoint.parts.decoder
+    own = decoder.forward
+
+    def forward(*arguments, **named):
+        return own(*arguments, **named)
+
+    # As tracing tools leave it: the decoder itself stands in the signature.
+    forward.__signature__ = inspect.signature(type(decoder).forward)
+    decoder.forward = forward
+    try:
+        (clean,) = clean_passes(checkpoint, [sample.inputs])
+    finally:
+        del decoder.forward
+    assert torch.equal(clean.positions, expected.positions)
+    assert torch.equal(clean.logits, expected.logits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
