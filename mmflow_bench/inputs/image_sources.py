@@ -48,8 +48,9 @@ class Folder(ImageSource):
         return file if self._has(file) else None
 
     def _has(self, file: Path) -> bool:
-        # Question files come from elsewhere: neither id nor path must reach what lies outside.
-        return is_within(file, self.path) and _is_file(file)
+        # Question files come from elsewhere: neither id nor path must reach what lies outside. Of
+        # the names that are tried most are of no file, and where links lead is slow to find out.
+        return _is_file(file) and is_within(file, self.path)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -67,8 +68,8 @@ def is_within(file: Path, folder: Path) -> bool:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:
-        # A name longer than the file system allows is the name of no file.
+    except (OSError, ValueError):
+        # A name longer than the file system allows, or with a zero byte, is that of no file.
         return False
 
 

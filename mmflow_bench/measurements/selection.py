@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 
 from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
@@ -186,17 +187,20 @@ class SampleSet:
         return self._known_donors[key]
 
     def _donor(self, task: str, sample: Sample) -> Sample | None:
-        members = self._donors[task]
+        members, first = self._donors[task], None
         start = members.index(sample)
-        others = [
-            other
-            for other in [*members[start + 1 :], *members[:start]]
-            if other.image is not None
-            and other.image_id != sample.image_id
-            and other.answer != sample.answer
-        ]
-        same = [other for other in others if _size(other) == _size(sample)]
-        return next(iter(same or others), None)
+        # Looked at one by one: of many samples, one of the first will do.
+        for other in chain(members[start + 1 :], members[:start]):
+            if (
+                other.image is None
+                or other.image_id == sample.image_id
+                or other.answer == sample.answer
+            ):
+                continue
+            if _size(other) == _size(sample):
+                return other
+            first = first or other
+        return first
 
     def part(self) -> SampleSet:
         """The samples of every third image of each task, or of every second where they are few.
