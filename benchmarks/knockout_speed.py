@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -277,7 +276,7 @@ def difference(sweep: Sweep, fast: Tensor, run: Callable[[Sweep, int], Tensor], 
 
 
 def peak_memory(name: str, options: argparse.Namespace, what: str) -> int:
-    """Bytes that a process takes at most for this, beyond those of the loaded model."""
+    """Bytes that a process takes at most for this, beyond those of the loaded model; on Linux."""
     command = [sys.executable, __file__, f"--geometry={name}", f"--width={options.width}"]
     told = subprocess.run([*command, f"--peak={what}"], check=True, capture_output=True, text=True)
     return int(told.stdout.split()[-1])
@@ -286,9 +285,17 @@ def peak_memory(name: str, options: argparse.Namespace, what: str) -> int:
 def print_peak(name: str, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     sweep = Sweep(GEOMETRIES[name], options.width)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux forgets the peak of what went before, the making of the weights above all.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = resident("VmRSS")
     getattr(sweep, options.peak)()
-    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    print(resident("VmHWM") - before)
+
+
+def resident(name: str) -> int:
+    """Bytes of memory of this process, as Linux counts them."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def parser() -> argparse.ArgumentParser:
