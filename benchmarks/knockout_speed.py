@@ -10,7 +10,8 @@ a checkpoint (`GEOMETRIES`) at reduced width. In the same process, on the same m
 - `published`: as the published program does it, the whole model again for each knockout, image
   included, with eager attention.
 
-Others are timed at a few layers and scaled to all; every number is the median of `--repeats`.
+The engine's own numbers are medians of `--repeats`. Others are timed once at each of a few layers,
+and the median over those is scaled to all.
 
     python benchmarks/knockout_speed.py [--geometry llava-1.5-13b ...] [--output FILE.json]
 """
