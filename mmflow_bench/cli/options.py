@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial, reduce, wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import click
@@ -102,10 +102,7 @@ def asking(place: Place) -> Decorator:
                 say(stopped(chosen.measurement.cache), to_error=True)
                 raise
 
-        command: Callable[..., None] = asked
-        for option in reversed(offered.values()):
-            command = _click_option(option)(command)
-        return command
+        return _marked(asked, reversed(offered.values()))
 
     return decorate
 
@@ -116,9 +113,17 @@ def parameters(options: Iterable[Option[object]]) -> list[click.Parameter]:
     def command() -> None:
         """Stand in for one."""
 
-    marked = reduce(lambda marked, option: _click_option(option)(marked), options, command)
-    found: list[click.Parameter] = getattr(marked, "__click_params__", [])
+    found: list[click.Parameter] = getattr(_marked(command, options), "__click_params__", [])
     return found
+
+
+def _marked(
+    function: Callable[..., None], options: Iterable[Option[object]]
+) -> Callable[..., None]:
+    """A function that click will make a command of with these options, the last one first."""
+    for option in options:
+        function = _click_option(option)(function)
+    return function
 
 
 def _click_option(option: Option[object]) -> Decorator:

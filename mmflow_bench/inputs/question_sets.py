@@ -44,11 +44,13 @@ def question_path(text: str, folder: Path) -> Path:
         QuestionError: There is nothing of that name (`missing-file`).
     """
     path = folder / os.path.expanduser(text)
-    # Images of GQA lie in a folder `gqa`, more often than not.
-    has_questions = any(_known(path.iterdir())) if os.path.isdir(path) else os.path.exists(path)
-    if text in SHIPPED and not has_questions:
+    try:
+        question_files(path)
+    except QuestionError:
+        # GQA's images lie in a folder `gqa`, more often than not.
+        if text not in SHIPPED:
+            raise
         return SHIPPED[text]
-    question_files(path)
     return path
 
 

@@ -65,6 +65,15 @@ def counted(n: int | None, images: int | None) -> str:
     return str(n) if images is None else f"{n}/{images}"
 
 
+def several(count: int, what: str) -> str:
+    """How many of something, in words.
+
+    >>> several(1, "verdict"), several(3, "verdict")
+    ('1 verdict', '3 verdicts')
+    """
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def sparkline(curve: Sequence[float], width: int) -> str:
     """A curve by layer as at most `width` block characters, zero drawn in place.
 

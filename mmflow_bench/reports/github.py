@@ -19,7 +19,7 @@ from mmflow_bench.baselines.paired_records import (
 )
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import refusing
-from mmflow_bench.mechanisms.numbers import bounds, counted, formatted
+from mmflow_bench.mechanisms.numbers import bounds, counted, formatted, several
 from mmflow_bench.reports.blind import CELLS, Tasks, blind_cells, blind_lines
 from mmflow_bench.reports.comparison_table import (
     headline,
@@ -164,7 +164,7 @@ def _folded_mechanisms(rows: Sequence[MechanismRow]) -> Iterable[str]:
         )
         for row in rows
     ]
-    count = f"{len(rows)} verdict{'' if len(rows) == 1 else 's'}"
+    count = several(len(rows), "verdict")
     yield _details(f"{count}: {verdict_line(rows)}", table(head, cells))
 
 

@@ -12,7 +12,7 @@ from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.power import Power, RowPower, power_of_comparison
 from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.baselines.verdict_power import power_of_rows
-from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted
+from mmflow_bench.mechanisms.numbers import PERCENT_UNITS, formatted, several
 from mmflow_bench.reports.columns import Column, head, printed, table
 from mmflow_bench.reports.comparison_table import number
 from mmflow_bench.reports.escaping import plain
@@ -85,7 +85,7 @@ def _size(value: float | None, unit: str) -> str:
     points = math.ceil(100 * (value or 0.0) - 1e-6)
     if unit == "depth":
         return f"{points / 100:g} of the depth"
-    return f"{points} point{'' if points == 1 else 's'}"
+    return several(points, "point")
 
 
 def _parts(found: Power, width: int) -> Iterator[RenderableType]:

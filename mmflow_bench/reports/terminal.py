@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.text import Text
 
-from mmflow_bench.mechanisms.numbers import bounds, counted, formatted, sparkline
+from mmflow_bench.mechanisms.numbers import bounds, counted, formatted, several, sparkline
 from mmflow_bench.mechanisms.paper import section_title
 from mmflow_bench.reports.blind import blind_lines
 from mmflow_bench.reports.columns import Column, head, printed, table
@@ -217,8 +217,9 @@ def _verdict(row: MechanismRow) -> str:
 
 def _counts(rows: Sequence[MechanismRow]) -> Iterator[Text]:
     yield Text()
-    count = f"{len(rows)} verdict{'' if len(rows) == 1 else 's'}: "
-    yield Text(count, style="bold").append(verdict_line(rows), "not bold")
+    yield Text(f"{several(len(rows), 'verdict')}: ", style="bold").append(
+        verdict_line(rows), "not bold"
+    )
     if confirmed := sum(CONFIRMED in row.qualifier for row in rows):
         yield Text(f"{confirmed} {CONFIRMED}")
     drifted = sum(row.baseline == "drift" for row in rows)

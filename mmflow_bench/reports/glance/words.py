@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mmflow_bench.mechanisms.bands import NEGLIGIBLE
-from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.numbers import formatted, several
 from mmflow_bench.reports.glance.flow import Glance
 from mmflow_bench.reports.glance.paths import Lane, Path, State, Stretch
 
@@ -30,8 +30,8 @@ def conditions(glance: Glance) -> str:
         return ""
     images = max(path.images for path in glance.paths)
     return (
-        f"Means over {_counted(glance.samples, 'sample')} of {_counted(images, 'image')} and "
-        f"{_counted(glance.tasks, 'task')}, cut in windows of {_counted(glance.window, 'layer')}; "
+        f"Means over {several(glance.samples, 'sample')} of {several(images, 'image')} and "
+        f"{several(glance.tasks, 'task')}, cut in windows of {several(glance.window, 'layer')}; "
         f"layers are the middles of windows, counted from 0. {_KEY}"
     )
 
@@ -141,7 +141,7 @@ def _verdicts(glance: Glance) -> Iterator[str]:
         yield _decided(glance)
     if glance.decided and glance.inconclusive:
         is_one = glance.inconclusive == 1
-        yield f"{_counted(glance.inconclusive, 'verdict')} {'is' if is_one else 'are'} inconclusive"
+        yield f"{several(glance.inconclusive, 'verdict')} {'is' if is_one else 'are'} inconclusive"
 
 
 def _decided(glance: Glance) -> str:
@@ -162,7 +162,3 @@ def _peak(path: Path) -> int:
 
 def _percent(value: float) -> str:
     return formatted(round(value, 2), "fraction")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
