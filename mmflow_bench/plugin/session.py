@@ -18,6 +18,7 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.looking import said_of
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import Reported
 from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
@@ -27,6 +28,7 @@ from mmflow_bench.plugin.collecting import (
     expect,
     own_gate,
     plan,
+    questions,
     refuse_unknown,
 )
 from mmflow_bench.plugin.ending import (
@@ -43,7 +45,7 @@ from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.multiplicity import settle
-from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
+from mmflow_bench.plugin.opening import OtherMeasurements, looking_at, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline, refuse_baseline
 from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
@@ -114,7 +116,10 @@ class FlowSession:
         before = len(items)
         deselect(config, items, run.settings)
         run.deselected = before - len(items)
-        run.plan = plan(items)
+        if run.settings.stat == "anytime":
+            run.questions = questions(items)
+        else:
+            run.plan = plan(items)
         run.own_gate |= own_gate(items)
         expect(run, items)
 
@@ -153,6 +158,9 @@ class FlowSession:
         """What a checkpoint does on its samples, kept and closed when its last test has ended."""
         planned = opened(self.run, slug)
         yield planned
+        if looking := self.run.looking.pop(slug, None):
+            planned = looking.closing()
+            self.run.notice(f"{slug}: {said_of(looking)}")
         keep(self.run, slug, planned, self.run.folder(slug))
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
@@ -164,14 +172,23 @@ class FlowSession:
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
         """The flow of one test, whose comparisons are recorded while it runs."""
-        guarded = GuardedMeasurements(planned, declaration_of(node).minimum_accuracy)
+        flow = self._flow(node, planned)
         recorder = node.stash[RECORDER] = Recorder()
         token = current_recorder.set(recorder)
-        others = OtherMeasurements(self.run, planned)
-        yield Flow(guarded, alpha=self.run.settings.alpha, others=others)
+        yield flow
         current_recorder.reset(token)
         # Tests live as long as the run, and every estimate keeps thousands of replicates.
         del node.stash[RECORDER]
+
+    def _flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Flow:
+        run, minimum = self.run, declaration_of(node).minimum_accuracy
+        if run.settings.stat == "anytime" and (slug := model_of(node)):
+            looking = looking_at(run, slug)
+            # Here, so that the test itself is timed like any other.
+            return looking.flow(looking.look_for(node.nodeid), minimum)
+        others = OtherMeasurements(run, planned)
+        guarded = GuardedMeasurements(planned, minimum)
+        return Flow(guarded, alpha=run.settings.alpha, others=others)
 
     def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
         return snapshot_for(node)
