@@ -147,6 +147,8 @@ class Order:
     """Samples of the task."""
     seen: float
     """Share of its images that are at hand."""
+    looks: int
+    """How many looks share an error rate, before the one at everything."""
 
     @property
     def question_ids(self) -> tuple[str, ...]:
@@ -162,6 +164,7 @@ class Order:
             missing=missing,
             of=sum(order.of for order in orders),
             seen=min(order.seen for order in orders),
+            looks=max(order.looks for order in orders),
         )
 
 
@@ -249,12 +252,16 @@ class SampleSet:
         """How many images a task has."""
         return len({sample.image_id for sample in self.by_task.get(task, ())})
 
-    def first(self, images: Mapping[str, int]) -> SampleSet:
+    def first(self, images: Mapping[str, int], *, looks: int) -> SampleSet:
         """The samples of so many images of each task, by a random order that is always the same.
 
         Samples are put in order by a hash of their content, and images come as their first sample
         does. So the samples that are at hand up to the first that is not are a simple random
         sample of the task, however many of them an image has. Donors are those of the whole.
+
+        Args:
+            images: Task -> how many of its images.
+            looks: How many looks share an error rate, before the one at everything.
         """
         part = copy(self)
         part.by_task, part.orders = {}, {}
@@ -270,8 +277,14 @@ class SampleSet:
                 missing=missing,
                 of=len(members),
                 seen=len(chosen) / max(1, len(known)),
+                looks=looks,
             )
         return part
+
+    def as_far_as(self, orders: Mapping[str, Order]) -> SampleSet:
+        """As many images of each task as another checkpoint has been asked about."""
+        images = {task: round(one.seen * self.images(task)) for task, one in orders.items()}
+        return self.first(images, looks=max(one.looks for one in orders.values()))
 
     def _place(self, sample: Sample) -> str:
         return place_of(self.keys[sample.question_id], self._seed)

@@ -171,6 +171,8 @@ class Measurements:
     def close(self) -> None:
         """Let go of the loaded checkpoint: the next one may need its memory."""
         self._checkpoint = None
+        if self._whole is not None:
+            self._whole.close()
 
     @property
     def decoder_layers(self) -> int:

@@ -34,7 +34,7 @@ from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.further import FurtherReadings
 from mmflow_bench.mechanisms.lens import LensCurve
-from mmflow_bench.mechanisms.looks import Look
+from mmflow_bench.mechanisms.looks import Look, drawn_in
 from mmflow_bench.mechanisms.means import sample_mean
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
@@ -386,10 +386,7 @@ class Flow(AppendixReadings, FurtherReadings):
         orders = [order for task in tasks if (order := self._measurements.order(task))]
         if len(orders) < len(tasks):
             return None
-        order = Order.pooled(orders)
-        place = {question: row for row, question in enumerate(question_ids)}
-        rows = np.array([place.get(question, -1) for question in order.question_ids], int)
-        return Drawn(rows, order.of, order.seen, self._look.looks)
+        return drawn_in(Order.pooled(orders), question_ids)
 
     def _nothing(self, task: str, name: str, lacked: str) -> Undecided:
         """Why nothing is known of `name` on a task: no sample has it, or it gave no numbers."""

@@ -9,9 +9,11 @@ same by itself. What is measured next is what the mechanisms need that are still
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
@@ -61,25 +63,32 @@ class Looking:
         others: Callable[[int], Mapping[str, Measured]],
         tell: Callable[[str], None],
     ) -> None:
-        self._whole = whole
+        self.whole = whole
         self._questions = {one.name: one for one in questions}
         self._alpha = alpha
         self._others = others
-        self._tell = tell
+        self.tell = tell
         samples = whole.opened.samples
         self._images = {task: samples.images(task) for task in samples.tasks}
         self.looks = looks_of(max(self._images.values(), default=1))
         self._at: dict[int, PlannedMeasurements] = {}
         self._decided: dict[str, int] = {}
+        self.compared: dict[str, Order] = {}
+        """Task -> how far its samples were gone through for the sake of a baseline."""
 
     def at(self, number: int) -> PlannedMeasurements:
         """The measurements on what is looked at; the last look is at everything."""
         if number not in self._at:
-            count = self.looks[number].images
-            first = {task: min(count, images) for task, images in self._images.items()}
-            opened = self._whole.opened
-            self._at[number] = self._whole.on(opened.on(opened.samples.first(first)))
+            self._at[number] = self.on(self.first(number, self._images))
         return self._at[number]
+
+    def first(self, number: int, tasks: Iterable[str]) -> dict[str, int]:
+        """Task -> how many of its images a look is at."""
+        return {task: min(self.looks[number].images, self._images[task]) for task in tasks}
+
+    def on(self, first: Mapping[str, int]) -> PlannedMeasurements:
+        """The measurements on so many images of some tasks, of which nothing is planned."""
+        return on_first(self.whole, first, looks=self.looks[0].looks)
 
     def look_for(self, name: str) -> int:
         """The number of the look that a test is decided at; measures until it is.
@@ -103,21 +112,34 @@ class Looking:
             look=self.looks[number],
         )
 
+    def wants_compared(self, task: str) -> tuple[Want[object], ...]:
+        """What the selected tests read of a task that is compared with a baseline.
+
+        The same in every process, whichever tests it has run.
+        """
+        asked = (want for one in self._questions.values() for want in one.reads.wants.get(task, ()))
+        return tuple(dict.fromkeys(want for want in asked if want.is_compared))
+
     def closing(self) -> PlannedMeasurements:
         """Everything that was read, of the last look at each task."""
-        first = self._reached()
-        opened = self._whole.opened
-        closing = self._whole.on(opened.on(opened.samples.first(first)))
+        closing = self.on(self._reached())
+        closing.compared = self.compared
         for _, at in sorted(self._at.items()):
             closing.take(at)
         return closing
 
-    def _reached(self) -> dict[str, int]:
-        """Task -> images that were looked at, of those that were."""
+    def last_looks(self) -> dict[str, int]:
+        """Task -> the number of the last look at it, of those that were looked at."""
         last: dict[str, int] = {}
         for number, at in sorted(self._at.items()):
-            last |= dict.fromkeys(at.counts, self.looks[number].images)
-        return {task: min(count, self._images[task]) for task, count in last.items()}
+            last |= dict.fromkeys(at.counts, number)
+        return last
+
+    def _reached(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for task, number in self.last_looks().items():
+            found |= self.first(number, [task])
+        return found
 
     def reached(self) -> tuple[int, int]:
         """Images that were looked at, over all tasks that were, and how many these have."""
@@ -144,7 +166,7 @@ class Looking:
                 # Of what is only observed nothing is asked: it is what the others have needed.
                 self._close(waiting, number)
                 return
-            self._tell(self._progress(open_, number))
+            self.tell(self._progress(open_, number))
             rest = open_.keys() | watched
             self._close([one for one in waiting if one.name not in rest], number)
             waiting = [one for one in waiting if one.name in rest]
@@ -185,6 +207,13 @@ class Looking:
         count = len(waiting)
         more = max(waiting.values()) - at
         return f"{count} open at {at} images of a task, about {max(more, FIRST // 2)} more"
+
+
+def on_first(
+    whole: PlannedMeasurements, first: Mapping[str, int], *, looks: int
+) -> PlannedMeasurements:
+    """A checkpoint's measurements on so many images of some tasks, in the random order."""
+    return whole.on(whole.opened.on(whole.opened.samples.first(first, looks=looks)))
 
 
 def said_of(looking: Looking) -> str:

@@ -7,7 +7,13 @@ images are at hand and nothing is left to err about (docs/decisions/066).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from mmflow_bench.measurements.selection import Order
+from mmflow_bench.statistics.betting import Drawn
 
 FIRST, STEP, FINE = 16, 8, 64
 """Images at the first look, how many more at the next ones, and until when."""
@@ -46,3 +52,10 @@ def looks_of(images: int) -> tuple[Look, ...]:
         step *= 2
     early = max(1, len(found))
     return (*(Look(one, early, False) for one in found), Look(images, early, True))
+
+
+def drawn_in(order: Order, question_ids: Sequence[str]) -> Drawn:
+    """Where the samples of an order are in a table that has these in its rows."""
+    place = {question: row for row, question in enumerate(question_ids)}
+    rows = np.array([place.get(question, -1) for question in order.question_ids], int)
+    return Drawn(rows, order.of, order.seen, order.looks)

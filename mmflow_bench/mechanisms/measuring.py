@@ -138,6 +138,8 @@ class PlannedMeasurements(PassedOn):
         """Answers of every task that was looked at."""
         self.tables: Tables = {}
         """Every table that a test has read, by the want as the test has put it."""
+        self.compared: Mapping[str, Order] = {}
+        """Task -> the order in which its samples were compared with a baseline's."""
 
     def on(self, measurements: Measurements) -> PlannedMeasurements:
         """The same of other samples of the checkpoint, of which nothing is planned yet."""

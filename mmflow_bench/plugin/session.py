@@ -43,6 +43,7 @@ from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
+from mmflow_bench.plugin.looking_on import look_on
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.multiplicity import settle
 from mmflow_bench.plugin.opening import OtherMeasurements, looking_at, opened, refresh_stores
@@ -158,14 +159,17 @@ class FlowSession:
         """What a checkpoint does on its samples, kept and closed when its last test has ended."""
         planned = opened(self.run, slug)
         yield planned
+        is_ending = is_stopping(self.run, self.session)
         if looking := self.run.looking.pop(slug, None):
+            if not is_ending:
+                look_on(self.run, slug, looking)
             planned = looking.closing()
             self.run.notice(f"{slug}: {said_of(looking)}")
         keep(self.run, slug, planned, self.run.folder(slug))
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
         planned.opened.close()
-        if is_stopping(self.run, self.session):
+        if is_ending:
             refuse_baseline(self.run, slug, "the run has ended before the baseline was measured")
         else:
             measure_baseline(self.run, slug, planned)

@@ -167,6 +167,13 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
             "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
         }
+        if order := planned.compared.get(task):
+            tasks[task]["order"] = {
+                "of": order.of,
+                "seen": order.seen,
+                "missing": order.missing,
+                "looks": order.looks,
+            }
         if task in blind:
             tasks[task]["blind"] = dict(blind[task].described())
     return tasks

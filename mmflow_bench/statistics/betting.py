@@ -135,6 +135,9 @@ class Wager:
         if not low <= sign * bound <= high:
             # No mean is beyond what every sample can have.
             return float(sign * bound >= high)
+        if len(self.has_value) == self.of:
+            # Nothing is left to be drawn.
+            return float(not sign * (self.value - threshold) > 0)
         gains = sign * (self._paths(sign) - bound) * self.has_value[:, None]
         grown = capital(gains, of=self.of, lowest=min(0.0, low - sign * bound), range_=high - low)
         return min(1.0, float((1 / grown).max()))
@@ -240,8 +243,6 @@ def capital(
     expected = -before / left
     room = expected - lowest
     is_won = (room < -1e-12).any(axis=0)
-    if draws == of:
-        is_won |= gains.sum(axis=0) > 0
     count = np.arange(draws)[:, None] + PRIOR_DRAWS
     mean = before / count
     squares = np.cumsum(gains**2, axis=0) - gains**2
