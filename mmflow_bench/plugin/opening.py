@@ -10,6 +10,7 @@ import pytest
 
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
+from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.mechanisms.looking import Looking
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, Planned, PlannedMeasurements
@@ -69,6 +70,13 @@ def looking_at(run: Run, slug: str) -> Looking:
     """The looks at a checkpoint, for --stat=anytime."""
     if slug not in run.looking:
         whole = opened(run, slug)
+        if not isinstance(whole.opened.samples, SampleSet):
+            pytest.fail(
+                "measurements whose `samples` are a SampleSet, which has a random order "
+                f"(--stat=anytime), got {type(whole.opened.samples).__name__} from a plugin that "
+                "opens measurements by itself; leave --stat at bootstrap",
+                pytrace=False,
+            )
         bar = progress_bar(run)
         run.looking[slug] = Looking(
             whole,
