@@ -30,8 +30,9 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     name = FACTS.format(slug)
     try:
         base = opened_planned(run, paired.spec, {})
-        if orders := tuned.opened.samples.orders:
-            base = base.on(base.opened.on(base.opened.samples.as_far_as(orders)))
+        if run.settings.stat == "anytime":
+            samples = base.opened.samples.as_far_as(tuned.opened.samples.orders)
+            base = base.on(base.opened.on(samples))
         measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
         base.opened.close()

@@ -1,4 +1,4 @@
-"""--stat=anytime: what is measured, when it ends, and that it does not matter who has measured it."""
+"""--stat=anytime: what is measured, when it ends, and that it matters not who has measured it."""
 
 from __future__ import annotations
 
