@@ -19,6 +19,7 @@ from mmflow_bench.interventions.attention import attention_function, check_argum
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
+from mmflow_bench.interventions.portions import in_portions, last_mlp_at
 from mmflow_bench.interventions.recording import CleanPass
 
 Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
@@ -63,8 +64,12 @@ class SuffixPass:
     method: Method
     counterfactual: CleanPass | None
     see: See | None = None
+    portion: int | None = None
+    """Positions of all rows that a layer takes at once; those of the sequence when None."""
     layer: int = -1
     """That the pass has reached."""
+    _first: int = 0
+    """Row of the batch with which the portion begins that the layer is at."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
     _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
     _places: list[int] = field(init=False)
@@ -82,7 +87,7 @@ class SuffixPass:
 
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """Logits of the last position under each intervention."""
-        return self._run()[self._places]
+        return self._run([-1])[self._places]
 
     def readings(
         self, positions: Sequence[int], read: Read
@@ -95,10 +100,11 @@ class SuffixPass:
             kept.append(read(normed[:, own]))
 
         with norm_hook(self.checkpoint.parts, see):
-            logits = self.logits()
+            logits = self._run([*own, -1])[self._places]
         return logits, kept[-1][self._places]
 
-    def _run(self) -> Float[Tensor, "row vocab"]:
+    def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
+        """The logits of the batch; of the last states, those at `read` are right."""
         parts = self.checkpoint.parts
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],
@@ -107,12 +113,17 @@ class SuffixPass:
         with (
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
+            in_portions(parts, self.portion or self.clean.length, self._begin),
+            last_mlp_at(parts, read),
             ExitStack() as hooks,
         ):
             self._hook_modules(hooks)
             logits = last_logits(self.checkpoint, inputs)
         self._check_clean_row(logits[0])
         return logits
+
+    def _begin(self, row: int) -> None:
+        self._first = row
 
     def _hook_modules(self, hooks: ExitStack) -> None:
         """What is skipped is set to zero where the module returns it."""
@@ -132,14 +143,19 @@ class SuffixPass:
             output = given if isinstance(given, Tensor) else given[0]
             # A mixture of experts may give one row for each token of the batch.
             added = output.reshape(-1, self.clean.length - self.start, output.shape[-1]).clone()
-            for place, done in self._done.items():
+            for row, done in self._done_in(len(added)).items():
                 for does in done:
                     if isinstance(does, Skipped) and does.module is kind:
-                        added[place, [at - self.start for at in does.positions]] = 0
+                        added[row, [at - self.start for at in does.positions]] = 0
             added = added.view_as(output)
             return added if isinstance(given, Tensor) else (added, *given[1:])
 
         return after
+
+    def _done_in(self, rows: int) -> dict[int, _Done]:
+        """What is done to the rows of this portion, of which there are so many."""
+        within = {place - self._first: done for place, done in self._done.items()}
+        return {row: done for row, done in within.items() if 0 <= row < rows}
 
     def _cut(self, does: CutEdges, device: torch.device) -> Cut:
         """What a row is without; made once for all rows that share their edges."""
@@ -150,7 +166,7 @@ class SuffixPass:
                 for positions in (does.sources, does.targets)
             )
             self._cuts[key] = Cut(
-                edges=does.edges[self.start :].to(device),
+                edges=does.among(range(self.start, self.clean.length)).to(device),
                 sources=sources,
                 targets=targets - self.start,
                 heads=does.heads,
@@ -166,16 +182,17 @@ class SuffixPass:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
         has_trace = _traces(hidden)
-        places: dict[tuple[int, _Done], int] = {(0, ()): 0}
-        self._done = {}
         at_work = self._at_work.get(layer, {})
-        for i, before in enumerate(self._places):
-            done = at_work.get(i, ())
-            key = (before if has_trace[before] else 0, done)
-            place = self._places[i] = places.setdefault(key, len(places))
-            if done:
-                self._done[place] = done
-        kept = [before for before, _ in places]
+        asked = [
+            (before if has_trace[before] else 0, at_work.get(i, ()))
+            for i, before in enumerate(self._places)
+        ]
+        # The clean row first, and neighbours alike: attention takes those together.
+        ordered = sorted({(0, ()): None, **dict.fromkeys(asked)}, key=lambda key: bool(key[1]))
+        places = {key: place for place, key in enumerate(ordered)}
+        self._places = [places[key] for key in asked]
+        self._done = {place: key[1] for key, place in places.items() if key[1]}
+        kept = [before for before, _ in ordered]
         return hidden if kept == list(range(len(hidden))) else hidden[kept]
 
     def _attend(
@@ -190,13 +207,10 @@ class SuffixPass:
         **arguments: object,
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
-        if self.see is not None:
-            interventions = [row.intervention for row in self.rows]
-            states = key[self._places], value[self._places]
-            self.see(self.layer, self.start, interventions, *states)
+        self._show(key, value)
         cuts = {
-            place: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
-            for place, done in self._done.items()
+            row: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
+            for row, done in self._done_in(len(query)).items()
         }
         hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
@@ -211,6 +225,20 @@ class SuffixPass:
             softcap=softcap,
         )
         return attend(query, key, value, shared=shared, cuts=cuts), None
+
+    def _show(self, key: Tensor, value: Tensor) -> None:
+        """Tell of the keys and values of this portion."""
+        if self.see is None:
+            return
+        here = [
+            (row.intervention, place - self._first)
+            for row, place in zip(self.rows, self._places, strict=True)
+            if 0 <= place - self._first < len(key)
+        ]
+        if here:
+            interventions, places = zip(*here, strict=True)
+            states = key[list(places)], value[list(places)]
+            self.see(self.layer, self.start, interventions, *states)
 
     def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
         """What the layer's own mask hides from the suffix; whether any of that is in the prefix."""
@@ -237,12 +265,23 @@ class SuffixPass:
 
 def _traces(hidden: Float[Tensor, "row position hidden"]) -> list[bool]:
     """Which rows differ from the first one by more than a trace, at any position."""
-    clean = hidden[0]
+    # Nearly all that do differ at the last one, which is less to look at.
+    traces = _are_apart(hidden[:, -1:], hidden[0, -1:])
+    unseen = [row for row, is_apart in enumerate(traces) if row and not is_apart]
+    if unseen:
+        for row, is_apart in zip(unseen, _are_apart(hidden[unseen], hidden[0]), strict=True):
+            traces[row] = is_apart
+    return traces
+
+
+def _are_apart(
+    hidden: Float[Tensor, "row position hidden"], clean: Float[Tensor, "position hidden"]
+) -> list[bool]:
     precise = torch.promote_types(hidden.dtype, torch.float32)
     size = torch.linalg.vector_norm(clean, dim=-1, dtype=precise) / clean.shape[-1] ** 0.5
     # Half precision rounds away more than may be passed over.
     rounding = torch.finfo(precise).eps * size
     is_same = (hidden - clean).abs().amax(dim=-1) <= _TRACE * rounding
     # Written so that NaN is a trace.
-    traces: list[bool] = (~is_same.all(dim=-1)).tolist()
-    return traces
+    apart: list[bool] = (~is_same.all(dim=-1)).tolist()
+    return apart

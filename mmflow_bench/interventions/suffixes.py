@@ -68,16 +68,21 @@ def knockout_logits(
         return clean.logits.new_empty(0, clean.logits.shape[0])
     planner = Planner(clean, method, counterfactual, _heads(checkpoint))
     known = known or {}
-    results = {one: known.get(one, clean.logits) for one in knockouts}
-    placed = [
-        (planner.starts[min(one.changes)], row)
-        for one in results
-        if one not in known and (row := planner.row(one)) is not None
-    ]
+    places = {one: place for place, one in enumerate(dict.fromkeys(knockouts))}
+    # Written to where something is known, so that passes are done before it takes memory.
+    found = clean.logits.new_empty(len(places), clean.logits.shape[0])
+    placed = []
+    for one, place in places.items():
+        row = None if one in known else planner.row(one)
+        if row is None:
+            found[place] = known.get(one, clean.logits)
+        else:
+            placed.append((planner.starts[min(one.changes)], row))
     for start, rows in _passes(placed, clean, max_rows, max_positions):
         run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, see)
-        results |= _by_intervention(rows, run.logits())
-    return torch.stack([results[one] for one in knockouts])
+        found[[places[row.intervention] for row in rows]] = run.logits()
+    is_each_once = len(places) == len(knockouts)
+    return found if is_each_once else found[[places[one] for one in knockouts]]
 
 
 @torch.inference_mode()
