@@ -8,10 +8,36 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmflow_bench.checkpoints.parts import Parts, module_of
+from mmflow_bench.checkpoints.parts import Instrumentable, Parts, module_of
 from mmflow_bench.errors import CheckpointError
 
 _Forward = Callable[..., Any]
+
+# Hidden states, queries, keys, values and sums that are alive at one time within a layer.
+_STATES_PER_POSITION = 8
+# Of so little memory no machine is short, and many rows of a narrow decoder fit in.
+_LITTLE = 2**25
+# Sequences whose states, before and after a layer, are together about what a layer works with.
+_SEQUENCES_OF_STATES = 8
+
+
+def position_bytes(checkpoint: Instrumentable) -> int:
+    """What one position of one row needs while a layer computes."""
+    config = checkpoint.parts.text_config
+    hidden = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    return (_STATES_PER_POSITION * hidden + 3 * inner) * max(4, checkpoint.model.dtype.itemsize)
+
+
+def positions_at_work(checkpoint: Instrumentable, length: int) -> int:
+    """How many a layer takes at once: a sequence, as in a forward pass, or what is little."""
+    return max(length, _LITTLE // position_bytes(checkpoint))
+
+
+def positions_in_a_pass(checkpoint: Instrumentable, length: int) -> int:
+    """How many of all rows go through the decoder together; of most of them there are states."""
+    of_states = 2 * int(checkpoint.parts.text_config.hidden_size) * 4
+    return max(_SEQUENCES_OF_STATES * length, _LITTLE // of_states)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from mmflow_bench.interventions.attention import attention_function, check_argum
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
-from mmflow_bench.interventions.portions import in_portions, last_mlp_at
+from mmflow_bench.interventions.portions import in_portions, last_mlp_at, positions_at_work
 from mmflow_bench.interventions.recording import CleanPass
 
 Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
@@ -63,9 +63,9 @@ class SuffixPass:
     """Sorted by the first layer of their windows."""
     method: Method
     counterfactual: CleanPass | None
+    max_positions: int
+    """Of all rows, that a layer takes at once at most."""
     see: See | None = None
-    portion: int | None = None
-    """Positions of all rows that a layer takes at once; those of the sequence when None."""
     layer: int = -1
     """That the pass has reached."""
     _first: int = 0
@@ -106,6 +106,7 @@ class SuffixPass:
     def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
         """The logits of the batch; of the last states, those at `read` are right."""
         parts = self.checkpoint.parts
+        at_work = positions_at_work(self.checkpoint, self.clean.length)
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],
             "position_ids": self.clean.positions[..., None, self.start :],
@@ -113,7 +114,7 @@ class SuffixPass:
         with (
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
-            in_portions(parts, self.portion or self.clean.length, self._begin),
+            in_portions(parts, min(self.max_positions, at_work), self._begin),
             last_mlp_at(parts, read),
             ExitStack() as hooks,
         ):
