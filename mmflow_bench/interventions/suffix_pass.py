@@ -21,6 +21,7 @@ from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
 from mmflow_bench.interventions.portions import in_portions, last_mlp_at, positions_at_work
 from mmflow_bench.interventions.recording import CleanPass
+from mmflow_bench.interventions.traces import traces
 
 Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
 """What is kept of final hidden states, after the norm: one entry for each row."""
@@ -35,9 +36,6 @@ _Done = tuple[CutEdges | Skipped, ...]
 # below; wrong positions or masks go far beyond.
 _CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
 _HALF_TOLERANCE = 0.15
-# A hidden state that is this much of a rounding error from the clean one is the clean one: it moves
-# the result less than the order of a sum does.
-_TRACE = 2**-7
 
 
 def probability_distance(one: Float[Tensor, "vocab"], other: Float[Tensor, "vocab"]) -> float:
@@ -182,7 +180,7 @@ class SuffixPass:
         if layer == 0:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
-        has_trace = _traces(hidden)
+        has_trace = traces(hidden)
         at_work = self._at_work.get(layer, {})
         asked = [
             (before if has_trace[before] else 0, at_work.get(i, ()))
@@ -262,27 +260,3 @@ class SuffixPass:
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
-
-
-def _traces(hidden: Float[Tensor, "row position hidden"]) -> list[bool]:
-    """Which rows differ from the first one by more than a trace, at any position."""
-    # Nearly all that do differ at the last one, which is less to look at.
-    traces = _are_apart(hidden[:, -1:], hidden[0, -1:])
-    unseen = [row for row, is_apart in enumerate(traces) if row and not is_apart]
-    if unseen:
-        for row, is_apart in zip(unseen, _are_apart(hidden[unseen], hidden[0]), strict=True):
-            traces[row] = is_apart
-    return traces
-
-
-def _are_apart(
-    hidden: Float[Tensor, "row position hidden"], clean: Float[Tensor, "position hidden"]
-) -> list[bool]:
-    precise = torch.promote_types(hidden.dtype, torch.float32)
-    size = torch.linalg.vector_norm(clean, dim=-1, dtype=precise) / clean.shape[-1] ** 0.5
-    # Half precision rounds away more than may be passed over.
-    rounding = torch.finfo(precise).eps * size
-    is_same = (hidden - clean).abs().amax(dim=-1) <= _TRACE * rounding
-    # Written so that NaN is a trace.
-    apart: list[bool] = (~is_same.all(dim=-1)).tolist()
-    return apart
