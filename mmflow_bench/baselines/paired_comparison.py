@@ -23,7 +23,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.names import matches
 from mmflow_bench.statistics.combining import holm
-from mmflow_bench.statistics.paired import MarginTest, margin_test
+from mmflow_bench.statistics.paired import MarginTest, margin_bet, margin_test
 from mmflow_bench.statistics.power import standard_error
 from mmflow_bench.statistics.resampling import ImageStatistic
 from mmflow_bench.statistics.unseen import images_to_show
@@ -129,9 +129,10 @@ def _judge(
     if reason := _obstacle(row, pairs):
         return _Judged(row=replace(blank, reason=reason))
     asked = _asked(base, tuned, row, pairs)
+    order = tuned.orders.get(task)
     try:
-        before = read(base, row, task, asked, alpha=alpha)
-        after = read(tuned, row, task, asked, alpha=alpha)
+        before = read(base, row, task, asked, alpha=alpha, order=order)
+        after = read(tuned, row, task, asked, alpha=alpha, order=order)
     except MechanismError as error:
         return _Judged(row=replace(blank, reason=str(error)))
     if before is None or after is None:
@@ -163,13 +164,17 @@ def _obstacle(row: GateRow, pairs: Pairs) -> str:
 
 def _asked(base: RunValues, tuned: RunValues, row: GateRow, pairs: Pairs) -> frozenset[str]:
     task = pairs.counts.task
+    order = tuned.orders.get(task)
+    # What was looked at for some mechanisms only is no random part of the samples.
+    drawn = frozenset(order.question_ids) if order else None
     if row.reading == "accuracy":
-        return frozenset(base.answers[task].keys() & tuned.answers[task].keys())
+        both = frozenset(base.answers[task].keys() & tuned.answers[task].keys())
+        return both & drawn if drawn is not None else both
     kept = pairs.common
     for run in (base, tuned):
         if curves := curves_of(run, row, task):
             kept &= frozenset(curves.question_ids)
-    return kept
+    return kept & drawn if drawn is not None else kept
 
 
 def _alone(
@@ -236,10 +241,12 @@ def _with_twin(
 
 def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
     evidence = estimate.evidence
+    if evidence.wager is not None:
+        return margin_bet(evidence.wager, margin=margin, floor=evidence.floor)
     if evidence.interval is None or not len(evidence.replicates):
         return None
     assert isinstance(estimate.source, ImageStatistic)
-    return margin_test(
+    test = margin_test(
         evidence.replicates,
         evidence.correction,
         margin=margin,
@@ -247,6 +254,7 @@ def _tested(estimate: Estimate, margin: float) -> MarginTest | None:
         unseen=evidence.unseen,
         alike=estimate.source.unseen(is_alike=True),
     )
+    return test.shared_by(estimate.shared_by)
 
 
 def _decided(judged: list[_Judged], alpha: float) -> tuple[ComparedRow, ...]:

@@ -15,10 +15,12 @@ from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE, BaselineError
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.selection import Order, place_of
 from mmflow_bench.measurements.wants import ANSWER_SCOPE
 from mmflow_bench.names import Suite, is_wanted, matches
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
+from mmflow_bench.runs.results import OrderResult
 from mmflow_bench.runs.rows import grouped
 from mmflow_bench.runs.tables import AnswerRow, LensRow, SweepRow
 
@@ -76,6 +78,8 @@ class RunValues:
     """(task, edge) -> masked knockouts at the run's own window."""
     lenses: Mapping[tuple[str, str, str], SampleCurves] = field(default_factory=dict)
     """(task, probe, variant) -> probabilities."""
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    """Task -> the random order of its samples, where more and more of them were looked at."""
 
     @property
     def follow(self) -> str:
@@ -161,6 +165,24 @@ def values_of(record: RunRecord) -> RunValues:
         lenses={
             key: _curves(rows, [row["probability"] for row in rows]) for key, rows in lenses.items()
         },
+        orders={
+            task: _order(told.order, answers.get(task, []), results.settings.get("seed"))
+            for task, told in results.data.tasks.items()
+            if told.order is not None
+        },
+    )
+
+
+def _order(told: OrderResult, answers: Sequence[AnswerRow], seed: object) -> Order:
+    """The order of the samples that have an answer; what has none is as good as not there."""
+    seed = seed if isinstance(seed, int) else None
+    places = sorted((place_of(row["sample"], seed), row["question_id"]) for row in answers)
+    return Order(
+        samples=tuple(one for one in places if one[0] < told.missing),
+        missing=told.missing,
+        of=told.of,
+        seen=told.seen,
+        looks=told.looks,
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
+from mmflow_bench.measurements.selection import Order
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve
+from mmflow_bench.mechanisms.looks import drawn_in
+from mmflow_bench.mechanisms.means import sample_mean
+from mmflow_bench.statistics.betting import Drawn
 from mmflow_bench.statistics.paired import log_odds_change
-from mmflow_bench.statistics.resampling import ImageMeans, ImageStatistic, between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,13 @@ def has_values(run: RunValues, row: GateRow, task: str) -> bool:
 
 
 def read(
-    run: RunValues, row: GateRow, task: str, questions: frozenset[str], *, alpha: float
+    run: RunValues,
+    row: GateRow,
+    task: str,
+    questions: frozenset[str],
+    *,
+    alpha: float,
+    order: Order | None = None,
 ) -> Reading | None:
     """A row's number on some samples of a task; None without any of them.
 
@@ -41,20 +50,28 @@ def read(
         task: On which task.
         questions: Ids of the samples.
         alpha: Error rate of the interval.
+        order: The random order of the task's samples, where more and more were looked at.
     """
+    drawn = drawn_in(order, sorted(questions)) if order else None
     if row.reading == "accuracy":
-        return _accuracy(run, task, questions, alpha)
+        return _accuracy(run, task, questions, alpha, drawn)
     curves = curves_of(run, row, task)
     kept = _chosen(curves, questions) if curves is not None else []
     if curves is None or not kept:
         return None
     if row.probe:
-        return _lens(run, row, task, curves, kept, alpha)
-    return _knockout(run, row, task, curves, kept, alpha)
+        return _lens(run, row, task, curves, kept, alpha, drawn)
+    return _knockout(run, row, task, curves, kept, alpha, drawn)
 
 
 def _knockout(
-    run: RunValues, row: GateRow, task: str, curves: SampleCurves, kept: list[int], alpha: float
+    run: RunValues,
+    row: GateRow,
+    task: str,
+    curves: SampleCurves,
+    kept: list[int],
+    alpha: float,
+    drawn: Drawn | None,
 ) -> Reading:
     assert curves.base_probability is not None
     change = curves.values[kept]
@@ -68,15 +85,23 @@ def _knockout(
             alpha=alpha,
             noise_floor=run.noise_floor,
             band=row.band,
+            drawn=drawn,
         )
         for values in (change, odds)
     ]
     own, twin = [curve.peak if row.reading == "peak" else curve.centre for curve in both]
-    return Reading(own=own, twin=twin)
+    # Log-odds have no bounds, so that nobody can bet on them.
+    return Reading(own=own, twin=replace(twin, wager=None))
 
 
 def _lens(
-    run: RunValues, row: GateRow, task: str, curves: SampleCurves, kept: list[int], alpha: float
+    run: RunValues,
+    row: GateRow,
+    task: str,
+    curves: SampleCurves,
+    kept: list[int],
+    alpha: float,
+    drawn: Drawn | None,
 ) -> Reading:
     other = run.lenses.get((task, row.probe, "raw"))
     questions = frozenset(curves.question_ids[i] for i in kept)
@@ -90,6 +115,8 @@ def _lens(
             image_ids=tuple(lens.image_ids[i] for i in rows),
             alpha=alpha,
             noise_floor=run.noise_floor,
+            # The other lens may lack some, of which this one tells nothing either.
+            drawn=drawn if len(rows) == len(kept) else None,
         )
         for lens, rows in both
         if rows
@@ -98,21 +125,21 @@ def _lens(
     return Reading(own=numbers[0], twin=numbers[1] if len(numbers) > 1 else None)
 
 
-def _accuracy(run: RunValues, task: str, questions: frozenset[str], alpha: float) -> Reading | None:
+def _accuracy(
+    run: RunValues, task: str, questions: frozenset[str], alpha: float, drawn: Drawn | None
+) -> Reading | None:
     answers = run.answers.get(task, {})
     kept = sorted(questions & answers.keys())
     if not kept:
         return None
-    correct = np.array([[float(answers[question]["is_correct"])] for question in kept])
-    means = ImageMeans(correct, [answers[question]["image_id"] for question in kept])
-    none, all_ = (means.with_unseen(np.array([share])) for share in (0.0, 1.0))
-    source = ImageStatistic(
-        means.images,
-        lambda weights: means.curves(weights)[:, 0],
-        between(lambda w: none.curves(w)[:, 0], lambda w: all_.curves(w)[:, 0]),
-    )
-    own = Estimate(
-        source=source, name=f"accuracy on {task}", unit="fraction", n=len(kept), alpha=alpha
+    own = sample_mean(
+        np.array([float(answers[question]["is_correct"]) for question in kept]),
+        [answers[question]["image_id"] for question in kept],
+        name=f"accuracy on {task}",
+        unit="fraction",
+        bounds=(0.0, 1.0),
+        alpha=alpha,
+        drawn=drawn,
     )
     return Reading(own=own, twin=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import nan
 
@@ -34,6 +34,8 @@ class AnswerCount:
     """Distinct images of the selected samples."""
     image_ids: frozenset[str] = frozenset()
     """Of the samples that an answer was compared of."""
+    outcomes: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    """Question id -> image, and whether the answer was correct, of the same samples."""
 
     @property
     def scored(self) -> int:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 
 from mmflow_bench.errors import MechanismError, SelectionError
@@ -125,6 +126,48 @@ def selected(
     return select(file.samples, tasks=tasks, limit=limit, seed=seed)
 
 
+def place_of(key: str, seed: int | None) -> str:
+    """Where a sample is in the random order, by the hash of its content; --seed makes another."""
+    return sha256(f"{seed or 0}/{key}".encode()).hexdigest()
+
+
+END = "~"
+"""After every place in an order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Some samples of a task, in a random order that was fixed before any was looked at."""
+
+    samples: tuple[tuple[str, str], ...]
+    """Place and question id of each, in order, as far as every sample of the order is at hand."""
+    missing: str
+    """The place of the first that is not; `END` where all are at hand."""
+    of: int
+    """Samples of the task."""
+    seen: float
+    """Share of its images that are at hand."""
+    looks: int
+    """How many looks share an error rate, before the one at everything."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        return tuple(question for _, question in self.samples)
+
+    @classmethod
+    def pooled(cls, orders: Sequence[Order]) -> Order:
+        """The order of the samples of several tasks together: places are comparable."""
+        missing = min(order.missing for order in orders)
+        every = sorted(chain.from_iterable(order.samples for order in orders))
+        return cls(
+            samples=tuple(one for one in every if one[0] < missing),
+            missing=missing,
+            of=sum(order.of for order in orders),
+            seen=min(order.seen for order in orders),
+            looks=max(order.looks for order in orders),
+        )
+
+
 class SampleSet:
     """The selected samples by task, each with its content hash and its counterfactual donor."""
 
@@ -151,6 +194,9 @@ class SampleSet:
         )
         self.fingerprint = file.fingerprint
         self.keys = {sample.question_id: sample_fingerprint(sample) for sample in chosen}
+        self.orders: dict[str, Order] = {}
+        """Of each task, where more and more of its samples are looked at."""
+        self._seed = seed
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -202,6 +248,47 @@ class SampleSet:
             first = first or other
         return first
 
+    def images(self, task: str) -> int:
+        """How many images a task has."""
+        return len({sample.image_id for sample in self.by_task.get(task, ())})
+
+    def first(self, images: Mapping[str, int], *, looks: int) -> SampleSet:
+        """The samples of so many images of each task, by a random order that is always the same.
+
+        Samples are put in order by a hash of their content, and images come as their first sample
+        does. So the samples that are at hand up to the first that is not are a simple random
+        sample of the task, however many of them an image has. Donors are those of the whole.
+
+        Args:
+            images: Task -> how many of its images.
+            looks: How many looks share an error rate, before the one at everything.
+        """
+        part = copy(self)
+        part.by_task, part.orders = {}, {}
+        for task, count in images.items():
+            members = self.by_task.get(task, ())
+            ordered = sorted((self._place(one), one.question_id, one.image_id) for one in members)
+            known = dict.fromkeys(image for *_, image in ordered)
+            chosen = frozenset(list(known)[:count])
+            missing = next((place for place, _, image in ordered if image not in chosen), END)
+            part.by_task[task] = tuple(one for one in members if one.image_id in chosen)
+            part.orders[task] = Order(
+                samples=tuple((place, one) for place, one, _ in ordered if place < missing),
+                missing=missing,
+                of=len(members),
+                seen=len(chosen) / max(1, len(known)),
+                looks=looks,
+            )
+        return part
+
+    def as_far_as(self, orders: Mapping[str, Order]) -> SampleSet:
+        """As many images of each task as another checkpoint has been asked about."""
+        images = {task: round(one.seen * self.images(task)) for task, one in orders.items()}
+        return self.first(images, looks=max(one.looks for one in orders.values()))
+
+    def _place(self, sample: Sample) -> str:
+        return place_of(self.keys[sample.question_id], self._seed)
+
     def part(self) -> SampleSet:
         """The samples of every third image of each task, or of every second where they are few.
 
@@ -210,6 +297,7 @@ class SampleSet:
         """
         part = copy(self)
         part.by_task = {task: _part_of(members) for task, members in self.by_task.items()}
+        part.orders = {}
         return part
 
 

@@ -25,7 +25,7 @@ from mmflow_bench.measurements.identity import are_facts, store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.lens import LENSES, PUBLISHED_LENSES
 from mmflow_bench.measurements.records import AnswerCount, Followed
-from mmflow_bench.measurements.selection import Limit, SampleSet
+from mmflow_bench.measurements.selection import Limit, Order, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved
@@ -171,6 +171,8 @@ class Measurements:
     def close(self) -> None:
         """Let go of the loaded checkpoint: the next one may need its memory."""
         self._checkpoint = None
+        if self._whole is not None:
+            self._whole.close()
 
     @property
     def decoder_layers(self) -> int:
@@ -208,6 +210,10 @@ class Measurements:
     def questions(self, task: str) -> tuple[Sample | Unscored, ...]:
         """Every question of a task, selected or not, usable or not."""
         return self.samples.questions(task)
+
+    def order(self, task: str) -> Order | None:
+        """The random order of a task's samples, as far as they are at hand; None without one."""
+        return self.samples.orders.get(task)
 
     @property
     def self_test(self) -> tuple[dict[str, Any], ...]:

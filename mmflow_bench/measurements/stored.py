@@ -160,13 +160,19 @@ class StoredResults:
         unreadable = Counter(bad.reason for bad in lost)
         scopes = [(self._key(sample), ANSWER_SCOPE) for sample in members]
         unscored = unreadable + Counter(refused[scope] for scope in scopes if scope in refused)
+        answered = self.answered(task)
+        outcomes = {
+            sample.question_id: (sample.image_id, answer["is_correct"])
+            for sample, answer in answered
+        }
         return AnswerCount(
             task=task,
             selected=len(members) + unreadable.total(),
-            correct=sum(answer["is_correct"] for _, answer in self.answered(task)),
+            correct=sum(answer["is_correct"] for _, answer in answered),
             unscored=dict(sorted(unscored.items())),
             images=len({one.image_id for one in members} | {bad.image_id for bad in lost}),
-            image_ids=frozenset(sample.image_id for sample, _ in self.answered(task)),
+            image_ids=frozenset(sample.image_id for sample, _ in answered),
+            outcomes=outcomes,
         )
 
     def mastery(self, task: str, minimum: float) -> Mastery:

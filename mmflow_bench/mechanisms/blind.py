@@ -7,7 +7,7 @@ cut, the answer stays as probable as words alone make it, and no drop goes deepe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from mmflow_bench.measurements.blind import Blinding, BlindTable
 from mmflow_bench.mechanisms.comparisons import Comparison, both_or_all
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.means import sample_mean
+from mmflow_bench.statistics.betting import Drawn
 
 
 def blind_controls(tables: Iterable[object], *, alpha: float = 0.05) -> dict[str, BlindControl]:
@@ -52,6 +53,8 @@ class BlindControl:
     exchanged: BlindTable | None = None
     """Another image stands in its place; None where no sample has a donor."""
     alpha: float
+    draw: Callable[[BlindTable, Sequence[int]], Drawn | None] = lambda *_: None
+    """In which order rows of a table were drawn, where one looks at more and more samples."""
 
     @cached_property
     def accuracy(self) -> Estimate:
@@ -157,6 +160,7 @@ class BlindControl:
             unit=unit,
             bounds=(lowest, max(1.0, float(values[chosen].max()))),
             alpha=self.alpha,
+            drawn=self.draw(table, chosen.tolist()),
         )
 
 

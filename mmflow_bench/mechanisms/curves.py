@@ -21,10 +21,11 @@ from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind, Known
 from mmflow_bench.mechanisms.likeness import correlation_of
-from mmflow_bench.mechanisms.nulls import null_of
+from mmflow_bench.mechanisms.nulls import Null, null_by_bets, null_of
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.places import Drop, Place, drop_of, overlap_of, place_of
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
+from mmflow_bench.statistics import betting as bet
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics import drops
 from mmflow_bench.statistics.intervals import Interval
@@ -37,6 +38,10 @@ from mmflow_bench.statistics.resampling import (
     between,
     image_means,
 )
+
+CHANGES = (-1.0, 1.0)
+"""What is bet on: all is lost, or the answer is twice as probable; what gains more counts as that.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +64,8 @@ class Curve:
     """The least and the greatest change that every image may show, whatever those at hand show."""
     beyond: Beyond | None = None
     """Only what lies beyond the first drop is looked at."""
+    drawn: bet.Drawn | None = None
+    """In which order the samples were drawn, where one looks at more and more of them."""
     counts_unseen: bool = True
     """Whether images that were not seen may do otherwise; a second opinion asks about the
     instrument, on the images that there are."""
@@ -108,6 +115,7 @@ class Curve:
             lambda means, w: read.cross_fitted_minimum(*(h[:, columns] for h in means.halves(w))),
             # Half of the images may miss where the drop is: it is no deeper than the whole's.
             lowest=lambda means, w: means.curves(w)[:, columns].min(axis=1),
+            wager=self._wager(self.values[:, columns], bet.Reading.LOWEST),
         )
 
     def peak_in(self, band: Band) -> Estimate:
@@ -153,7 +161,12 @@ class Curve:
     def band_mean(self) -> Estimate:
         """The mean change over the centres looked at."""
         columns = self._columns(self.band)
-        return self._estimate("mean", lambda means, w: means.curves(w)[:, columns].mean(axis=1))
+        averaged = self.values[:, columns].mean(axis=1, keepdims=True)
+        return self._estimate(
+            "mean",
+            lambda means, w: means.curves(w)[:, columns].mean(axis=1),
+            wager=self._wager(averaged, bet.Reading.LOWEST),
+        )
 
     def prominence(self, early: Band, late: Band) -> Estimate:
         """How far the curve recovers between a drop in `early` and one in `late`, cross-fitted.
@@ -191,6 +204,7 @@ class Curve:
             counts_unseen=self.counts_unseen,
         )
         estimate = pair[0]._estimate(f"overlap (width {self.width}) with {other.name}", _none)
+        source = replace(source, seen=self._seen)
         obstacle = one.obstacle or two.obstacle
         return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
 
@@ -204,6 +218,7 @@ class Curve:
         source = correlation_of(
             one.means, two.means, floor=self._least_drop, counts_unseen=self.counts_unseen
         )
+        source = replace(source, seen=self._seen)
         estimate = one._estimate(f"correlation with {other.name}", _none)
         return replace(estimate, source=source, unit="ratio", floor=0.0)
 
@@ -226,14 +241,7 @@ class Curve:
         refuse_empty(-margin, margin, of=self.name)
         columns = self._columns(self.band)
         described = replace(self.peak, name=f"extreme of {self.name}{self._where}")
-        null = null_of(
-            self.means,
-            columns,
-            margin=margin,
-            alpha=self.alpha,
-            floor=self.noise_floor,
-            unseen=self._unseen() if self.counts_unseen else None,
-        )
+        null = self._null(columns, margin)
         return Comparison(
             verdict=null.verdict,
             estimate=replace(
@@ -252,6 +260,34 @@ class Curve:
         value = float(np.abs(self.values).max())
         source = Known(value, Interval(value, value), self.peak.images)
         return replace(self.peak, source=source, name=f"largest change of {self.name}")
+
+    def _null(self, columns: list[int], margin: float) -> Null:
+        lowest, highest = (self._wager(self.values[:, columns], one) for one in bet.Reading)
+        if lowest is not None and highest is not None:
+            return null_by_bets(
+                lowest, highest, margin=margin, alpha=self.alpha, floor=self.noise_floor
+            )
+        return null_of(
+            self.means,
+            columns,
+            margin=margin,
+            alpha=self.alpha,
+            floor=self.noise_floor,
+            unseen=self._unseen() if self.counts_unseen else None,
+        )
+
+    def _wager(
+        self, values: Float[ndarray, "sample column"], reading: bet.Reading
+    ) -> bet.Wager | None:
+        return bet.wager_on(values, self.drawn, reading, bounds=CHANGES)
+
+    @property
+    def _looks(self) -> float:
+        return self.drawn.looks if self.drawn else 1.0
+
+    @property
+    def _seen(self) -> float | None:
+        return self.drawn.seen if self.drawn else None
 
     @property
     def _least_drop(self) -> float:
@@ -291,7 +327,10 @@ class Curve:
     def _only(self, images: set[str]) -> Curve:
         kept = [i for i, image in enumerate(self.image_ids) if image in images]
         return replace(
-            self, values=self.values[kept], image_ids=tuple(self.image_ids[i] for i in kept)
+            self,
+            values=self.values[kept],
+            image_ids=tuple(self.image_ids[i] for i in kept),
+            drawn=self.drawn and self.drawn.only(kept),
         )
 
     def _unseen(self) -> tuple[Float[ndarray, "layer"], Float[ndarray, "layer"]]:
@@ -307,6 +346,7 @@ class Curve:
         *,
         unseen: tuple[ndarray, ndarray] | None = None,
         lowest: Reading | None = None,
+        wager: bet.Wager | None = None,
     ) -> Estimate:
         worst, best = (self.means.with_unseen(curve) for curve in unseen or self._unseen())
         low, high = partial(lowest or statistic, worst), partial(statistic, best)
@@ -315,6 +355,7 @@ class Curve:
                 self.means.images,
                 partial(statistic, self.means),
                 between(low, high) if self.counts_unseen else None,
+                self._seen,
             ),
             name=f"{what} of {self.name}{self._where}",
             unit="fraction",
@@ -322,6 +363,8 @@ class Curve:
             alpha=self.alpha,
             curve=self.mean,
             floor=self.noise_floor,
+            wager=wager,
+            looks=self._looks,
         )
 
     def _support(self, curves: read.Curves, layers: read.Layers) -> tuple[read.Numbers, ...]:
@@ -329,7 +372,12 @@ class Curve:
 
     def _drop(self, columns: list[int]) -> Drop:
         return drop_of(
-            self.means, columns, width=self.width, floor=self._least_drop, alpha=self.alpha
+            self.means,
+            columns,
+            width=self.width,
+            floor=self._least_drop,
+            alpha=self.alpha / self._looks,
+            seen=self._seen,
         )
 
     def _place(
@@ -352,6 +400,7 @@ class Curve:
             lambda curves, layers: layer(curves, layers) / self.layers,
             counts_unseen=self.counts_unseen,
         )
+        source = replace(source, seen=self._seen)
         return replace(estimate, source=source, obstacle=drop.obstacle)
 
 

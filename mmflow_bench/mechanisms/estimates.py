@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from mmflow_bench.mechanisms.evidence import Evidence, Kind, Known, evidence_of
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
 from mmflow_bench.mechanisms.regions import Region, decide, two_instruments
 from mmflow_bench.mechanisms.verdicts import FEW
+from mmflow_bench.statistics.betting import Wager, combined_wager
 from mmflow_bench.statistics.resampling import ImageStatistic, joined
 
 
@@ -49,11 +50,15 @@ class Estimate:
     """Sides that share `alpha` in the resampled interval: 1 in a test of equivalence."""
     obstacle: str = ""
     """Why nothing can be decided on it, whatever its value."""
+    wager: Wager | None = None
+    """How the number is bet on, where samples are drawn one by one and it is made of means."""
+    looks: float = 1.0
+    """How many looks at more and more samples share `alpha`, where nothing is bet."""
 
     @cached_property
     def value(self) -> float:
         """The number on the samples as they are; NaN where it is not defined."""
-        return self.source.value
+        return self.wager.value if self.wager else self.source.value
 
     @cached_property
     def replicates(self) -> Float[ndarray, "draw"] | None:
@@ -68,7 +73,8 @@ class Estimate:
     @property
     def caution(self) -> str:
         """What a reader must know beside a verdict on this estimate."""
-        is_small = isinstance(self.source, ImageStatistic) and len(self.source.images) < FEW_IMAGES
+        is_drawn = isinstance(self.source, ImageStatistic) and self.wager is None
+        is_small = is_drawn and (self.images or 0) < FEW_IMAGES
         return FEW if is_small else ""
 
     @cached_property
@@ -78,11 +84,17 @@ class Estimate:
             self.source,
             self.value,
             kind=self.kind,
-            alpha=self.alpha,
+            alpha=self.alpha / self.shared_by,
             tails=self.tails,
             floor=self.floor,
             obstacle=self.obstacle,
+            wager=self.wager,
         )
+
+    @property
+    def shared_by(self) -> float:
+        """How many looks share the error rate: a bet may be looked at whenever one likes."""
+        return 1.0 if self.wager else self.looks
 
     @property
     def low(self) -> float:
@@ -141,21 +153,34 @@ class Estimate:
         # The instrument may err on both in opposite directions.
         floor = self.floor + other.floor
         name = f"{self.name} - {other.name}"
-        return combined(np.subtract, [self, other], name=name, unit=self.unit, floor=floor)
+        return combined(
+            np.subtract, [self, other], name=name, unit=self.unit, floor=floor, scales=(1.0, -1.0)
+        )
 
     def __add__(self, other: Estimate | float) -> Estimate:
         if not isinstance(other, Estimate):
             shift = float(other)
             name = f"{self.name} {'-' if shift < 0 else '+'} {abs(shift):g}"
-            return combined(lambda x: x + shift, [self], name=name, unit=self.unit)
+            return combined(
+                lambda x: x + shift, [self], name=name, unit=self.unit, scales=(1.0,), shift=shift
+            )
         floor = self.floor + other.floor
         name = f"{self.name} + {other.name}"
-        return combined(np.add, [self, other], name=name, unit=self.unit, floor=floor)
+        return combined(
+            np.add, [self, other], name=name, unit=self.unit, floor=floor, scales=(1.0, 1.0)
+        )
 
     def __mul__(self, factor: float) -> Estimate:
         floor = self.floor * abs(factor)
         name = f"{factor:g} x {self.name}"
-        return combined(lambda x: x * factor, [self], name=name, unit=self.unit, floor=floor)
+        return combined(
+            lambda x: x * factor,
+            [self],
+            name=name,
+            unit=self.unit,
+            floor=floor,
+            scales=(factor,),
+        )
 
     __rmul__ = __mul__
 
@@ -189,10 +214,13 @@ def combined(
     name: str,
     unit: str,
     floor: float | None = None,
+    scales: Sequence[float] = (),
+    shift: float = 0.0,
 ) -> Estimate:
     """A function of paired estimates, elementwise on the same draws of images.
 
-    It is known as exactly as `floor` says, or as the first part when that is None.
+    It is known as exactly as `floor` says, or as the first part when that is None. What is a sum of
+    multiples says so by its `scales` and `shift`: then it can be bet on where its parts can.
 
     Raises:
         TypeError: A part is a known interval, which cannot be resampled.
@@ -203,6 +231,9 @@ def combined(
     # What has no second instrument is the same number by both.
     twins = [part.twin or part for part in parts]
     has_twin = any(part.twin for part in parts)
+    again = partial(
+        combined, function, name=name, unit=unit, floor=floor, scales=scales, shift=shift
+    )
     # The least regular part decides how the whole behaves when images are drawn again.
     kind = max((part.kind for part in parts), key=list(Kind).index)
     return Estimate(
@@ -215,7 +246,9 @@ def combined(
         curve=next((part.curve for part in parts if part.curve), None),
         floor=parts[0].floor if floor is None else floor,
         obstacle=next((part.obstacle for part in parts if part.obstacle), ""),
-        twin=combined(function, twins, name=name, unit=unit, floor=floor) if has_twin else None,
+        twin=again(twins) if has_twin else None,
+        wager=combined_wager([part.wager for part in parts], scales, shift) if scales else None,
+        looks=max(part.looks for part in parts),
     )
 
 
@@ -224,13 +257,14 @@ def mean(*values: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
 
 
 def _compared(estimate: Estimate, region: Region) -> Comparison:
-    decision = decide(estimate.evidence, region, alpha=estimate.alpha)
+    looks = estimate.shared_by
+    decision = decide(estimate.evidence, region, alpha=estimate.alpha / looks)
     return Comparison(
         verdict=decision.verdict,
         estimate=estimate,
         threshold=region.text(estimate.unit),
-        p_hold=decision.p_hold,
-        p_fail=decision.p_fail,
+        p_hold=min(1.0, looks * decision.p_hold),
+        p_fail=min(1.0, looks * decision.p_fail),
         qualifier=estimate.caution,
         reason=decision.reason,
         is_exact=isinstance(estimate.source, Known) and not estimate.source.counts,

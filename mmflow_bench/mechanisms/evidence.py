@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.statistics.betting import Wager
 from mmflow_bench.statistics.combining import as_many
 from mmflow_bench.statistics.intervals import (
     Correction,
@@ -76,14 +77,23 @@ class Evidence:
     """Sides that share the error rate when images are resampled."""
     counts: tuple[int, int] | None = None
     """Successes and trials, where the estimate is a proportion."""
+    wager: Wager | None = None
+    """What is bet on where samples are drawn one by one, instead of drawing images again."""
     reason: str = ""
     """Why there is no interval."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the interval is known by itself, without samples that stand for others."""
+        return self.counts is None and self.wager is None and not len(self.replicates)
 
     def above(self, threshold: float) -> Tail:
         """Of the hypothesis that the parameter is at least `threshold`."""
         if self.counts:
             successes, trials = self.counts
             return Tail(2 * as_many(trials - successes, trials, proportion=1 - threshold))
+        if self.wager:
+            return Tail(self.tails * self.wager.above(threshold - self.floor))
         below = confidence_below(threshold, self.replicates, self.correction, floor=self.floor)
         unseen = share_beyond(self.unseen[1], threshold) if self.unseen else 0.0
         return Tail(self.tails * (1 - below), unseen)
@@ -92,6 +102,8 @@ class Evidence:
         """Of the hypothesis that the parameter is at most `threshold`."""
         if self.counts:
             return Tail(2 * as_many(*self.counts, proportion=threshold))
+        if self.wager:
+            return Tail(self.tails * self.wager.below(threshold + self.floor))
         below = confidence_below(threshold, self.replicates, self.correction, floor=self.floor)
         unseen = share_beyond(-self.unseen[0], -threshold) if self.unseen else 0.0
         return Tail(self.tails * below, unseen)
@@ -106,6 +118,7 @@ def evidence_of(
     tails: int,
     floor: float,
     obstacle: str,
+    wager: Wager | None = None,
 ) -> Evidence:
     """What a number gives to rest a verdict on.
 
@@ -117,6 +130,7 @@ def evidence_of(
         tails: Sides that share it.
         floor: How exactly the instrument knows the number.
         obstacle: Why nothing can be decided on it; empty where something can.
+        wager: What is bet on where samples are drawn one by one.
     """
     if isinstance(source, Known):
         return Evidence(interval=source.interval, value=source.value, counts=source.counts)
@@ -125,6 +139,12 @@ def evidence_of(
         return Evidence(value=value, reason=ONE_IMAGE)
     if obstacle:
         return Evidence(value=value, reason=obstacle)
+    if wager is not None:
+        bounds_ = wager.interval(alpha / tails)
+        around = Interval(bounds_.low - floor, bounds_.high + floor)
+        return Evidence(
+            value=value, interval=around, wager=wager, floor=floor, images=images, tails=tails
+        )
     draws = source.replicates()
     defined = draws[~np.isnan(draws)]
     if not math.isfinite(value):
@@ -184,6 +204,11 @@ def needed(
         return f"{images} images do not tell"
     alike = "where none differs" if is_constant else "like these"
     return f"needs about {count} images {alike}, has {images}"
+
+
+def undecided_by(wager: Wager) -> str:
+    """Why nothing is decided by the samples that were drawn."""
+    return f"{len(wager.has_value)} of {wager.of} samples drawn do not tell"
 
 
 def _worst(

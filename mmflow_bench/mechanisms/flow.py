@@ -9,7 +9,7 @@ role, a probe or a checkpoint, is a mistake of the test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -24,6 +24,7 @@ from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.selection import Order
 from mmflow_bench.measurements.wants import OfSamples, Want
 from mmflow_bench.mechanisms.appendices import AppendixReadings
 from mmflow_bench.mechanisms.bands import B2
@@ -33,11 +34,14 @@ from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.further import FurtherReadings
 from mmflow_bench.mechanisms.lens import LensCurve
+from mmflow_bench.mechanisms.looks import Look, drawn_in
+from mmflow_bench.mechanisms.means import sample_mean
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.pieces import Piece, piece_table
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
+from mmflow_bench.statistics.betting import Drawn
 from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
@@ -51,10 +55,13 @@ class Flow(AppendixReadings, FurtherReadings):
         *,
         alpha: float = 0.05,
         others: Mapping[str, Measured] | None = None,
+        look: Look | None = None,
     ) -> None:
         self._measurements = measurements
-        # Error rate of every interval.
-        self._alpha = alpha
+        # Error rate of every interval, and how much of it may be spent at this look.
+        self._whole_alpha = alpha
+        self._alpha = alpha * (look.share if look else 1.0)
+        self._look = look
         # By the paper's name for the checkpoints.
         self._others = others or {}
         # As the paper knocks out, until `by` asks for a second opinion on part of the samples.
@@ -137,7 +144,9 @@ class Flow(AppendixReadings, FurtherReadings):
         if not table.question_ids:
             raise self._nothing(task, name, lacked)
         shown = f"{sweep.name} on {task}" + (f", {piece} piece" if piece else "")
-        return self.curve(shown, table.relative_change, table.image_ids, sweep)
+        curve = self.curve(shown, table.relative_change, table.image_ids, sweep)
+        drawn = self._drawn([task], table.question_ids)
+        return replace(curve, drawn=drawn, alpha=self._whole_alpha) if drawn else curve
 
     def curve(
         self,
@@ -234,6 +243,17 @@ class Flow(AppendixReadings, FurtherReadings):
         if not scored:
             raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
         name = f"accuracy on {', '.join(tasks)}"
+        outcomes = {q: one for count in counts for q, one in count.outcomes.items()}
+        if drawn := self._drawn(tasks, list(outcomes)):
+            return sample_mean(
+                np.array([is_correct for _, is_correct in outcomes.values()], float),
+                [image for image, _ in outcomes.values()],
+                name=name,
+                unit="fraction",
+                bounds=(0.0, 1.0),
+                alpha=self._whole_alpha,
+                drawn=drawn,
+            )
         return self._proportion(correct, scored, _images(counts), name)
 
     def blind(self, task: str) -> BlindControl:
@@ -247,7 +267,12 @@ class Flow(AppendixReadings, FurtherReadings):
         )
         exchanged = self._measurements.table(task, Blind(blinding=Blinding.EXCHANGED))
         other = exchanged if exchanged.question_ids else None
-        return BlindControl(removed=removed, exchanged=other, alpha=self._alpha)
+        return BlindControl(
+            removed=removed,
+            exchanged=other,
+            alpha=self._alpha if self._look is None else self._whole_alpha,
+            draw=lambda table, kept: self._drawn([task], [table.question_ids[i] for i in kept]),
+        )
 
     def line_break_share(self, task: str) -> Estimate:
         """The share of answers that begin with a line break.
@@ -291,6 +316,8 @@ class Flow(AppendixReadings, FurtherReadings):
         """
         flow = self._of(self._measurements.part())
         flow._method, flow._is_part = method, True
+        # Asked once, of a verdict that has been reached: there is nothing to be spent.
+        flow._alpha, flow._look = self._whole_alpha, None
         return flow
 
     def only_for(self, *paper_models: str) -> None:
@@ -341,14 +368,25 @@ class Flow(AppendixReadings, FurtherReadings):
     def _lens(self, probe: str, task: str, *, variant: str) -> LensCurve:
         want = Lens(probe=probe, variant=variant)
         table = self.table(task, want, lacked=f"the probe {probe}")
+        drawn = self._drawn([task], table.question_ids)
         return LensCurve(
             name=f"{probe} on {task} ({variant} lens)",
             values=table.probability,
             question_ids=table.question_ids,
             image_ids=table.image_ids,
-            alpha=self._alpha,
+            alpha=self._whole_alpha if drawn else self._alpha,
             noise_floor=self.noise_floor,
+            drawn=drawn,
         )
+
+    def _drawn(self, tasks: Sequence[str], question_ids: Sequence[str]) -> Drawn | None:
+        """In which order the rows of a table were drawn; None where all samples are looked at."""
+        if self._look is None:
+            return None
+        orders = [order for task in tasks if (order := self._measurements.order(task))]
+        if len(orders) < len(tasks):
+            return None
+        return drawn_in(Order.pooled(orders), question_ids)
 
     def _nothing(self, task: str, name: str, lacked: str) -> Undecided:
         """Why nothing is known of `name` on a task: no sample has it, or it gave no numbers."""

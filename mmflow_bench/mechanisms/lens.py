@@ -19,6 +19,7 @@ from mmflow_bench.mechanisms.bands import least_effect
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
+from mmflow_bench.statistics import betting as bet
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
@@ -48,6 +49,8 @@ class LensCurve:
     lowest: float = 0.0
     highest: float = 1.0
     """What a single image may have, seen or not."""
+    drawn: bet.Drawn | None = None
+    """In which order the samples were drawn, where one looks at more and more of them."""
 
     @cached_property
     def means(self) -> ImageMeans:
@@ -61,7 +64,7 @@ class LensCurve:
     @cached_property
     def max(self) -> Estimate:
         """The highest mean probability, cross-fitted over halves of the images."""
-        return self._estimate("max", _cross_fitted_maximum, highest=_maximum)
+        return self._estimate("max", _cross_fitted_maximum, highest=_maximum, columns=slice(None))
 
     def max_until(self, depth: float) -> Estimate:
         """The highest mean probability at layers up to `depth`, cross-fitted.
@@ -76,12 +79,14 @@ class LensCurve:
             f"max until depth {depth:g}",
             partial(_cross_fitted_maximum, kept=kept),
             highest=partial(_maximum, kept=kept),
+            columns=kept,
         )
 
     @cached_property
     def final(self) -> Estimate:
         """The mean probability at the last layer."""
-        return self._estimate("last layer", lambda means, w: means.curves(w)[:, -1])
+        last = slice(self.layers, None)
+        return self._estimate("last layer", lambda means, w: means.curves(w)[:, -1], columns=last)
 
     @cached_property
     def onset(self) -> Estimate:
@@ -99,7 +104,11 @@ class LensCurve:
                 f"a depth from 0 to the last layer's, {(self.layers - 1) / self.layers:g}, got "
                 f"{depth:g} ({self.name}); 0 is the first layer"
             )
-        return self._estimate(f"at depth {depth:g}", lambda means, w: means.curves(w)[:, column])
+        return self._estimate(
+            f"at depth {depth:g}",
+            lambda means, w: means.curves(w)[:, column],
+            columns=slice(column, column + 1),
+        )
 
     def __add__(self, other: LensCurve) -> LensCurve:
         """The probability of either word, on the samples of both."""
@@ -132,6 +141,7 @@ class LensCurve:
             twin=twin,
             lowest=ends[0],
             highest=ends[1],
+            drawn=self.drawn and self.drawn.only(kept),
         )
 
     def _unseen(self, is_place: bool) -> tuple[Float[ndarray, "depth"], Float[ndarray, "depth"]]:
@@ -150,18 +160,31 @@ class LensCurve:
         statistic: Reading,
         *,
         highest: Reading | None = None,
+        columns: slice | None = None,
         is_place: bool = False,
     ) -> Estimate:
-        """An estimate by this lens, with the same by the other one beside it."""
+        """An estimate by this lens, with the same by the other one beside it.
+
+        The highest mean of some `columns` can be bet on.
+        """
         least, most = (self.means.with_unseen(curve) for curve in self._unseen(is_place))
         twin = None
         if self.twin is not None:
-            twin = self.twin._estimate(what, statistic, highest=highest, is_place=is_place)
+            twin = self.twin._estimate(
+                what, statistic, highest=highest, columns=columns, is_place=is_place
+            )
+        wager = None
+        if columns is not None:
+            ends = self.lowest, self.highest
+            wager = bet.wager_on(
+                self.values[:, columns], self.drawn, bet.Reading.HIGHEST, bounds=ends
+            )
         return Estimate(
             source=ImageStatistic(
                 self.means.images,
                 partial(statistic, self.means),
                 between(partial(statistic, least), partial(highest or statistic, most)),
+                self.drawn.seen if self.drawn else None,
             ),
             name=f"{what} of {self.name}",
             unit="probability",
@@ -170,6 +193,8 @@ class LensCurve:
             curve=tuple(self.means.mean.tolist()),
             floor=self.noise_floor,
             twin=twin,
+            wager=wager,
+            looks=self.drawn.looks if self.drawn else 1.0,
         )
 
 

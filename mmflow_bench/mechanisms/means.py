@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.estimates import Estimate
+from mmflow_bench.statistics.betting import Drawn, Reading, wager_on
 from mmflow_bench.statistics.resampling import (
     ImageStatistic,
     Means,
@@ -28,6 +29,7 @@ def sample_mean(
     bounds: tuple[float, float],
     alpha: float,
     floor: float = 0.0,
+    drawn: Drawn | None = None,
 ) -> Estimate:
     """The mean over samples, whose images are drawn again.
 
@@ -39,6 +41,7 @@ def sample_mean(
         bounds: The least and the most that an image which was not seen may have.
         alpha: Error rate of the interval.
         floor: How exactly the instrument knows the mean.
+        drawn: In which order the samples were drawn, where one looks at more and more of them.
     """
     means = image_means(values[:, None], image_ids)
     lowest, highest = (means.with_unseen(np.array([end])) for end in bounds)
@@ -47,12 +50,16 @@ def sample_mean(
             means.images,
             partial(_only_column, means),
             between(partial(_only_column, lowest), partial(_only_column, highest)),
+            drawn.seen if drawn else None,
         ),
         name=name,
         unit=unit,
         n=len(values),
         alpha=alpha,
         floor=floor,
+        # What more than doubles counts as that: a bound must not depend on what was seen.
+        wager=wager_on(values[:, None], drawn, Reading.LOWEST, bounds=(bounds[0], 1.0)),
+        looks=drawn.looks if drawn else 1.0,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.selection import Order
 from mmflow_bench.measurements.wants import Want
 
 Table = TypeVar("Table")
@@ -52,6 +53,12 @@ class Measured(Protocol):
     def accuracy(self, task: str) -> AnswerCount: ...
     def table(self, task: str, want: Want[Table]) -> Table:
         """What a want tells of a task; measures what is missing."""
+
+    def order(self, task: str) -> Order | None:
+        """The random order of a task's samples, as far as they are at hand.
+
+        None where all of them are looked at at once.
+        """
 
     def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
         """What was wanted -> reason -> samples that it could not be measured on."""

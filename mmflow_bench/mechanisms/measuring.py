@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
+from mmflow_bench.measurements.selection import Order
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured
@@ -102,6 +103,9 @@ class PassedOn:
     def accuracy(self, task: str) -> AnswerCount:
         return self._below.accuracy(task)
 
+    def order(self, task: str) -> Order | None:
+        return self._below.order(task)
+
     def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:
         return self._below.refusals(task)
 
@@ -134,6 +138,21 @@ class PlannedMeasurements(PassedOn):
         """Answers of every task that was looked at."""
         self.tables: Tables = {}
         """Every table that a test has read, by the want as the test has put it."""
+        self.compared: Mapping[str, Order] = {}
+        """Task -> the order in which its samples were compared with a baseline's."""
+
+    def on(self, measurements: Measurements) -> PlannedMeasurements:
+        """The same of other samples of the checkpoint, of which nothing is planned yet."""
+        return PlannedMeasurements(
+            measurements, plan={}, window=self._window, bar=self._bar, is_alone=self._is_alone
+        )
+
+    def take(self, other: PlannedMeasurements) -> None:
+        """Hold what another has read of other samples, as if it had been read here."""
+        self.tables |= other.tables
+        self.counts |= other.counts
+        if other.part_tables:
+            self.part().tables |= other.part_tables
 
     @property
     def width(self) -> int:

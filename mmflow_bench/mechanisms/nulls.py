@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mmflow_bench.mechanisms.evidence import ONE_IMAGE, needed
+from mmflow_bench.mechanisms.evidence import ONE_IMAGE, needed, undecided_by
 from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.statistics.betting import Wager
 from mmflow_bench.statistics.intervals import Interval
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import Equivalence, deviations, equivalence
@@ -76,6 +77,36 @@ def null_of(
         hold=test.inside,
         fail=test.outside,
         reason=reason,
+    )
+
+
+def null_by_bets(
+    lowest: Wager, highest: Wager, *, margin: float, alpha: float, floor: float
+) -> Null:
+    """The same by bets on the lowest and on the highest mean of the layers looked at.
+
+    That all are within the margin is shown against every layer; that one is beyond it, on either
+    side, by the layer that looked so before, at half of alpha.
+    """
+    ends = lowest.value, highest.value
+    extreme = max(ends, key=abs)
+    low = lowest.interval(alpha)
+    high = highest.interval(alpha)
+    interval = Interval(low.low - floor, high.high + floor)
+    inside = max(lowest.below(floor - margin), highest.above(margin - floor))
+    outside = 2 * min(lowest.above(-margin - floor), highest.below(margin + floor))
+    verdict = Verdict.INCONCLUSIVE
+    if interval.low >= -margin and interval.high <= margin:
+        verdict = Verdict.HOLDS
+    elif outside <= alpha:
+        verdict = Verdict.FAILS
+    return Null(
+        extreme=extreme,
+        verdict=verdict,
+        interval=interval,
+        hold=Tail(inside),
+        fail=Tail(min(1.0, outside)),
+        reason=undecided_by(lowest) if verdict is Verdict.INCONCLUSIVE else "",
     )
 
 

@@ -48,7 +48,13 @@ class Drop:
 
 
 def drop_of(
-    means: ImageMeans, columns: list[int], *, width: int, floor: float, alpha: float
+    means: ImageMeans,
+    columns: list[int],
+    *,
+    width: int,
+    floor: float,
+    alpha: float,
+    seen: float | None = None,
 ) -> Drop:
     """The drop of a mean curve within some layers.
 
@@ -58,11 +64,13 @@ def drop_of(
         width: Of the knocked-out window, in layers: as wide is the drop of one layer.
         floor: Drops up to this are no drops of the checkpoint's.
         alpha: Error rate at which a drop is shown, over all layers together.
+        seen: Which share of a finite set of images these are; None of infinitely many.
     """
     mean, images = means.mean[columns], len(means.images)
     error, times = np.zeros(len(columns)), 0.0
     if images > 1:
-        draws = means.curves(bootstrap_weights(images))[:, columns]
+        of = None if seen is None else round(images / seen)
+        draws = means.curves(bootstrap_weights(images, of))[:, columns]
         spread = deviations(mean, draws, images=images)
         error, times = spread.error, float(np.quantile(spread.largest, 1 - 2 * alpha))
     inner = read.shown_drops(mean, error, times=times, floor=floor)

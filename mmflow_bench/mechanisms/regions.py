@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mmflow_bench.mechanisms.comparisons import Comparison
-from mmflow_bench.mechanisms.evidence import Evidence, needed
+from mmflow_bench.mechanisms.evidence import Evidence, needed, undecided_by
 from mmflow_bench.mechanisms.numbers import formatted
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
 from mmflow_bench.mechanisms.verdicts import Verdict
@@ -90,7 +90,7 @@ def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
     """The verdict on one estimate by one instrument."""
     if evidence.interval is None:
         return _by_absence(evidence, alpha)
-    if evidence.counts is None and not len(evidence.replicates):
+    if evidence.is_known:
         return _by_known(evidence.interval, evidence.value, region)
     if evidence.is_place:
         hold, fail = _mass_outside(evidence, region)
@@ -101,7 +101,9 @@ def decide(evidence: Evidence, region: Region, *, alpha: float) -> Decision:
         hold, fail = _tails(evidence, region)
         verdict = _by_interval(evidence.interval, evidence.value, region)
     reason = ""
-    if verdict is Verdict.INCONCLUSIVE and not evidence.counts:
+    if verdict is Verdict.INCONCLUSIVE and evidence.wager:
+        reason = undecided_by(evidence.wager)
+    elif verdict is Verdict.INCONCLUSIVE and not evidence.counts:
         reason = needed(
             hold,
             fail,

@@ -61,7 +61,9 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     from mmflow_bench.mechanisms.estimates import combined, mean
 
     name = f"mean over {len(estimates)} of {estimates[0].name}"
-    return combined(mean, estimates, name=name, unit=estimates[0].unit)
+    share = 1 / len(estimates)
+    scales = [share for _ in estimates]
+    return combined(mean, estimates, name=name, unit=estimates[0].unit, scales=scales)
 
 
 def report(estimate: Estimate) -> Comparison:

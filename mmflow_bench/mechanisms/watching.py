@@ -170,11 +170,15 @@ class _Watched:
         return (one,)
 
     def accuracy(self, task: str) -> AnswerCount:
+        self.ensure(task)
         return AnswerCount(task=task, selected=1, correct=1, unscored={})
 
     def table(self, task: str, want: Want[Table]) -> Table:
         self.ensure(task, [want])
         return want.example(task, LAYERS)
+
+    def order(self, task: str) -> None:
+        pass
 
     def refusals(self, task: str) -> Mapping[str, Mapping[str, int]]:  # noqa: ARG002
         return {}

@@ -7,7 +7,7 @@ a checkpoint is known not to have are expected failures, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,8 @@ from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.selection import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
+from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.looking import Question
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
@@ -144,9 +146,42 @@ def plan(items: Iterable[pytest.Item]) -> dict[str, dict[str, Planned]]:
     for item in items:
         model = model_of(item)
         # What is refused before it runs reads nothing.
-        if model and declaration_of(item).is_about(run_of(item.config).specs[model].paper_model):
+        if model and _is_about(item, model):
             tests.setdefault(model, []).append((reads_of(item), has_second_opinion(item)))
     return {model: asked_of_tasks(of_model) for model, of_model in tests.items()}
+
+
+def questions(items: Iterable[pytest.Item]) -> dict[str, list[Question]]:
+    """Slug -> the tests that can be asked ahead of their turn, as they take nothing but a flow."""
+    found: dict[str, list[Question]] = {}
+    for item in items:
+        model, reads = model_of(item), reads_of(item)
+        if model and reads.wants and _is_about(item, model):
+            run = partial(_call, item.obj, parameters_of(item))  # type: ignore[attr-defined]
+            question = Question(
+                name=item.nodeid,
+                declared=declaration_of(item),
+                reads=reads,
+                is_asked_again=has_second_opinion(item),
+                run=run,
+            )
+            found.setdefault(model, []).append(question)
+    return found
+
+
+def _is_about(item: pytest.Item, model: str) -> bool:
+    return declaration_of(item).is_about(run_of(item.config).specs[model].paper_model)
+
+
+def _call(function: Callable[..., object], given: Mapping[str, object], flow: Flow) -> object:
+    return function(flow=flow, **given)
+
+
+def parameters_of(item: pytest.Item) -> dict[str, object]:
+    """What a test is given beside the checkpoint."""
+    given = dict(item.callspec.params)  # type: ignore[attr-defined]
+    given.pop(MODEL_FIXTURE, None)
+    return given
 
 
 def reads_of(item: pytest.Item) -> Reads:
@@ -157,13 +192,11 @@ def reads_of(item: pytest.Item) -> Reads:
 
 
 def _watched(item: pytest.Item) -> Reads:
-    given = dict(item.callspec.params)  # type: ignore[attr-defined]
-    given.pop(MODEL_FIXTURE, None)
+    given = parameters_of(item)
     names = set(item._fixtureinfo.argnames)  # type: ignore[attr-defined]
     if names != {"flow", *given}:
         return Reads()
-    function = item.obj  # type: ignore[attr-defined]
-    return watch(lambda flow: function(flow=flow, **given))
+    return watch(partial(_call, item.obj, given))  # type: ignore[attr-defined]
 
 
 def has_second_opinion(item: pytest.Item) -> bool:

@@ -63,7 +63,7 @@ def compared(
     if mechanism_of(item) is None or not hasattr(item.config, "_syrupy"):
         return row, None
     settings = run.settings
-    received = entry_of(row, conditions=conditions(settings.measurement, settings.alpha, row.task))
+    received = entry_of(row, conditions=_conditions(run, row.task))
     stored = stored_entry(item, run)
     option = item.config.option
     if stored is None and not (option.update_snapshots or option.update_new_snapshots_only):
@@ -100,10 +100,15 @@ def stored_entry(item: pytest.Item, run: Run) -> dict[str, Any] | None:
 def expected_verdict(item: pytest.Item, run: Run) -> str | None:
     """The verdict that a comparable baseline expects of a test."""
     stored = stored_entry(item, run)
-    asked = conditions(run.settings.measurement, run.settings.alpha, task_of(item) or ALL)
+    asked = _conditions(run, task_of(item) or ALL)
     if stored is None or stored.get("conditions") != asked:
         return None
     return str(stored.get("verdict", "")) or None
+
+
+def _conditions(run: Run, task: str) -> str:
+    settings = run.settings
+    return conditions(settings.measurement, settings.alpha, task, stat=settings.stat)
 
 
 def _place(item: pytest.Item) -> _Place | None:

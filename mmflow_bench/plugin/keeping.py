@@ -48,5 +48,6 @@ def write_facts(
         settings=run.settings.described(),
         measured=run.settings.measurement,
         alpha=run.settings.alpha,
+        stat=run.settings.stat,
         errors=errors,
     )

@@ -10,7 +10,9 @@ import pytest
 
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
+from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.mechanisms.looking import Looking
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import choose_accelerator
 from mmflow_bench.plugin.run import Run
@@ -23,15 +25,20 @@ class OtherMeasurements(Mapping[str, GuardedMeasurements]):
     Where several have one name, the first of them: what is compared must not depend on the rest.
     """
 
-    def __init__(self, run: Run, own: PlannedMeasurements) -> None:
+    def __init__(self, run: Run, own: PlannedMeasurements, look: int | None = None) -> None:
         self._run = run
+        self._look = look
         self._slugs: dict[str, str] = {}
         for slug, spec in run.specs.items():
             if spec.paper_model is not None and run.opened.get(slug) is not own:
                 self._slugs.setdefault(spec.paper_model, slug)
 
     def __getitem__(self, paper_model: str) -> GuardedMeasurements:
-        return GuardedMeasurements(opened(self._run, self._slugs[paper_model]))
+        slug = self._slugs[paper_model]
+        if self._look is None:
+            return GuardedMeasurements(opened(self._run, slug))
+        other = looking_at(self._run, slug)
+        return GuardedMeasurements(other.at(min(self._look, len(other.looks) - 1)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._slugs)
@@ -57,6 +64,28 @@ def opened(run: Run, slug: str) -> PlannedMeasurements:
         # Every test would end the same way: say it once.
         pytest.exit(run.broken[slug], returncode=pytest.ExitCode.USAGE_ERROR)
     pytest.fail(run.broken[slug], pytrace=False)
+
+
+def looking_at(run: Run, slug: str) -> Looking:
+    """The looks at a checkpoint, for --stat=anytime."""
+    if slug not in run.looking:
+        whole = opened(run, slug)
+        if not isinstance(whole.opened.samples, SampleSet):
+            pytest.fail(
+                "measurements whose `samples` are a SampleSet, which has a random order "
+                f"(--stat=anytime), got {type(whole.opened.samples).__name__} from a plugin that "
+                "opens measurements by itself; leave --stat at bootstrap",
+                pytrace=False,
+            )
+        bar = progress_bar(run)
+        run.looking[slug] = Looking(
+            whole,
+            run.questions.get(slug, []),
+            alpha=run.settings.alpha,
+            others=lambda look: OtherMeasurements(run, whole, look),
+            tell=lambda line: bar.say(f"{slug}: {line}"),
+        )
+    return run.looking[slug]
 
 
 def refresh_stores(run: Run) -> None:

@@ -30,7 +30,9 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     name = FACTS.format(slug)
     try:
         base = opened_planned(run, paired.spec, {})
-        _measure_as(base, tuned)
+        if orders := tuned.opened.samples.orders:
+            base = base.on(base.opened.on(base.opened.samples.as_far_as(orders)))
+        measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
         base.opened.close()
     except MMFlowError as error:
@@ -43,7 +45,7 @@ def refuse_baseline(run: Run, slug: str, why: str) -> None:
         run.learn({FACTS.format(slug): {"error": why}})
 
 
-def _measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
+def measure_as(base: PlannedMeasurements, tuned: PlannedMeasurements) -> None:
     """Ask a baseline for all that was asked of the checkpoint, task by task."""
     for task in [task for task in tuned.counts if task in base.tasks]:
         # One of another depth will not be comparable, and says so by its facts alone.

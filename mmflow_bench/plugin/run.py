@@ -24,6 +24,7 @@ from mmflow_bench.checkpoints.settings import resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError, StoreError
 from mmflow_bench.mechanisms.declaring import Declaration
+from mmflow_bench.mechanisms.looking import Looking, Question
 from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import RunIdentity, identity_of, worker_of
 from mmflow_bench.plugin.settings import Settings, settings_from
@@ -54,6 +55,10 @@ class Run:
     """The id of this xdist worker, or None in a process that reports."""
     plan: dict[str, dict[str, Planned]] = field(default_factory=dict)
     """Slug -> task -> what the selected tests read."""
+    questions: dict[str, list[Question]] = field(default_factory=dict)
+    """Slug -> the selected tests, where more and more samples are looked at."""
+    looking: dict[str, Looking] = field(default_factory=dict)
+    """Slug -> the looks at the checkpoint."""
     declared: dict[TestKey, Declaration] = field(default_factory=dict)
     """What the tests of `flow` declare, by where they are."""
     own_gate: dict[GateRow, None] = field(default_factory=dict)

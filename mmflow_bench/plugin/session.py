@@ -18,6 +18,7 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.looking import said_of
 from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import Reported
 from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
@@ -27,6 +28,7 @@ from mmflow_bench.plugin.collecting import (
     expect,
     own_gate,
     plan,
+    questions,
     refuse_unknown,
 )
 from mmflow_bench.plugin.ending import (
@@ -41,9 +43,10 @@ from mmflow_bench.plugin.gating import conclude
 from mmflow_bench.plugin.golden import configure_extension, snapshot_for
 from mmflow_bench.plugin.judging import RECORDER, REPORT_ROW, finish, judge
 from mmflow_bench.plugin.keeping import keep
+from mmflow_bench.plugin.looking_on import look_on
 from mmflow_bench.plugin.models import model_of
 from mmflow_bench.plugin.multiplicity import settle
-from mmflow_bench.plugin.opening import OtherMeasurements, opened, refresh_stores
+from mmflow_bench.plugin.opening import OtherMeasurements, looking_at, opened, refresh_stores
 from mmflow_bench.plugin.paired import measure_baseline, refuse_baseline
 from mmflow_bench.plugin.reporting import write_reports
 from mmflow_bench.plugin.run import declaration_of, new_run, refuse_moved_rootdir
@@ -114,7 +117,10 @@ class FlowSession:
         before = len(items)
         deselect(config, items, run.settings)
         run.deselected = before - len(items)
-        run.plan = plan(items)
+        if run.settings.stat == "anytime":
+            run.questions = questions(items)
+        else:
+            run.plan = plan(items)
         run.own_gate |= own_gate(items)
         expect(run, items)
 
@@ -153,25 +159,40 @@ class FlowSession:
         """What a checkpoint does on its samples, kept and closed when its last test has ended."""
         planned = opened(self.run, slug)
         yield planned
+        is_ending = is_stopping(self.run, self.session)
+        if looking := self.run.looking.pop(slug, None):
+            if not is_ending:
+                look_on(self.run, slug, looking)
+            planned = looking.closing()
+            self.run.notice(f"{slug}: {said_of(looking)}")
         keep(self.run, slug, planned, self.run.folder(slug))
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
         planned.opened.close()
-        if is_stopping(self.run, self.session):
+        if is_ending:
             refuse_baseline(self.run, slug, "the run has ended before the baseline was measured")
         else:
             measure_baseline(self.run, slug, planned)
 
     def flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Iterator[Flow]:
         """The flow of one test, whose comparisons are recorded while it runs."""
-        guarded = GuardedMeasurements(planned, declaration_of(node).minimum_accuracy)
+        flow = self._flow(node, planned)
         recorder = node.stash[RECORDER] = Recorder()
         token = current_recorder.set(recorder)
-        others = OtherMeasurements(self.run, planned)
-        yield Flow(guarded, alpha=self.run.settings.alpha, others=others)
+        yield flow
         current_recorder.reset(token)
         # Tests live as long as the run, and every estimate keeps thousands of replicates.
         del node.stash[RECORDER]
+
+    def _flow(self, node: pytest.Item, planned: PlannedMeasurements) -> Flow:
+        run, minimum = self.run, declaration_of(node).minimum_accuracy
+        if run.settings.stat == "anytime" and (slug := model_of(node)):
+            looking = looking_at(run, slug)
+            # Here, so that the test itself is timed like any other.
+            return looking.flow(looking.look_for(node.nodeid), minimum)
+        others = OtherMeasurements(run, planned)
+        guarded = GuardedMeasurements(planned, minimum)
+        return Flow(guarded, alpha=run.settings.alpha, others=others)
 
     def snapshot(self, node: pytest.Item) -> SnapshotAssertion:
         return snapshot_for(node)

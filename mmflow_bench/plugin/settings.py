@@ -63,6 +63,12 @@ class Settings:
         number=float,
         parse=parse_alpha,
     )
+    stat: str = setting(
+        "bootstrap",
+        "look at all samples once (bootstrap, the default), or at more and more of them in a "
+        "random order until every mechanism is decided, with the same error rate (anytime)",
+        choices=("bootstrap", "anytime"),
+    )
     multiplicity: str = setting(
         "none",
         "withdraw verdicts that do not survive this correction over the run (default none)",

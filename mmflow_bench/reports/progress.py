@@ -68,6 +68,13 @@ class MeasuringBar:
             self._bars[label] = self._progress.add_task(plain(label), total=total)
         self._progress.update(self._bars[label], completed=done, total=total)
 
+    def say(self, line: str) -> None:
+        """Tell how far a run is, between two measurements."""
+        logger.info(line)
+        if self._file is not None:
+            with self._visibly():
+                self._file.write(f"\n{plain(line)}\n")
+
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()

@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import TypedDict
 
 
+class OrderFacts(TypedDict):
+    """How far the random order of a task's samples was gone through."""
+
+    of: int
+    """Samples of the task."""
+    seen: float
+    """Share of its images that was looked at."""
+    missing: str
+    """Place of the first sample that was not."""
+    looks: int
+    """How many looks share an error rate."""
+
+
 class TaskFacts(TypedDict, total=False):
     """How many samples of a task there were, and what became of them."""
 
@@ -15,6 +28,8 @@ class TaskFacts(TypedDict, total=False):
     edges_unscored: dict[str, dict[str, int]]
     blind: dict[str, float | int | None]
     """What was answered without the image, where that was measured."""
+    order: OrderFacts
+    """How far they were compared with a baseline's, where more and more were looked at."""
 
 
 class Facts(TypedDict, total=False):
@@ -46,7 +61,10 @@ def merged(known: Facts, new: Facts) -> Facts:
     # A task of both: one of them may have looked at it without the image, and the other not.
     both["tasks"] = dict(known.get("tasks", {}))
     for task, count in new.get("tasks", {}).items():
-        both["tasks"][task] = both["tasks"].get(task, {}) | count
+        other = both["tasks"].get(task, {})
+        # Where samples are looked at by and by, the one that has gone further knows more.
+        least, most = sorted((other, count), key=lambda one: one.get("selected", 0))
+        both["tasks"][task] = least | most
     both["mistakes"] = known.get("mistakes", {}) | new.get("mistakes", {})
     both["noise_floor"] = max(known.get("noise_floor", 0.0), new.get("noise_floor", 0.0))
     return both

@@ -34,7 +34,9 @@ SHOWN_MESSAGES = 3
 _content_hash = cache(questions_fingerprint)
 
 
-def conditions(measured: MeasurementSettings, alpha: float, task: str) -> str:
+def conditions(
+    measured: MeasurementSettings, alpha: float, task: str, *, stat: str = "bootstrap"
+) -> str:
     """What must be equal before two runs of a task may be compared number by number."""
     questions = "own"
     if measured.questions is not None:
@@ -43,9 +45,10 @@ def conditions(measured: MeasurementSettings, alpha: float, task: str) -> str:
     # Which tasks are selected moves nothing but the statements across tasks.
     among = f" tasks={','.join(measured.tasks)}" if task == ALL and measured.tasks else ""
     follow = "" if measured.follow == "answer" else f" follow={measured.follow}"
+    looks = "" if stat == "bootstrap" else f" stat={stat}"
     return (
         f"questions={questions} limit={measured.limit or 'all'}{seed}{among}{follow} "
-        f"window={measured.window or 'auto'} alpha={alpha:g}"
+        f"window={measured.window or 'auto'} alpha={alpha:g}{looks}"
     )
 
 
@@ -58,6 +61,7 @@ def write_results(
     settings: Mapping[str, object],
     measured: MeasurementSettings,
     alpha: float,
+    stat: str = "bootstrap",
     errors: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write the run folder of one checkpoint, whose tables of samples are there already.
@@ -70,6 +74,7 @@ def write_results(
         settings: As JSON values.
         measured: Of the same, what is compared before numbers are.
         alpha: Error rate of every interval.
+        stat: Whether all samples were looked at once, or more and more of them.
         errors: `test` and `message` of what ended without a verdict.
 
     Raises:
@@ -78,7 +83,7 @@ def write_results(
     # pydantic is slow to import, and workers write no results.
     from mmflow_bench.runs.results import environment, results_of, write_run
 
-    one, all_tasks = (conditions(measured, alpha, task) for task in ("one", ALL))
+    one, all_tasks = (conditions(measured, alpha, task, stat=stat) for task in ("one", ALL))
     results = results_of(
         rows,
         facts=facts,
@@ -162,6 +167,13 @@ def _tasks(planned: PlannedMeasurements) -> dict[str, TaskFacts]:
             "unscored": {reason: int(n) for reason, n in count.unscored.items()},
             "edges_unscored": {name: dict(why) for name, why in planned.refusals(task).items()},
         }
+        if order := planned.compared.get(task):
+            tasks[task]["order"] = {
+                "of": order.of,
+                "seen": order.seen,
+                "missing": order.missing,
+                "looks": order.looks,
+            }
         if task in blind:
             tasks[task]["blind"] = dict(blind[task].described())
     return tasks

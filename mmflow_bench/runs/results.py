@@ -133,6 +133,19 @@ class BlindResult(_Record):
     """Samples that were asked without their image."""
 
 
+class OrderResult(_Record):
+    """How far the random order of a task's samples was gone through (--stat=anytime)."""
+
+    of: Count
+    """Samples of the task."""
+    seen: Annotated[float, Field(ge=0, le=1)]
+    """Share of its images that was looked at."""
+    missing: str
+    """Place of the first sample that was not: the hash of seed and content."""
+    looks: Count
+    """How many looks share an error rate, before the one at everything."""
+
+
 class TaskResult(_Record):
     """How many samples of a task there were, and what became of them."""
 
@@ -144,6 +157,8 @@ class TaskResult(_Record):
     edges_unscored: dict[str, Counts] = Field(default_factory=dict)
     blind: BlindResult | None = None
     """None where it was not measured."""
+    order: OrderResult | None = None
+    """How far its samples were compared with a baseline's; None where all were at once."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> TaskResult:

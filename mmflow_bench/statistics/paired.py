@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mmflow_bench.statistics.betting import Wager
 from mmflow_bench.statistics.intervals import Correction, confidence_below
 from mmflow_bench.statistics.unseen import Tail, images_needed, share_beyond
 
@@ -42,6 +43,11 @@ class MarginTest:
     def p_beyond(self) -> float:
         """The larger of both."""
         return self.beyond.p
+
+    def shared_by(self, looks: float) -> MarginTest:
+        """The same where so many looks share the error rate."""
+        more = [Tail(*(min(1.0, looks * p) for p in one)) for one in (self.inside, self.beyond)]
+        return MarginTest(inside=more[0], beyond=more[1])
 
     def needed(self, *, images: int, alpha: float) -> int | None:
         """About how many images would show that it is less, or else that it is more.
@@ -90,6 +96,13 @@ def margin_test(
         inside=Tail(max(1 - above_low, 1 - below_high), out),
         beyond=min(beyond, key=lambda tail: tail.p),
     )
+
+
+def margin_bet(wager: Wager, *, margin: float, floor: float) -> MarginTest:
+    """Both questions, from bets on a difference; at any time."""
+    inside = max(wager.below(floor - margin), wager.above(margin - floor))
+    beyond = 2 * min(wager.above(-margin - floor), wager.below(margin + floor))
+    return MarginTest(inside=Tail(inside), beyond=Tail(min(1.0, beyond)))
 
 
 def log_odds_change(

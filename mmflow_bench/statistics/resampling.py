@@ -46,9 +46,23 @@ MOST_CORNERS = 3
 
 
 @lru_cache(maxsize=8)
-def bootstrap_weights(images: int) -> Weights:
-    """How often each image is drawn, for every bootstrap draw; the same on every call."""
+def bootstrap_weights(images: int, of: int | None = None) -> Weights:
+    """How often each image is drawn, for every bootstrap draw; the same on every call.
+
+    Of a finite set the images at hand are there once, and the rest is guessed from them: each of
+    those is drawn from the images at hand and those that were guessed before it (the Polya
+    posterior of Ghosh and Meeden 1997). Once all are at hand every weight is one.
+
+    Args:
+        images: How many there are.
+        of: Of how many they were drawn without replacement; None of infinitely many.
+    """
     generator = np.random.default_rng([SEED, images])
+    if of is not None:
+        shares = generator.dirichlet(np.ones(images), size=DRAWS)
+        finite: Weights = 1.0 + generator.multinomial(of - images, shares)
+        finite.setflags(write=False)
+        return finite
     drawn = generator.integers(images, size=(DRAWS, images))
     cells = drawn + images * np.arange(DRAWS)[:, None]
     counts = np.bincount(cells.ravel(), minlength=DRAWS * images)
@@ -77,6 +91,14 @@ class ImageStatistic:
     """The number for every row of weights; NaN where it is not defined."""
     extremes: Extremes | None = None
     """None where nothing is said of images that were not seen."""
+    seen: float | None = None
+    """Which share of a finite set of images these are; None where they stand for infinitely many.
+    """
+
+    @property
+    def of(self) -> int | None:
+        """Of how many images these were drawn."""
+        return None if self.seen is None else round(len(self.images) / self.seen)
 
     @property
     def value(self) -> float:
@@ -85,7 +107,7 @@ class ImageStatistic:
 
     def replicates(self) -> Float[ndarray, "draw"]:
         """The number on every bootstrap draw of images."""
-        return self.on(bootstrap_weights(len(self.images)))
+        return self.on(bootstrap_weights(len(self.images), self.of))
 
     def jackknife(self) -> Float[ndarray, "group"]:
         """The number without each image, or group of images, in turn."""
@@ -99,7 +121,7 @@ class ImageStatistic:
         """
         if self.extremes is None:
             return None
-        return self.extremes(unseen_weights(len(self.images)), is_alike)
+        return self.extremes(unseen_weights(len(self.images), self.of), is_alike)
 
     def on(self, weights: Weights) -> Float[ndarray, "draw"]:
         """The number for every row of weights, worked out once for those that all share."""
@@ -139,7 +161,9 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
         return np.fmin.reduce(corners), np.fmax.reduce(corners)
 
     says_of_unseen = all(part.extremes is not None for part in parts)
-    return ImageStatistic(images, statistic, extremes if says_of_unseen else None)
+    shares = [part.seen for part in parts if part.seen is not None]
+    seen = min(shares) if len(shares) == len(parts) else None
+    return ImageStatistic(images, statistic, extremes if says_of_unseen else None, seen)
 
 
 class ImageMeans:

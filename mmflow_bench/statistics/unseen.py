@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.special import ndtri
 
@@ -37,20 +37,41 @@ class Tail(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def unseen_weights(images: int) -> Float[ndarray, "draw image"]:
+def unseen_weights(images: int, of: int | None = None) -> Float[ndarray, "draw image"]:
     """Weights of the images and, in the last column, of one that was not seen; of mean one.
 
     The unseen image's share of the whole is taken at equal steps of its distribution, so that its
     quantiles are exact.
+
+    Args:
+        images: How many were seen.
+        of: Of how many they were drawn; None of infinitely many. That k of the rest are like the
+            unseen one is as likely as that none of k that differ was drawn.
     """
     generator = np.random.default_rng([SEED, images])
     own = generator.standard_exponential((DRAWS, images))
+    own /= own.sum(axis=1, keepdims=True)
     step = (generator.permutation(DRAWS) + 0.5) / DRAWS
-    share = 1 - step ** (1 / images)
-    seen = own / own.sum(axis=1, keepdims=True) * (1 - share)[:, None]
+    if of is None:
+        share = 1 - step ** (1 / images)
+        seen = own * (1 - share)[:, None]
+    else:
+        differing = _not_drawn(step, images, of)
+        share = differing / of
+        # Those at hand are there once; the rest of the set is guessed from them.
+        seen = (1 + generator.multinomial(of - images - differing, own)) / of
     weights = np.hstack([seen, share[:, None]]) * (images + 1)
     weights.setflags(write=False)
     return weights
+
+
+def _not_drawn(step: Float[ndarray, "draw"], images: int, of: int) -> Int[ndarray, "draw"]:
+    """How many of a finite set may differ where so improbable a draw has none of them."""
+    rest = of - images
+    further = np.arange(rest)
+    # Chance to draw none of k: each further one must be among those that were not drawn.
+    chance = np.cumprod((rest - further) / (of - further))
+    return np.asarray((chance[:, None] > step).sum(axis=0), dtype=np.int64)
 
 
 def unseen_share(images: float, *, alpha: float) -> float:

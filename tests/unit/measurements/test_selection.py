@@ -10,7 +10,7 @@ from PIL import Image
 from mmflow_bench.errors import SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, Unscored
-from mmflow_bench.measurements.selection import Limit, SampleSet, select
+from mmflow_bench.measurements.selection import END, Limit, Order, SampleSet, select
 
 
 def samples(count: int, task: str = "ChooseAttr") -> list[Sample]:
@@ -176,3 +176,82 @@ def test_a_donor_of_another_size_is_better_than_none() -> None:
     )
     chosen = SampleSet(QuestionFile(samples=members, unscored=(), fingerprint=""))
     assert chosen.donor("T", members[0]) == members[1]
+
+
+def set_of(members: list[Sample], seed: int | None = None) -> SampleSet:
+    return SampleSet(QuestionFile(samples=tuple(members), unscored=(), fingerprint=""), seed=seed)
+
+
+def test_looks_at_more_and_more_images_hold_the_images_of_those_before() -> None:
+    every = set_of(TWICE)
+    before: set[str] = set()
+    for count in range(1, every.images("T") + 1):
+        part = every.first({"T": count}, looks=3)
+        chosen = [sample.question_id for sample in part.of("T")]
+        assert before <= set(chosen)
+        assert len({sample.image_id for sample in part.of("T")}) == count
+        # In the order of the file, whole images.
+        assert chosen == sorted(chosen)
+        before = set(chosen)
+    assert before == {sample.question_id for sample in TWICE}
+
+
+def test_an_order_ends_where_the_first_sample_is_not_at_hand() -> None:
+    every = set_of(TWICE)
+    whole = every.first({"T": every.images("T")}, looks=3).orders["T"]
+    for count in range(1, every.images("T")):
+        part = every.first({"T": count}, looks=3)
+        order, at_hand = part.orders["T"], {one.question_id for one in part.of("T")}
+        known = len(order.samples)
+        assert order.samples == whole.samples[:known]
+        assert whole.question_ids[known] not in at_hand
+        assert whole.samples[known][0] == order.missing
+        assert (order.of, order.looks) == (len(TWICE), 3)
+        assert order.seen == count / every.images("T")
+    assert (whole.missing, whole.seen) == (END, 1.0)
+
+
+def test_an_order_is_the_same_whatever_else_is_selected_and_another_with_a_seed() -> None:
+    few = set_of(samples(9)).first({"ChooseAttr": 9}, looks=1).orders["ChooseAttr"]
+    many = set_of(samples(20)).first({"ChooseAttr": 20}, looks=1).orders["ChooseAttr"]
+    kept = [one for one in many.question_ids if one in set(few.question_ids)]
+    assert kept == list(few.question_ids)
+    other = set_of(samples(9), seed=1).first({"ChooseAttr": 9}, looks=1).orders["ChooseAttr"]
+    assert other.question_ids != few.question_ids
+    assert sorted(other.question_ids) == sorted(few.question_ids)
+
+
+def test_every_sample_is_as_likely_to_come_first() -> None:
+    first = Counter(
+        set_of(TWICE, seed=seed).first({"T": 5}, looks=1).orders["T"].question_ids[0]
+        for seed in range(700)
+    )
+    # Expected are 100 of each; 60 is four standard deviations off.
+    assert min(first[sample.question_id] for sample in TWICE) > 60
+
+
+def test_tasks_together_are_known_as_far_as_the_shortest() -> None:
+    every = set_of(samples(20) + samples(20, "QueryAttr"))
+    part = every.first({"ChooseAttr": 15, "QueryAttr": 5}, looks=2)
+    pooled = Order.pooled(list(part.orders.values()))
+    assert pooled.of == 40
+    assert pooled.seen == 0.25
+    at_hand = {s.question_id for task in part.tasks for s in part.of(task)}
+    assert set(pooled.question_ids) <= at_hand
+    assert list(pooled.samples) == sorted(pooled.samples)
+    assert all(place < pooled.missing for place, _ in pooled.samples)
+
+
+def test_donors_at_a_look_are_those_of_the_whole() -> None:
+    members = [replace(one, image=Image.new("RGB", (4, 4))) for one in samples(12)]
+    members = [replace(one, answer="ab"[i % 2]) for i, one in enumerate(members)]
+    every = set_of(members)
+    part = every.first({"ChooseAttr": 3}, looks=1)
+    for sample in part.of("ChooseAttr"):
+        assert part.donor("ChooseAttr", sample) == every.donor("ChooseAttr", sample)
+
+
+def test_part_of_a_look_has_no_order() -> None:
+    part = set_of(samples(40)).first({"ChooseAttr": 16}, looks=1).part()
+    assert part.orders == {}
+    assert 4 <= len(part.of("ChooseAttr")) < 16

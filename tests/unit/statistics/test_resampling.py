@@ -1,5 +1,8 @@
 """Statistics as functions of image weights: paired, deterministic, indifferent to order."""
 
+from dataclasses import replace
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from mmflow_bench.statistics.resampling import (
     jackknife_weights,
     joined,
 )
+from mmflow_bench.statistics.unseen import unseen_weights
 
 
 def first_layer(means):
@@ -107,3 +111,35 @@ def test_weights_that_may_change_are_asked_anew():
     whole = means.curves(weights)
     weights[0, 0] = 0.0
     assert not np.array_equal(means.curves(weights), whole)
+
+
+def test_of_a_finite_set_nothing_is_guessed_once_all_of_it_is_at_hand() -> None:
+    assert (bootstrap_weights(7, 7) == 1).all()
+    weights = unseen_weights(7, 7)
+    assert (weights[:, -1] == 0).all()
+    assert np.allclose(weights[:, :-1], 8 / 7)
+
+
+def test_of_a_finite_set_the_mean_spreads_as_a_sample_without_replacement() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    weights = bootstrap_weights(40, 80)
+    means = weights @ values / weights.sum(axis=1)
+    assert weights.sum(axis=1) == pytest.approx(np.full(len(weights), 80.0))
+    assert means.std() == pytest.approx(values.std(ddof=1) * np.sqrt(0.5 / 40), rel=0.06)
+
+
+@pytest.mark.parametrize(("seen", "of", "differing"), [(33, 64, 4), (16, 20, 2), (5, 100, 30)])
+def test_an_unseen_image_weighs_what_a_draw_without_it_allows(
+    seen: int, of: int, differing: int
+) -> None:
+    share = unseen_weights(seen, of)[:, -1] / (seen + 1)
+    none_drawn = comb(of - differing, seen) / comb(of, seen)
+    assert (share >= differing / of - 1e-12).mean() == pytest.approx(none_drawn, abs=1e-3)
+
+
+def test_a_share_of_a_set_is_that_of_the_part_that_is_least_at_hand() -> None:
+    one, two = (
+        ImageStatistic(("a", "b"), lambda w: w.sum(axis=1), seen=seen) for seen in (0.5, 0.25)
+    )
+    assert joined(np.add, [one, two]).of == 8
+    assert joined(np.add, [one, replace(two, seen=None)]).of is None

@@ -1,0 +1,188 @@
+"""--stat=anytime: what is measured, when it ends, and that it does not matter who has measured it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forked import run_module
+
+pytestmark = pytest.mark.slow
+
+SUITES = Path(__file__).parents[2] / "suites"
+# One that is shown at once, one that takes most images, a place, and one of all tasks.
+FEW = "q-last-drop,imgq-low-only,q-last-mid,acc-95"
+CHOSEN = (
+    str(SUITES),
+    "--stat=anytime",
+    "--model=planted/mini",
+    "--tasks=ChooseAttr,QueryAttr",
+    f"--mechanisms={FEW}",
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    printed: str
+    folder: Path
+
+    @property
+    def results(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "results.json").read_text())
+        return found
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        names = ("id", "task", "verdict", "estimate", "low", "high", "n", "images", "p_value")
+        return [{name: row.get(name) for name in names} for row in self.results["mechanisms"]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
+    def run(*options: str, store: str = "store", chosen: tuple[str, ...] = CHOSEN) -> Ended:
+        place = tmp_path_factory.mktemp("run")
+        cache = tmp_path_factory.getbasetemp() / store
+        ended = run_module(
+            "pytest",
+            [*chosen, *options, f"--mmflow-output={place / 'runs'}", "-p", "no:cacheprovider"],
+            cwd=SUITES.parent,
+            env=os.environ | {"MMFLOW_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        )
+        folders = [*(place / "runs").glob("*")]
+        assert folders, ended.stdout + ended.stderr
+        return Ended(ended.returncode, ended.stdout + ended.stderr, folders[0])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def once(run: Callable[..., Ended]) -> Ended:
+    return run()
+
+
+def test_each_mechanism_keeps_the_first_decision_that_it_reaches(once: Ended) -> None:
+    assert once.code == 0, once.printed
+    images = {(row["id"], row["task"]): row["images"] for row in once.rows}
+    # What is shown at once takes few images, that none of them differs takes more, none takes all.
+    assert images["q-last-drop", "ChooseAttr"] < images["imgq-low-only", "ChooseAttr"] < 64
+    assert {row["verdict"] for row in once.rows} == {"holds"}
+    assert once.results["settings"]["stat"] == "anytime"
+
+
+def test_it_says_how_much_was_looked_at(once: Ended) -> None:
+    said = [line for line in once.printed.splitlines() if "of the images on average" in line]
+    assert len(said) == 1
+    assert "of 128 images, task by task" in said[0]
+
+
+def test_verdicts_of_all_samples_are_the_same(once: Ended, run: Callable[..., Ended]) -> None:
+    every = run("--stat=bootstrap")
+    assert [row["verdict"] for row in every.rows] == [row["verdict"] for row in once.rows]
+    assert {row["images"] for row in every.rows} == {64, 128}
+
+
+def test_several_processes_find_the_same(once: Ended, run: Callable[..., Ended]) -> None:
+    assert run("-n", "2", store="of two").rows == once.rows
+
+
+def test_whoever_has_been_asked_before_changes_nothing(
+    once: Ended, run: Callable[..., Ended]
+) -> None:
+    assert run("--mechanisms=q-last-mid", store="by and by").code == 0
+    assert run(store="by and by").rows == once.rows
+
+
+def test_the_store_has_all_that_the_same_run_asks(once: Ended, run: Callable[..., Ended]) -> None:
+    again = run("--from-cache")
+    assert again.code == 0, again.printed
+    assert again.rows == once.rows
+
+
+def test_a_store_without_it_is_refused(run: Callable[..., Ended]) -> None:
+    empty = run("--from-cache", store="empty")
+    assert empty.code != 0
+    assert "--from-cache" in empty.printed
+
+
+def test_another_seed_is_another_order(once: Ended, run: Callable[..., Ended]) -> None:
+    other = run("--seed=5")
+    assert [row["verdict"] for row in other.rows] == [row["verdict"] for row in once.rows]
+    assert [row["low"] for row in other.rows] != [row["low"] for row in once.rows]
+
+
+def test_fewer_images_than_the_first_look_are_looked_at_once(run: Callable[..., Ended]) -> None:
+    few = run("--limit=5")
+    assert {row["images"] for row in few.rows} <= {5, 10}
+    # Of these five nothing is left to be drawn.
+    mean = next(row for row in few.rows if row["id"] == "q-last-drop")
+    assert mean["high"] - mean["low"] < 1e-3
+
+
+def test_a_test_that_takes_more_than_a_flow_looks_at_all(
+    run: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "test_own.py").write_text(
+        "def test_own(flow, tmp_path):\n"
+        '    """Own."""\n'
+        '    assert flow("question -> last", "ChooseAttr").peak <= -0.1\n'
+    )
+    own = (str(tmp_path), *CHOSEN[1:3], "--rootdir", str(tmp_path))
+    ended = run(chosen=own)
+    assert [row["images"] for row in ended.rows] == [64]
+
+
+@pytest.fixture(scope="module")
+def gated(run: Callable[..., Ended]) -> Ended:
+    return run("--baseline=planted/mini", "--no-twins")
+
+
+def test_a_gate_ends_once_all_that_is_compared_is_decided(gated: Ended) -> None:
+    assert gated.code == 0, gated.printed
+    compared = json.loads((gated.folder / "comparison.json").read_text())["rows"]
+    assert {row["verdict"] for row in compared} == {"unchanged"}
+    assert all(0 < row["images"] < 64 for row in compared)
+    orders = {name: told["order"] for name, told in gated.results["data"]["tasks"].items()}
+    assert set(orders) == {"ChooseAttr", "QueryAttr"}
+    assert all(order["seen"] < 1 for order in orders.values())
+
+
+def test_a_gate_of_several_processes_decides_the_same(
+    gated: Ended, run: Callable[..., Ended]
+) -> None:
+    both = run("--baseline=planted/mini", "--no-twins", "-n", "2", store="of two")
+    one, other = (json.loads((e.folder / "comparison.json").read_text()) for e in (gated, both))
+    assert one["rows"] == other["rows"]
+
+
+def test_a_run_that_is_there_serves_as_the_baseline(
+    gated: Ended, run: Callable[..., Ended]
+) -> None:
+    base = run("--stat=bootstrap", "--no-twins")
+    ended = run(f"--baseline={base.folder}", "--no-twins")
+    assert ended.code == 0, ended.printed
+    one, other = (json.loads((e.folder / "comparison.json").read_text()) for e in (gated, ended))
+    assert [row["images"] for row in one["rows"]] == [row["images"] for row in other["rows"]]
+    assert {row["verdict"] for row in other["rows"]} == {"unchanged"}
+
+
+def test_a_gate_finds_a_change(run: Callable[..., Ended]) -> None:
+    other = tuple(one.replace("planted/mini", "planted/no-lower") for one in CHOSEN[:3])
+    ended = run(
+        "--baseline=planted/base",
+        "--no-twins",
+        "--mechanisms=lens-lower-rise,imgq-drop1",
+        "--tasks=ChooseAttr",
+        chosen=other,
+    )
+    assert ended.code == 1
+    compared = json.loads((ended.folder / "comparison.json").read_text())["rows"]
+    verdicts = {row["id"]: row["verdict"] for row in compared}
+    assert verdicts["lens-lower-rise"] == "changed"
+    assert verdicts["imgq-drop1"] == "unchanged"
+    assert all(row["images"] < 64 for row in compared)
