@@ -112,13 +112,16 @@ def counting(checkpoint: LoadedCheckpoint) -> Iterator[Callable[[], int]]:
     """Tells how many positions have gone through decoder layers while this is open."""
     count = 0
 
-    def enter(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    # Afterwards it is known what a layer was given: an intervention may replace what comes in.
+    def leave(
+        _: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], __: object
+    ) -> None:
         nonlocal count
         hidden = given[0] if given else named["hidden_states"]
         count += hidden.shape[0] * hidden.shape[1]
 
     with ExitStack() as hooks:
         for layer in checkpoint.parts.decoder_layers:
-            hook = layer.register_forward_pre_hook(enter, with_kwargs=True)
+            hook = layer.register_forward_hook(leave, with_kwargs=True)
             hooks.callback(hook.remove)
         yield lambda: count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from jaxtyping import Bool, Float
@@ -80,34 +81,43 @@ def attend(
 
     Keys and values of the prefix are in `shared`. Rows that `cuts` does not name are whole.
     """
-    rows, heads, queries, _ = query.shape
-    keys = shared.keys.shape[1] + queries
-    if _is_fused(query, value, shared):
-        read = query.new_empty(rows, queries, heads, value.shape[-1])
-        step = max(1, _MASKED_AT_ONCE // (heads * queries * keys))
-        whole = [row for row in range(rows) if row not in cuts]
-        for chosen in (*_batches(whole, step), *_batches(list(cuts), step)):
-            of_rows = [cuts.get(row, ()) for row in chosen]
-            read[chosen] = _fused(query[chosen], key[chosen], value[chosen], shared, of_rows)
-        return read
-    at_once = _SCORES_AT_ONCE_CPU if query.device.type == "cpu" else _SCORES_AT_ONCE
-    step = max(1, at_once // (heads * queries * keys))
-    blocks = []
-    for start in range(0, rows, step):
-        part = slice(start, start + step)
-        here = {row - start: cut for row, cut in cuts.items() if start <= row < start + step}
-        blocks.append(_Block(shared, query[part], key[part], value[part]).read(here))
-    return torch.cat(blocks)
+    read = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
+    for rows in _portions(query, value, shared, cuts):
+        of_rows = [cuts.get(row, ()) for row in range(rows.start, rows.stop)]
+        part = _fused if _is_fused(query, value, shared, of_rows) else _by_scores
+        read[rows] = part(query[rows], key[rows], value[rows], shared, of_rows)
+    return read
 
 
-def _is_fused(query: Tensor, value: Tensor, shared: Shared) -> bool:
-    is_plain = shared.method is Method.MASKED and shared.softcap is None
+def _portions(
+    query: Tensor, value: Tensor, shared: Shared, cuts: Mapping[int, Sequence[Cut]]
+) -> Iterator[slice]:
+    """Neighbouring rows that are whole, or of which each is cut, as many as are read at once."""
+    count, heads, queries, _ = query.shape
+    of_row = heads * queries * (shared.keys.shape[1] + queries)
+    for _, run in groupby(range(count), key=lambda row: bool(cuts.get(row))):
+        rows = list(run)
+        if _is_fused(query, value, shared, [cuts.get(rows[0], ())]):
+            at_once = _MASKED_AT_ONCE
+        else:
+            at_once = _SCORES_AT_ONCE_CPU if query.device.type == "cpu" else _SCORES_AT_ONCE
+        step = max(1, at_once // of_row)
+        for first in range(rows[0], rows[-1] + 1, step):
+            yield slice(first, min(first + step, rows[-1] + 1))
+
+
+def _is_fused(query: Tensor, value: Tensor, shared: Shared, cuts: Sequence[Sequence[Cut]]) -> bool:
+    """Whether a kernel reads these rows; whole ones are the same by every method."""
+    is_plain = shared.softcap is None and (shared.method is Method.MASKED or not any(cuts))
     is_plain &= query.shape[-1] == value.shape[-1] and shared.keys.shape[1] > 0
     return is_plain and query.device.type == "cpu"
 
 
-def _batches(rows: list[int], step: int) -> Iterator[list[int]]:
-    return (rows[first : first + step] for first in range(0, len(rows), step))
+def _by_scores(
+    query: Tensor, key: Tensor, value: Tensor, shared: Shared, cuts: Sequence[Sequence[Cut]]
+) -> Float[Tensor, "row query head dim"]:
+    named = {row: of_row for row, of_row in enumerate(cuts) if of_row}
+    return _Block(shared, query, key, value).read(named)
 
 
 def _fused(

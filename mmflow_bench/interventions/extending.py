@@ -91,13 +91,13 @@ class _Extension:
     def enter_layer(self, layer: int, hidden: Float[Tensor, "1 further hidden"]) -> None:
         if layer == 0:
             self.embeddings = hidden[0]
-        self.residuals.append(hidden[0, -1])
+        self.residuals.append(hidden[0, -1].clone())
 
     def finish(
         self, hidden: Float[Tensor, "1 further hidden"], normed: Float[Tensor, "1 further hidden"]
     ) -> None:
-        self.final = hidden[0, -1]
-        self.residuals.append(normed[0, -1])
+        self.final = hidden[0, -1].clone()
+        self.residuals.append(normed[0, -1].clone())
 
     def attend(
         self,

@@ -26,8 +26,14 @@ class CutEdges:
     sources: tuple[int, ...]
     targets: tuple[int, ...]
     heads: tuple[int, ...] | None
-    edges: Bool[Tensor, "query key"]
-    """Shared by all that cut the same edges, in whichever heads."""
+    edges: Bool[Tensor, "target key"]
+    """Those of each target. Shared by all that cut the same edges, in whichever heads."""
+
+    def among(self, queries: range) -> Bool[Tensor, "query key"]:
+        """The edges of a range of positions that holds the targets, and of all keys."""
+        whole = self.edges.new_zeros(len(queries), self.edges.shape[1])
+        whole[[target - queries.start for target in self.targets]] = self.edges
+        return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +97,7 @@ class Planner:
     counterfactual: CleanPass | None
     heads: int
     """Attention heads of a layer."""
-    _edges: dict[_Edges, Bool[Tensor, "query key"]] = field(default_factory=dict)
+    _edges: dict[_Edges, Bool[Tensor, "target key"]] = field(default_factory=dict)
     _cuts: dict[tuple[_Edges, tuple[int, ...] | None], CutEdges] = field(default_factory=dict)
     _skips: dict[tuple[Module, tuple[int, ...]], Skipped] = field(default_factory=dict)
     _bites: dict[tuple[int, int], bool] = field(default_factory=dict)
@@ -131,13 +137,13 @@ class Planner:
             )
         return self._cuts[edges, part.heads]
 
-    def _matrix(self, edges: _Edges) -> Bool[Tensor, "query key"]:
+    def _matrix(self, edges: _Edges) -> Bool[Tensor, "target key"]:
         if edges not in self._edges:
             sources, targets, spares_self = edges
             cut = cut_edges(
                 self.clean.length, sources=sources, targets=targets, spares_self=spares_self
             )
-            self._edges[edges] = cut.to(self.clean.embeddings.device)
+            self._edges[edges] = cut[list(targets)].to(self.clean.embeddings.device)
         return self._edges[edges]
 
     def _has_effect(self, part: Knockout | Skip) -> bool:
@@ -155,7 +161,7 @@ class Planner:
         """Whether a knockout takes away an edge of this mask."""
         key = (id(cut.edges), mask)
         if key not in self._bites:
-            self._bites[key] = bool((self._masks[mask] & cut.edges).any())
+            self._bites[key] = bool((self._masks[mask][list(cut.targets)] & cut.edges).any())
         return self._bites[key]
 
     def _check_sight(self, row: Row) -> None:
@@ -174,7 +180,8 @@ class Planner:
         if key not in self._seeing:
             left = visible
             for cut in cuts:
-                left = left_without(left, cut.edges, sources=cut.sources)
+                edges = cut.among(range(self.clean.length))
+                left = left_without(left, edges, sources=cut.sources)
             self._seeing.add(key)
 
     def _check_donor(self, intervention: Intervention) -> None:

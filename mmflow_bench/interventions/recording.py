@@ -67,6 +67,8 @@ class Recording:
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
+    _room: dict[torch.Size, Tensor] = field(default_factory=dict)
+    """For what is kept of the layers that are to come, by shape."""
     _causal: dict[int, bool] = field(default_factory=dict)
     _visible: dict[tuple[int, int], Bool[Tensor, "query key"]] = field(default_factory=dict)
 
@@ -83,7 +85,7 @@ class Recording:
             self.middle = hidden
         if layer in self.keeps:
             self.entering[layer] = hidden
-        self.residuals.append(hidden[:, -1])
+        self.residuals.append(self._put_away(hidden[:, -1]))
 
     def finish(
         self,
@@ -91,8 +93,8 @@ class Recording:
         normed: Float[Tensor, "row position hidden"],
     ) -> None:
         """Keep the residual stream before and after the final norm."""
-        self.final = hidden[:, -1]
-        self.residuals.append(normed[:, -1])
+        self.final = self._put_away(hidden[:, -1])
+        self.residuals.append(self._put_away(normed[:, -1]))
 
     def attend(
         self,
@@ -111,13 +113,28 @@ class Recording:
                 f"an additive attention mask, got none ({type(module).__name__}); this kind of "
                 "decoder cannot be measured"
             )
-        self.keys.append(key)
-        self.values.append(value)
+        self.keys.append(self._put_away(key))
+        self.values.append(self._put_away(value))
         self.masks.append(attention_mask)
         softcap = arguments.get("softcap")
         is_causal = softcap is None and self._is_causal(attention_mask)
         mask = None if is_causal else attention_mask
         return plain_attention(query, key, value, mask, scaling, softcap), None
+
+    def _put_away(self, state: Tensor) -> Tensor:
+        """A state by itself; on a processor, in one block with those of the other layers.
+
+        Kept where they are made, they would lie between all that a pass gives back, and its memory
+        could not be used for anything else. A block takes memory as it is written to.
+        """
+        if state.device.type != "cpu":
+            is_alone = state.untyped_storage().nbytes() <= state.nbytes
+            return state if is_alone else state.clone()
+        block = self._room.get(state.shape)
+        if block is None or not len(block):
+            block = state.new_empty(2 * len(self.parts.decoder_layers) + 2, *state.shape)
+        self._room[state.shape] = block[1:]
+        return block[0].copy_(state)
 
     def _is_causal(self, mask: Tensor) -> bool:
         """Whether every position of every sample sees those up to itself, which needs no mask."""

@@ -19,7 +19,9 @@ from mmflow_bench.interventions.attention import attention_function, check_argum
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
+from mmflow_bench.interventions.portions import in_portions, last_mlp_at, positions_at_work
 from mmflow_bench.interventions.recording import CleanPass
+from mmflow_bench.interventions.traces import traces
 
 Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
 """What is kept of final hidden states, after the norm: one entry for each row."""
@@ -34,9 +36,6 @@ _Done = tuple[CutEdges | Skipped, ...]
 # below; wrong positions or masks go far beyond.
 _CLEAN_ROW_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
 _HALF_TOLERANCE = 0.15
-# A hidden state that is this much of a rounding error from the clean one is the clean one: it moves
-# the result less than the order of a sum does.
-_TRACE = 2**-7
 
 
 def probability_distance(one: Float[Tensor, "vocab"], other: Float[Tensor, "vocab"]) -> float:
@@ -62,9 +61,13 @@ class SuffixPass:
     """Sorted by the first layer of their windows."""
     method: Method
     counterfactual: CleanPass | None
+    max_positions: int
+    """Of all rows, that a layer takes at once at most."""
     see: See | None = None
     layer: int = -1
     """That the pass has reached."""
+    _first: int = 0
+    """Row of the batch with which the portion begins that the layer is at."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
     _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
     _places: list[int] = field(init=False)
@@ -82,7 +85,7 @@ class SuffixPass:
 
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """Logits of the last position under each intervention."""
-        return self._run()[self._places]
+        return self._run([-1])[self._places]
 
     def readings(
         self, positions: Sequence[int], read: Read
@@ -95,11 +98,13 @@ class SuffixPass:
             kept.append(read(normed[:, own]))
 
         with norm_hook(self.checkpoint.parts, see):
-            logits = self.logits()
+            logits = self._run([*own, -1])[self._places]
         return logits, kept[-1][self._places]
 
-    def _run(self) -> Float[Tensor, "row vocab"]:
+    def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
+        """The logits of the batch; of the last states, those at `read` are right."""
         parts = self.checkpoint.parts
+        at_work = positions_at_work(self.checkpoint, self.clean.length)
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],
             "position_ids": self.clean.positions[..., None, self.start :],
@@ -107,12 +112,17 @@ class SuffixPass:
         with (
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
+            in_portions(parts, min(self.max_positions, at_work), self._begin),
+            last_mlp_at(parts, read),
             ExitStack() as hooks,
         ):
             self._hook_modules(hooks)
             logits = last_logits(self.checkpoint, inputs)
         self._check_clean_row(logits[0])
         return logits
+
+    def _begin(self, row: int) -> None:
+        self._first = row
 
     def _hook_modules(self, hooks: ExitStack) -> None:
         """What is skipped is set to zero where the module returns it."""
@@ -132,14 +142,19 @@ class SuffixPass:
             output = given if isinstance(given, Tensor) else given[0]
             # A mixture of experts may give one row for each token of the batch.
             added = output.reshape(-1, self.clean.length - self.start, output.shape[-1]).clone()
-            for place, done in self._done.items():
+            for row, done in self._done_in(len(added)).items():
                 for does in done:
                     if isinstance(does, Skipped) and does.module is kind:
-                        added[place, [at - self.start for at in does.positions]] = 0
+                        added[row, [at - self.start for at in does.positions]] = 0
             added = added.view_as(output)
             return added if isinstance(given, Tensor) else (added, *given[1:])
 
         return after
+
+    def _done_in(self, rows: int) -> dict[int, _Done]:
+        """What is done to the rows of this portion, of which there are so many."""
+        within = {place - self._first: done for place, done in self._done.items()}
+        return {row: done for row, done in within.items() if 0 <= row < rows}
 
     def _cut(self, does: CutEdges, device: torch.device) -> Cut:
         """What a row is without; made once for all rows that share their edges."""
@@ -150,7 +165,7 @@ class SuffixPass:
                 for positions in (does.sources, does.targets)
             )
             self._cuts[key] = Cut(
-                edges=does.edges[self.start :].to(device),
+                edges=does.among(range(self.start, self.clean.length)).to(device),
                 sources=sources,
                 targets=targets - self.start,
                 heads=does.heads,
@@ -165,17 +180,18 @@ class SuffixPass:
         if layer == 0:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
-        has_trace = _traces(hidden)
-        places: dict[tuple[int, _Done], int] = {(0, ()): 0}
-        self._done = {}
+        has_trace = traces(hidden)
         at_work = self._at_work.get(layer, {})
-        for i, before in enumerate(self._places):
-            done = at_work.get(i, ())
-            key = (before if has_trace[before] else 0, done)
-            place = self._places[i] = places.setdefault(key, len(places))
-            if done:
-                self._done[place] = done
-        kept = [before for before, _ in places]
+        asked = [
+            (before if has_trace[before] else 0, at_work.get(i, ()))
+            for i, before in enumerate(self._places)
+        ]
+        # The clean row first, and neighbours alike: attention takes those together.
+        ordered = sorted({(0, ()): None, **dict.fromkeys(asked)}, key=lambda key: bool(key[1]))
+        places = {key: place for place, key in enumerate(ordered)}
+        self._places = [places[key] for key in asked]
+        self._done = {place: key[1] for key, place in places.items() if key[1]}
+        kept = [before for before, _ in ordered]
         return hidden if kept == list(range(len(hidden))) else hidden[kept]
 
     def _attend(
@@ -190,13 +206,10 @@ class SuffixPass:
         **arguments: object,
     ) -> tuple[Tensor, None]:
         check_arguments(module, query, key, arguments)
-        if self.see is not None:
-            interventions = [row.intervention for row in self.rows]
-            states = key[self._places], value[self._places]
-            self.see(self.layer, self.start, interventions, *states)
+        self._show(key, value)
         cuts = {
-            place: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
-            for place, done in self._done.items()
+            row: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
+            for row, done in self._done_in(len(query)).items()
         }
         hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
@@ -211,6 +224,20 @@ class SuffixPass:
             softcap=softcap,
         )
         return attend(query, key, value, shared=shared, cuts=cuts), None
+
+    def _show(self, key: Tensor, value: Tensor) -> None:
+        """Tell of the keys and values of this portion."""
+        if self.see is None:
+            return
+        here = [
+            (row.intervention, place - self._first)
+            for row, place in zip(self.rows, self._places, strict=True)
+            if 0 <= place - self._first < len(key)
+        ]
+        if here:
+            interventions, places = zip(*here, strict=True)
+            states = key[list(places)], value[list(places)]
+            self.see(self.layer, self.start, interventions, *states)
 
     def _hidden_on(self, device: torch.device) -> tuple[Bool[Tensor, "query key"], bool]:
         """What the layer's own mask hides from the suffix; whether any of that is in the prefix."""
@@ -233,16 +260,3 @@ class SuffixPass:
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
-
-
-def _traces(hidden: Float[Tensor, "row position hidden"]) -> list[bool]:
-    """Which rows differ from the first one by more than a trace, at any position."""
-    clean = hidden[0]
-    precise = torch.promote_types(hidden.dtype, torch.float32)
-    size = torch.linalg.vector_norm(clean, dim=-1, dtype=precise) / clean.shape[-1] ** 0.5
-    # Half precision rounds away more than may be passed over.
-    rounding = torch.finfo(precise).eps * size
-    is_same = (hidden - clean).abs().amax(dim=-1) <= _TRACE * rounding
-    # Written so that NaN is a trace.
-    traces: list[bool] = (~is_same.all(dim=-1)).tolist()
-    return traces

@@ -21,11 +21,13 @@ from mmflow_bench.checkpoints.parts import Instrumentable
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Intervention, Method
 from mmflow_bench.interventions.planning import Planner, Row, joined
+from mmflow_bench.interventions.portions import positions_in_a_pass
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffix_pass import Read, See, SuffixPass
 
 MOST_POSITIONS = 2**15
-"""Positions of all rows of a suffix pass together, however much memory there is."""
+"""Positions of all rows of a suffix pass together, however much memory there is. They are fewer
+where that is more than befits the sequence (`portions.positions_in_a_pass`)."""
 
 
 @torch.inference_mode()
@@ -68,16 +70,22 @@ def knockout_logits(
         return clean.logits.new_empty(0, clean.logits.shape[0])
     planner = Planner(clean, method, counterfactual, _heads(checkpoint))
     known = known or {}
-    results = {one: known.get(one, clean.logits) for one in knockouts}
-    placed = [
-        (planner.starts[min(one.changes)], row)
-        for one in results
-        if one not in known and (row := planner.row(one)) is not None
-    ]
-    for start, rows in _passes(placed, clean, max_rows, max_positions):
-        run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, see)
-        results |= _by_intervention(rows, run.logits())
-    return torch.stack([results[one] for one in knockouts])
+    places = {one: place for place, one in enumerate(dict.fromkeys(knockouts))}
+    # Written to where something is known, so that passes are done before it takes memory.
+    found = clean.logits.new_empty(len(places), clean.logits.shape[0])
+    placed = []
+    for one, place in places.items():
+        row = None if one in known else planner.row(one)
+        if row is None:
+            found[place] = known.get(one, clean.logits)
+        else:
+            placed.append((planner.starts[min(one.changes)], row))
+    most = min(max_positions, positions_in_a_pass(checkpoint, clean.length))
+    for start, rows in _passes(placed, clean, max_rows, most):
+        run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, most, see)
+        found[[places[row.intervention] for row in rows]] = run.logits()
+    is_each_once = len(places) == len(knockouts)
+    return found if is_each_once else found[[places[one] for one in knockouts]]
 
 
 @torch.inference_mode()
@@ -113,8 +121,9 @@ def knockout_readings(
         first = min([*positions, *(each.changes if row.parts else ())])
         placed.append((planner.starts[first], row))
     results: dict[Intervention, Tensor] = {}
-    for start, rows in _passes(placed, clean, max_rows, max_positions):
-        run = SuffixPass(checkpoint, clean, start, rows, Method.MASKED, None)
+    most = min(max_positions, positions_in_a_pass(checkpoint, clean.length))
+    for start, rows in _passes(placed, clean, max_rows, most):
+        run = SuffixPass(checkpoint, clean, start, rows, Method.MASKED, None, most)
         of_rows, found = run.readings(positions, read)
         results |= _by_intervention(rows, found)
         if logits is not None:

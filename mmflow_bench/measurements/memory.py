@@ -20,6 +20,7 @@ from torch import Tensor
 from mmflow_bench.checkpoints.foreign import is_out_of_memory
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.interventions.knockout import Intervention
+from mmflow_bench.interventions.portions import position_bytes
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffixes import (
     MOST_POSITIONS,
@@ -37,8 +38,6 @@ MOST_SAMPLES = 16
 _WORKING_COPIES = 5
 # Of free memory, for clean passes and again for suffix passes.
 _SHARE = 0.4
-# Hidden states, queries, keys, values and sums that are alive at one time within a layer.
-_STATES_PER_POSITION = 8
 
 
 def free_memory(device: torch.device | str) -> int:
@@ -87,7 +86,7 @@ class Throttle:
             self._is_learning = False
             budget = _SHARE * free_memory(self.checkpoint.parts.device)
             self.samples = _within(budget / (_WORKING_COPIES * _kept_bytes(clean)), MOST_SAMPLES)
-            self.positions = _within(budget / _position_bytes(self.checkpoint), MOST_POSITIONS)
+            self.positions = _within(budget / position_bytes(self.checkpoint), MOST_POSITIONS)
 
     def knockout_logits(
         self, clean: CleanPass, knockouts: Sequence[Intervention], **how: Any
@@ -158,14 +157,6 @@ def _all(clean: CleanPass, name: str) -> Iterable[Tensor]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
-
-
-def _position_bytes(checkpoint: LoadedCheckpoint) -> int:
-    """What one position of one row needs within a layer."""
-    config = checkpoint.parts.text_config
-    hidden = int(config.hidden_size)
-    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
-    return (_STATES_PER_POSITION * hidden + 3 * inner) * max(4, checkpoint.model.dtype.itemsize)
 
 
 @contextmanager

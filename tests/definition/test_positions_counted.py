@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import catalogue_cost
 import pytest
+from random_checkpoints import counting
 
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout
-from mmflow_bench.interventions.suffixes import knockout_readings
+from mmflow_bench.interventions.suffixes import knockout_logits, knockout_readings
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
 from mmflow_bench.measurements.taking import model_inputs
 
-MOST_FORWARDS = 36
+MOST_FORWARDS = 37
 """docs/decisions/064-what-the-whole-catalogue-computes.md."""
 
 
@@ -58,6 +59,17 @@ def test_what_changes_nothing_is_left_to_the_clean_logits(few_layers):
         logits=logits,
     )
     assert set(logits) == {something}
+
+
+def test_rows_are_counted_where_they_first_go_through_a_layer(few_layers):
+    checkpoint = few_layers.checkpoint
+    (clean,) = clean_passes(checkpoint, [model_inputs(encode(few_layers.sample, checkpoint))])
+    last, layers = clean.length - 1, len(clean.keys)
+    knockout = Knockout(sources=(3,), targets=(last,), layers=range(layers - 1, layers))
+    with counting(checkpoint) as positions:
+        knockout_logits(checkpoint, clean, [knockout])
+        # The clean row in every layer, and another one in the last.
+        assert positions() == layers + 1
 
 
 def test_what_is_shared_is_what_is_measured_alone(few_layers):

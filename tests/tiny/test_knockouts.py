@@ -9,8 +9,8 @@ from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method, layer_window
-from mmflow_bench.interventions.suffix_pass import _traces
 from mmflow_bench.interventions.suffixes import knockout_logits
+from mmflow_bench.interventions.traces import traces
 
 EVERYWHERE = range(10)
 
@@ -181,7 +181,7 @@ def test_a_row_that_is_not_a_number_is_no_clean_row():
     hidden[1, 1, 3] += 2e-7
     hidden[2, 0, 0] = torch.nan
     hidden[3] *= 1 + 1e-7
-    assert _traces(hidden) == [False, True, True, True]
+    assert traces(hidden) == [False, True, True, True]
     hidden[1:] = 1.0
     hidden[:, 0, 0] = torch.tensor([0.0, 5e-10, 5e-9, -5e-10])
-    assert _traces(hidden) == [False, False, True, False]
+    assert traces(hidden) == [False, False, True, False]

@@ -1,0 +1,129 @@
+"""Decoder layers that compute less at once than they are given, or less in all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmflow_bench.checkpoints.parts import Instrumentable, Parts, module_of
+from mmflow_bench.errors import CheckpointError
+
+_Forward = Callable[..., Any]
+
+# Hidden states, queries, keys, values and sums that are alive at one time within a layer.
+_STATES_PER_POSITION = 8
+# Of so little memory no machine is short, and many rows of a narrow decoder fit in.
+_LITTLE = 2**25
+# Sequences whose states, before and after a layer, are together about what a layer works with.
+_SEQUENCES_OF_STATES = 8
+
+
+def position_bytes(checkpoint: Instrumentable) -> int:
+    """What one position of one row needs while a layer computes."""
+    config = checkpoint.parts.text_config
+    hidden = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    return (_STATES_PER_POSITION * hidden + 3 * inner) * max(4, checkpoint.model.dtype.itemsize)
+
+
+def positions_at_work(checkpoint: Instrumentable, length: int) -> int:
+    """How many a layer takes at once: a sequence, as in a forward pass, or what is little."""
+    return max(length, _LITTLE // position_bytes(checkpoint))
+
+
+def positions_in_a_pass(checkpoint: Instrumentable, length: int) -> int:
+    """How many of all rows go through the decoder together; of most of them there are states."""
+    of_states = 2 * int(checkpoint.parts.text_config.hidden_size) * 4
+    return max(_SEQUENCES_OF_STATES * length, _LITTLE // of_states)
+
+
+@contextmanager
+def in_portions(parts: Parts, positions: int, begin: Callable[[int], None]) -> Iterator[None]:
+    """Each layer takes as many rows of its batch at once as have `positions` together, or one.
+
+    What a layer holds while it computes is many times its states, which are overwritten where
+    there are several portions. `begin(row)` is called before each with its first row. All else
+    that the model hands to a layer must be the same for every row.
+    """
+
+    def portioned(forward: _Forward) -> _Forward:
+        def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
+            rows = len(hidden)
+            count = -(-rows // max(1, positions // hidden.shape[1]))
+            given: Any = None
+            for portion in range(count):
+                first, after = portion * rows // count, (portion + 1) * rows // count
+                begin(first)
+                given = forward(hidden[first:after], *arguments, **named)
+                if count > 1:
+                    hidden[first:after] = _states(given)
+            return given if count == 1 else _with_states(given, hidden)
+
+        return run
+
+    with _Replaced() as replaced:
+        for layer in parts.decoder_layers:
+            # Weights that are elsewhere are fetched for every call: for all rows at once.
+            if not any(weight.is_meta for weight in layer.parameters()):
+                replaced.forward(layer, portioned)
+        yield
+
+
+@contextmanager
+def last_mlp_at(parts: Parts, positions: Sequence[int]) -> Iterator[None]:
+    """The last layer's MLP adds something at `positions` alone, when nothing else is read of it."""
+    chosen = list(positions)
+
+    def sparing(forward: _Forward) -> _Forward:
+        def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
+            if hidden.dim() != 3:
+                return forward(hidden, *arguments, **named)
+            given = forward(hidden[:, chosen], *arguments, **named)
+            states = _states(given)
+            whole = states.new_zeros(*hidden.shape[:2], states.shape[-1])
+            # A mixture of experts may give one row for each token of the batch.
+            whole[:, chosen] = states.view(len(hidden), len(chosen), -1)
+            return _with_states(given, whole if states.dim() == 3 else whole.flatten(0, 1))
+
+        return run
+
+    with _Replaced() as replaced:
+        # Where it goes by a name of its own, it adds something everywhere.
+        with suppress(CheckpointError):
+            replaced.forward(module_of(parts.decoder_layers[-1], "mlp"), sparing)
+        yield
+
+
+class _Replaced:
+    """Modules whose `forward` is another one while this is open."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[nn.Module, _Forward | None]] = []
+
+    def __enter__(self) -> _Replaced:
+        return self
+
+    def forward(self, module: nn.Module, make: Callable[[_Forward], _Forward]) -> None:
+        """Give the module what `make` makes of its own."""
+        # accelerate's stands where ours will, in front of that of the class.
+        self._before.append((module, vars(module).get("forward")))
+        module.forward = make(module.forward)
+
+    def __exit__(self, *_: object) -> None:
+        for module, own in reversed(self._before):
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
+
+
+def _states(given: Any) -> Tensor:
+    states: Tensor = given if isinstance(given, Tensor) else given[0]
+    return states
+
+
+def _with_states(given: Any, states: Tensor) -> Any:
+    return states if isinstance(given, Tensor) else (states, *given[1:])

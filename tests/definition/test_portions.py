@@ -1,0 +1,144 @@
+"""Layers that take a few rows at a time compute what they compute of all at once, and hold less."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmflow_bench.interventions.clean import clean_passes
+from mmflow_bench.interventions.continuing import SuffixStates
+from mmflow_bench.interventions.definition import definition_logits
+from mmflow_bench.interventions.knockout import Knockout, Method, Module, Skip, Together
+from mmflow_bench.interventions.portions import last_mlp_at
+from mmflow_bench.interventions.suffixes import knockout_logits, knockout_readings
+
+LAYERS = 10
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Of no decoder the rows of several sequences fit in."""
+    monkeypatch.setattr("mmflow_bench.interventions.portions._LITTLE", 0)
+
+
+def knockouts(sample):
+    edges = ((sample.image, sample.question), (sample.question, sample.last))
+    return [
+        Knockout(sources=sources, targets=targets, layers=range(first, first + 3))
+        for sources, targets in edges
+        for first in range(0, LAYERS - 2)
+    ]
+
+
+def assert_equal(one, other):
+    torch.testing.assert_close(one.softmax(-1), other.softmax(-1), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("kind", ["llama-grouped", "gemma2", "gemma3"])
+def test_portions_give_the_numbers_of_the_definition(tiny_checkpoint, tiny_sample, kind, method):
+    checkpoint = tiny_checkpoint(kind)
+    sample, donor = tiny_sample(1), tiny_sample(2, text_seed=1)
+    clean, other = clean_passes(checkpoint, [sample.inputs, donor.inputs])
+    is_other = method is Method.COUNTERFACTUAL
+    asked = knockouts(sample)
+    fast = knockout_logits(
+        checkpoint, clean, asked, method=method, counterfactual=other if is_other else None
+    )
+    for knockout, logits in list(zip(asked, fast, strict=True))[::3]:
+        slow = definition_logits(
+            checkpoint,
+            sample.inputs,
+            knockout,
+            method=method,
+            counterfactual=donor.inputs if is_other else None,
+        )
+        assert_equal(logits, slow)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_modules_are_skipped_in_the_rows_that_are_meant(tiny_checkpoint, tiny_sample):
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    skips = [
+        Skip(module=module, positions=sample.question, layers=range(first, LAYERS))
+        for module in Module
+        for first in (0, 4, LAYERS - 1)
+    ]
+    asked = [*skips, Together(parts=(knockouts(sample)[3], skips[1]))]
+    for intervention, logits in zip(asked, knockout_logits(checkpoint, clean, asked), strict=True):
+        assert_equal(logits, definition_logits(checkpoint, sample.inputs, intervention))
+
+
+def _widths(checkpoint, module):
+    """Of every layer, the largest shape in which one of its modules is called."""
+    seen = {}
+
+    def hook(layer):
+        def before(_, given):
+            rows, positions = given[0].shape[:2]
+            seen[layer] = max(seen.get(layer, (0, 0)), (rows, positions))
+
+        return before
+
+    handles = [
+        getattr(block.mlp, module).register_forward_pre_hook(hook(layer))
+        for layer, block in enumerate(checkpoint.parts.decoder_layers)
+    ]
+    return seen, handles
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_layer_works_on_no_more_than_a_sequence_and_the_last_on_what_is_read(
+    tiny_checkpoint, tiny_sample
+):
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    seen, handles = _widths(checkpoint, "down_proj")
+    try:
+        knockout_logits(checkpoint, clean, knockouts(sample))
+        *layers, last = (seen[layer] for layer in range(LAYERS))
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert all(rows * positions <= clean.length for rows, positions in layers)
+    assert max(rows for rows, _ in layers) > 1
+    assert last[1] == 1
+    assert all("forward" not in vars(layer) for layer in checkpoint.parts.decoder_layers)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_states_that_are_read_are_right_in_the_last_layer(
+    tiny_checkpoint, tiny_sample, monkeypatch
+):
+    checkpoint, sample = tiny_checkpoint("qwen2"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    positions = [sample.question[1], sample.question[-1]]
+    asked = {"positions": positions, "read": lambda states: states}
+    sparing = knockout_readings(checkpoint, clean, knockouts(sample), **asked)
+    everywhere = "mmflow_bench.interventions.suffix_pass.last_mlp_at"
+    whole = list(range(clean.length - sample.question[0]))
+    monkeypatch.setattr(everywhere, lambda parts, _: last_mlp_at(parts, whole))
+    full = knockout_readings(checkpoint, clean, knockouts(sample)[:8], **asked)
+    torch.testing.assert_close(sparing[:8], full, rtol=1e-5, atol=1e-6)
+
+
+def test_every_row_tells_its_keys_and_values(tiny_checkpoint, tiny_sample, monkeypatch):
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    asked = knockouts(sample)[:8]
+    whole, portions = SuffixStates(), SuffixStates()
+    knockout_logits(checkpoint, clean, asked, see=whole.see)
+    monkeypatch.setattr("mmflow_bench.interventions.portions._LITTLE", 0)
+    knockout_logits(checkpoint, clean, asked, see=portions.see)
+    for layer in range(LAYERS):
+        for one, other in zip(whole.at(layer, asked), portions.at(layer, asked), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_clean_pass_keeps_lies_together(tiny_checkpoint, tiny_sample):
+    clean = clean_passes(tiny_checkpoint("llama"), [tiny_sample(1).inputs])[0]
+    states = (*clean.keys, *clean.values)
+    assert len({state.untyped_storage().data_ptr() for state in states}) == 1
+    assert len({state.data_ptr() for state in states}) == len(states)
