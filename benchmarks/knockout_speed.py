@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,11 +27,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine, resident
 from random_checkpoints import counting, in_forwards, random_checkpoint, seconds
 from torch import Tensor
 
@@ -293,12 +293,6 @@ def print_peak(name: str, options: argparse.Namespace) -> None:
     print(resident("VmHWM") - before)
 
 
-def resident(name: str) -> int:
-    """Bytes of memory of this process, as Linux counts them."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--geometry", choices=GEOMETRIES, action="append")
@@ -325,12 +319,8 @@ def main() -> None:
             f"(counted {one['counted_forwards']:.1f}); times less than {ratios}",
             flush=True,
         )
-    versions = {name: metadata.version(name) for name in ("torch", "transformers")}
-    if util.find_spec("nnsight"):
-        versions["nnsight"] = metadata.version("nnsight")
-    machine = {"processor": platform.processor() or platform.machine(), **versions}
     if options.output:
-        text = json.dumps({"machine": machine, "geometries": found}, indent=2)
+        text = json.dumps({"machine": machine(), "geometries": found}, indent=2)
         options.output.write_text(text + "\n", encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ class Tail(NamedTuple):
         return min(1.0, max(self))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=6)
 def unseen_weights(images: int) -> Float[ndarray, "draw image"]:
     """Weights of the images and, in the last column, of one that was not seen; of mean one.
 

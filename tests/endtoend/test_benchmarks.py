@@ -28,3 +28,18 @@ def test_what_is_for_an_accelerator_runs_without_one(tmp_path: Path) -> None:
     assert all(step["counted_forwards"] < step["knockouts"] / 5 for step in steps["cost"])
     assert steps["stepping"][0]["difference"] < 1e-3
     assert steps["offloading"][0]["difference"] < 1e-3
+
+
+def test_many_samples_are_decided_from_a_store_of_numbers_that_are_made_up(tmp_path: Path) -> None:
+    output = tmp_path / "many.json"
+    run("many_samples.py", "--tasks=ChooseAttr", "--limit=12", "--no-twins", f"--output={output}")
+    told = json.loads(output.read_text())
+    assert told["machine"]["torch"]
+    assert told["samples"] >= 12
+    assert told["verdicts"] > 10
+    for of_run in (told["fill"], told["from_store"]):
+        stages = of_run["seconds"]
+        assert set(stages) == {"start", "samples", "read", "verdicts", "report"}
+        assert 0 < sum(stages.values()) < of_run["whole_seconds"]
+    # The second run loads nothing that measures.
+    assert told["from_store"]["memory"] < told["fill"]["memory"]
