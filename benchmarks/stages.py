@@ -1,5 +1,7 @@
 """A pytest plugin that tells where the time of a run goes: `-p stages`, told in `$STAGES`, JSON.
 
+Of the processor, of which other programs take none:
+
 - `start`: until the first test begins, imports and collection included;
 - `samples`: questions and images are looked for, read and hashed;
 - `read`: what is known of the samples, from the store or not, is asked for and made into tables;
@@ -25,7 +27,7 @@ from machine import resident
 from mmflow_bench.measurements.session import Measurements
 
 READS = ("ensure", "table", "accuracy", "refusals", "noise_floor")
-began, spent, open_stages = time.perf_counter(), Counter[str](), list[str]()
+began, spent, open_stages = time.process_time(), Counter[str](), list[str]()
 memory: dict[str, int] = {}
 
 
@@ -43,7 +45,7 @@ def stage(name: str) -> Generator[None]:
 
 def _count() -> None:
     global began
-    now = time.perf_counter()
+    now = time.process_time()
     spent[open_stages[-1] if open_stages else "start"] += now - began
     began = now
 

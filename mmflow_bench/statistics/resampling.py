@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.statistics.unseen import unseen_weights
+from mmflow_bench.statistics.remembering import remembered
+from mmflow_bench.statistics.unseen import ROOM, unseen_weights
 
 DRAWS = 2000
 SEED = 241118620
@@ -47,7 +48,7 @@ MOST_CORNERS = 3
 """An unseen image behaves in every combination of ways in so many parts, in more it does alike."""
 
 
-@lru_cache(maxsize=6)
+@remembered(ROOM)
 def bootstrap_weights(images: int) -> Weights:
     """How often each image is drawn, for every bootstrap draw; the same on every call."""
     generator = np.random.default_rng([SEED, images])
@@ -59,7 +60,7 @@ def bootstrap_weights(images: int) -> Weights:
     return weights
 
 
-@lru_cache(maxsize=6)
+@remembered(ROOM)
 def jackknife_weights(images: int) -> Weights:
     """All images but one, or but one group, for every image or group."""
     groups = min(images, JACKKNIFE_GROUPS)
