@@ -42,7 +42,7 @@ def put_photos(folder: Path, tasks: list[str], limit: Limit | None) -> int:
 
 
 def run(folder: Path, *, plugins: list[str], options: list[str]) -> dict[str, object]:
-    """Seconds of one run, in all and stage by stage, and the bytes of memory that it took."""
+    """Wall time of one run, its processor time by stage, and the bytes of memory that it took."""
     command = [sys.executable, "-m", "pytest", "suites/", "-q", "--no-self-test", "--gate=none"]
     command += [option for name in plugins for option in ("-p", name)]
     command += [f"--questions={GQA}", f"--images={folder / 'photos'}", "--report=html,md"]
