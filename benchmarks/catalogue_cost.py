@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from machine import machine
 from random_checkpoints import counting, in_forwards, random_checkpoint, seconds
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -157,8 +157,7 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
         "kinds_in_forwards": kinds,
         "whole_in_forwards": whole,
         "positions_in_forwards": asked.positions(asked.wants) / forward_positions,
-        "processor": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
+        "machine": machine(),
     }
 
 

@@ -20,142 +20,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from importlib import metadata, util
+from dataclasses import asdict
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 import torch
-from random_checkpoints import counting, in_forwards, random_checkpoint, seconds
+from machine import machine, resident
+from random_checkpoints import counting, in_forwards, seconds
+from random_sweeps import GEOMETRIES, Sweep
 from torch import Tensor
-
-from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.interventions.clean import clean_passes
-from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
-from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.interventions.suffixes import knockout_logits
-
-PROMPT, QUESTION, SUFFIX = 5, 12, 22
-WINDOW = 9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """Shape of a checkpoint's decoder; its width is a matter of the machine."""
-
-    layers: int
-    patches: int
-    """Along one side: its square is the number of image positions."""
-    heads: int = 8
-    kv_heads: int = 8
-
-
-GEOMETRIES = {
-    "llava-1.5-7b": Geometry(layers=32, patches=24),
-    "llava-1.5-13b": Geometry(layers=40, patches=24),
-    "llava-next-7b": Geometry(layers=32, patches=46),
-    "llava-next-8b": Geometry(layers=32, patches=46, kv_heads=2),
-    "qwen2.5-vl-7b": Geometry(layers=28, patches=36, kv_heads=1),
-}
-"""Depth, image positions and how many heads share keys; blocks are Llama's. LLaVA-NeXT has 2,116
-image positions for a photo of 4:3, Qwen2.5-VL 1,296 for one of a megapixel."""
-
-
-class Sweep:
-    """One sample of random pixels and words, and every knockout of it."""
-
-    def __init__(
-        self,
-        geometry: Geometry,
-        width: int,
-        *,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        self.checkpoint: LoadedCheckpoint = random_checkpoint(
-            layers=geometry.layers,
-            width=width,
-            patches=geometry.patches,
-            heads=geometry.heads,
-            kv_heads=geometry.kv_heads,
-            device=device,
-            dtype=dtype,
-        )
-        self.layers = geometry.layers
-        torch.manual_seed(1)
-        image = tuple(range(PROMPT, PROMPT + geometry.patches**2))
-        question = tuple(range(image[-1] + 1, image[-1] + 1 + QUESTION))
-        self.length = question[-1] + 1 + SUFFIX
-        ids = torch.randint(1000, 31000, (1, self.length))
-        ids[0, list(image)] = self.checkpoint.parts.image_token_id
-        side = 14 * geometry.patches
-        pixels = torch.randn(1, 3, side, side)
-        self.inputs = {"input_ids": ids.to(device), "pixel_values": pixels.to(device, dtype)}
-        related = image[len(image) // 4 : len(image) // 3]
-        other = tuple(sorted({*image} - {*related}))
-        last = (self.length - 1,)
-        self.edges = (
-            (question, last),
-            (image, last),
-            (last, last),
-            (image, question),
-            (related, question),
-            (other, question),
-        )
-
-    @cached_property
-    def knockouts(self) -> list[Knockout]:
-        return [
-            knockout
-            for sources, targets in self.edges
-            for knockout in around_every_layer(sources, targets, width=WINDOW, layers=self.layers)
-        ]
-
-    def at(self, layer: int) -> list[Knockout]:
-        """Every edge, cut around one layer."""
-        return self.knockouts[layer :: self.layers]
-
-    @torch.inference_mode()
-    def plain(self) -> Tensor:
-        model = self.checkpoint.model
-        return model(**self.inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
-
-    def clean(self) -> CleanPass:
-        return clean_passes(self.checkpoint, [self.inputs])[0]
-
-    def fast(self) -> Tensor:
-        return knockout_logits(self.checkpoint, self.clean(), self.knockouts)
-
-    def twins(self, clean: CleanPass) -> None:
-        """What second opinions ask beside that, another image's pass included."""
-        for method in (Method.UNNORMALISED, Method.COUNTERFACTUAL):
-            donor = self.clean() if method is Method.COUNTERFACTUAL else None
-            knockout_logits(
-                self.checkpoint, clean, self.knockouts, method=method, counterfactual=donor
-            )
-
-    @cached_property
-    def embeddings(self) -> Tensor:
-        return self.clean().embeddings[None]
-
-    def masks(self, knockouts: Sequence[Knockout]) -> Tensor:
-        """One mask for each, of shape (row, 1, query, key)."""
-        states = self.embeddings
-        mask = states.new_full((self.length, self.length), -torch.inf).triu(1)
-        mask = mask.repeat(len(knockouts), 1, 1)
-        for row, knockout in zip(mask, knockouts, strict=True):
-            # A position goes on seeing itself where it is cut off itself alone, as in the engine.
-            for target in knockout.targets:
-                cut = [s for s in knockout.sources if s != target or not knockout.spares_self]
-                row[target, cut] = -torch.inf
-        return mask[:, None]
 
 
 @contextmanager
@@ -293,12 +172,6 @@ def print_peak(name: str, options: argparse.Namespace) -> None:
     print(resident("VmHWM") - before)
 
 
-def resident(name: str) -> int:
-    """Bytes of memory of this process, as Linux counts them."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--geometry", choices=GEOMETRIES, action="append")
@@ -325,12 +198,8 @@ def main() -> None:
             f"(counted {one['counted_forwards']:.1f}); times less than {ratios}",
             flush=True,
         )
-    versions = {name: metadata.version(name) for name in ("torch", "transformers")}
-    if util.find_spec("nnsight"):
-        versions["nnsight"] = metadata.version("nnsight")
-    machine = {"processor": platform.processor() or platform.machine(), **versions}
     if options.output:
-        text = json.dumps({"machine": machine, "geometries": found}, indent=2)
+        text = json.dumps({"machine": machine(), "geometries": found}, indent=2)
         options.output.write_text(text + "\n", encoding="utf-8")
 
 

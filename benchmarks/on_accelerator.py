@@ -22,8 +22,9 @@ from pathlib import Path
 
 import torch
 from accelerate import cpu_offload
-from knockout_speed import GEOMETRIES, PEERS, Geometry, Sweep, difference
+from knockout_speed import PEERS, difference
 from random_checkpoints import counting
+from random_sweeps import GEOMETRIES, Geometry, Sweep
 
 from mmflow_bench.measurements.memory import Throttle
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from machine import machine
 
 FIRST = ("--tasks=ChooseAttr", "--limit=1", "--mechanisms=q-last-drop", "--gate=none")
 COMMANDS = {
@@ -55,7 +56,7 @@ def main() -> None:
         found[name] = statistics.median(seconds(*command) for _ in range(asked.repeats))
         print(f"{found[name]:5.1f} s  {name}", flush=True)
     if asked.output:
-        told = {"processor": platform.processor() or platform.machine(), "seconds": found}
+        told = {"machine": machine(), "seconds": found}
         asked.output.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 

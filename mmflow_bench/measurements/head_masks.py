@@ -116,7 +116,7 @@ class HeadMasks(Want[HeadMasksTable]):
         if is_reference:
             # A reference answer that has no first token is not followed.
             rows = rows.filter(pc.is_valid(rows["reference_log_odds"]))
-            kept = kept.having(frozenset(rows["sample"].to_pylist()))
+            kept = kept.having(frozenset(rows["sample"].unique().to_pylist()))
         column = "reference_log_odds" if is_reference else "log_odds"
         found = kept.matrix(rows, column, MASKS)
         loss = found[:, [NOTHING]] - found

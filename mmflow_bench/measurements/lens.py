@@ -96,7 +96,7 @@ class Lens(Want[LensTable]):
         inner, output = (
             rows.filter(pc.equal(rows["variant"], name)) for name in (self.variant, OUTPUT)
         )
-        kept = kept.having(frozenset(inner["sample"].to_pylist()))
+        kept = kept.having(frozenset(inner["sample"].unique().to_pylist()))
         return LensTable(
             task=kept.task,
             probe=self.probe,

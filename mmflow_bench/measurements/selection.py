@@ -188,6 +188,7 @@ class SampleSet:
             file.source.prepare({sample.image_id for sample in chosen})
         self._donors = self.by_task
         self._known_donors: dict[tuple[str, str], Sample | None] = {}
+        self._places: dict[str, dict[str, int]] = {}
         # A row that cannot be read may not even say which task it belongs to.
         self.unreadable = tuple(
             bad for bad in file.unscored if bad.task == UNKNOWN_TASK or matches(bad.task, tasks)
@@ -234,7 +235,9 @@ class SampleSet:
 
     def _donor(self, task: str, sample: Sample) -> Sample | None:
         members, first = self._donors[task], None
-        start = members.index(sample)
+        if task not in self._places:
+            self._places[task] = {one.question_id: i for i, one in enumerate(members)}
+        start = self._places[task][sample.question_id]
         # Looked at one by one: of many samples, one of the first will do.
         for other in chain(members[start + 1 :], members[:start]):
             if (

@@ -48,6 +48,8 @@ class StoredResults:
         self.redone: set[str] = set()
         """Samples whose answers were measured anew for what stands beside them."""
         self._made: dict[Shard, tuple[pa.Table, Any]] = {}
+        # (task, want) that no sample lacked, with what was looked at.
+        self._whole: dict[tuple[str, Want[object] | None], tuple[object, ...]] = {}
 
     def answers(self) -> Mapping[str, AnswerRow]:
         """Answer rows by content hash of the sample."""
@@ -79,6 +81,22 @@ class StoredResults:
 
     def jobs(self, task: str, wants: Collection[Want[object]]) -> list[Job]:
         """One job for each sample that lacks something; a wrong answer needs little more."""
+        have = {want: self._state(want) for want in wants or (None,)}
+        # Every test asks again, and of most tasks nothing is missing.
+        if all(_is_same(self._whole.get((task, want)), state) for want, state in have.items()):
+            return []
+        jobs = self._jobs(task, wants)
+        if not jobs:
+            self._whole.update(((task, want), state) for want, state in have.items())
+        return jobs
+
+    def _state(self, want: Want[object] | None) -> tuple[object, ...]:
+        """What it depends on whether a sample lacks something: objects that are made anew."""
+        shards = [PATCHES] if want is None else [PATCHES, want.shard]
+        held = [self.store.finished(shard) for shard in shards]
+        return (self.answers(), self.refused(), self.store.has_lost(PATCHES), *held)
+
+    def _jobs(self, task: str, wants: Collection[Want[object]]) -> list[Job]:
         answers, refused = self.answers(), self.refused()
         again = self._without_patches(task)
         # Of the wants that share a shard one is enough: they are measured together. The last one
@@ -189,11 +207,13 @@ class StoredResults:
     def refusals(self, task: str, wants: Collection[Want[object]]) -> dict[str, dict[str, int]]:
         """Edge or `lens` -> reason -> samples of a task without positions for what was asked."""
         refused = self.refused()
+        scopes = {scope for _, scope in refused}
+        asked = [(want, name) for want in wants if (name := want.shard.name) in scopes]
         counts = refusals_of(
-            Refusal(want.name, want.note, refused[scope], self._key(sample))
-            for want in wants
+            Refusal(want.name, want.note, reason, self._key(sample))
+            for want, name in asked
             for sample in self.samples.of(task)
-            if (scope := (self._key_of(task, sample, want), want.shard.name)) in refused
+            if (reason := refused.get((self._key_of(task, sample, want), name))) is not None
         )
         lost = sum(not self._is_followed(answer) for _, answer in self.answered(task))
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
@@ -219,3 +239,7 @@ class StoredResults:
             follow=self.follow,
         ).having(self.store.finished(want.shard))
         return want.table(kept, self.store.read(want.shard, kept.keys))
+
+
+def _is_same(known: tuple[object, ...] | None, state: tuple[object, ...]) -> bool:
+    return known is not None and all(a is b for a, b in zip(known, state, strict=True))

@@ -9,18 +9,20 @@ of.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int
 
 from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.records import Followed
+from mmflow_bench.store.columns import by_number
 from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, PROBABILITY, Shard, filled
 
 Table = TypeVar("Table", covariant=True)
@@ -243,18 +245,29 @@ class Kept:
         Raises:
             StoreError: A sample has more values than `width`, or fewer.
         """
-        values: dict[str, list[float]] = {}
-        for key, value in zip(rows["sample"].to_pylist(), rows[column].to_pylist(), strict=True):
-            values.setdefault(key, []).append(value)
-        found = [values.get(key, []) for key in self.keys]
-        for key, of_sample in zip(self.keys, found, strict=True):
-            if len(of_sample) != width or None in of_sample:
-                raise StoreError(
-                    f"{width} values of {column} for a checkpoint of {self.layers} layers, got "
-                    f"{sum(one is not None for one in of_sample)} (task {self.task}, sample "
-                    f"{key[:12]}); measure again with --refresh"
-                )
-        return np.array(found, dtype=float).reshape(len(self.keys), width)
+        owner = _places(rows["sample"], self.keys)
+        is_asked = owner >= 0
+        owner, values = owner[is_asked], rows[column].combine_chunks().filter(pa.array(is_asked))
+        is_there = values.is_valid().to_numpy(zero_copy_only=False)
+        counts = np.bincount(owner, minlength=len(self.keys))
+        filled_in = np.bincount(owner[is_there], minlength=len(self.keys))
+        for at in np.flatnonzero((counts != width) | (filled_in != width)):
+            raise StoreError(
+                f"{width} values of {column} for a checkpoint of {self.layers} layers, got "
+                f"{filled_in[at]} (task {self.task}, sample {self.keys[at][:12]}); measure again "
+                "with --refresh"
+            )
+        # Of one sample in the order in which they come.
+        order = np.argsort(owner, kind="stable")
+        found: np.ndarray = values.to_numpy(zero_copy_only=False).astype(float)[order]
+        return found.reshape(len(self.keys), width)
+
+
+def _places(keys: pa.ChunkedArray, known: Sequence[str]) -> Int[np.ndarray, "row"]:
+    """Where each key is among those that are known; -1 where it is not."""
+    array = by_number(keys.combine_chunks())
+    places = pc.index_in(array.dictionary, value_set=pa.array(known, pa.string()))
+    return np.asarray(places.fill_null(-1).take(array.indices), int)
 
 
 def resolved(

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -32,6 +33,7 @@ from mmflow_bench.runs.folder import (
     writing,
 )
 from mmflow_bench.runs.rows import MechanismRow
+from mmflow_bench.store.columns import combined, ranks
 
 if TYPE_CHECKING:
     from mmflow_bench.measurements.knockout_sweep import SweepTable
@@ -272,14 +274,20 @@ def merge_parts(folder: Path) -> None:
         parts = sorted(folder.glob(f".{name}-*.part"))
         if not parts:
             continue
-        rows = pa.concat_tables([pq.read_table(path) for path in parts]).to_pylist()
+        table = pa.concat_tables([pq.read_table(path) for path in parts]).combine_chunks()
+        place = combined([ranks(table[key]) for key in keys])
+        order = np.argsort(place, kind="stable")
         # Two workers may have read the same curve: a cross-task mechanism reads every task.
-        unique = {tuple(row[key] for key in keys): row for row in rows}
-        write_table(folder / name, name, [unique[key] for key in sorted(unique)])
+        is_last = np.append(place[order[1:]] != place[order[:-1]], True)
+        _write(folder / name, table.take(order[is_last]).combine_chunks())
         for path in parts:
             path.unlink()
 
 
 def write_table(path: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    _write(path, pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]))
+
+
+def _write(path: Path, table: pa.Table) -> None:
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]), temporary)
+        pq.write_table(table, temporary)

@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from weakref import ref
 from zlib import crc32
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from mmflow_bench.statistics.unseen import unseen_weights
+from mmflow_bench.statistics.remembering import remembered
+from mmflow_bench.statistics.unseen import ROOM, unseen_weights
 
 DRAWS = 2000
 SEED = 241118620
@@ -32,8 +34,9 @@ SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
 Weights = Float[ndarray, "draw image"]
-Known = list[tuple[ndarray, ndarray]]
-"""Weights and what was worked out for them."""
+Known = list[tuple[ref[ndarray], ndarray]]
+"""Weights and what was worked out for them; weights of thousands of images are large, and nobody
+asks for these again once they have been forgotten."""
 Numbers = Float[ndarray, "draw"]
 Statistic = Callable[[Weights], Numbers]
 Extremes = Callable[[Weights, bool], tuple[Numbers, Numbers]]
@@ -45,7 +48,7 @@ MOST_CORNERS = 3
 """An unseen image behaves in every combination of ways in so many parts, in more it does alike."""
 
 
-@lru_cache(maxsize=8)
+@remembered(ROOM)
 def bootstrap_weights(images: int, of: int | None = None) -> Weights:
     """How often each image is drawn, for every bootstrap draw; the same on every call.
 
@@ -71,7 +74,7 @@ def bootstrap_weights(images: int, of: int | None = None) -> Weights:
     return weights
 
 
-@lru_cache(maxsize=8)
+@remembered(ROOM)
 def jackknife_weights(images: int) -> Weights:
     """All images but one, or but one group, for every image or group."""
     groups = min(images, JACKKNIFE_GROUPS)
@@ -247,11 +250,11 @@ Reading = Callable[[Means, Weights], Numbers]
 def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]) -> ndarray:
     """What is worked out for `weights`; kept for those that all share, which cannot be written."""
     for others, result in known:
-        if others is weights:
+        if others() is weights:
             return result
     result = work_out(weights)
     if not weights.flags.writeable:
-        known[:] = [*known[1 - KEPT :], (weights, result)]
+        known[:] = [*known[1 - KEPT :], (ref(weights), result)]
     return result
 
 

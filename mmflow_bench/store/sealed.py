@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmflow_bench.files import NotAFile, replace_file, whole_file
+from mmflow_bench.store.columns import by_number, plain
 from mmflow_bench.store.shards import Damaged, Shard
 
 SEAL = "mmflow-seal"
@@ -37,7 +38,7 @@ def write_rows(path: Path, table: pa.Table, *, name: str, owner: str) -> None:
     Raises:
         OSError: They cannot be written, or do not read as they were written.
     """
-    table, sink = table.replace_schema_metadata(), pa.BufferOutputStream()
+    table, sink = plain(table).replace_schema_metadata(), pa.BufferOutputStream()
     # Types are those of the columns: what Arrow says of them beside that might be damaged.
     kept = {"store_schema": False, "write_page_checksum": True}
     with pq.ParquetWriter(sink, table.schema, **kept) as writer:
@@ -124,7 +125,11 @@ def _parsed(path: Path) -> tuple[pa.Table, str]:
     """What a Parquet file holds, and its seal; no text where it has none."""
     data = _bytes_of(path)
     try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        schema = pq.read_schema(pa.BufferReader(data))
+        texts = [one.name for one in schema if pa.types.is_string(one.type)]
+        file = pq.ParquetFile(
+            pa.BufferReader(data), page_checksum_verification=True, read_dictionary=texts
+        )
         table = file.read()
         # Offsets and text that do not fit would only be noticed where they are used.
         table.validate(full=True)
@@ -159,10 +164,10 @@ def _feed(digest: hashlib._Hash, column: pa.ChunkedArray) -> None:
     """Add the values of a column to a hash, however they lie in memory."""
     array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_string(array.type):
-        encoded = array.dictionary_encode()
-        digest.update(_canonical(encoded.dictionary.to_pylist()))
-        array = encoded.indices
+    array = by_number(array)
+    if pa.types.is_dictionary(array.type):
+        digest.update(_canonical(array.dictionary.to_pylist()))
+        array = array.indices
     if pa.types.is_primitive(array.type):
         numbers = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
         digest.update(np.ascontiguousarray(numbers.to_numpy(zero_copy_only=False)).tobytes())

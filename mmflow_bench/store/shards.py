@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
+from mmflow_bench.store.columns import combined, held, plain, ranks
 
 PROBABILITY = (0.0, 1.0 + 1e-9)
 """Sums of probabilities may exceed one by their rounding."""
@@ -68,21 +69,23 @@ class Shard:
         return table
 
     def typed(self, table: pa.Table) -> pa.Table:
-        """A table with the schema of this shard.
+        """A table with the columns of this shard, text by number (`columns`).
 
         Raises:
             Damaged: It has other columns, or lacks values.
         """
-        found, expected = (
-            {one.name: one.type for one in schema} for schema in (table.schema, self.schema)
+        expected = held(self.schema)
+        found, kinds = (
+            {one.name: one.type for one in schema} for schema in (held(table.schema), expected)
         )
-        if found != expected or len(table.schema) != len(expected):
-            raise Damaged(f"the columns {_listed(self.schema)}, got {_listed(table.schema)}")
-        columns = [table[name] for name in self.schema.names]
-        for one, column in zip(self.schema, columns, strict=True):
+        if found != kinds or len(table.schema) != len(expected):
+            got = plain(table).schema
+            raise Damaged(f"the columns {_listed(self.schema)}, got {_listed(got)}")
+        columns = [table[name] for name in expected.names]
+        for one, column in zip(expected, columns, strict=True):
             if column.null_count and (not one.nullable or one.name in self.keys):
                 raise Damaged(f"a value of {one.name} in every row, got {column.null_count} empty")
-        return pa.table(columns, names=self.schema.names).cast(self.schema)
+        return pa.table(columns, names=expected.names).cast(expected)
 
     def check(self, table: pa.Table) -> None:
         """Look at every value of a table with the schema of this shard.
@@ -93,20 +96,23 @@ class Shard:
         for one in self.schema:
             self._check_range(one.name, table[one.name])
         if len(table):
-            codes = {name: _codes(table[name]) for name in self.keys if name != LAYER}
+            codes = {name: ranks(table[name]) for name in self.keys if name != LAYER}
             if LAYER in self.keys:
                 _check_layers(table[LAYER].to_numpy(), codes)
-            elif len(np.unique(_combined(list(codes.values())))) < len(table):
+            elif combined(list(codes.values())).max() + 1 < len(table):
                 raise Damaged(f"one row for each {' and '.join(self.keys)}, got two of one")
 
     def merged(self, tables: Sequence[pa.Table]) -> pa.Table:
         """One row per key, in key order: a row journalled twice (two workers) is kept once."""
-        table = pa.concat_tables([self.schema.empty_table(), *tables])
-        order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in self.keys])
-        table = table.take(order).combine_chunks()
-        is_first = np.ones(len(table), dtype=bool)
-        is_first[1:] = np.any([_is_new(table[name]) for name in self.keys], axis=0)
-        return table.filter(pa.array(is_first)).combine_chunks()
+        table = pa.concat_tables([held(self.schema).empty_table(), *tables]).combine_chunks()
+        place = combined([ranks(table[name]) for name in self.keys])
+        # As a file is that was merged before.
+        if np.all(place[1:] > place[:-1]):
+            return table
+        order = np.argsort(place, kind="stable")
+        is_first = np.ones(len(order), dtype=bool)
+        is_first[1:] = place[order[1:]] != place[order[:-1]]
+        return table.take(order[is_first]).combine_chunks()
 
     def _check_range(self, name: str, column: pa.ChunkedArray) -> None:
         if pa.types.is_list(column.type):
@@ -123,15 +129,9 @@ class Shard:
                 raise Damaged(f"values of {name} from {least:g} to {greatest:g}, got {value:g}")
 
 
-def _is_new(column: pa.ChunkedArray) -> np.ndarray:
-    """Whether each value but the first differs from the one before it."""
-    codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
-    return np.asarray(codes[1:] != codes[:-1])
-
-
 def _check_layers(layers: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
     """Every sample has each layer once, and all have as many."""
-    group = _combined(list(codes.values()))
+    group = combined(list(codes.values()))
     rows_of = np.bincount(group)
     depth = rows_of[group]
     if layers.min() < 0 or np.any(layers >= depth):
@@ -140,26 +140,14 @@ def _check_layers(layers: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
     places = (np.cumsum(rows_of) - rows_of)[group] + layers
     if np.bincount(places).max() > 1:
         raise Damaged("each layer of a sample once, got one twice and another not at all")
-    alike = _combined([code for name, code in codes.items() if name != "sample"] or [layers * 0])
-    for kind in np.unique(alike):
-        depths = np.unique(depth[alike == kind])
-        if len(depths) > 1:
-            raise Damaged(f"as many layers for every sample, got {depths[0]} and {depths[-1]}")
-
-
-def _combined(codes: Sequence[np.ndarray]) -> np.ndarray:
-    """One code for each combination of codes, from 0 without a gap."""
-    combined = codes[0]
-    for code in codes[1:]:
-        pairs = combined.astype(np.int64) * (int(code.max()) + 1) + code
-        combined = np.unique(pairs, return_inverse=True)[1]
-    return combined
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """A number for each value, from 0 without a gap, equal for equal values."""
-    codes: np.ndarray = column.combine_chunks().dictionary_encode().indices.to_numpy()
-    return codes
+    kinds = combined([code for name, code in codes.items() if name != "sample"] or [layers * 0])
+    # Of a group all rows are of one kind.
+    kind_of = np.zeros(len(rows_of), dtype=np.int64)
+    kind_of[group] = kinds
+    for kind in range(kinds.max() + 1):
+        depths = rows_of[kind_of == kind]
+        if depths.min() < depths.max():
+            raise Damaged(f"as many layers for every sample, got {depths.min()} and {depths.max()}")
 
 
 def _listed(schema: pa.Schema) -> str:

@@ -120,13 +120,18 @@ class Store:
             self._write(self.folder / JOURNAL / name, shard, shard.table(rows))
 
     def read(self, shard: Shard, samples: Iterable[str] | None = None) -> pa.Table:
-        """All rows of a shard, journal included, of `samples` or of all; sorted, none twice."""
+        """All rows of a shard, journal included, of `samples` or of all; sorted, none twice.
+
+        Text is by number (`columns`).
+        """
         rows = partial(self._rows, shard)
         table = self._look(shard, self._held, rows, lambda found: found.nbytes)
         if samples is None:
             return table
-        wanted = pa.array(sorted(set(samples)), pa.string())
-        return table.filter(pc.is_in(table["sample"], value_set=wanted)).combine_chunks()
+        names = table["sample"].combine_chunks()
+        wanted = pa.array(set(samples), pa.string())
+        is_wanted = pc.is_in(names.dictionary, value_set=wanted)
+        return table.filter(is_wanted.take(names.indices)).combine_chunks()
 
     def finished(self, shard: Shard) -> frozenset[str]:
         """Content hashes of the samples that a shard already holds."""

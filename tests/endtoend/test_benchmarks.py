@@ -28,3 +28,34 @@ def test_what_is_for_an_accelerator_runs_without_one(tmp_path: Path) -> None:
     assert all(step["counted_forwards"] < step["knockouts"] / 5 for step in steps["cost"])
     assert steps["stepping"][0]["difference"] < 1e-3
     assert steps["offloading"][0]["difference"] < 1e-3
+
+
+def test_many_samples_are_decided_from_a_store_of_numbers_that_are_made_up(tmp_path: Path) -> None:
+    output = tmp_path / "many.json"
+    run("many_samples.py", "--tasks=ChooseAttr", "--limit=12", "--no-twins", f"--output={output}")
+    told = json.loads(output.read_text())
+    assert told["machine"]["torch"]
+    assert told["samples"] >= 12
+    assert told["verdicts"] > 10
+    for of_run in (told["fill"], told["from_store"]):
+        stages = of_run["seconds"]
+        assert set(stages) == {"start", "samples", "read", "verdicts", "report"}
+        assert all(spent > 0 for spent in (*stages.values(), of_run["whole_seconds"]))
+    # The second run loads nothing that measures.
+    assert told["from_store"]["memory"] < told["fill"]["memory"]
+
+
+def test_growth_is_told_of_everything_that_it_depends_on(tmp_path: Path) -> None:
+    output = tmp_path / "growth.json"
+    run("growth.py", "--repeats=1", "--most=2", f"--output={output}")
+    told = json.loads(output.read_text())
+    assert told["machine"]["torch"]
+    counted = {
+        name: [one["counted_forwards"] for one in series] for name, series in told["series"].items()
+    }
+    assert all(one["forwards"] > 0 for series in told["series"].values() for one in series)
+    # Where more is cut more is computed, and of a larger whole a smaller part.
+    for name in ("window", "edges", "layers"):
+        assert counted[name][0] < counted[name][1]
+    for name in ("image_positions", "questions_per_image"):
+        assert counted[name][0] > counted[name][1]

@@ -95,7 +95,7 @@ def test_results_describe_a_run_in_these_words() -> None:
         "device": "auto",
         "alpha": 0.05,
         "multiplicity": "none",
-            "stat": "bootstrap",
+        "stat": "bootstrap",
         "inconclusive": "report",
         "baseline_missing": "new",
         "baseline": None,
