@@ -81,12 +81,26 @@ def lens_of(values: Set, drawn: Drawn) -> LensCurve:
     )
 
 
+def difference_of(values: Set, drawn: Drawn) -> Estimate:
+    """Of two checkpoints on the same samples, as a gate asks."""
+    before, after = np.split(values, 2, axis=1)
+    return curve_of(after, drawn).peak - curve_of(before, drawn).peak
+
+
+def pairs(generator: np.random.Generator, samples: int) -> Set:
+    """Curves of two checkpoints, the second of which drops less in some samples."""
+    before = drop(generator, samples)
+    kept = np.where(generator.random((samples, 1)) < 0.3, 0.5, 1.0)
+    return np.hstack([before, before * kept])
+
+
 CASES: dict[str, tuple[Callable[..., Set], Callable[[Set, Drawn], Estimate]]] = {
     "peak of a drop": (drop, lambda v, d: curve_of(v, d).peak),
     "mean of a drop": (drop, lambda v, d: curve_of(v, d).band_mean),
     "peak, sparse": (sparse, lambda v, d: curve_of(v, d).peak),
     "centre of a drop": (drop, lambda v, d: curve_of(v, d).centre),
     "depth of the peak": (drop, lambda v, d: curve_of(v, d).peak_depth),
+    "difference of two peaks": (pairs, difference_of),
     "lens, highest": (lens, lambda v, d: lens_of(v, d).max),
     "lens, onset": (lens, lambda v, d: lens_of(v, d).onset),
 }

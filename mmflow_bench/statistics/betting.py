@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -31,7 +32,7 @@ PRIOR_DRAWS, PRIOR_VARIANCE = 0.25, 0.0025
 """What is thought of the spread before the first draw, in squares of the range."""
 STEPS = 18
 """Halvings of the range in the search for a bound."""
-MOST_COMBINATIONS = 2048
+MOST_COMBINATIONS = 512
 """Of columns that a bound may have to win against, all at once."""
 
 
@@ -138,9 +139,18 @@ class Wager:
         if len(self.has_value) == self.of:
             # Nothing is left to be drawn.
             return float(not sign * (self.value - threshold) > 0)
-        gains = sign * (self._paths(sign) - bound) * self.has_value[:, None]
+        paths = self._upwards if sign > 0 else self._downwards
+        gains = sign * (paths - bound) * self.has_value[:, None]
         grown = capital(gains, of=self.of, lowest=min(0.0, low - sign * bound), range_=high - low)
         return min(1.0, float((1 / grown).max()))
+
+    @cached_property
+    def _upwards(self) -> Float[ndarray, "draw combination"]:
+        return self._paths(1)
+
+    @cached_property
+    def _downwards(self) -> Float[ndarray, "draw combination"]:
+        return self._paths(-1)
 
     def _paths(self, sign: int) -> Float[ndarray, "draw combination"]:
         """What is bet on at each draw: one path for each combination that has to be won against."""

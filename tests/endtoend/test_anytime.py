@@ -186,3 +186,10 @@ def test_a_gate_finds_a_change(run: Callable[..., Ended]) -> None:
     assert verdicts["lens-lower-rise"] == "changed"
     assert verdicts["imgq-drop1"] == "unchanged"
     assert all(row["images"] < 64 for row in compared)
+
+
+def test_it_says_how_many_are_open_while_it_measures(run: Callable[..., Ended]) -> None:
+    told = run("--from-cache", "-o", "log_cli=true", "--log-cli-level=INFO")
+    said = [line for line in told.printed.splitlines() if "open at 16 images" in line]
+    assert said
+    assert all("more" in line for line in said)
