@@ -146,12 +146,12 @@ class Looking:
         first = self._reached()
         return sum(first.values()), sum(self._images[task] for task in first)
 
-    def used(self) -> Iterator[tuple[str, int, int]]:
-        """Of each decided test its name, and how many of how many images it has looked at."""
+    def used(self) -> Iterator[tuple[int, int]]:
+        """How many of how many images each decided test has looked at."""
         for name, number in self._decided.items():
             tasks = self._questions[name].tasks & self._images.keys()
             at_hand = [min(self.looks[number].images, self._images[task]) for task in tasks]
-            yield name, sum(at_hand), sum(self._images[task] for task in tasks)
+            yield sum(at_hand), sum(self._images[task] for task in tasks)
 
     def _decide(self, group: Sequence[Question]) -> None:
         """Ask some mechanisms of the same tasks at one look after the other."""
@@ -217,10 +217,10 @@ def on_first(
 
 
 def said_of(looking: Looking) -> str:
-    """How much was looked at until everything was decided, in a line."""
-    used = [(at_hand, of) for _, at_hand, of in looking.used() if of]
+    """How much was looked at until everything was decided, in a line; nothing where nothing was."""
+    used = [(at_hand, of) for at_hand, of in looking.used() if of]
     if not used:
-        return "nothing was asked of any samples"
+        return ""
     shares = [at_hand / of for at_hand, of in used]
     reached, of = looking.reached()
     return (

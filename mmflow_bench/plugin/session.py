@@ -164,7 +164,8 @@ class FlowSession:
             if not is_ending:
                 look_on(self.run, slug, looking)
             planned = looking.closing()
-            self.run.notice(f"{slug}: {said_of(looking)}")
+            if said := said_of(looking):
+                self.run.notice(f"{slug}: {said}")
         keep(self.run, slug, planned, self.run.folder(slug))
         # Before the baseline is loaded, which may need its memory.
         self.run.opened.pop(slug, None)
