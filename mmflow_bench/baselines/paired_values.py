@@ -177,6 +177,11 @@ def _order(told: OrderResult, answers: Sequence[AnswerRow], seed: object) -> Ord
     """The order of the samples that have an answer; what has none is as good as not there."""
     seed = seed if isinstance(seed, int) else None
     places = sorted((place_of(row["sample"], seed), row["question_id"]) for row in answers)
+    if len(places) > told.of:
+        raise BaselineError(
+            f"an order of at least the {len(places)} samples that have an answer, got one of "
+            f"{told.of} (data.tasks in {RESULTS}); measure again"
+        )
     return Order(
         samples=tuple(one for one in places if one[0] < told.missing),
         missing=told.missing,

@@ -138,10 +138,10 @@ class OrderResult(_Record):
 
     of: Count
     """Samples of the task."""
-    seen: Annotated[float, Field(ge=0, le=1)]
+    seen: Annotated[float, Field(gt=0, le=1)]
     """Share of its images that was looked at."""
-    missing: str
-    """Place of the first sample that was not: the hash of seed and content."""
+    missing: Annotated[str, Field(pattern="^([0-9a-f]{64}|~)$")]
+    """Place of the first sample that was not, the hash of seed and content; ~ where all were."""
     looks: Count
     """How many looks share an error rate, before the one at everything."""
 
@@ -165,6 +165,8 @@ class TaskResult(_Record):
         """Refuse more answers than there are samples: they would make an accuracy above one."""
         if self.correct + sum(self.unscored.values()) > self.selected:
             raise ValueError("more samples correct and unscored than selected")
+        if self.order is not None and self.correct > self.order.of:
+            raise ValueError("more samples correct than there are in the order")
         return self
 
 

@@ -14,11 +14,14 @@ from mmflow_bench.baselines.gate_set import GateRow, gate_rows, gate_set
 from mmflow_bench.baselines.paired_comparison import compare_runs
 from mmflow_bench.baselines.paired_experiment import NotComparable, refuse_limited
 from mmflow_bench.baselines.paired_records import read_comparison
+from mmflow_bench.baselines.paired_values import _order
 from mmflow_bench.baselines.tolerances import DEFAULTS, parse_tolerance
+from mmflow_bench.errors import BaselineError
 from mmflow_bench.mechanisms.bands import B1, B2, EVERYWHERE, LATER_HALF
 from mmflow_bench.mechanisms.declared import shipped
 from mmflow_bench.mechanisms.declaring import Declaration, Gate
 from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.runs.results import OrderResult
 
 
 def compared(base, tuned, *, tolerance=None, alpha=0.05):
@@ -357,3 +360,18 @@ def test_runs_that_follow_different_answers_are_not_compared(made):
         for pair in ((own, other), (other, own)):
             with pytest.raises(NotComparable, match="--follow"):
                 compared(*pair)
+
+
+def test_an_order_holds_the_samples_that_have_an_answer_and_no_more():
+    told = OrderResult(of=5, seen=0.5, missing="f" * 64, looks=2)
+    answers = [{"sample": f"key{i}", "question_id": f"q{i}"} for i in range(4)]
+    order = _order(told, answers, None)
+    assert sorted(order.question_ids) == ["q0", "q1", "q2", "q3"]
+    assert list(order.samples) == sorted(order.samples)
+    # Those beyond the first sample that was not looked at are no random part of them.
+    middle = order.samples[2][0]
+    cut = _order(told.model_copy(update={"missing": middle}), answers, None)
+    assert cut.samples == order.samples[:2]
+    assert _order(told, answers, 7).samples != order.samples
+    with pytest.raises(BaselineError, match="an order of at least the 4 samples"):
+        _order(told.model_copy(update={"of": 3}), answers, None)

@@ -1,6 +1,8 @@
-"""Estimates of samples that are looked at by and by: bets, shared alpha, and nothing left at last."""
+"""Estimates of samples that are looked at by and by: bets, shared alpha, all known at last."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def test_looks_are_at_more_and_more_images_and_at_last_at_all(images: int) -> No
     # What may err at the last look too spends no more than alpha over all of them.
     assert sum(look.share for look in looks) <= 1 + 1e-12
     # No look is at more than half as many again, so that few are measured for nothing.
-    assert all(later <= 1.5 * earlier for earlier, later in zip(counts, counts[1:], strict=False))
+    assert all(later <= 1.5 * earlier for earlier, later in pairwise(counts))
 
 
 def test_a_deep_drop_is_shown_long_before_all_are_looked_at() -> None:
@@ -68,11 +70,15 @@ def test_a_decision_by_bets_is_never_taken_back() -> None:
 def test_once_all_are_looked_at_every_number_is_known() -> None:
     values = change()
     whole, mean = curve(values), values.mean(axis=0)
+    other = change(depth=-0.2)
     for estimate, truth in (
         (whole.peak, mean.min()),
         (whole.band_mean, mean.mean()),
         (whole.peak_depth, 6 / LAYERS),
-        (whole.peak - curve(change(depth=-0.2)).peak, mean.min() - change(depth=-0.2).mean(0).min()),
+        (
+            whole.peak - curve(change(depth=-0.2)).peak,
+            mean.min() - change(depth=-0.2).mean(0).min(),
+        ),
     ):
         assert estimate.value == pytest.approx(truth)
         assert (estimate.low, estimate.high) == pytest.approx((truth, truth), abs=1e-4)

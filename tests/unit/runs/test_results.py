@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from mmflow_bench.runs.results import SCHEMA_FILE, Results, results_of, schema_text
+from mmflow_bench.runs.results import SCHEMA_FILE, Results, TaskResult, results_of, schema_text
 from mmflow_bench.runs.rows import MechanismRow
 
 ROW = MechanismRow(
@@ -57,3 +57,16 @@ def test_a_verdict_of_ones_own_invention_is_refused():
     text = results().as_json().replace('"holds"', '"confirmed"')
     with pytest.raises(ValidationError):
         Results.model_validate_json(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"missing": "<script>"}, {"seen": 0.0}, {"seen": 1.5}, {"of": -1}, {"of": 2}],
+    ids=str,
+)
+def test_an_order_that_cannot_be_is_refused(wrong):
+    order = {"of": 9, "seen": 0.5, "missing": "~", "looks": 3}
+    task = {"selected": 6, "correct": 5}
+    assert TaskResult(**task, order=order).order is not None
+    with pytest.raises(ValidationError):
+        TaskResult(**task, order=order | wrong)
