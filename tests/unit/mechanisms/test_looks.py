@@ -70,7 +70,6 @@ def test_a_decision_by_bets_is_never_taken_back() -> None:
 def test_once_all_are_looked_at_every_number_is_known() -> None:
     values = change()
     whole, mean = curve(values), values.mean(axis=0)
-    other = change(depth=-0.2)
     for estimate, truth in (
         (whole.peak, mean.min()),
         (whole.band_mean, mean.mean()),
