@@ -2,13 +2,14 @@
 
 import knockout_speed
 import pytest
+from random_sweeps import Geometry, Sweep
 
-SMALL = knockout_speed.Geometry(layers=6, patches=6, kv_heads=2)
+SMALL = Geometry(layers=6, patches=6, kv_heads=2)
 
 
 @pytest.fixture(scope="module")
 def sweep():
-    return knockout_speed.Sweep(SMALL, 64)
+    return Sweep(SMALL, 64)
 
 
 @pytest.mark.parametrize("peer", ["batched", "published"])
