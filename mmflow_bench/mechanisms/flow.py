@@ -270,7 +270,7 @@ class Flow(AppendixReadings, FurtherReadings):
         return BlindControl(
             removed=removed,
             exchanged=other,
-            alpha=self._alpha if self._look is None else self._whole_alpha,
+            alpha=self._whole_alpha,
             draw=lambda table, kept: self._drawn([task], [table.question_ids[i] for i in kept]),
         )
 

@@ -213,7 +213,7 @@ def on_first(
     whole: PlannedMeasurements, first: Mapping[str, int], *, looks: int
 ) -> PlannedMeasurements:
     """A checkpoint's measurements on so many images of some tasks, in the random order."""
-    return whole.on(whole.opened.on(whole.opened.samples.first(first, looks=looks)))
+    return whole.on(whole.opened.samples.first(first, looks=looks))
 
 
 def said_of(looking: Looking) -> str:

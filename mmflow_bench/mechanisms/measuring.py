@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.selection import Order, SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured
@@ -141,10 +141,14 @@ class PlannedMeasurements(PassedOn):
         self.compared: Mapping[str, Order] = {}
         """Task -> the order in which its samples were compared with a baseline's."""
 
-    def on(self, measurements: Measurements) -> PlannedMeasurements:
-        """The same of other samples of the checkpoint, of which nothing is planned yet."""
+    def on(self, samples: SampleSet) -> PlannedMeasurements:
+        """The same of other samples, of which nothing is planned yet."""
         return PlannedMeasurements(
-            measurements, plan={}, window=self._window, bar=self._bar, is_alone=self._is_alone
+            self.opened.on(samples),
+            plan={},
+            window=self._window,
+            bar=self._bar,
+            is_alone=self._is_alone,
         )
 
     def take(self, other: PlannedMeasurements) -> None:

@@ -23,6 +23,7 @@ from mmflow_bench.statistics.resampling import (
     Weights,
     between,
     bootstrap_weights,
+    size_of_set,
 )
 from mmflow_bench.statistics.simultaneous import deviations
 
@@ -69,8 +70,8 @@ def drop_of(
     mean, images = means.mean[columns], len(means.images)
     error, times = np.zeros(len(columns)), 0.0
     if images > 1:
-        of = None if seen is None else round(images / seen)
-        draws = means.curves(bootstrap_weights(images, of))[:, columns]
+        weights = bootstrap_weights(images, size_of_set(images, seen))
+        draws = means.curves(weights)[:, columns]
         spread = deviations(mean, draws, images=images)
         error, times = spread.error, float(np.quantile(spread.largest, 1 - 2 * alpha))
     inner = read.shown_drops(mean, error, times=times, floor=floor)

@@ -102,10 +102,11 @@ def watch(test: Callable[[Flow], object]) -> Reads:
 def watched(test: DeclaredTest) -> Iterator[Reads]:
     """What a test of a file reads, once for each set of its parameters."""
     for case in test.cases:
-        yield watch(partial(_call, test.function, case))
+        yield watch(partial(called, test.function, case))
 
 
-def _call(function: Callable[..., object], case: Mapping[str, object], flow: Flow) -> object:
+def called(function: Callable[..., object], case: Mapping[str, object], flow: Flow) -> object:
+    """A test, called with its parameters and a flow."""
     return function(flow=flow, **case)
 
 

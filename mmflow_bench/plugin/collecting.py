@@ -7,7 +7,7 @@ a checkpoint is known not to have are expected failures, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,10 +20,9 @@ from mmflow_bench.measurements.asking import asked_questions
 from mmflow_bench.measurements.selection import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
-from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.looking import Question
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
-from mmflow_bench.mechanisms.watching import Reads, watch
+from mmflow_bench.mechanisms.watching import Reads, called, watch
 from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
 from mmflow_bench.plugin.models import MODEL_FIXTURE, mechanism_of, model_of, task_of
@@ -157,7 +156,7 @@ def questions(items: Iterable[pytest.Item]) -> dict[str, list[Question]]:
     for item in items:
         model, reads = model_of(item), reads_of(item)
         if model and reads.wants and _is_about(item, model):
-            run = partial(_call, item.obj, parameters_of(item))  # type: ignore[attr-defined]
+            run = partial(called, item.obj, parameters_of(item))  # type: ignore[attr-defined]
             question = Question(
                 name=item.nodeid,
                 declared=declaration_of(item),
@@ -171,10 +170,6 @@ def questions(items: Iterable[pytest.Item]) -> dict[str, list[Question]]:
 
 def _is_about(item: pytest.Item, model: str) -> bool:
     return declaration_of(item).is_about(run_of(item.config).specs[model].paper_model)
-
-
-def _call(function: Callable[..., object], given: Mapping[str, object], flow: Flow) -> object:
-    return function(flow=flow, **given)
 
 
 def parameters_of(item: pytest.Item) -> dict[str, object]:
@@ -196,7 +191,7 @@ def _watched(item: pytest.Item) -> Reads:
     names = set(item._fixtureinfo.argnames)  # type: ignore[attr-defined]
     if names != {"flow", *given}:
         return Reads()
-    return watch(partial(_call, item.obj, given))  # type: ignore[attr-defined]
+    return watch(partial(called, item.obj, given))  # type: ignore[attr-defined]
 
 
 def has_second_opinion(item: pytest.Item) -> bool:

@@ -31,8 +31,7 @@ def measure_baseline(run: Run, slug: str, tuned: PlannedMeasurements) -> None:
     try:
         base = opened_planned(run, paired.spec, {})
         if run.settings.stat == "anytime":
-            samples = base.opened.samples.as_far_as(tuned.opened.samples.orders)
-            base = base.on(base.opened.on(samples))
+            base = base.on(base.opened.samples.as_far_as(tuned.opened.samples.orders))
         measure_as(base, tuned)
         keep(run, name, base, run.folder(slug) / FOLDER)
         base.opened.close()

@@ -84,6 +84,11 @@ def jackknife_weights(images: int) -> Weights:
     return weights
 
 
+def size_of_set(images: int, seen: float | None) -> int | None:
+    """Of how many images some are such a share; None where they stand for infinitely many."""
+    return None if seen is None else round(images / seen)
+
+
 @dataclass(frozen=True)
 class ImageStatistic:
     """A number that depends on samples of some images."""
@@ -101,7 +106,7 @@ class ImageStatistic:
     @property
     def of(self) -> int | None:
         """Of how many images these were drawn."""
-        return None if self.seen is None else round(len(self.images) / self.seen)
+        return size_of_set(len(self.images), self.seen)
 
     @property
     def value(self) -> float:
