@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 from machine import machine, resident
-from random_checkpoints import counting, in_forwards, seconds
+from random_checkpoints import counting, in_forwards, operations, seconds
 from random_sweeps import GEOMETRIES, Sweep
 from torch import Tensor
 
@@ -136,6 +136,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         "forwards": forwards,
         "counted_forwards": bound,
         "share_of_bound": bound / forwards,
+        "operations_in_forwards": operations(sweep.fast) / operations(sweep.plain),
         "twins_in_forwards": in_forwards(
             lambda: sweep.twins(clean), sweep.plain, min(3, options.repeats)
         ),
@@ -195,7 +196,8 @@ def main() -> None:
         ratios = ", ".join(f"{peer} {of['ratio']:.0f}" for peer, of in one["peers"].items())  # type: ignore[attr-defined]
         print(
             f"{name}: {one['knockouts']} knockouts in {one['forwards']:.1f} forward passes "
-            f"(counted {one['counted_forwards']:.1f}); times less than {ratios}",
+            f"(counted {one['counted_forwards']:.1f}, operations "
+            f"{one['operations_in_forwards']:.1f}); times less than {ratios}",
             flush=True,
         )
     if options.output:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 from transformers.image_utils import SizeDict
 
@@ -105,6 +106,27 @@ def in_forwards(function: Callable[[], object], plain: Callable[[], object], rep
         before, taken, after = seconds(plain), seconds(function), seconds(plain)
         found.append(2 * taken / (before + after))
     return statistics.median(found)
+
+
+def operations(function: Callable[[], object]) -> int:
+    """Multiplications and additions of its matrix products and of its attention."""
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    with FlopCounterMode(display=False, custom_mapping={kernel: _of_attention}) as counted:
+        function()
+    return counted.get_total_flops()
+
+
+def _of_attention(
+    query: Sequence[int],
+    key: Sequence[int],
+    value: Sequence[int],
+    _: float = 0.0,
+    is_causal: bool = False,
+    **__: object,
+) -> int:
+    whole: int = sdpa_flop_count(query, key, value)
+    # Blocks above the diagonal are skipped.
+    return whole // 2 if is_causal else whole
 
 
 @contextmanager
