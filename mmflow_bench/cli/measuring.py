@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,12 +33,14 @@ from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.selection import in_words
+from mmflow_bench.measurements.sharding import Slice
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
-from mmflow_bench.measurements.wants import resolved
 from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
+from mmflow_bench.mechanisms.rounds import Round, rounds_of, slice_of
 from mmflow_bench.mechanisms.watching import watched
 from mmflow_bench.options import Place, comma_separated
+from mmflow_bench.plugin.processes import choose_accelerator
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -66,16 +69,27 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     """
     settings = asked.measurement
     chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
+    if settings.shard:
+        # Ranks of one machine share its accelerators; must come before one is looked for.
+        choose_accelerator(f"gw{os.environ.get('LOCAL_RANK', '')}", asked.checkpoint.device)
     measurements = asked.open()
-    tasks = planned_by(chosen, measurements)
-    width, layers = settings.window or measurements.width, measurements.decoder_layers
-    for task in measurements.tasks:
-        planned = tasks.get(task, Planned())
-        measurements.ensure(task, resolved(planned.wants, width=width, layers=layers))
-        if settings.twins:
-            others = resolved(planned.second_opinions, width=width, layers=layers)
-            measurements.part().ensure(task, others)
-    echo_counts(measurements)
+    rounds = rounds_of(measurements, planned_by(chosen, measurements), twins=settings.twins)
+    if settings.shard:
+        rounds = slice_of(rounds, Slice.parse(settings.shard, {}))
+        say(f"shard {settings.shard}: {_said_of(rounds, measurements)}")
+    for one in rounds:
+        one.measure()
+    echo_counts(rounds[0].measurements)
+
+
+def _said_of(rounds: Sequence[Round], whole: Measurements) -> str:
+    return f"{_images_in(rounds[0].measurements)} of {_images_in(whole)} images"
+
+
+def _images_in(measurements: Measurements) -> int:
+    """How many images are asked about, in whatever task."""
+    samples = measurements.samples
+    return len({one.image_id for task in samples.tasks for one in samples.of(task)})
 
 
 def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -198,6 +198,8 @@ class SampleSet:
         self.orders: dict[str, Order] = {}
         """Of each task, where more and more of its samples are looked at."""
         self._seed = seed
+        self.lock = ""
+        """Tells these samples from others that another process may measure at the same time."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -291,6 +293,21 @@ class SampleSet:
 
     def _place(self, sample: Sample) -> str:
         return place_of(self.keys[sample.question_id], self._seed)
+
+    def among(self, images: Collection[str], *, lock: str) -> SampleSet:
+        """The samples of some images, whatever the task; donors are those of the whole.
+
+        Args:
+            images: Ids of images, some of which may have no sample here.
+            lock: What tells these images from those of other processes.
+        """
+        part = copy(self)
+        part.by_task = {
+            task: tuple(one for one in members if one.image_id in images)
+            for task, members in self.by_task.items()
+        }
+        part.orders, part.lock = {}, lock
+        return part
 
     def part(self) -> SampleSet:
         """The samples of every third image of each task, or of every second where they are few.

@@ -244,7 +244,7 @@ class Measurements:
             return
         minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
-        with self.store.lock(f"measure-{task}"):
+        with self.store.lock(f"measure-{task}{self.samples.lock}"):
             for _ in range(_ATTEMPTS):
                 jobs = self.stored.jobs(task, wants)
                 if not jobs or self._measure(task, jobs, self.stored.mastery(task, minimum)):

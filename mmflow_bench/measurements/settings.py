@@ -57,6 +57,17 @@ def parse_limit(text: str) -> str:
     return text
 
 
+def parse_shard(text: str) -> str:
+    """The text of a shard; that of `auto` is the one which the environment gives.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    from mmflow_bench.measurements.sharding import Slice
+
+    return str(Slice.parse(text, os.environ))
+
+
 def parse_tasks(text: str) -> tuple[str, ...]:
     """The names and glob patterns of --tasks; a ValueError for text that holds none."""
     return listed("--tasks", text, "names or patterns")
@@ -175,6 +186,15 @@ class MeasurementSettings:
         parse=parse_limit,
         places=Place.SAMPLING | Place.INI,
     )
+    shard: str | None = setting(
+        None,
+        "measure one of N parts of the images, as other processes measure the others (auto: the "
+        "place in a Slurm array, or of a rank of torchrun or accelerate)",
+        metavar="I/N|auto",
+        parse=parse_shard,
+        is_empty_said=True,
+        places=Place.MEASURE,
+    )
     seed: int | None = setting(
         None,
         "shuffle the images before --limit cuts them (default: file order)",
@@ -247,3 +267,18 @@ class MeasurementSettings:
         # Here, so that no command empties a store that it is then not allowed to fill.
         if self.from_cache and self.refresh:
             raise ValueError("--from-cache reads the store and --refresh empties it; drop one")
+        if self.shard and self.shard != "1/1":
+            self._refuse_alone()
+
+    def _refuse_alone(self) -> None:
+        """Refuse what would take from other shards what they have measured, or keep nothing."""
+        if self.refresh:
+            raise ValueError(
+                "--refresh empties the store that the other shards of --shard fill; drop it, or "
+                "point --mmflow-cache at a new folder"
+            )
+        if self.cache is None:
+            raise ValueError(
+                "--shard takes a store that keeps its part, got --mmflow-cache=off; name a folder "
+                "that all shards write to, or one that is put together with theirs"
+            )

@@ -96,6 +96,7 @@ def test_an_option_of_a_command_takes_a_value_or_refuses_it(name: str) -> None:
 REFUSED = {
     "--mmflow-device": {"gpu": "did you mean cuda?", "CPU": "did you mean cpu?", "cpu:0": "cpu"},
     "--alpha": {"nan": "(0, 0.5)", "0": "", "1": "", "-1": "", "inf": ""},
+    "--shard": {"": "I/N", "0/2": "", "3/2": "", "2": "", "auto": "got none of them"},
     "--seed": {"-1": "a whole number from 0 on", "9" * 5000: "", "1.5": ""},
     "--window": {"0": "odd number", "9" * 30: "", "\u00b2": ""},
     "--batch-size": {"0": "positive", "9" * 5000: "", "\u0663": ""},
@@ -124,7 +125,7 @@ def test_a_value_out_of_range_is_refused_in_words(flag: str, text: str, says: st
 
 def test_an_empty_text_is_no_option_unless_it_would_select_everything() -> None:
     said = {flag for flag, option in OPTIONS.items() if option.is_said("")}
-    assert said == {"--baseline", "--tasks", "--mechanisms", "--mmflow-cache"}
+    assert said == {"--baseline", "--tasks", "--mechanisms", "--mmflow-cache", "--shard"}
 
 
 def test_an_empty_folder_of_images_is_refused(tmp_path: Path) -> None:

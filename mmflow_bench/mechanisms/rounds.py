@@ -1,0 +1,72 @@
+"""What `mmflow measure` asks of the samples, as rounds: all of them, then part by other methods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.measurements.sharding import Slice, dealt
+from mmflow_bench.measurements.wants import Want, resolved
+from mmflow_bench.mechanisms.measuring import Planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What is asked of some samples; a round may read what the one before it has measured."""
+
+    label: str
+    measurements: Measurements
+    wants: Mapping[str, tuple[Want[object], ...]]
+    """By task."""
+
+    def measure(self) -> None:
+        for task in self.measurements.tasks:
+            self.measurements.ensure(task, self.wants[task])
+
+
+def rounds_of(
+    measurements: Measurements, planned: Mapping[str, Planned], *, twins: bool
+) -> list[Round]:
+    """Everything that is planned of a checkpoint; second opinions only with `twins`."""
+    width = measurements.settings.window or measurements.width
+    layers = measurements.decoder_layers
+    plan = {task: planned.get(task, Planned()) for task in measurements.tasks}
+
+    def by_task(wants: Mapping[str, Sequence[Want[object]]]) -> dict[str, tuple[Want[object], ...]]:
+        return {task: resolved(asked, width=width, layers=layers) for task, asked in wants.items()}
+
+    first = by_task({task: one.wants for task, one in plan.items()})
+    rounds = [Round(label="all samples", measurements=measurements, wants=first)]
+    if twins:
+        again = by_task({task: one.second_opinions for task, one in plan.items()})
+        part = measurements.part()
+        rounds.append(Round(label="second opinions", measurements=part, wants=again))
+    return rounds
+
+
+def slice_of(rounds: Sequence[Round], part: Slice) -> list[Round]:
+    """The same of one part of the images, all samples of an image in the same."""
+    parts = dealt(costs_of(rounds), part.of)
+    chosen = parts[part.number - 1] if part.number <= len(parts) else frozenset()
+    return [
+        Round(
+            label=one.label,
+            measurements=one.measurements.on(
+                one.measurements.samples.among(chosen, lock=f"-{part}")
+            ),
+            wants=one.wants,
+        )
+        for one in rounds
+    ]
+
+
+def costs_of(rounds: Sequence[Round]) -> dict[str, int]:
+    """Image -> how much is asked about it: an answer and a pass for each want of each sample."""
+    costs: Counter[str] = Counter()
+    for one in rounds:
+        for task in one.measurements.tasks:
+            for sample in one.measurements.samples.of(task):
+                costs[sample.image_id] += 1 + len(one.wants[task])
+    return dict(costs)
