@@ -48,6 +48,10 @@ class SelectionError(MMFlowError):
     """A name, a pattern or a limit that was asked for selects nothing."""
 
 
+class CampaignError(MMFlowError):
+    """The file of a campaign cannot be read, or asks for what no run does."""
+
+
 class SampleError(MMFlowError):
     """One sample cannot be measured; it is counted as unscored under `reason`."""
 

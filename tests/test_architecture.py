@@ -35,6 +35,7 @@ STAGES = (
     "interactive",
     "training",
     "plugin",
+    "campaigns",
     "cli",
 )
 ALLOWED = {

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import click
@@ -19,21 +18,16 @@ from mmflow_bench.checkpoints.hub import hub_answers
 from mmflow_bench.checkpoints.ingredients import ingredients_of
 from mmflow_bench.checkpoints.settings import resolve_device
 from mmflow_bench.checkpoints.weight_files import weight_files
-from mmflow_bench.cli.measuring import planned_by
 from mmflow_bench.cli.options import Asked, asking
 from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.files import try_writing
-from mmflow_bench.measurements.answering import sample_set
 from mmflow_bench.measurements.memory import free_memory
-from mmflow_bench.measurements.session import Measurements
-from mmflow_bench.measurements.wants import resolved
 from mmflow_bench.mechanisms.declared import chosen_tests
-from mmflow_bench.mechanisms.measuring import Planned
+from mmflow_bench.mechanisms.foreseeing import paces, sizes
+from mmflow_bench.mechanisms.rounds import planned_by, rounds_of
 from mmflow_bench.options import Place
 
-_TIMED = 2
-"""Samples by which a run is judged, after one that warms up."""
 _LEAST_DISK = 1 << 30
 
 
@@ -131,39 +125,15 @@ def cost(asked: Asked) -> Finding:
     fresh = replace(asked.measurement, cache=None, from_cache=False, refresh=False)
     opened = replace(asked, measurement=fresh).open()
     tests = chosen_tests((), patterns=fresh.mechanisms, suite=fresh.suite)
-    plan = planned_by(tests, opened)
-    task = next((task for task in opened.tasks if plan.get(task, Planned()).wants), None)
-    if task is None:
+    rounds = rounds_of(opened, planned_by(tests, opened), twins=fresh.twins)
+    each, counts = paces(rounds), sizes(rounds)
+    if not each:
         return Finding("cost", "no mechanism reads these tasks: nothing is measured")
-    own, again = _seconds(opened, task, plan[task], with_second_opinions=fresh.twins)
-    whole, part = (sum(_sizes(one, plan)) for one in (opened, opened.part()))
-    total = own * whole + again * part
-    return Finding("cost", f"about {_time(total)} for {whole} samples ({_each(own, again)})")
+    total = sum(pace * count for pace, count in zip(each, counts, strict=True))
+    return Finding("cost", f"about {_time(total)} for {counts[0]} samples ({_each(*each)})")
 
 
-def _seconds(
-    opened: Measurements, task: str, planned: Planned, *, with_second_opinions: bool
-) -> tuple[float, float]:
-    """Seconds of a sample, and of its second opinions, after one has loaded and warmed up."""
-    samples = opened.samples.of(task)[: _TIMED + 1]
-    warm, timed = (opened.on(sample_set(some)) for some in (samples[:1], samples[1:] or samples))
-    seconds = []
-    for wants in (planned.wants, planned.second_opinions if with_second_opinions else ()):
-        at = resolved(
-            wants, width=opened.settings.window or opened.width, layers=opened.decoder_layers
-        )
-        warm.ensure(task, at)
-        begun = time.perf_counter()
-        timed.ensure(task, at)
-        seconds.append((time.perf_counter() - begun) / max(1, len(timed.samples.of(task))))
-    return seconds[0], seconds[1]
-
-
-def _sizes(opened: Measurements, plan: Mapping[str, Planned]) -> Iterator[int]:
-    return (len(opened.samples.of(task)) for task in opened.tasks if task in plan)
-
-
-def _each(own: float, again: float) -> str:
+def _each(own: float, again: float = 0.0) -> str:
     second = f", {again:.2g} s more where second opinions are asked" if again else ""
     return f"{own:.2g} s each{second}"
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "were any.",
     "leaderboard": "Checkpoints against mechanisms, from run folders, as pages that need no "
     "server.",
+    "campaign": "Run suites on many checkpoints as FILE says, and make a leaderboard of the runs.",
     "ls": "List models, tasks, mechanisms, runs or baselines.",
     "info": "Show versions, device and store.",
     "doctor": "Look whether a run can work here, and what it will cost.",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +35,8 @@ from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.sharding import Slice
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
-from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
-from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
-from mmflow_bench.mechanisms.rounds import Round, rounds_of, slice_of
-from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.mechanisms.rounds import Round, planned_by, rounds_of, slice_of
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.processes import choose_accelerator
 
@@ -90,16 +88,6 @@ def _images_in(measurements: Measurements) -> int:
     """How many images are asked about, in whatever task."""
     samples = measurements.samples
     return len({one.image_id for task in samples.tasks for one in samples.of(task)})
-
-
-def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
-    """What some tests read of each task of a checkpoint."""
-    return asked_of_tasks(
-        (reads, test.declaration.tier == "holds")
-        for test in tests
-        if test.declaration.is_about(measurements.paper_model)
-        for reads in watched(test)
-    )
 
 
 def parse_edges(text: str) -> tuple[str, ...]:

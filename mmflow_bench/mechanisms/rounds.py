@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.sharding import Slice, dealt
 from mmflow_bench.measurements.wants import Want, resolved
-from mmflow_bench.mechanisms.measuring import Planned
+from mmflow_bench.mechanisms.declared import DeclaredTest
+from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
+from mmflow_bench.mechanisms.watching import watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,16 @@ class Round:
     def measure(self) -> None:
         for task in self.measurements.tasks:
             self.measurements.ensure(task, self.wants[task])
+
+
+def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
+    """What some tests read of each task of a checkpoint."""
+    return asked_of_tasks(
+        (reads, test.declaration.tier == "holds")
+        for test in tests
+        if test.declaration.is_about(measurements.paper_model)
+        for reads in watched(test)
+    )
 
 
 def rounds_of(

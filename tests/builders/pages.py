@@ -27,6 +27,12 @@ def python(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
+def yaml(page: str) -> list[str]:
+    """Every block of YAML of a page."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+
+
 def typed(command: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
     """Exit status of a command, and all that is seen of it."""
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,15 +68,14 @@ def test_own_mechanisms_hold_where_they_should(own: Path, run: Run) -> None:
 
 @pytest.mark.slow
 def test_a_night_without_one_of_the_checkpoints_has_the_others(tmp_path: Path, run: Run) -> None:
-    (tmp_path / "list.txt").write_text("# tonight\nplanted/base\n\n./nope\nplanted/direct\n")
-    command = (str(EXAMPLES / "nightly-leaderboard" / "nightly.sh"), "night", *QUICK[:2])
-    night = run(
-        *command,
-        *("--mechanisms=img-last-null", "--limit=2", "--offline"),
-        cwd=tmp_path,
-        CHECKPOINTS=str(tmp_path / "list.txt"),
-    )
+    shutil.copytree(EXAMPLES / "nightly-leaderboard", tmp_path / "nightly")
+    file = tmp_path / "nightly" / "campaign.yaml"
+    checkpoints = "checkpoints: [planted/base, ./nope, planted/direct]"
+    few = "mechanisms: img-last-null, limit: 2, offline: true, self-test: false, twins: false"
+    listed = re.sub("checkpoints: .*", checkpoints, file.read_text())
+    file.write_text(listed.replace("options: {", f"options: {{{few}, "))
+    night = run("mmflow", "campaign", str(file), cwd=tmp_path)
     assert night.returncode == 1, night.stdout + night.stderr
-    assert night.stderr.splitlines()[-1] == "not measured tonight: ./nope"
-    site = json.loads((tmp_path / "night" / "site" / "index.json").read_text())
+    assert re.search(r"\./nope +core +failed", night.stdout)
+    site = json.loads((file.parent / "night" / "site" / "index.json").read_text())
     assert [one["name"] for one in site["checkpoints"]] == ["planted/base", "planted/direct"]

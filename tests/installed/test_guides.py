@@ -14,7 +14,7 @@ from pathlib import Path
 import datasets
 import pytest
 from gqa_files import TYPES, write_gqa
-from pages import DOCS, commands, python, typed
+from pages import DOCS, commands, python, typed, yaml
 from PIL import Image
 from vqa_files import aokvqa, okvqa
 
@@ -132,6 +132,12 @@ def test_gating_and_reporting(reader: Reader) -> None:
     reader.types("ci.md", options=FEW, fails=LOST)
     reader.types("leaderboard.md", options=f"{FEW} --mmflow-limit=4")
     reader.runs("leaderboard.md")
+
+
+def test_many_checkpoints(reader: Reader) -> None:
+    (reader.folder / "campaign.yaml").write_text(yaml("campaigns.md")[0], encoding="utf-8")
+    reader.types("campaigns.md", options=FEW)
+    assert (reader.folder / "campaign" / "site" / "index.html").is_file()
 
 
 def test_questions_of_the_readers_own(reader: Reader) -> None:
