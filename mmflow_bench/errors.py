@@ -44,6 +44,10 @@ class NoComparison(MechanismError):
     """A test of `flow` has ended without comparing an estimate, so no interval has decided it."""
 
 
+class EngineError(MMFlowError):
+    """Measuring cannot be spread over workers: there are none, or they cannot start."""
+
+
 class SelectionError(MMFlowError):
     """A name, a pattern or a limit that was asked for selects nothing."""
 

@@ -21,6 +21,7 @@ from mmflow_bench.cli.options import (
     Asked,
     Parsed,
     asking,
+    bar_of_command,
     echo_counts,
     is_stream,
     require_output,
@@ -28,6 +29,7 @@ from mmflow_bench.cli.options import (
     why_empty,
 )
 from mmflow_bench.cli.saying import say, say_json
+from mmflow_bench.engines.measuring import Engine, Stopped, engine_of
 from mmflow_bench.errors import SampleError
 from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
@@ -39,6 +41,7 @@ from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.mechanisms.rounds import Round, planned_by, rounds_of, slice_of
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.processes import choose_accelerator
+from mmflow_bench.reports.progress import stopped
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -70,14 +73,31 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     if settings.shard:
         # Ranks of one machine share its accelerators; must come before one is looked for.
         choose_accelerator(f"gw{os.environ.get('LOCAL_RANK', '')}", asked.checkpoint.device)
-    measurements = asked.open()
+    bar = bar_of_command()
+    measurements = asked.open(bar)
+    try:
+        with engine_of(asked.checkpoint, settings, measurements, progress=bar) as engine:
+            rounds = _rounds(chosen, measurements, engine)
+            for one in rounds:
+                engine.measure(one)
+    except Stopped as stop:
+        say(stopped(settings.cache), to_error=True)
+        click.get_current_context().exit(stop.exit_code)
+    echo_counts(rounds[0].measurements)
+
+
+def _rounds(
+    chosen: Iterable[DeclaredTest], measurements: Measurements, engine: Engine
+) -> list[Round]:
+    """What is measured here, which may be a shard of what is asked."""
+    settings = measurements.settings
+    if "decoder_layers" not in measurements.provenance:
+        engine.load()
     rounds = rounds_of(measurements, planned_by(chosen, measurements), twins=settings.twins)
     if settings.shard:
         rounds = slice_of(rounds, Slice.parse(settings.shard, {}))
         say(f"shard {settings.shard}: {_said_of(rounds, measurements)}")
-    for one in rounds:
-        one.measure()
-    echo_counts(rounds[0].measurements)
+    return rounds
 
 
 def _said_of(rounds: Sequence[Round], whole: Measurements) -> str:

@@ -68,19 +68,25 @@ class Asked:
         """
         return resolve_spec(self.checkpoint.names[0], self.checkpoint)
 
-    def open(self) -> Measurements:
-        """The measurements, with a progress bar on a terminal.
+    def open(self, bar: MeasuringBar | None = None) -> Measurements:
+        """The measurements, with a progress bar on a terminal: the one that is given, or its own.
 
         Raises:
             MMFlowError: The checkpoint, the questions or the store cannot be opened, or none of the
                 questions can be used.
         """
-        spec, bar = self.spec, MeasuringBar(sys.stderr)
-        click.get_current_context().call_on_close(bar.close)
+        spec, bar = self.spec, bar or bar_of_command()
         measurements = Measurements.open(spec, self.measurement, progress=bar)
         if not measurements.tasks:
             raise unusable(measurements.samples)
         return measurements
+
+
+def bar_of_command() -> MeasuringBar:
+    """A progress bar that ends with the command."""
+    bar = MeasuringBar(sys.stderr)
+    click.get_current_context().call_on_close(bar.close)
+    return bar
 
 
 def asking(place: Place) -> Decorator:

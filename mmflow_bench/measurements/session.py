@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -238,18 +239,35 @@ class Measurements:
             MechanismError: The question file has no samples of the task.
             StoreError: The store cannot be read or written, or loses what it is given.
         """
-        wants = self._resolved(wants)
-        self._asked.setdefault(task, {}).update(dict.fromkeys(wants))
-        if not self.stored.jobs(task, wants):
+        if not self.missing(task, wants):
             return
         minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
-        with self.store.lock(f"measure-{task}{self.samples.lock}"):
+        with self.alone(task):
             for _ in range(_ATTEMPTS):
-                jobs = self.stored.jobs(task, wants)
+                jobs = self.missing(task, wants)
                 if not jobs or self._measure(task, jobs, self.stored.mastery(task, minimum)):
                     return
         raise self._forgetful(task)
+
+    def missing(self, task: str, wants: Collection[Want[object]] = ()) -> list[Job]:
+        """What the store lacks of one task, to be measured here or elsewhere."""
+        wants = self._resolved(wants)
+        self._asked.setdefault(task, {}).update(dict.fromkeys(wants))
+        return self.stored.jobs(task, wants)
+
+    def alone(self, task: str) -> AbstractContextManager[None]:
+        """The only process that measures these samples of a task."""
+        return self.store.lock(f"measure-{task}{self.samples.lock}")
+
+    def settle(self, task: str, measured: Iterable[Job]) -> None:
+        """Merge what was found of all that was asked of a task.
+
+        Not of what was missing alone: a killed run may have left the rest.
+        """
+        self.stored.redone.update(job.key for job in measured)
+        asked = dict.fromkeys(want.shard for want in self._asked[task])
+        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
 
     def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> bool:
         """Measure some jobs; False where not all of it is found in the store again."""
@@ -267,10 +285,7 @@ class Measurements:
                 written.setdefault(shard, set()).update(row["sample"] for row in rows)
             mastery.see(measured.rows)
             tell(task, done, len(jobs))
-        # Of all that was asked, not only of what was missing: a killed run may have left the rest.
-        asked = dict.fromkeys(want.shard for want in self._asked[task])
-        self.stored.redone.update(job.key for job in jobs)
-        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
+        self.settle(task, jobs)
         return all(keys <= self.store.finished(shard) for shard, keys in written.items())
 
     def _forgetful(self, task: str) -> StoreError:

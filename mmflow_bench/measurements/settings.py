@@ -68,6 +68,23 @@ def parse_shard(text: str) -> str:
     return str(Slice.parse(text, os.environ))
 
 
+def parse_workers(text: str) -> int | None:
+    """How many workers, or None for as many as there is room for."""
+    if text == "auto":
+        return None
+    try:
+        return whole_number("--workers", text, least=1)
+    except ValueError as error:
+        raise ValueError(
+            f"--workers takes `auto` or a positive whole number, got {text[:80]!r}"
+        ) from error
+
+
+def parse_worker_cores(text: str) -> int:
+    """How many cores each worker has; a ValueError for text that is no positive number."""
+    return whole_number("--worker-cores", text, least=1)
+
+
 def parse_tasks(text: str) -> tuple[str, ...]:
     """The names and glob patterns of --tasks; a ValueError for text that holds none."""
     return listed("--tasks", text, "names or patterns")
@@ -195,6 +212,37 @@ class MeasurementSettings:
         is_empty_said=True,
         places=Place.MEASURE,
     )
+    engine: str = setting(
+        "local",
+        "who measures: this process (local, the default), or workers of a Ray cluster, which a "
+        "checkpoint is loaded on once (ray; pip install 'mmflow-bench[scale]')",
+        choices=("local", "ray"),
+        places=Place.MEASURE,
+    )
+    address: str | None = setting(
+        None,
+        "cluster of --engine=ray: auto for the one of this machine, HOST:PORT, or ray's own "
+        "RAY_ADDRESS (default: one of this machine that ends with the command)",
+        metavar="auto|HOST:PORT",
+        environment="RAY_ADDRESS",
+        places=Place.MEASURE,
+    )
+    workers: int | None = setting(
+        None,
+        "workers of --engine=ray (auto: one for each accelerator of the cluster, or for "
+        "--worker-cores where it has none)",
+        metavar="N|auto",
+        parse=parse_workers,
+        places=Place.MEASURE,
+        unset="auto",
+    )
+    worker_cores: int = setting(
+        1,
+        "cores of each worker of --engine=ray where the cluster has no accelerator (default 1)",
+        metavar="K",
+        parse=parse_worker_cores,
+        places=Place.MEASURE,
+    )
     seed: int | None = setting(
         None,
         "shuffle the images before --limit cuts them (default: file order)",
@@ -269,6 +317,21 @@ class MeasurementSettings:
             raise ValueError("--from-cache reads the store and --refresh empties it; drop one")
         if self.shard and self.shard != "1/1":
             self._refuse_alone()
+        if self.engine != "local":
+            self._refuse_spread()
+
+    def _refuse_spread(self) -> None:
+        """Refuse what workers could not keep, or would not be needed for."""
+        if self.cache is None:
+            raise ValueError(
+                f"--engine={self.engine} takes a store that all workers write to, got "
+                "--mmflow-cache=off; name a folder that all nodes see"
+            )
+        if self.from_cache:
+            raise ValueError(
+                f"--from-cache loads no checkpoint and --engine={self.engine} loads it on workers; "
+                "drop one"
+            )
 
     def _refuse_alone(self) -> None:
         """Refuse what would take from other shards what they have measured, or keep nothing."""

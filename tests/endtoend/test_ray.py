@@ -1,0 +1,309 @@
+"""A fleet of real Ray actors: what is left in the store is what one process would have left.
+
+Two nodes on this machine; samples note which process opens their images, so that what is measured
+twice can be counted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import watched_images
+from watched_images import is_of, opened_by_workers, watched_questions, workers_seen
+
+from mmflow_bench.checkpoints.registry import resolve_checkpoint
+from mmflow_bench.checkpoints.settings import CheckpointSettings
+from mmflow_bench.engines.dealing import DEATHS, MOST_SAMPLES
+from mmflow_bench.engines.fleet import IN_HAND
+from mmflow_bench.engines.measuring import WORKER_DIED, Stopped, engine_of
+from mmflow_bench.errors import EngineError, StoreError
+from mmflow_bench.inputs.questions import QuestionFile
+from mmflow_bench.measurements.knockout_sweep import Sweep
+from mmflow_bench.measurements.selection import SampleSet
+from mmflow_bench.measurements.session import Measurements, Progress
+from mmflow_bench.measurements.settings import MeasurementSettings
+from mmflow_bench.measurements.sharding import Slice
+from mmflow_bench.mechanisms.measuring import Planned
+from mmflow_bench.mechanisms.rounds import Round, rounds_of, slice_of
+
+pytestmark = pytest.mark.slow
+
+SWEEP = Sweep.of("image->question", width=1)
+PER_TASK = 8
+WORKERS = 2
+PATIENCE = 120
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without workers and two nodes with one each."""
+    ray = pytest.importorskip("ray", reason='pip install "mmflow-bench[scale]"')
+    from ray.cluster_utils import Cluster
+
+    # Workers cannot import it from where tests do.
+    ray.cloudpickle.register_pickle_by_value(watched_images)
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    few = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **few})
+    found.room = few
+    for _ in range(WORKERS):
+        found.add_node(num_cpus=1, object_store_memory=few["object_store_memory"])
+    yield found
+    found.shutdown()
+
+
+def opened(cache: Path, questions: QuestionFile, address: str | None = None) -> Measurements:
+    settings = MeasurementSettings(
+        cache=cache,
+        self_test=False,
+        engine="ray" if address else "local",
+        address=address,
+        workers=WORKERS,
+    )
+    checkpoint = resolve_checkpoint("planted/mini")
+    return Measurements(checkpoint, SampleSet(questions), settings)
+
+
+def measure(
+    measurements: Measurements,
+    *,
+    part: Slice | None = None,
+    progress: Progress = lambda *_: None,
+) -> list[Round]:
+    """As `mmflow measure` does."""
+    checkpoint = CheckpointSettings(models=("planted/mini",))
+    settings = measurements.settings
+    with engine_of(checkpoint, settings, measurements, progress=progress) as engine:
+        if not measurements.provenance:
+            engine.load()
+        planned = dict.fromkeys(measurements.tasks, Planned((SWEEP,), ()))
+        rounds = rounds_of(measurements, planned, twins=False)
+        if part is not None:
+            rounds = slice_of(rounds, part)
+        for one in rounds:
+            engine.measure(one)
+    return rounds
+
+
+def stored(cache: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in cache.glob("*/*.parquet")}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process leaves in the store."""
+    folder = tmp_path_factory.mktemp("plain")
+    measure(opened(folder / "cache", watched_questions(folder, per_task=PER_TASK)))
+    return stored(folder / "cache")
+
+
+@contextmanager
+def beside(action: Any, *arguments: object) -> Iterator[None]:
+    """An action in a thread of its own while a block runs; it has ended when the block has."""
+    thread = threading.Thread(target=action, args=arguments, daemon=True)
+    thread.start()
+    yield
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def wait_until(condition: Any) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_two_workers_leave_the_same_bytes_and_open_each_image_once(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    questions = watched_questions(tmp_path, per_task=PER_TASK, seconds=0.2)
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert stored(tmp_path / "cache") == plain
+    assert set(opened_by_workers(tmp_path).values()) == {1}
+    assert len(opened_by_workers(tmp_path)) == 2 * PER_TASK
+    assert len(set(workers_seen(tmp_path))) == WORKERS
+    # Nothing is missing, so that nobody is asked.
+    (tmp_path / "log").unlink()
+    measure(opened(tmp_path / "cache", questions, "no-such-host:1"))
+    assert not opened_by_workers(tmp_path)
+    assert not list((tmp_path / "cache").glob("*/*.fleet"))
+
+
+def test_workers_killed_at_random_moments_lose_nothing(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    kills, draw = 3, random.Random(7)
+    questions = watched_questions(tmp_path, per_task=PER_TASK, seconds=0.3)
+
+    def kill() -> None:
+        killed: set[int] = set()
+        for _ in range(kills):
+            wait_until(lambda: set(workers_seen(tmp_path)) - killed)
+            time.sleep(draw.uniform(0, 0.4))
+            worker = draw.choice(sorted(set(workers_seen(tmp_path)) - killed))
+            killed.add(worker)
+            try:
+                os.kill(worker, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # All was measured before.
+
+    with beside(kill):
+        measurements = opened(tmp_path / "cache", questions, cluster.address)
+        measure(measurements)
+    assert stored(tmp_path / "cache") == plain
+    again = opened_by_workers(tmp_path).total() - 2 * PER_TASK
+    assert again <= kills * MOST_SAMPLES * IN_HAND
+    assert not measurements.accuracy("ChooseAttr").unscored
+
+
+def test_nodes_that_are_lost_and_one_that_comes(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    questions = watched_questions(tmp_path, per_task=PER_TASK, seconds=0.2)
+    before: set[int] = set()
+
+    def change(_: str, done: int, __: int) -> None:
+        if done and not before:
+            before.update(workers_seen(tmp_path))
+            for node in set(cluster.list_all_nodes()) - {cluster.head_node}:
+                cluster.remove_node(node, allow_graceful=False)
+            cluster.add_node(num_cpus=1, object_store_memory=cluster.room["object_store_memory"])
+
+    measurements = opened(tmp_path / "cache", questions, cluster.address)
+    measure(measurements, progress=change)
+    assert before
+    assert set(workers_seen(tmp_path)) - before
+    assert stored(tmp_path / "cache") == plain
+    assert not measurements.accuracy("ChooseAttr").unscored
+
+
+def test_a_sample_that_kills_is_counted_with_its_reason_and_all_others_are_measured(
+    cluster: Any, tmp_path: Path
+) -> None:
+    questions = watched_questions(tmp_path, per_task=PER_TASK, deadly=[3])
+    measurements = opened(tmp_path / "cache", questions, cluster.address)
+    measure(measurements)
+    assert measurements.accuracy("ChooseAttr").unscored == {WORKER_DIED: 1}
+    assert not measurements.accuracy("ChooseCat").unscored
+    assert "look at the memory of the nodes" in measurements.messages(limit=1)[0]
+    deadly = questions.samples[3]
+    deaths = {
+        place: count for place, count in opened_by_workers(tmp_path).items() if is_of(deadly, place)
+    }
+    assert max(deaths.values()) <= DEATHS + 2
+    kept = measurements.stored.kept("ChooseAttr")
+    assert {one.question_id for one in kept} == {
+        one.question_id for one in questions.samples[:PER_TASK] if one is not deadly
+    }
+    # As much as it has cost, it is not tried again.
+    before = opened_by_workers(tmp_path)
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert opened_by_workers(tmp_path) == before
+
+
+def test_ctrl_c_finishes_what_is_in_hand_and_the_next_run_goes_on(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    questions = watched_questions(tmp_path, per_task=PER_TASK, seconds=0.3)
+
+    def interrupt() -> None:
+        wait_until(lambda: len(workers_seen(tmp_path)) >= 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with beside(interrupt), pytest.raises(Stopped) as stopped:
+        measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert stopped.value.exit_code == 128 + signal.SIGINT
+    begun = opened_by_workers(tmp_path)
+    assert 0 < len(begun) < 2 * PER_TASK
+    answered = opened(tmp_path / "cache", questions).stored.answered()
+    assert len(answered) == len(begun)
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert stored(tmp_path / "cache") == plain
+    assert set(opened_by_workers(tmp_path).values()) == {1}
+
+
+def test_shards_that_are_measured_by_fleets_and_repeated_are_the_whole(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    questions = watched_questions(tmp_path, per_task=PER_TASK)
+    for number in (2, 1, 2):
+        measurements = opened(tmp_path / "cache", questions, cluster.address)
+        measure(measurements, part=Slice(number=number, of=2))
+    assert stored(tmp_path / "cache") == plain
+    assert set(opened_by_workers(tmp_path).values()) == {1}
+
+
+def test_a_full_disk_ends_the_run_and_what_was_measured_is_kept(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mount a file system of its own: needs the right to do so")
+    questions = watched_questions(tmp_path, per_task=PER_TASK)
+    try:
+        with pytest.raises(StoreError, match="a writable measurement store with free space"):
+            measure(opened(disk / "cache", questions, cluster.address))
+        kept = opened(disk / "cache", questions).stored.answered()
+        assert 0 < len(kept) < 2 * PER_TASK
+        shutil.copytree(disk / "cache", tmp_path / "cache")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert stored(tmp_path / "cache") == plain
+
+
+def test_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    questions = watched_questions(tmp_path, per_task=1)
+    with pytest.raises(EngineError, match="a Ray cluster that can be reached"):
+        measure(opened(tmp_path / "cache", questions, "127.0.0.1:1"))
+
+
+COMMAND = [
+    *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--model=planted/mini", "--limit=4"),
+    *("--tasks=ChooseAttr", "--no-self-test", "--mechanisms=q-last-drop"),
+]
+
+
+def processes_with(mark: str) -> list[str]:
+    """Processes that were started with this in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdecimal() and mark in (folder / "environ").read_text(errors="replace"):
+                found.append((folder / "cmdline").read_text().replace("\0", " ")[:80])
+        except OSError:
+            continue
+    return found
+
+
+def test_the_command_makes_a_cluster_of_its_own_and_leaves_no_process(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    environment = os.environ | {"MARK": mark, "OMP_NUM_THREADS": "1"}
+    environment.pop("RAY_ADDRESS", None)
+    for name, options in {"here": [], "ray": ["--engine=ray", "--workers=2"]}.items():
+        environment["MMFLOW_CACHE"] = str(tmp_path / name)
+        ended = subprocess.run(
+            [*COMMAND, *options], env=environment, capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.startswith("ChooseAttr: ")
+        assert len(ended.stdout.splitlines()) == 1
+        assert "ray" not in ended.stderr.lower()
+    assert stored(tmp_path / "ray") == stored(tmp_path / "here")
+    wait_until(lambda: not processes_with(mark))
