@@ -96,12 +96,9 @@ def _rounds(
     rounds = rounds_of(measurements, planned_by(chosen, measurements), twins=settings.twins)
     if settings.shard:
         rounds = slice_of(rounds, Slice.parse(settings.shard, {}))
-        say(f"shard {settings.shard}: {_said_of(rounds, measurements)}")
+        own, every = _images_in(rounds[0].measurements), _images_in(measurements)
+        say(f"shard {settings.shard}: {own} of {every} images", to_error=True)
     return rounds
-
-
-def _said_of(rounds: Sequence[Round], whole: Measurements) -> str:
-    return f"{_images_in(rounds[0].measurements)} of {_images_in(whole)} images"
 
 
 def _images_in(measurements: Measurements) -> int:

@@ -96,11 +96,12 @@ class Dealing(Generic[Item]):
                 tell()
 
     def _deal(self, dealer: Dealer[Item]) -> None:
+        hands = [(name, hand) for name, hand in self._hands.items() if len(hand) < IN_HAND]
         for held in range(IN_HAND):
             # The last pieces wait for whoever is free first.
-            if held and dealer.waiting <= self.workers:
+            if dealer.waiting <= held * self.workers:
                 return
-            for worker, hand in self._hands.items():
+            for worker, hand in hands:
                 if len(hand) == held and (piece := dealer.next(self.workers)) is not None:
                     hand.append(piece)
                     self._fleet.give(worker, piece)

@@ -6,6 +6,7 @@ The same object whoever calls it, a process of this machine or an actor far away
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ class Worker:
         if not recipe.sign.exists():
             raise StoreError(
                 "a store that every worker writes to, got a folder that this one does not see "
-                f"({recipe.store}, {os.uname().nodename}); point --mmflow-cache at a disk that all "
+                f"({recipe.store}, {platform.node()}); point --mmflow-cache at a disk that all "
                 "nodes share"
             )
         # What empties or divides the store is for whoever deals.
@@ -99,7 +100,7 @@ class Worker:
         if opened.store.folder != recipe.store:
             raise EngineError(
                 "the same checkpoint, options and versions of packages on every node, got others "
-                f"on {os.uname().nodename} (its store is {opened.store.folder.name}, not "
+                f"on {platform.node()} (its store is {opened.store.folder.name}, not "
                 f"{recipe.store.name}); install the same versions of mmflow-bench, torch and "
                 "transformers there"
             )

@@ -63,7 +63,7 @@ def test_a_slurm_array_fills_the_store_that_one_process_would(
         ended = subprocess.run(
             ["bash", SLURM, *ONE], env=given, check=True, capture_output=True, text=True
         )
-        assert f"shard {task}/2: " in ended.stdout
+        assert f"shard {task}/2: " in ended.stderr
     assert stored(tmp_path / "array") == plain
 
 

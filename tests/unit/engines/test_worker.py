@@ -33,6 +33,12 @@ from mmflow_bench.measurements.settings import MeasurementSettings, parse_worker
 SWEEP = Sweep.of("image->question", width=1)
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker goes where the user stands; the tests after it must not."""
+    monkeypatch.chdir(tmp_path)
+
+
 def recipe_of(opened: Measurements, folder: Path) -> Recipe:
     sign = folder / "sign"
     sign.touch()
