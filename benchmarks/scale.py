@@ -205,7 +205,7 @@ def simulated(times: Sequence[float], workers: int, known: dict[str, float]) -> 
     )
     order = sorted(times, reverse=True)
     Dealing(fleet).run(Dealer([one] for one in order), is_stopped=bool)
-    seconds = fleet.now + known["merge"] * len(times)
+    seconds = known["fixed"] + fleet.now + known["merge"] * len(times)
     return {
         "seconds": seconds,
         "busy": sum(times) / (seconds * workers),
@@ -223,10 +223,13 @@ def campaign(alone: dict[int, float], checkpoints: int, accelerators: int) -> tu
 
 
 def run_real(options: argparse.Namespace) -> dict[str, object]:
+    # Of half as many too: what whoever deals does takes a while whatever there is.
+    half = measured(options.model, str(max(1, int(options.limit) // 2)), 1)
     runs = [measured(options.model, options.limit, workers) for workers in (0, 1, 2)]
     plain, one, two = (run["seconds"] for run in runs)
     found = overhead(options.model, options.limit, 2)
     return {
+        "half": half,
         "runs": runs,
         "gain": one / two,
         "against_plain": (one - plain) / runs[0]["samples"] * 1e3,
@@ -240,12 +243,14 @@ def run_simulated(options: argparse.Namespace) -> dict[str, object]:
     real = json.loads(options.times.read_text())
     _, one, two = real["runs"]
     samples = int(one["samples"])
-    merge = one["processor_here"] / samples
-    each = one["seconds"] / samples - merge
+    half = real["half"]
+    merge = (one["processor_here"] - half["processor_here"]) / (samples - int(half["samples"]))
+    fixed = one["processor_here"] - merge * samples
+    each = (one["seconds"] - fixed) / samples - merge
     draw = random.Random(1)
     # Lognormal with the spread of tiles and lengths; the mean is what was measured.
     spread = [draw.lognormvariate(-0.02, 0.2) * each for _ in range(samples)]
-    known = {"load": 0.0, "dealing": real["sample_ms"] / 1e3, "merge": merge}
+    known = {"load": 0.0, "fixed": fixed, "dealing": real["sample_ms"] / 1e3, "merge": merge}
     checked = {
         run["workers"]: [run["seconds"], simulated(spread, int(run["workers"]), known)["seconds"]]
         for run in (one, two)
@@ -255,6 +260,8 @@ def run_simulated(options: argparse.Namespace) -> dict[str, object]:
     alone = {count: simulated(whole, count, large) for count in ACCELERATORS}
     seconds = {count: run["seconds"] for count, run in alone.items()}
     return {
+        "of_a_sample": {"measuring": each, "merging": merge, "dealing": known["dealing"]},
+        "fixed": fixed,
         "checked": checked,
         "alone": alone,
         "campaigns": {

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mmflow_bench.engines.worker import Refusal, Worker
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.scenes.questions import scene_samples
@@ -42,6 +43,14 @@ class WatchedImage:
             if self.is_deadly:
                 os.kill(os.getpid(), signal.SIGKILL)
         return self.path.read_bytes()
+
+
+class DiesLoading(Worker):
+    """A worker that has not the memory for its checkpoint."""
+
+    def load(self) -> Refusal | None:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return None
 
 
 def watched_questions(
