@@ -27,7 +27,6 @@ from pathlib import Path
 from machine import machine
 
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
-from mmflow_bench.cli.measuring import planned_by
 from mmflow_bench.engines.dealing import Dealer, Piece
 from mmflow_bench.engines.fleet import Dealing, Finished, Lost, Ready
 from mmflow_bench.engines.measuring import clusters_of, engine_of
@@ -36,7 +35,7 @@ from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.mechanisms.declared import chosen_tests
-from mmflow_bench.mechanisms.rounds import rounds_of
+from mmflow_bench.mechanisms.rounds import planned_by, rounds_of
 
 ACCELERATORS = (1, 2, 8, 64, 256, 1024)
 CHECKPOINTS = (1, 10, 100, 1_000, 10_000)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.sharding import Slice
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
-from mmflow_bench.mechanisms.declared import chosen_tests
+from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
 from mmflow_bench.mechanisms.rounds import Round, planned_by, rounds_of, slice_of
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.processes import choose_accelerator
