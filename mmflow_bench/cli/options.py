@@ -78,6 +78,7 @@ class Asked:
         spec, bar = self.spec, MeasuringBar(sys.stderr)
         click.get_current_context().call_on_close(bar.close)
         measurements = Measurements.open(spec, self.measurement, progress=bar)
+        click.get_current_context().call_on_close(measurements.close)
         if not measurements.tasks:
             raise unusable(measurements.samples)
         return measurements

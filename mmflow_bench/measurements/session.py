@@ -30,7 +30,7 @@ from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Shard
-from mmflow_bench.store.store import Store
+from mmflow_bench.store.shared import store_at
 
 Table = TypeVar("Table")
 Value = TypeVar("Value")
@@ -43,7 +43,7 @@ Progress = Callable[[str, int, int], None]
 def asked_samples(spec: CheckpointSpec, settings: MeasurementSettings) -> SampleSet:
     """The samples that a checkpoint is asked under some settings; raises as `Measurements.open`."""
     file = asked_questions(
-        spec, questions=settings.questions, images=settings.images, cache=settings.cache
+        spec, questions=settings.questions, images=settings.images, cache=settings.folder
     )
     return SampleSet(
         file,
@@ -85,7 +85,7 @@ class Measurements:
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
         self._temporary = None if settings.cache else tempfile.TemporaryDirectory()
         root = settings.cache or Path(self._temporary.name if self._temporary else "")
-        self.store = Store(root, store_identity(spec, self.fingerprint))
+        self.store = store_at(root, store_identity(spec, self.fingerprint))
         if settings.refresh:
             self.store.clear()
         self.stored = self._stored(samples)
@@ -170,6 +170,9 @@ class Measurements:
 
     def close(self) -> None:
         """Let go of the loaded checkpoint: the next one may need its memory."""
+        # Also what a run has left that was killed before it could.
+        asked = dict.fromkeys(want.shard for wants in self._asked.values() for want in wants)
+        self.store.share([ANSWERS, UNSCORED, PATCHES, *asked])
         self._checkpoint = None
         if self._whole is not None:
             self._whole.close()
@@ -245,6 +248,7 @@ class Measurements:
         minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
         with self.store.lock(f"measure-{task}{self.samples.lock}"):
+            self.store.catch_up()
             for _ in range(_ATTEMPTS):
                 jobs = self.stored.jobs(task, wants)
                 if not jobs or self._measure(task, jobs, self.stored.mastery(task, minimum)):
@@ -261,16 +265,21 @@ class Measurements:
             checkpoint, jobs, batch_size=self.settings.batch_size, goes_on=mastery.is_possible
         )
         written: dict[Shard, set[object]] = {}
-        for done, measured in enumerate(finished, start=1):
-            self.store.append(measured.rows, sample=measured.key)
-            for shard, rows in measured.rows.items():
-                written.setdefault(shard, set()).update(row["sample"] for row in rows)
-            mastery.see(measured.rows)
-            tell(task, done, len(jobs))
         # Of all that was asked, not only of what was missing: a killed run may have left the rest.
         asked = dict.fromkeys(want.shard for want in self._asked[task])
-        self.stored.redone.update(job.key for job in jobs)
-        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
+        shards = (ANSWERS, UNSCORED, PATCHES, *asked)
+        try:
+            for done, measured in enumerate(finished, start=1):
+                self.store.append(measured.rows, sample=measured.key)
+                for shard, rows in measured.rows.items():
+                    written.setdefault(shard, set()).update(row["sample"] for row in rows)
+                mastery.see(measured.rows)
+                tell(task, done, len(jobs))
+            self.stored.redone.update(job.key for job in jobs)
+            self.store.compact(shards)
+        finally:
+            # Also where it was stopped: others go on with what is there.
+            self.store.share(shards)
         return all(keys <= self.store.finished(shard) for shard, keys in written.items())
 
     def _forgetful(self, task: str) -> StoreError:
