@@ -26,6 +26,7 @@ from mmflow_bench.measurements.settings import default_cache, parse_seed
 from mmflow_bench.names import matches, refuse_unmatched
 from mmflow_bench.options import Place
 from mmflow_bench.runs.rows import grouped
+from mmflow_bench.store.address import local_folder
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -115,7 +116,7 @@ def _source(asked: Asked) -> ImageSource | None:
     measured = asked.measurement
     if measured.images is None:
         return None
-    cache = measured.cache or default_cache()
+    cache = measured.folder or local_folder(default_cache())
     return image_source(measured.images, cache=cache, offline=asked.checkpoint.offline)
 
 

@@ -27,6 +27,8 @@ from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.mechanisms.foreseeing import paces, sizes
 from mmflow_bench.mechanisms.rounds import planned_by, rounds_of
 from mmflow_bench.options import Place
+from mmflow_bench.store.address import StoreAddress
+from mmflow_bench.store.objects import Objects
 
 _LEAST_DISK = 1 << 30
 
@@ -103,13 +105,16 @@ def memory(asked: Asked) -> Finding:
 
 
 def store(asked: Asked) -> Finding:
-    """The folder that keeps what is measured."""
-    folder = asked.measurement.cache
+    """The folder that keeps what is measured, and the URL behind it."""
+    place, folder = asked.measurement.cache, asked.measurement.folder
     if folder is None:
         return Finding("store", "off: nothing is kept, and a run that is stopped begins anew")
     try_writing(folder)
     free = shutil.disk_usage(folder).free
     said = f"{folder}, {_size(free)} free on its disk"
+    if isinstance(place, StoreAddress):
+        Objects(place.url).try_writing()
+        said = f"{place} can be read and written; in front of it {said}"
     return Finding("store", said, free < _LEAST_DISK)
 
 

@@ -11,6 +11,7 @@ from mmflow_bench.checkpoints.settings import resolve_device
 from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.runs.results import environment
+from mmflow_bench.store.address import local_folder
 
 
 @click.command()
@@ -18,7 +19,8 @@ from mmflow_bench.runs.results import environment
 def info(is_json: bool) -> None:
     """Show versions, device and store."""
     store = default_cache()
-    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    files = local_folder(store).rglob("*")
+    size = sum(path.stat().st_size for path in files if path.is_file())
     about = {
         **environment(),
         "device": resolve_device("auto"),

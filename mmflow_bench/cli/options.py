@@ -77,6 +77,7 @@ class Asked:
         """
         spec, bar = self.spec, bar or bar_of_command()
         measurements = Measurements.open(spec, self.measurement, progress=bar)
+        click.get_current_context().call_on_close(measurements.close)
         if not measurements.tasks:
             raise unusable(measurements.samples)
         return measurements

@@ -182,7 +182,8 @@ def engine_of(
         sign = stack.enter_context(_signed(measurements.store.folder))
         recipe = Recipe(
             checkpoint=checkpoint,
-            measurement=replace(settings, cache=settings.cache and settings.cache.absolute()),
+            # Workers write to the folder; what a store at a URL is told comes from this process.
+            measurement=replace(settings, cache=settings.folder and settings.folder.absolute()),
             folder=Path.cwd(),
             store=measurements.store.folder.absolute(),
             sign=sign.absolute(),

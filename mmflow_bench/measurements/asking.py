@@ -10,6 +10,7 @@ from mmflow_bench.inputs.image_sources import image_source
 from mmflow_bench.inputs.question_sets import GQA, SHIPPED
 from mmflow_bench.inputs.questions import QuestionFile, read_questions
 from mmflow_bench.measurements.settings import default_cache
+from mmflow_bench.store.address import local_folder
 
 DEFAULT_QUESTIONS = "mmflow_bench.scenes.questions:scene_samples"
 
@@ -38,6 +39,6 @@ def asked_questions(
         module, _, function = (spec.questions or DEFAULT_QUESTIONS).partition(":")
         samples = getattr(importlib.import_module(module), function)()
         return QuestionFile(samples=samples, unscored=(), fingerprint=f"{module}:{function}")
-    cache = cache or default_cache()
+    cache = cache or local_folder(default_cache())
     source = image_source(images, cache=cache, offline=spec.offline) if images else None
     return read_questions(questions, images=source)

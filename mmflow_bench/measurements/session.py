@@ -31,7 +31,7 @@ from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Shard
-from mmflow_bench.store.store import Store
+from mmflow_bench.store.shared import store_at
 
 Table = TypeVar("Table")
 Value = TypeVar("Value")
@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 def asked_samples(spec: CheckpointSpec, settings: MeasurementSettings) -> SampleSet:
     """The samples that a checkpoint is asked under some settings; raises as `Measurements.open`."""
     file = asked_questions(
-        spec, questions=settings.questions, images=settings.images, cache=settings.cache
+        spec, questions=settings.questions, images=settings.images, cache=settings.folder
     )
     return SampleSet(
         file,
@@ -86,7 +86,7 @@ class Measurements:
         # The folder lives as long as this object: `--mmflow-cache=off` keeps nothing behind.
         self._temporary = None if settings.cache else tempfile.TemporaryDirectory()
         root = settings.cache or Path(self._temporary.name if self._temporary else "")
-        self.store = Store(root, store_identity(spec, self.fingerprint))
+        self.store = store_at(root, store_identity(spec, self.fingerprint))
         if settings.refresh:
             self.store.clear()
         self.stored = self._stored(samples)
@@ -171,6 +171,8 @@ class Measurements:
 
     def close(self) -> None:
         """Let go of the loaded checkpoint: the next one may need its memory."""
+        # Also what a run has left that was killed before it could.
+        self.store.share(self._shards(*self._asked))
         self._checkpoint = None
         if self._whole is not None:
             self._whole.close()
@@ -244,6 +246,7 @@ class Measurements:
         minimum = minimum_accuracy if self.follow is Followed.ANSWER else 0.0
         # Another worker may be measuring the same: wait, then look again.
         with self.alone(task):
+            self.store.catch_up()
             for _ in range(_ATTEMPTS):
                 jobs = self.missing(task, wants)
                 if not jobs or self._measure(task, jobs, self.stored.mastery(task, minimum)):
@@ -261,13 +264,17 @@ class Measurements:
         return self.store.lock(f"measure-{task}{self.samples.lock}")
 
     def settle(self, task: str, measured: Iterable[Job]) -> None:
-        """Merge what was found of all that was asked of a task.
+        """Merge what was found of all that was asked of a task."""
+        self.stored.redone.update(job.key for job in measured)
+        self.store.compact(self._shards(task))
+
+    def _shards(self, *tasks: str) -> tuple[Shard, ...]:
+        """Of all that was asked of some tasks.
 
         Not of what was missing alone: a killed run may have left the rest.
         """
-        self.stored.redone.update(job.key for job in measured)
-        asked = dict.fromkeys(want.shard for want in self._asked[task])
-        self.store.compact([ANSWERS, UNSCORED, PATCHES, *asked])
+        asked = dict.fromkeys(want.shard for task in tasks for want in self._asked[task])
+        return (ANSWERS, UNSCORED, PATCHES, *asked)
 
     def _measure(self, task: str, jobs: Sequence[Job], mastery: Mastery) -> bool:
         """Measure some jobs; False where not all of it is found in the store again."""
@@ -279,13 +286,17 @@ class Measurements:
             checkpoint, jobs, batch_size=self.settings.batch_size, goes_on=mastery.is_possible
         )
         written: dict[Shard, set[object]] = {}
-        for done, measured in enumerate(finished, start=1):
-            self.store.append(measured.rows, sample=measured.key)
-            for shard, rows in measured.rows.items():
-                written.setdefault(shard, set()).update(row["sample"] for row in rows)
-            mastery.see(measured.rows)
-            tell(task, done, len(jobs))
-        self.settle(task, jobs)
+        try:
+            for done, measured in enumerate(finished, start=1):
+                self.store.append(measured.rows, sample=measured.key)
+                for shard, rows in measured.rows.items():
+                    written.setdefault(shard, set()).update(row["sample"] for row in rows)
+                mastery.see(measured.rows)
+                tell(task, done, len(jobs))
+            self.settle(task, jobs)
+        finally:
+            # Also where it was stopped: others go on with what is there.
+            self.store.share(self._shards(task))
         return all(keys <= self.store.finished(shard) for shard, keys in written.items())
 
     def _forgetful(self, task: str) -> StoreError:

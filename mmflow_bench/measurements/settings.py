@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.names import SUITES, Suite
 from mmflow_bench.options import Place, listed, setting, whole_number
+from mmflow_bench.store.address import StoreAddress, is_url, local_folder
 
 
 def parse_questions(text: str, folder: Path = Path()) -> Path:
@@ -128,24 +130,46 @@ def parse_window(text: str) -> int | None:
     return width
 
 
-def default_cache() -> Path:
-    """The folder of the store: $MMFLOW_CACHE, or `mmflow-bench` in the user's cache folder."""
-    if chosen := os.environ.get("MMFLOW_CACHE"):
+def default_cache() -> Path | StoreAddress:
+    """The store: $MMFLOW_CACHE, or the folder `mmflow-bench` in the user's cache folder.
+
+    Raises:
+        StoreError: The variable holds a URL that names no store.
+    """
+    chosen = os.environ.get("MMFLOW_CACHE")
+    if not chosen or not is_url(chosen):
+        return _cache_folder()
+    try:
+        return _address(chosen)
+    except ValueError as error:
+        raise StoreError(f"{error} (MMFLOW_CACHE)") from error
+
+
+def _cache_folder() -> Path:
+    chosen = os.environ.get("MMFLOW_CACHE")
+    if chosen and not is_url(chosen):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "mmflow-bench"
 
 
-def parse_cache(text: str, folder: Path = Path()) -> Path | None:
-    """The folder that --mmflow-cache names; None for `off`.
+def _address(url: str) -> StoreAddress:
+    return StoreAddress.parse(url, beside=_cache_folder())
+
+
+def parse_cache(text: str, folder: Path = Path()) -> Path | StoreAddress | None:
+    """The folder or the URL that --mmflow-cache names; None for `off`.
 
     Raises:
-        ValueError: The text is empty, as that of a variable is which a job has lost.
+        ValueError: The text is empty, as that of a variable is which a job has lost, or a URL that
+            names no store.
     """
     if not text.strip():
         raise ValueError(
             f"--mmflow-cache takes a folder or `off`, got {text!r}; leave it out for the default"
         )
+    if is_url(text):
+        return _address(text)
     return None if text == "off" else folder / os.path.expanduser(text)
 
 
@@ -280,18 +304,19 @@ class MeasurementSettings:
         unset="auto",
     )
     """Chosen from free memory when None."""
-    cache: Path | None = setting(
+    cache: Path | StoreAddress | None = setting(
         None,
-        "folder of the measurement store (default: $MMFLOW_CACHE or the user's cache folder)",
+        "folder of the measurement store, or a URL that machines share, e.g. s3://bucket/prefix "
+        "(default: $MMFLOW_CACHE or the user's cache folder)",
         flag="--mmflow-cache",
-        metavar="DIR|off",
+        metavar="DIR|URL|off",
         locate=parse_cache,
         # Whoever opens measurements in a program keeps nothing unless a folder is named.
         is_empty_said=True,
         unsaid=default_cache,
         places=(Place.MEASURING | Place.BUILD_SET | Place.INI) & ~Place.RESULTS,
     )
-    """Folder of the measurement store; nothing is kept when None."""
+    """Where the measurement store is; nothing is kept when None."""
     from_cache: bool = setting(
         False, "read the store only and never load the checkpoint", places=Place.MEASURING
     )
@@ -319,6 +344,16 @@ class MeasurementSettings:
             self._refuse_alone()
         if self.engine != "local":
             self._refuse_spread()
+        if self.refresh and isinstance(self.cache, StoreAddress):
+            raise ValueError(
+                f"--refresh empties a store, and that at {self.cache} is others' too; measure anew "
+                "under another prefix"
+            )
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine that keeps what is measured, and images of the hub."""
+        return None if self.cache is None else local_folder(self.cache)
 
     def _refuse_spread(self) -> None:
         """Refuse what workers could not keep, or would not be needed for."""

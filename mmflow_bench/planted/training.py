@@ -62,8 +62,10 @@ def trained(model: Model, processor: Processor, recipe: Training) -> Model:
 
 def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = os.environ.get("MMFLOW_CACHE") or Path(base) / "mmflow-bench"
-    return Path(root) / "checkpoints"
+    root = os.environ.get("MMFLOW_CACHE")
+    # It may be the URL of a store, which keeps no checkpoints.
+    folder = Path(base) / "mmflow-bench" if not root or "://" in root else Path(root)
+    return folder / "checkpoints"
 
 
 def _identity(model: Model, recipe: Training) -> str:

@@ -94,7 +94,7 @@ def refuse_unknown(run: Run, items: Iterable[pytest.Item]) -> None:
     if not chosen.tasks and not chosen.limit:
         return
     files = [
-        asked_questions(spec, questions=chosen.questions, images=chosen.images, cache=chosen.cache)
+        asked_questions(spec, questions=chosen.questions, images=chosen.images, cache=chosen.folder)
         for spec in run.specs.values()
     ]
     # A task may be one of the questions alone, which statements across tasks read.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mmflow_bench.reports.escaping import plain
+from mmflow_bench.store.address import StoreAddress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 60.0
 
 
-def stopped(cache: Path | None) -> str:
-    """What a user who has stopped a measurement wants to know, by the folder of the store."""
+def stopped(cache: Path | StoreAddress | None) -> str:
+    """What a user who has stopped a measurement wants to know, by the store."""
     if cache is None:
         return "stopped: nothing is kept without a store (--mmflow-cache=off)"
     return (

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmflow_bench.errors import StoreError
-from mmflow_bench.files import refusing, try_writing
+from mmflow_bench.files import refusing, replace_file, try_writing
 from mmflow_bench.store.damage import SetAside
 from mmflow_bench.store.held import Held, file_state
 from mmflow_bench.store.locking import alone
@@ -61,9 +61,9 @@ class Store:
         # Apart, so that large tables do not take the place of what is asked most often.
         self._finished = Held()
         self._set_aside = SetAside(self.folder)
-        with _reading(self.folder):
+        with reading(self.folder):
             is_other = is_foreign(self.folder, identity, self._set_aside)
-        with _storing(self.folder):
+        with storing(self.folder):
             self._is_sealed = make_store(
                 self.folder, identity, self._set_aside, is_foreign=is_other
             )
@@ -74,7 +74,7 @@ class Store:
         Raises:
             StoreError: Nothing can.
         """
-        with _storing(self.folder):
+        with storing(self.folder):
             try_writing(self.folder / JOURNAL)
 
     def facts(
@@ -97,7 +97,7 @@ class Store:
                 return {}
             return found
 
-        with suppress(FileNotFoundError), _reading(path):
+        with suppress(FileNotFoundError), reading(path):
             state = file_state([path])
             return dict(self._held.get("facts", state, facts, lambda _: 0))
         return {}
@@ -105,7 +105,7 @@ class Store:
     def remember(self, facts: Mapping[str, object]) -> None:
         """Keep facts of the checkpoint so that a later run need not load it."""
         path = self.folder / FACTS
-        with _storing(path):
+        with storing(path):
             write_record(path, facts, owner=self._owner)
 
     def append(self, measured: Rows, *, sample: str) -> None:
@@ -124,8 +124,7 @@ class Store:
 
         Text is by number (`columns`).
         """
-        rows = partial(self._rows, shard)
-        table = self._look(shard, self._held, rows, lambda found: found.nbytes)
+        table = self._table(shard)
         if samples is None:
             return table
         names = table["sample"].combine_chunks()
@@ -151,25 +150,32 @@ class Store:
         The journal of others stays for whoever measures them: reading looks at both.
         """
         with self._alone(self.folder / COMPACT):
-            for shard in shards:
-                # Listed before it is merged: what others append meanwhile must not be deleted.
-                journal = self._journal(shard)
-                if journal:
-                    merged = self.folder / f"{shard.name}.parquet"
-                    rows = self.read(shard)
-                    for path in filter(self._set_aside.is_ignored, [merged, *journal]):
-                        raise StoreError(
-                            "a store whose damaged files can be moved out of the way, got one that "
-                            f"cannot ({path}); move it, or point --mmflow-cache at another folder"
-                        )
-                    self._write(merged, shard, rows)
-                    for path in journal:
-                        with _storing(path):
-                            path.unlink(missing_ok=True)
+            # Listed before it is merged: what others append meanwhile must not be deleted.
+            journals = {shard: self._journal(shard) for shard in shards}
+            self._merge({shard: journal for shard, journal in journals.items() if journal})
+
+    def catch_up(self) -> None:
+        """Look for what others have measured: here nothing, for all of it is in this folder."""
+
+    def share(self, shards: Iterable[Shard]) -> None:
+        """Hand on what was measured of some shards: here to nobody."""
+
+    def _merge(self, journals: Mapping[Shard, Sequence[Path]]) -> None:
+        """Merge files of the journal into the file of each shard, then delete them."""
+        for shard, journal in journals.items():
+            merged = self.folder / f"{shard.name}.parquet"
+            rows = self._table(shard)
+            for path in filter(self._set_aside.is_ignored, [merged, *journal]):
+                raise StoreError(
+                    "a store whose damaged files can be moved out of the way, got one that cannot "
+                    f"({path}); move it, or point --mmflow-cache at another folder"
+                )
+            self._write(merged, shard, rows)
+            self._delete(journal)
 
     def clear(self) -> None:
         """Forget everything measured under this identity."""
-        with self._alone(self.folder / COMPACT), _storing(self.folder):
+        with self._alone(self.folder / COMPACT), storing(self.folder):
             for path in [*self.folder.glob("*.parquet"), *(self.folder / JOURNAL).iterdir()]:
                 if not path.is_dir():
                     path.unlink(missing_ok=True)
@@ -189,19 +195,32 @@ class Store:
     @contextmanager
     def _alone(self, path: Path) -> Iterator[None]:
         with ExitStack() as held:
-            with _storing(path):
+            with storing(path):
                 held.enter_context(alone(path))
             yield
 
     def _write(self, path: Path, shard: Shard, table: pa.Table) -> None:
-        with _storing(path):
+        with storing(path):
             write_rows(path, table, name=shard.name, owner=self._owner)
+
+    def _keep(self, path: Path, content: bytes) -> None:
+        with storing(path):
+            replace_file(path, content)
+
+    def _delete(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            with storing(path):
+                path.unlink(missing_ok=True)
+
+    def _table(self, shard: Shard) -> pa.Table:
+        rows = partial(self._rows, shard)
+        return self._look(shard, self._held, rows, lambda found: found.nbytes)
 
     def _rows(self, shard: Shard, files: Sequence[Path]) -> pa.Table:
         """Rows of the files that hold what was written; others are set aside."""
         tables = []
         for path in files:
-            with _reading(path):
+            with reading(path):
                 state = file_state([path])
                 try:
                     rows = read_rows(path, shard, owner=self._owner, is_sealed=self._is_sealed)
@@ -220,7 +239,7 @@ class Store:
     ) -> Value:
         for _ in range(_ATTEMPTS):
             # Another process may merge its journal at any time: its rows are in the shard then.
-            with suppress(FileNotFoundError), _reading(self.folder):
+            with suppress(FileNotFoundError), reading(self.folder):
                 files = self._files(shard)
                 state = file_state(files)
                 return held.get(shard, state, partial(read, files), size)
@@ -243,14 +262,14 @@ class Store:
         return [folder / name for name in chosen if name.endswith(".parquet")]
 
 
-_storing = partial(
+storing = partial(
     refusing,
     StoreError,
     "a writable measurement store with free space",
     advice="point --mmflow-cache at another folder or switch it off with --mmflow-cache=off. What "
     "was measured before is kept.",
 )
-_reading = partial(
+reading = partial(
     refusing,
     StoreError,
     "a measurement store that can be read",

@@ -29,6 +29,7 @@ from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, 
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.runs.tables import Patches, QuestionRow, SweepRow
+from mmflow_bench.store.address import local_folder
 
 PER_TASK = 14
 """Samples shown of each task, spread evenly over its file."""
@@ -169,7 +170,8 @@ def _read(record: RunRecord) -> tuple[Sample, ...]:
     questions, images = settings.get("questions"), settings.get("images")
     if not questions and not images:
         return asked_questions(resolve_checkpoint(record.name, offline=True)).samples
-    source = image_source(images, cache=default_cache(), offline=True) if images else None
+    cache = local_folder(default_cache())
+    source = image_source(images, cache=cache, offline=True) if images else None
     return read_questions(Path(questions) if questions else SHIPPED[GQA], images=source).samples
 
 

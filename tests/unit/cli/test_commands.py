@@ -271,3 +271,30 @@ def test_bash_completes_values_after_the_sign(command, typed, monkeypatch):
         main, prog_name="mmflow", env={"_MMFLOW_COMPLETE": "bash_complete"}, standalone_mode=True
     )
     assert told.output == "plain,planted/base\n"
+
+
+@pytest.mark.parametrize("command", ["measure", "sweep", "lens"])
+def test_a_url_that_names_no_store_is_refused(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--model=planted/mini", "--mmflow-cache=s4://x"])
+    assert done.exit_code == 2
+    assert "did you mean s3?" in done.stderr
+
+
+def test_a_shared_store_is_never_emptied() -> None:
+    done = CliRunner().invoke(main, ["measure", "--refresh", "--mmflow-cache=memory://shared"])
+    assert done.exit_code == 2
+    assert "that at memory://shared is others' too; measure anew under another prefix" in (
+        " ".join(done.stderr.split())
+    )
+
+
+def test_a_variable_may_name_a_url(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MMFLOW_CACHE", "memory://shared/store")
+    told = json.loads(CliRunner().invoke(main, ["info", "--json"]).output)
+    assert (told["store"], told["store_megabytes"]) == ("memory://shared/store", 0)
+    found = invoke("sweep", "--model=planted/mini", "--tasks=ChooseAttr", "--limit=1")
+    assert found.exit_code == 0
+    assert list((tmp_path / "mmflow-bench" / "at").glob("memory-shared-store-*/*/sealed"))
+    monkeypatch.setenv("MMFLOW_CACHE", "s3://")
+    assert "names a place" in invoke("sweep").stderr

@@ -43,6 +43,21 @@ def test_where_nothing_stands_in_the_way_it_says_so(tmp_path: Path) -> None:
     assert looked(tmp_path, "--offline")[1]["hub"][1] == "not asked (--offline)"
 
 
+def test_a_store_at_a_url_is_tried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "front"))
+    url = f"file://{tmp_path}/disk"
+    _, found = looked(tmp_path, "--model=planted/mini", f"--mmflow-cache={url}")
+    is_problem, said = found["store"]
+    assert not is_problem
+    assert said.startswith(f"{url} can be read and written; in front of it {tmp_path}/front")
+    (tmp_path / "disk" / "mmflow-bench.txt").unlink()
+    (tmp_path / "disk").rmdir()
+    (tmp_path / "disk").write_text("no folder")
+    told, found = looked(tmp_path, "--model=planted/mini", f"--mmflow-cache={url}")
+    assert (told.exit_code, found["store"][0]) == (1, True)
+    assert url in found["store"][1]
+
+
 def test_a_driver_that_this_torch_cannot_use_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
