@@ -53,7 +53,7 @@ def run(folder: Path, *, plugins: list[str], options: list[str]) -> dict[str, ob
         [*command, f"--mmflow-output={folder / 'runs'}", *options],
         cwd=ROOT,
         env=os.environ | {name: str(value) for name, value in added.items()},
-        stdout=subprocess.DEVNULL,
+        stdout=sys.stderr,
         check=True,
     )
     whole = time.perf_counter() - began

@@ -17,7 +17,7 @@ from weakref import ref
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Real
 from numpy import ndarray
 
 from mmflow_bench.statistics.remembering import remembered
@@ -33,7 +33,7 @@ KEPT = 3
 SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
-Weights = Float[ndarray, "draw image"]
+Weights = Real[ndarray, "draw image"]
 Known = list[tuple[ref[ndarray], ndarray]]
 """Weights and what was worked out for them; weights of thousands of images are large, and nobody
 asks for these again once they have been forgotten."""
@@ -63,13 +63,15 @@ def bootstrap_weights(images: int, of: int | None = None) -> Weights:
     generator = np.random.default_rng([SEED, images])
     if of is not None:
         shares = generator.dirichlet(np.ones(images), size=DRAWS)
-        finite: Weights = 1.0 + generator.multinomial(of - images, shares)
-        finite.setflags(write=False)
-        return finite
+        return _counts(1 + generator.multinomial(of - images, shares))
     drawn = generator.integers(images, size=(DRAWS, images))
     cells = drawn + images * np.arange(DRAWS)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=DRAWS * images)
-    weights: Weights = counts.reshape(DRAWS, images).astype(float)
+    return _counts(np.bincount(cells.ravel(), minlength=DRAWS * images).reshape(DRAWS, images))
+
+
+def _counts(drawn: Int[ndarray, "draw image"]) -> Weights:
+    """The same in as few bytes as they need: one each, mostly."""
+    weights: Weights = drawn.astype(np.min_scalar_type(int(drawn.max())))
     weights.setflags(write=False)
     return weights
 
@@ -219,7 +221,9 @@ class ImageMeans:
         """Sums over the samples of either half, and in the last column their numbers."""
         images = len(self.images)
         totals = _once(
-            self._known, weights, lambda shared: np.asarray(shared[:, :images] @ self._table)
+            self._known,
+            weights,
+            lambda shared: np.asarray(shared[:, :images].astype(float, copy=False) @ self._table),
         )
         return np.split(totals, 2, axis=1)
 
