@@ -111,8 +111,8 @@ def _groups(table: pa.Table, keys: list[str]) -> list[ndarray]:
 def _texts(column: pa.ChunkedArray) -> ndarray:
     """Text by row, equal ones held once."""
     array = by_number(column.combine_chunks())
-    texts = np.array(array.dictionary.to_pylist(), object)
-    return texts.take(array.indices.to_numpy())
+    texts: ndarray = np.array(array.dictionary.to_pylist(), object)
+    return np.asarray(texts[array.indices.to_numpy()])
 
 
 def _matrix(column: pa.ChunkedArray) -> Float[ndarray, "row layer"]:

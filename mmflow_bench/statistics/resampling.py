@@ -28,8 +28,8 @@ SEED = 241118620
 JACKKNIFE_GROUPS = 200
 """Most images are left out one by one; more than this many, in groups of equal size."""
 
-KEPT = 3
-"""Draws, jackknife and unseen image: weights that are shared."""
+KEPT = 4
+"""Draws, jackknife and unseen image: weights that are shared, and those of a larger set."""
 SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
@@ -153,15 +153,14 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
 
     def statistic(weights: Weights) -> Numbers:
         values = [
-            part.on(weights if column is None else weights[:, column])
-            for part, column in zip(parts, columns, strict=True)
+            part.on(_of_part(weights, column)) for part, column in zip(parts, columns, strict=True)
         ]
         return function(*values)
 
     def extremes(weights: Weights, is_alike: bool) -> tuple[Numbers, Numbers]:
         ends = [
-            part.extremes(weights if c is None else weights[:, [*c, len(images)]], is_alike)
-            for part, c in zip(parts, columns, strict=True)
+            part.extremes(_of_part(weights, column, len(images)), is_alike)
+            for part, column in zip(parts, columns, strict=True)
             if part.extremes is not None
         ]
         if is_alike or len(ends) > MOST_CORNERS:
@@ -174,6 +173,15 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
     shares = [part.seen for part in parts if part.seen is not None]
     seen = min(shares) if len(shares) == len(parts) else None
     return ImageStatistic(images, statistic, extremes if says_of_unseen else None, seen)
+
+
+def _of_part(weights: Weights, columns: Int[ndarray, "image"] | None, *others: int) -> Weights:
+    """The weights of some images, or of all; they cannot be written either."""
+    if columns is None:
+        return weights
+    chosen = weights[:, [*columns, *others]]
+    chosen.setflags(write=False)
+    return chosen
 
 
 class ImageMeans:
@@ -263,7 +271,8 @@ def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]
             return result
     result = work_out(weights)
     if not weights.flags.writeable:
-        known[:] = [*known[1 - KEPT :], (ref(weights), result)]
+        alive = [one for one in known if one[0]() is not None]
+        known[:] = [*alive[1 - KEPT :], (ref(weights), result)]
     return result
 
 
