@@ -22,6 +22,7 @@ from mmflow_bench.measurements.wants import (
     Kept,
     Want,
 )
+from mmflow_bench.store.columns import texts
 from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.store import Store
 
@@ -51,6 +52,8 @@ class StoredResults:
         self.redone: set[str] = set()
         """Samples whose answers were measured anew for what stands beside them."""
         self._made: dict[Shard, tuple[pa.Table, Any]] = {}
+        # Every curve has it.
+        self._noise: tuple[Mapping[str, AnswerRow], float] = ({}, 0.0)
         # (task, wants) with what was looked at, and what was counted.
         self._refusals: dict[tuple[str, Wants], tuple[tuple[object, ...], Refusals]] = {}
         # (task, want) that no sample lacked, with what was looked at.
@@ -62,14 +65,15 @@ class StoredResults:
 
     def refused(self) -> Mapping[tuple[str, str], str]:
         """(key, scope) -> reason, for everything that could not be measured."""
-        return self._made_of(
-            UNSCORED,
-            lambda table: {(r["sample"], r["scope"]): r["reason"] for r in table.to_pylist()},
-        )
+        return self._made_of(UNSCORED, _reasons_in)
 
     def noise_floor(self) -> float:
         """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
-        return max((answer["noise"] for answer in self.answers().values()), default=0.0)
+        answers = self.answers()
+        if self._noise[0] is not answers:
+            found = max((answer["noise"] for answer in answers.values()), default=0.0)
+            self._noise = (answers, found)
+        return self._noise[1]
 
     def _answers_in(self, table: pa.Table) -> dict[str, AnswerRow]:
         wanted = frozenset(self.samples.keys.values())
@@ -256,6 +260,11 @@ class StoredResults:
             follow=self.follow,
         ).having(self.store.finished(want.shard))
         return want.table(kept, self.store.read(want.shard, kept.keys))
+
+
+def _reasons_in(table: pa.Table) -> dict[tuple[str, str], str]:
+    samples, scopes, reasons = (texts(table[name]) for name in ("sample", "scope", "reason"))
+    return dict(zip(zip(samples, scopes, strict=True), reasons, strict=True))
 
 
 def _is_same(known: tuple[object, ...] | None, state: tuple[object, ...]) -> bool:

@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from mmflow_bench.runs.folder import LENS, PIECES, SAMPLES, SEMANTICS
 from mmflow_bench.runs.tables import KEYS
-from mmflow_bench.store.columns import by_number, combined, ranks
+from mmflow_bench.store.columns import combined, ranks, texts
 
 CURVES = {
     SAMPLES: "relative_change",
@@ -85,7 +85,7 @@ def sampled_curves(name: str, kind: type[OfSamples], table: pa.Table) -> Iterato
     if not len(table):
         return
     *keys, _ = KEYS[name]
-    texts = {column: _texts(table[column]) for column in ("question_id", "image_id")}
+    named = {column: texts(table[column]) for column in ("question_id", "image_id")}
     curves = _matrix(table[CURVES[name]])
     base = {}
     if kind is SweptCurves:
@@ -94,8 +94,8 @@ def sampled_curves(name: str, kind: type[OfSamples], table: pa.Table) -> Iterato
         said: dict[str, Any] = {key: table[key][int(rows[0])].as_py() for key in keys}
         said |= {column: values[rows] for column, values in base.items()}
         yield kind(
-            question_ids=tuple(texts["question_id"][rows]),
-            image_ids=tuple(texts["image_id"][rows]),
+            question_ids=tuple(named["question_id"][rows]),
+            image_ids=tuple(named["image_id"][rows]),
             values=curves[rows],
             **said,
         )
@@ -106,13 +106,6 @@ def _groups(table: pa.Table, keys: list[str]) -> list[ndarray]:
     place = combined([ranks(table[key]) for key in keys])
     order = np.argsort(place, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
-
-
-def _texts(column: pa.ChunkedArray) -> ndarray:
-    """Text by row, equal ones held once."""
-    array = by_number(column.combine_chunks())
-    texts: ndarray = np.array(array.dictionary.to_pylist(), object)
-    return np.asarray(texts[array.indices.to_numpy()])
 
 
 def _matrix(column: pa.ChunkedArray) -> Float[ndarray, "row layer"]:

@@ -175,7 +175,9 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
     return ImageStatistic(images, statistic, extremes if says_of_unseen else None, seen)
 
 
-def _of_part(weights: Weights, columns: Int[ndarray, "image"] | None, *others: int) -> Weights:
+def _of_part(
+    weights: Weights, columns: Int[ndarray, "chosen"] | None, *others: int
+) -> Real[ndarray, "draw _"]:
     """The weights of some images, or of all; they cannot be written either."""
     if columns is None:
         return weights
@@ -191,26 +193,42 @@ class ImageMeans:
     (the paper's mean over samples) however many samples its image has.
     """
 
-    def __init__(self, values: Float[ndarray, "sample layer"], image_ids: Sequence[str]) -> None:
+    def __init__(
+        self,
+        values: Float[ndarray, "sample layer"],
+        image_ids: Sequence[str],
+        *,
+        has_halves: bool = True,
+    ) -> None:
+        """Add up the samples of each image.
+
+        Args:
+            values: One row for each sample.
+            image_ids: One for each sample; equal ids form one cluster.
+            has_halves: Whether the halves of the images are told apart, at twice the work.
+        """
         self.images = tuple(sorted(set(image_ids)))
         place = {image: i for i, image in enumerate(self.images)}
         owner = np.array([place[image] for image in image_ids], dtype=int)
-        sums = np.zeros((len(self.images), values.shape[1]))
-        np.add.at(sums, owner, values)
+        cells = owner[:, None] * values.shape[1] + np.arange(values.shape[1])
+        sums = np.bincount(cells.ravel(), values.ravel(), len(self.images) * values.shape[1])
+        sums = sums.reshape(len(self.images), values.shape[1])
         counts = np.bincount(owner, minlength=len(self.images)).astype(float)
         self.samples = len(values)
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
-        table = np.column_stack([sums, counts])
-        is_first = first_half(self.images)[:, None]
-        # Sums and counts of both halves side by side: one matrix product gives everything.
-        self._table = np.hstack([np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)])
+        self._table = np.column_stack([sums, counts])
+        self._parts = 2 if has_halves else 1
+        if has_halves:
+            is_first, table = first_half(self.images)[:, None], self._table
+            # Sums and counts of both halves side by side: one matrix product gives everything.
+            halves = np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)
+            self._table = np.hstack(halves)
         self._known: Known = []
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where no sample is drawn."""
-        first, second = self.totals(weights)
-        return _ratio(first + second)
+        return _ratio(_sum_of(self.totals(weights)))
 
     def halves(
         self, weights: Weights
@@ -226,14 +244,14 @@ class ImageMeans:
         return WithUnseen(self, curve)
 
     def totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
-        """Sums over the samples of either half, and in the last column their numbers."""
+        """Sums over the samples of each half, and in the last column their numbers."""
         images = len(self.images)
         totals = _once(
             self._known,
             weights,
             lambda shared: np.asarray(shared[:, :images].astype(float, copy=False) @ self._table),
         )
-        return np.split(totals, 2, axis=1)
+        return np.split(totals, self._parts, axis=1)
 
 
 class WithUnseen:
@@ -245,8 +263,7 @@ class WithUnseen:
         self._one = np.append(curve, 1.0) * means.samples / len(means.images)
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
-        first, second = self._totals(weights)
-        return _ratio(first + second)
+        return _ratio(_sum_of(self._totals(weights)))
 
     def halves(
         self, weights: Weights
@@ -254,8 +271,9 @@ class WithUnseen:
         return _halves_of(self._totals(weights))
 
     def _totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
-        half = weights[:, -1:] * self._one / 2
-        return [seen + half for seen in self._means.totals(weights)]
+        totals = self._means.totals(weights)
+        share = weights[:, -1:] * self._one / len(totals)
+        return [seen + share for seen in totals]
 
 
 Means = ImageMeans | WithUnseen
@@ -294,6 +312,11 @@ def _image_means(
 def between(low: Statistic, high: Statistic) -> Extremes:
     """The extremes of one number: by the image that makes it lowest, and by that of the highest."""
     return lambda weights, _: (low(weights), high(weights))
+
+
+def _sum_of(parts: Sequence[Float[ndarray, "draw column"]]) -> Float[ndarray, "draw column"]:
+    first, *others = parts
+    return np.asarray(sum(others, first))
 
 
 def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:
