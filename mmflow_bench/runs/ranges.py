@@ -81,7 +81,11 @@ def refuse_out_of_range(table: pa.Table, path: Path) -> None:
             raise _refusal(words, "nothing", name, row, path)
         if pa.types.is_list(column.type) and not is_optional:
             _refuse_lengths(column, name, path)
-    if path.name == SAMPLES and {"base_probability", "relative_change"} <= set(table.column_names):
+    if (
+        len(table)
+        and path.name == SAMPLES
+        and {"base_probability", "relative_change"} <= set(table.column_names)
+    ):
         clean, moved = (
             table[name].combine_chunks() for name in ("base_probability", "relative_change")
         )

@@ -193,20 +193,7 @@ class ImageMeans:
     (the paper's mean over samples) however many samples its image has.
     """
 
-    def __init__(
-        self,
-        values: Float[ndarray, "sample layer"],
-        image_ids: Sequence[str],
-        *,
-        has_halves: bool = True,
-    ) -> None:
-        """Add up the samples of each image.
-
-        Args:
-            values: One row for each sample.
-            image_ids: One for each sample; equal ids form one cluster.
-            has_halves: Whether the halves of the images are told apart, at twice the work.
-        """
+    def __init__(self, values: Float[ndarray, "sample layer"], image_ids: Sequence[str]) -> None:
         self.images = tuple(sorted(set(image_ids)))
         place = {image: i for i, image in enumerate(self.images)}
         owner = np.array([place[image] for image in image_ids], dtype=int)
@@ -217,18 +204,15 @@ class ImageMeans:
         self.samples = len(values)
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
-        self._table = np.column_stack([sums, counts])
-        self._parts = 2 if has_halves else 1
-        if has_halves:
-            is_first, table = first_half(self.images)[:, None], self._table
-            # Sums and counts of both halves side by side: one matrix product gives everything.
-            halves = np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)
-            self._table = np.hstack(halves)
+        table, is_first = np.column_stack([sums, counts]), first_half(self.images)
+        # Where the images of each half are, with their sums and counts.
+        self._halves = [(np.flatnonzero(half), table[half]) for half in (is_first, ~is_first)]
         self._known: Known = []
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
         """The mean curve for every row of weights; NaN where no sample is drawn."""
-        return _ratio(_sum_of(self.totals(weights)))
+        first, second = self.totals(weights)
+        return _ratio(first + second)
 
     def halves(
         self, weights: Weights
@@ -245,13 +229,11 @@ class ImageMeans:
 
     def totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
         """Sums over the samples of each half, and in the last column their numbers."""
-        images = len(self.images)
-        totals = _once(
-            self._known,
-            weights,
-            lambda shared: np.asarray(shared[:, :images].astype(float, copy=False) @ self._table),
-        )
-        return np.split(totals, self._parts, axis=1)
+        return list(_once(self._known, weights, self._totals))
+
+    def _totals(self, weights: Weights) -> Float[ndarray, "half draw column"]:
+        columns = [(weights.take(place, axis=1), table) for place, table in self._halves]
+        return np.stack([drawn.astype(float, copy=False) @ table for drawn, table in columns])
 
 
 class WithUnseen:
@@ -263,7 +245,8 @@ class WithUnseen:
         self._one = np.append(curve, 1.0) * means.samples / len(means.images)
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
-        return _ratio(_sum_of(self._totals(weights)))
+        first, second = self._totals(weights)
+        return _ratio(first + second)
 
     def halves(
         self, weights: Weights
@@ -271,9 +254,8 @@ class WithUnseen:
         return _halves_of(self._totals(weights))
 
     def _totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
-        totals = self._means.totals(weights)
-        share = weights[:, -1:] * self._one / len(totals)
-        return [seen + share for seen in totals]
+        half = weights[:, -1:] * self._one / 2
+        return [seen + half for seen in self._means.totals(weights)]
 
 
 Means = ImageMeans | WithUnseen
@@ -312,11 +294,6 @@ def _image_means(
 def between(low: Statistic, high: Statistic) -> Extremes:
     """The extremes of one number: by the image that makes it lowest, and by that of the highest."""
     return lambda weights, _: (low(weights), high(weights))
-
-
-def _sum_of(parts: Sequence[Float[ndarray, "draw column"]]) -> Float[ndarray, "draw column"]:
-    first, *others = parts
-    return np.asarray(sum(others, first))
 
 
 def _ratio(totals: Float[ndarray, "draw column"]) -> Float[ndarray, "draw layer"]:

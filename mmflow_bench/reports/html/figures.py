@@ -88,7 +88,7 @@ def drawn(
     if not len(kept):
         return Series(name=name, values=(), style=style)
     images = [image for image, ok in zip(image_ids, finite, strict=True) if ok]
-    low, high = _band(ImageMeans(kept, images, has_halves=False), alpha)
+    low, high = _band(ImageMeans(kept, images), alpha)
     return Series(
         name=name,
         values=_plain(kept.mean(axis=0)),

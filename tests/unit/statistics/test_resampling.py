@@ -45,17 +45,6 @@ def test_draws_of_which_one_image_has_very_many_keep_their_numbers():
     assert ImageMeans(np.eye(2), ["a", "b"]).curves(weights).sum(axis=1) == pytest.approx(1.0)
 
 
-def test_without_halves_the_mean_is_the_same():
-    generator = np.random.default_rng(1)
-    values, ids = generator.standard_normal((40, 5)), [f"image{i % 17}" for i in range(40)]
-    one, whole = ImageMeans(values, ids), ImageMeans(values, ids, has_halves=False)
-    weights = bootstrap_weights(17)
-    assert whole.curves(weights) == pytest.approx(one.curves(weights), rel=1e-12)
-    curve, unseen = np.full(5, -1.0), unseen_weights(17)
-    expected = one.with_unseen(curve).curves(unseen)
-    assert whole.with_unseen(curve).curves(unseen) == pytest.approx(expected, rel=1e-12)
-
-
 def test_a_part_of_shared_draws_is_multiplied_once_for_both_ends_of_an_unseen_image(monkeypatch):
     products = []
     totals = ImageMeans.totals
