@@ -20,6 +20,8 @@ from mmflow_bench.scenes.questions import scene_samples
 
 MOVED = 0.05
 """Numbers between 0 and 1 are moved by up to this fraction."""
+AT_ONCE = 200
+"""Samples whose rows are in memory together."""
 
 _measure = measuring.measure
 
@@ -30,17 +32,19 @@ def pytest_configure() -> None:
 
 
 def made_up(checkpoint: LoadedCheckpoint, jobs: Sequence[Job], **_: object) -> Iterator[Measured]:
-    """All rows of a task at once, so that filling the store takes no time worth telling."""
+    """Rows of many samples at once, so that filling the store takes no time worth telling."""
     scene, donor = scene_samples(per_task=2, tasks=(jobs[0].sample.task,))
     job = replace(jobs[0], sample=scene, donor=donor, shares_image=False)
     (one,) = _measure(checkpoint, [job], batch_size=1)
     chance = random.Random(0)
-    rows = {
-        shard: [_moved(row, job, other, chance) for other in jobs for row in of_shard]
-        for shard, of_shard in one.rows.items()
-        if shard != UNSCORED or of_shard
-    }
-    yield Measured(key=one.key, rows=rows)
+    for first in range(0, len(jobs), AT_ONCE):
+        at_once = jobs[first : first + AT_ONCE]
+        rows = {
+            shard: [_moved(row, job, other, chance) for other in at_once for row in of_shard]
+            for shard, of_shard in one.rows.items()
+            if shard != UNSCORED or of_shard
+        }
+        yield Measured(key=at_once[0].key, rows=rows)
 
 
 def _moved(

@@ -4,7 +4,7 @@ The paper's six question sets about photos of one colour, with numbers that are 
 one run fills the store, another decides everything from it, which loads no model. Of each it is
 told where the time went (`stages`), and the most memory that it took.
 
-    python benchmarks/many_samples.py [--suite all] [--tasks T] [--limit N] [--output FILE.json]
+    python benchmarks/many_samples.py [--suite core] [--tasks T] [--limit N] [--output FILE.json]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from machine import machine
 from PIL import Image
 
+from mmflow_bench.checkpoints.default import DEFAULT_MODEL
 from mmflow_bench.inputs.question_sets import GQA, SHIPPED
 from mmflow_bench.inputs.questions import read_questions
 from mmflow_bench.measurements.selection import Limit, select
@@ -65,6 +66,7 @@ def told(asked: argparse.Namespace) -> dict[str, object]:
     options = [f"--suite={asked.suite}", *(["--no-twins"] if asked.no_twins else [])]
     options += [f"--limit={asked.limit}"] if asked.limit else []
     options += [f"--tasks={asked.tasks}"] if asked.tasks else []
+    options += [f"--model={asked.model}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "photos").mkdir()
@@ -79,6 +81,7 @@ def told(asked: argparse.Namespace) -> dict[str, object]:
         files = [path for path in (folder / "cache").rglob("*") if path.is_file()]
         return {
             "machine": machine(),
+            "model": asked.model,
             "suite": asked.suite,
             "twins": not asked.no_twins,
             "samples": samples,
@@ -93,7 +96,8 @@ def told(asked: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--suite", choices=SUITES, default="core")
+    options.add_argument("--suite", choices=SUITES, default="all")
+    options.add_argument("--model", default=DEFAULT_MODEL, help="whose numbers are made up")
     options.add_argument("--no-twins", action="store_true", help="without second opinions")
     options.add_argument("--tasks", help="comma-separated; all when left out")
     options.add_argument("--limit", type=int, help="images of each task")

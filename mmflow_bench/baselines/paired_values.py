@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -18,11 +17,12 @@ from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.selection import Order, place_of
 from mmflow_bench.measurements.wants import ANSWER_SCOPE
 from mmflow_bench.names import Suite, is_wanted, matches
+from mmflow_bench.runs.curves import SampledCurves
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
 from mmflow_bench.runs.results import OrderResult
 from mmflow_bench.runs.rows import grouped
-from mmflow_bench.runs.tables import AnswerRow, LensRow, SweepRow
+from mmflow_bench.runs.tables import AnswerRow
 
 Key = tuple[str, str]
 
@@ -121,12 +121,8 @@ def values_of(record: RunRecord) -> RunValues:
     limit, window = results.settings.get("limit"), results.experiment.get("window")
     answers = grouped(record.answers, lambda row: row["task"])
     masked = (
-        row
-        for row in record.samples
-        if row["method"] == "masked" and window in (None, row["window"])
+        one for one in record.sweeps if one.method == "masked" and window in (None, one.window)
     )
-    sweeps = grouped(masked, lambda row: (row["task"], row["edge"]))
-    lenses = grouped(record.lens, lambda row: (row["task"], row["probe"], row["variant"]))
     return RunValues(
         name=record.name,
         experiment=results.experiment,
@@ -154,17 +150,8 @@ def values_of(record: RunRecord) -> RunValues:
         broken=len(results.errors),
         incomplete=results.incomplete,
         answers={task: {row["question_id"]: row for row in rows} for task, rows in answers.items()},
-        sweeps={
-            key: _curves(
-                rows,
-                [row["relative_change"] for row in rows],
-                [row["base_probability"] for row in rows],
-            )
-            for key, rows in sweeps.items()
-        },
-        lenses={
-            key: _curves(rows, [row["probability"] for row in rows]) for key, rows in lenses.items()
-        },
+        sweeps={(one.task, one.edge): _curves(one, one.base_probability) for one in masked},
+        lenses={(one.task, one.probe, one.variant): _curves(one) for one in record.lens},
         orders={
             task: _order(told.order, answers.get(task, []), results.settings.get("seed"))
             for task, told in results.data.tasks.items()
@@ -192,13 +179,11 @@ def _order(told: OrderResult, answers: Sequence[AnswerRow], seed: object) -> Ord
 
 
 def _curves(
-    rows: Sequence[SweepRow] | Sequence[LensRow],
-    values: Sequence[list[float]],
-    base_probability: Sequence[float] | None = None,
+    found: SampledCurves, base_probability: Float[ndarray, "sample"] | None = None
 ) -> SampleCurves:
     return SampleCurves(
-        question_ids=tuple(row["question_id"] for row in rows),
-        image_ids=tuple(row["image_id"] for row in rows),
-        base_probability=None if base_probability is None else np.array(base_probability),
-        values=np.array(values, dtype=float),
+        question_ids=found.question_ids,
+        image_ids=found.image_ids,
+        base_probability=base_probability,
+        values=found.values,
     )

@@ -16,9 +16,9 @@ from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.declared import in_order
 from mmflow_bench.names import hint, one_of
 from mmflow_bench.reports.summary import read_summary
+from mmflow_bench.runs.curves import SweptCurves
 from mmflow_bench.runs.reading import RunRecord, read_run
 from mmflow_bench.runs.rows import MechanismRow
-from mmflow_bench.runs.tables import SweepRow
 
 
 class ReadRun:
@@ -49,7 +49,7 @@ class ReadRun:
     @property
     def curves(self) -> tuple[tuple[str, str], ...]:
         """Edges and tasks that there are curves of."""
-        return tuple(dict.fromkeys((row["edge"], row["task"]) for row in self.record.samples))
+        return tuple(dict.fromkeys((one.edge, one.task) for one in self.record.sweeps))
 
     @property
     def comparison(self) -> BaselineComparison | None:
@@ -84,10 +84,10 @@ class ReadRun:
         """
         name, window = str(Edge.parse(edge)), width or self._window
         found = [
-            row
-            for row in self.record.samples
-            if (row["edge"], row["task"], row["method"]) == (name, task, method)
-            and window in (None, row["window"])
+            one
+            for one in self.record.sweeps
+            if (one.edge, one.task, one.method) == (name, task, method)
+            and window in (None, one.window)
         ]
         if not found:
             raise self._without(name, task, f"{method}, window {window}")
@@ -99,15 +99,16 @@ class ReadRun:
         Raises:
             MechanismError: The run has none of that probe, task and variant.
         """
-        kept = [row for row in self.record.lens if row["variant"] == variant]
-        one_of(probe, list(dict.fromkeys(row["probe"] for row in kept)), "a probe that was kept")
-        found = [row for row in kept if (row["probe"], row["task"]) == (probe, task)]
-        one_of(task, list(dict.fromkeys(row["task"] for row in kept)), "a task that was kept")
+        kept = [one for one in self.record.lens if one.variant == variant]
+        one_of(probe, list(dict.fromkeys(one.probe for one in kept)), "a probe that was kept")
+        one_of(task, list(dict.fromkeys(one.task for one in kept)), "a task that was kept")
+        found = [one for one in kept if (one.probe, one.task) == (probe, task)]
+        layers = kept[0].values.shape[1]
         return ShownLens(
             name=f"{probe} on {task} ({variant} lens)",
-            values=np.array([row["probability"] for row in found], float),
-            question_ids=tuple(row["question_id"] for row in found),
-            image_ids=tuple(row["image_id"] for row in found),
+            values=np.concatenate([np.empty((0, layers)), *(one.values for one in found)]),
+            question_ids=tuple(question for one in found for question in one.question_ids),
+            image_ids=tuple(image for one in found for image in one.image_ids),
             alpha=self.record.alpha,
         )
 
@@ -118,12 +119,12 @@ class ReadRun:
     def _window(self) -> int | None:
         return self.record.results.experiment.get("window")
 
-    def _curve(self, name: str, rows: list[SweepRow]) -> FlowCurve:
+    def _curve(self, name: str, swept: list[SweptCurves]) -> FlowCurve:
         return FlowCurve(
             name=name,
-            values=np.array([row["relative_change"] for row in rows], float),
-            image_ids=tuple(row["image_id"] for row in rows),
-            width=rows[0]["window"],
+            values=np.concatenate([one.values for one in swept]),
+            image_ids=tuple(image for one in swept for image in one.image_ids),
+            width=swept[0].window,
             alpha=self.record.alpha,
             noise_floor=self.record.results.noise_floor or 0.0,
         )

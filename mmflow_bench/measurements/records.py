@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import nan
+from typing import NamedTuple
 
 FEW_IMAGES = 30
 """With fewer, verdicts stand but are marked: so few show little of how images differ."""
@@ -48,8 +49,7 @@ class AnswerCount:
         return self.correct / self.scored if self.scored else nan
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One answered sample that a want could not be measured on."""
 
     name: str

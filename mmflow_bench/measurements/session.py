@@ -28,7 +28,7 @@ from mmflow_bench.measurements.lens import LENSES, PUBLISHED_LENSES
 from mmflow_bench.measurements.records import AnswerCount, Followed
 from mmflow_bench.measurements.selection import Limit, Order, SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
-from mmflow_bench.measurements.stored import StoredResults
+from mmflow_bench.measurements.stored import Refusals, StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved
 from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.shared import store_at
@@ -326,7 +326,7 @@ class Measurements:
     def accuracy(self, task: str) -> AnswerCount:
         return self._ensured(task, (), lambda: self.stored.accuracy(task))
 
-    def refusals(self, task: str) -> dict[str, dict[str, int]]:
+    def refusals(self, task: str) -> Refusals:
         """Edge or `lens` -> reason -> answered samples that it could not be measured on.
 
         Of everything that was asked of the task, here or of a part of the samples.

@@ -22,11 +22,15 @@ from mmflow_bench.measurements.wants import (
     Kept,
     Want,
 )
+from mmflow_bench.store.columns import texts
 from mmflow_bench.store.shards import Shard
 from mmflow_bench.store.store import Store
 
 Made = TypeVar("Made")
 Table = TypeVar("Table")
+Wants = tuple[Want[object], ...]
+Refusals = Mapping[str, Mapping[str, int]]
+"""What was wanted -> reason -> samples."""
 
 
 class StoredResults:
@@ -48,6 +52,10 @@ class StoredResults:
         self.redone: set[str] = set()
         """Samples whose answers were measured anew for what stands beside them."""
         self._made: dict[Shard, tuple[pa.Table, Any]] = {}
+        # Every curve has it.
+        self._noise: tuple[Mapping[str, AnswerRow], float] = ({}, 0.0)
+        # (task, wants) with what was looked at, and what was counted.
+        self._refusals: dict[tuple[str, Wants], tuple[tuple[object, ...], Refusals]] = {}
         # (task, want) that no sample lacked, with what was looked at.
         self._whole: dict[tuple[str, Want[object] | None], tuple[object, ...]] = {}
 
@@ -57,14 +65,15 @@ class StoredResults:
 
     def refused(self) -> Mapping[tuple[str, str], str]:
         """(key, scope) -> reason, for everything that could not be measured."""
-        return self._made_of(
-            UNSCORED,
-            lambda table: {(r["sample"], r["scope"]): r["reason"] for r in table.to_pylist()},
-        )
+        return self._made_of(UNSCORED, _reasons_in)
 
     def noise_floor(self) -> float:
         """Largest relative change that a knockout of no edge made; 0 if nothing was measured."""
-        return max((answer["noise"] for answer in self.answers().values()), default=0.0)
+        answers = self.answers()
+        if self._noise[0] is not answers:
+            found = max((answer["noise"] for answer in answers.values()), default=0.0)
+            self._noise = (answers, found)
+        return self._noise[1]
 
     def _answers_in(self, table: pa.Table) -> dict[str, AnswerRow]:
         wanted = frozenset(self.samples.keys.values())
@@ -204,16 +213,28 @@ class StoredResults:
             minimum=minimum,
         )
 
-    def refusals(self, task: str, wants: Collection[Want[object]]) -> dict[str, dict[str, int]]:
+    def refusals(self, task: str, wants: Collection[Want[object]]) -> Refusals:
         """Edge or `lens` -> reason -> samples of a task without positions for what was asked."""
+        asked, state = (task, tuple(wants)), (self.answers(), self.refused())
+        # Every mechanism that has no sample says why.
+        known = self._refusals.get(asked)
+        if known is None or not _is_same(known[0], state):
+            known = self._refusals[asked] = (state, self._counted(*asked))
+        return known[1]
+
+    def _counted(self, task: str, wants: Wants) -> Refusals:
         refused = self.refused()
         scopes = {scope for _, scope in refused}
-        asked = [(want, name) for want in wants if (name := want.shard.name) in scopes]
+        asked = [
+            (want, want.name, want.note, scope)
+            for want in wants
+            if (scope := want.shard.name) in scopes
+        ]
         counts = refusals_of(
-            Refusal(want.name, want.note, reason, self._key(sample))
-            for want, name in asked
+            Refusal(name, note, reason, self._key(sample))
+            for want, name, note, scope in asked
             for sample in self.samples.of(task)
-            if (reason := refused.get((self._key_of(task, sample, want), name))) is not None
+            if (reason := refused.get((self._key_of(task, sample, want), scope))) is not None
         )
         lost = sum(not self._is_followed(answer) for _, answer in self.answered(task))
         return counts | ({"reference": {"reference-without-probability": lost}} if lost else {})
@@ -239,6 +260,11 @@ class StoredResults:
             follow=self.follow,
         ).having(self.store.finished(want.shard))
         return want.table(kept, self.store.read(want.shard, kept.keys))
+
+
+def _reasons_in(table: pa.Table) -> dict[tuple[str, str], str]:
+    samples, scopes, reasons = (texts(table[name]) for name in ("sample", "scope", "reason"))
+    return dict(zip(zip(samples, scopes, strict=True), reasons, strict=True))
 
 
 def _is_same(known: tuple[object, ...] | None, state: tuple[object, ...]) -> bool:

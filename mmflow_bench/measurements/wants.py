@@ -22,7 +22,6 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.store.columns import by_number
 from mmflow_bench.store.shards import AT_LEAST_ONE, AT_LEAST_ZERO, PROBABILITY, Shard, filled
 
 Table = TypeVar("Table", covariant=True)
@@ -265,7 +264,9 @@ class Kept:
 
 def _places(keys: pa.ChunkedArray, known: Sequence[str]) -> Int[np.ndarray, "row"]:
     """Where each key is among those that are known; -1 where it is not."""
-    array = by_number(keys.combine_chunks())
+    array = keys.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
     places = pc.index_in(array.dictionary, value_set=pa.array(known, pa.string()))
     return np.asarray(places.fill_null(-1).take(array.indices), int)
 

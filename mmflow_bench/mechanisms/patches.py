@@ -20,7 +20,7 @@ BINS_PER_THRESHOLD, BINS = 20, 40
 """Of the distribution of norms, as multiples of the threshold; the last bin has all beyond."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Areas:
     """Shares of an image's patches, means over samples."""
 
@@ -54,7 +54,7 @@ class Areas:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Norms:
     """Patches with outstanding norms, means over samples."""
 

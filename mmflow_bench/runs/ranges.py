@@ -70,23 +70,31 @@ def refuse_out_of_range(table: pa.Table, path: Path) -> None:
     ranges = RANGES.get(path.name, {})
     for name in ranges.keys() & set(table.column_names):
         column = table[name].combine_chunks()
-        of_rows, values = _numbers(column)
+        values = _numbers(column)
         low, high, words, is_optional = ranges[name]
         # Written so that NaN is out of every range.
         is_right = np.isfinite(values) & (values >= low - _ROUNDING) & (values <= high + _ROUNDING)
         is_right |= is_optional & np.isnan(values)
-        _refuse_first(~is_right, of_rows, values, words, name, path)
+        _refuse_first(~is_right, column, values, words, name, path)
         if column.null_count and not is_optional:
             row = column.is_null().index(True).as_py()
             raise _refusal(words, "nothing", name, row, path)
         if pa.types.is_list(column.type) and not is_optional:
             _refuse_lengths(column, name, path)
-    if path.name == SAMPLES and {"base_probability", "relative_change"} <= set(table.column_names):
-        base = _numbers(table["base_probability"].combine_chunks())[1]
-        of_rows, change = _numbers(table["relative_change"].combine_chunks())
-        _refuse_first(base <= 0, np.arange(len(base)), base, _SOME, "base_probability", path)
-        moved = base[of_rows] * (1 + change)
-        _refuse_first(moved > 1 + _ROUNDING, of_rows, change, _MOVED, "relative_change", path)
+    if (
+        len(table)
+        and path.name == SAMPLES
+        and {"base_probability", "relative_change"} <= set(table.column_names)
+    ):
+        clean, moved = (
+            table[name].combine_chunks() for name in ("base_probability", "relative_change")
+        )
+        base, change = _numbers(clean), _numbers(moved)
+        _refuse_first(base <= 0, clean, base, _SOME, "base_probability", path)
+        # All curves are as long as each other by now.
+        found = (1 + change).reshape(len(base), -1) * base[:, None]
+        is_beyond = (found > 1 + _ROUNDING).ravel()
+        _refuse_first(is_beyond, moved, change, _MOVED, "relative_change", path)
 
 
 def _refuse_lengths(curves: pa.Array, name: str, path: Path) -> None:
@@ -98,18 +106,24 @@ def _refuse_lengths(curves: pa.Array, name: str, path: Path) -> None:
         raise _refusal(expected, f"{lengths[row]} numbers", name, row, path)
 
 
-def _numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of a column and the row of each; of a list, every item, a null as NaN."""
-    if not pa.types.is_list(column.type):
-        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-        return rows, pc.cast(column.drop_null(), pa.float64()).to_numpy()
-    items = pc.cast(pc.list_flatten(column), pa.float64())
-    return pc.list_parent_indices(column).to_numpy(), items.to_numpy(zero_copy_only=False)
+def _numbers(column: pa.Array) -> np.ndarray:
+    """The numbers of a column; of a list, every item, a null as NaN."""
+    is_list = pa.types.is_list(column.type)
+    items = pc.list_flatten(column) if is_list else column.drop_null()
+    numbers: np.ndarray = pc.cast(items, pa.float64()).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _row(column: pa.Array, number: int) -> int:
+    """The row that a number of a column stands in."""
+    if pa.types.is_list(column.type):
+        return int(pc.list_parent_indices(column)[number].as_py())
+    return int(np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))[number])
 
 
 def _refuse_first(
     is_wrong: np.ndarray,
-    of_rows: np.ndarray,
+    column: pa.Array,
     values: np.ndarray,
     words: str,
     name: str,
@@ -117,7 +131,7 @@ def _refuse_first(
 ) -> None:
     if is_wrong.any():
         first = int(np.argmax(is_wrong))
-        raise _refusal(words, f"{values[first]:.6g}", name, int(of_rows[first]), path)
+        raise _refusal(words, f"{values[first]:.6g}", name, _row(column, first), path)
 
 
 def _refusal(words: str, got: str, column: str, row: int, path: Path) -> StoreError:

@@ -14,7 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmflow_bench.errors import MMFlowError, StoreError
 from mmflow_bench.files import read_json
-from mmflow_bench.runs.checked_tables import read_table
+from mmflow_bench.runs.checked_tables import checked_table, read_table
+from mmflow_bench.runs.curves import (
+    LensCurves,
+    OfSamples,
+    SemanticsCurves,
+    SweptCurves,
+    sampled_curves,
+)
 from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,
@@ -31,11 +38,8 @@ from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
 from mmflow_bench.runs.tables import (
     AnswerRow,
-    LensRow,
     QuestionRow,
     RemovalRow,
-    SemanticsRow,
-    SweepRow,
 )
 
 Kept = TypeVar("Kept")
@@ -60,24 +64,24 @@ class RunRecord:
         return float(self.results.settings.get("alpha") or 0.05)
 
     @cached_property
-    def samples(self) -> list[SweepRow]:
-        """Sweeps: a row per sample, edge, method and window; empty where none was kept."""
-        return read_table(self.folder / SAMPLES)
+    def sweeps(self) -> tuple[SweptCurves, ...]:
+        """Sweeps, by task, edge, method and window; empty where none was kept."""
+        return self._curves(SAMPLES, SweptCurves)
 
     @cached_property
-    def pieces(self) -> list[SweepRow]:
+    def pieces(self) -> tuple[SweptCurves, ...]:
         """The same of the last sub-word of answers that have several; empty where none was."""
-        return read_table(self.folder / PIECES)
+        return self._curves(PIECES, SweptCurves)
 
     @cached_property
-    def lens(self) -> list[LensRow]:
-        """Logit lens: a row per sample, probe and variant; empty where none was kept."""
-        return read_table(self.folder / LENS)
+    def lens(self) -> tuple[LensCurves, ...]:
+        """Logit lens, by task, probe and variant; empty where none was kept."""
+        return self._curves(LENS, LensCurves)
 
     @cached_property
-    def semantics(self) -> list[SemanticsRow]:
-        """What the question says: a row per sample and what is taken away; empty where none was."""
-        return read_table(self.folder / SEMANTICS)
+    def semantics(self) -> tuple[SemanticsCurves, ...]:
+        """What the question says, by task and what is taken away; empty where none was kept."""
+        return self._curves(SEMANTICS, SemanticsCurves)
 
     @cached_property
     def removal(self) -> list[RemovalRow]:
@@ -92,6 +96,10 @@ class RunRecord:
     @cached_property
     def answers(self) -> list[AnswerRow]:
         return read_table(self.folder / ANSWERS)
+
+    def _curves(self, name: str, kind: type[OfSamples]) -> tuple[OfSamples, ...]:
+        path = self.folder / name
+        return tuple(sampled_curves(name, kind, checked_table(path))) if path.exists() else ()
 
 
 def read_run(path: Path) -> RunRecord:

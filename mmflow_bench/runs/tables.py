@@ -10,7 +10,7 @@ were answered correctly.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -191,71 +191,108 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
-def sweep_rows(sweeps: Iterable[SweepTable]) -> Iterator[SweepRow]:
+def sweep_rows(sweeps: Iterable[SweepTable]) -> pa.Table:
     """One row per sample, edge and method; `relative_change` is a fraction, by window centre."""
-    for sweep in sweeps:
-        change = sweep.relative_change
-        for i, question_id in enumerate(sweep.question_ids):
-            yield {
-                "task": sweep.task,
-                "question_id": question_id,
-                "image_id": sweep.image_ids[i],
+    return _joined(
+        SAMPLES,
+        (
+            {
+                **_samples_of(sweep),
                 "edge": sweep.edge,
                 "method": str(sweep.method),
-                "window": int(sweep.window),
-                "base_probability": float(sweep.base_probability[i]),
-                "relative_change": change[i].tolist(),
+                "window": sweep.window,
+                "base_probability": sweep.base_probability,
+                "relative_change": sweep.relative_change,
             }
+            for sweep in sweeps
+        ),
+    )
 
 
-def lens_rows(tables: Iterable[LensTable]) -> Iterator[LensRow]:
+def lens_rows(tables: Iterable[LensTable]) -> pa.Table:
     """One row per sample, probe and variant; `probability` by depth, the embedding first."""
-    for table in tables:
-        for i, question_id in enumerate(table.question_ids):
-            yield {
-                "task": table.task,
+    return _joined(
+        LENS,
+        (
+            {
+                **_samples_of(table),
                 "probe": table.probe,
                 "variant": table.variant,
-                "question_id": question_id,
-                "image_id": table.image_ids[i],
-                "probability": table.probability[i].tolist(),
+                "probability": table.probability,
             }
+            for table in tables
+        ),
+    )
 
 
-def semantics_rows(tables: Iterable[SemanticsTable]) -> Iterator[SemanticsRow]:
+def semantics_rows(tables: Iterable[SemanticsTable]) -> pa.Table:
     """One row per sample and what is taken away; similarities by layer."""
-    for table in tables:
-        for i, question_id in enumerate(table.question_ids):
-            yield {
-                "task": table.task,
+    return _joined(
+        SEMANTICS,
+        (
+            {
+                **_samples_of(table),
                 "without": table.without,
                 "window": table.window,
-                "question_id": question_id,
-                "image_id": table.image_ids[i],
-                "similarity": table.similarity[i].tolist(),
-                "position_similarity": table.position_similarity[i].tolist(),
+                "similarity": table.similarity,
+                "position_similarity": table.position_similarity,
             }
+            for table in tables
+        ),
+    )
 
 
-def removal_rows(tables: Iterable[RemovalTable]) -> Iterator[RemovalRow]:
+def removal_rows(tables: Iterable[RemovalTable]) -> pa.Table:
     """One row per sample and kind of removal; lists by the first layer without the positions."""
-    for table in tables:
-        for i, question_id in enumerate(table.question_ids):
-            yield {
-                "task": table.task,
+    return _joined(
+        REMOVAL,
+        (
+            {
+                **_samples_of(table),
                 "removed": str(table.removed),
-                "question_id": question_id,
-                "image_id": table.image_ids[i],
-                "is_followed": bool(table.is_followed[i]),
-                "first_layer": list(table.layers),
-                "is_correct": table.is_correct[i].tolist(),
-                "probability": table.probability[i].tolist(),
-                "operations": table.operations[i].tolist(),
-                "cache_bytes": table.cache_bytes[i].tolist(),
+                "is_followed": table.is_followed,
+                "first_layer": np.tile(table.layers, (len(table.question_ids), 1)),
+                "is_correct": table.is_correct,
+                "probability": table.probability,
+                "operations": table.operations,
+                "cache_bytes": table.cache_bytes,
             }
+            for table in tables
+        ),
+    )
 
 
-def write_part(folder: Path, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+def _samples_of(table: SweepTable | LensTable | SemanticsTable | RemovalTable) -> dict[str, object]:
+    """What every table of measurements has, by column."""
+    return {
+        "question_id": table.question_ids,
+        "image_id": table.image_ids,
+        "task": table.task,
+    }
+
+
+def _joined(name: str, parts: Iterable[Mapping[str, object]]) -> pa.Table:
+    """Some columns each, the first of which has a value for every row, as one table."""
+    schema = SCHEMAS[name]
+    tables = [
+        pa.table([_column(part[one.name], one.type, part) for one in schema], schema=schema)
+        for part in parts
+    ]
+    return pa.concat_tables([schema.empty_table(), *tables])
+
+
+def _column(values: object, kind: pa.DataType, part: Mapping[str, object]) -> pa.Array:
+    rows = len(part["question_id"])  # type: ignore[arg-type]
+    if isinstance(values, str | int):
+        return pa.repeat(pa.scalar(values, kind), rows)
+    if not isinstance(values, np.ndarray) or values.ndim == 1:
+        return pa.array(values, kind)
+    ends = values.shape[1] * np.arange(rows + 1)
+    items = pa.array(np.ascontiguousarray(values).ravel(), kind.value_type)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items)
+
+
+def write_part(folder: Path, name: str, rows: pa.Table | Iterable[Mapping[str, object]]) -> None:
     """Write some rows of the table `name`, beside those of other processes.
 
     A process may do so more than once: a worker takes up checkpoints again that it has closed.
@@ -263,9 +300,10 @@ def write_part(folder: Path, name: str, rows: Iterable[Mapping[str, object]]) ->
     Raises:
         StoreError: The folder cannot be written.
     """
-    if found := [dict(row) for row in rows]:
+    table = rows if isinstance(rows, pa.Table) else _of_rows(name, rows)
+    if len(table):
         with writing(folder):
-            write_table(folder / f".{name}-{uuid.uuid4().hex}.part", name, found)
+            _write(folder / f".{name}-{uuid.uuid4().hex}.part", table)
 
 
 def merge_parts(folder: Path) -> None:
@@ -284,8 +322,12 @@ def merge_parts(folder: Path) -> None:
             path.unlink()
 
 
-def write_table(path: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    _write(path, pa.Table.from_pylist(list(rows), schema=SCHEMAS[name]))
+def write_table(path: Path, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    _write(path, _of_rows(name, rows))
+
+
+def _of_rows(name: str, rows: Iterable[Mapping[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
 
 
 def _write(path: Path, table: pa.Table) -> None:

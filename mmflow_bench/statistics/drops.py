@@ -36,6 +36,8 @@ def end_of_first_drop(single: Curves, *, lowest: int, gap: int, floor: float) ->
     is_hit = (single <= deepest / 2) & (deepest < -floor)
     ends: Ends = np.where(deepest[:, 0] < -floor, is_hit[:, :lowest].argmax(axis=1), -1)
     for layer in range(single.shape[1]):
+        if layer > ends.max() + gap:
+            break
         goes_on = is_hit[:, layer] & (ends >= 0) & (ends < layer) & (layer <= ends + gap)
         ends = np.where(goes_on, layer, ends)
     return ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
+from inspect import signature
 
 from numpy import ndarray
 
@@ -21,11 +22,15 @@ class Remembered:
         """Keep at most `room` bytes of what the function gives."""
         update_wrapper(self, function)
         self._function, self._room = function, room
+        self._signature = signature(function)
         self.cache_clear()
 
     def __call__(self, *given: object) -> ndarray:
-        found = partial(self._function, *given)
-        return self._held.get(given, (), found, lambda array: array.nbytes)
+        whole = self._signature.bind(*given)
+        # What is left out is the same as what is given as its default.
+        whole.apply_defaults()
+        found = partial(self._function, *whole.args)
+        return self._held.get(whole.args, (), found, lambda array: array.nbytes)
 
     def cache_clear(self) -> None:
         self._held = Held(self._room)

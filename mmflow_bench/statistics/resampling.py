@@ -17,7 +17,7 @@ from weakref import ref
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Real
 from numpy import ndarray
 
 from mmflow_bench.statistics.remembering import remembered
@@ -28,12 +28,12 @@ SEED = 241118620
 JACKKNIFE_GROUPS = 200
 """Most images are left out one by one; more than this many, in groups of equal size."""
 
-KEPT = 3
-"""Draws, jackknife and unseen image: weights that are shared."""
+KEPT = 4
+"""Draws, jackknife and unseen image: weights that are shared, and those of a larger set."""
 SHARED = 64
 """Curves whose sums over the draws are kept, a megabyte each at 30 layers."""
 
-Weights = Float[ndarray, "draw image"]
+Weights = Real[ndarray, "draw image"]
 Known = list[tuple[ref[ndarray], ndarray]]
 """Weights and what was worked out for them; weights of thousands of images are large, and nobody
 asks for these again once they have been forgotten."""
@@ -63,13 +63,15 @@ def bootstrap_weights(images: int, of: int | None = None) -> Weights:
     generator = np.random.default_rng([SEED, images])
     if of is not None:
         shares = generator.dirichlet(np.ones(images), size=DRAWS)
-        finite: Weights = 1.0 + generator.multinomial(of - images, shares)
-        finite.setflags(write=False)
-        return finite
+        return _counts(1 + generator.multinomial(of - images, shares))
     drawn = generator.integers(images, size=(DRAWS, images))
     cells = drawn + images * np.arange(DRAWS)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=DRAWS * images)
-    weights: Weights = counts.reshape(DRAWS, images).astype(float)
+    return _counts(np.bincount(cells.ravel(), minlength=DRAWS * images).reshape(DRAWS, images))
+
+
+def _counts(drawn: Int[ndarray, "draw image"]) -> Weights:
+    """The same in as few bytes as they need: one each, mostly."""
+    weights: Weights = drawn.astype(np.min_scalar_type(int(drawn.max())))
     weights.setflags(write=False)
     return weights
 
@@ -151,15 +153,14 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
 
     def statistic(weights: Weights) -> Numbers:
         values = [
-            part.on(weights if column is None else weights[:, column])
-            for part, column in zip(parts, columns, strict=True)
+            part.on(_of_part(weights, column)) for part, column in zip(parts, columns, strict=True)
         ]
         return function(*values)
 
     def extremes(weights: Weights, is_alike: bool) -> tuple[Numbers, Numbers]:
         ends = [
-            part.extremes(weights if c is None else weights[:, [*c, len(images)]], is_alike)
-            for part, c in zip(parts, columns, strict=True)
+            part.extremes(_of_part(weights, column, len(images)), is_alike)
+            for part, column in zip(parts, columns, strict=True)
             if part.extremes is not None
         ]
         if is_alike or len(ends) > MOST_CORNERS:
@@ -174,6 +175,17 @@ def joined(function: Callable[..., Numbers], parts: Sequence[ImageStatistic]) ->
     return ImageStatistic(images, statistic, extremes if says_of_unseen else None, seen)
 
 
+def _of_part(
+    weights: Weights, columns: Int[ndarray, "chosen"] | None, *others: int
+) -> Real[ndarray, "draw _"]:
+    """The weights of some images, or of all; they cannot be written either."""
+    if columns is None:
+        return weights
+    chosen = weights[:, [*columns, *others]]
+    chosen.setflags(write=False)
+    return chosen
+
+
 class ImageMeans:
     """Mean curves of samples that are clustered by image, as functions of image weights.
 
@@ -185,16 +197,16 @@ class ImageMeans:
         self.images = tuple(sorted(set(image_ids)))
         place = {image: i for i, image in enumerate(self.images)}
         owner = np.array([place[image] for image in image_ids], dtype=int)
-        sums = np.zeros((len(self.images), values.shape[1]))
-        np.add.at(sums, owner, values)
+        cells = owner[:, None] * values.shape[1] + np.arange(values.shape[1])
+        sums = np.bincount(cells.ravel(), values.ravel(), len(self.images) * values.shape[1])
+        sums = sums.reshape(len(self.images), values.shape[1])
         counts = np.bincount(owner, minlength=len(self.images)).astype(float)
         self.samples = len(values)
         self.mean: Float[ndarray, "layer"] = sums.sum(axis=0) / len(values)
         """The mean curve."""
-        table = np.column_stack([sums, counts])
-        is_first = first_half(self.images)[:, None]
-        # Sums and counts of both halves side by side: one matrix product gives everything.
-        self._table = np.hstack([np.where(is_first, table, 0.0), np.where(is_first, 0.0, table)])
+        table, is_first = np.column_stack([sums, counts]), first_half(self.images)
+        # Where the images of each half are, with their sums and counts.
+        self._halves = [(np.flatnonzero(half), table[half]) for half in (is_first, ~is_first)]
         self._known: Known = []
 
     def curves(self, weights: Weights) -> Float[ndarray, "draw layer"]:
@@ -216,12 +228,12 @@ class ImageMeans:
         return WithUnseen(self, curve)
 
     def totals(self, weights: Weights) -> list[Float[ndarray, "draw column"]]:
-        """Sums over the samples of either half, and in the last column their numbers."""
-        images = len(self.images)
-        totals = _once(
-            self._known, weights, lambda shared: np.asarray(shared[:, :images] @ self._table)
-        )
-        return np.split(totals, 2, axis=1)
+        """Sums over the samples of each half, and in the last column their numbers."""
+        return list(_once(self._known, weights, self._totals))
+
+    def _totals(self, weights: Weights) -> Float[ndarray, "half draw column"]:
+        columns = [(weights.take(place, axis=1), table) for place, table in self._halves]
+        return np.stack([drawn.astype(float, copy=False) @ table for drawn, table in columns])
 
 
 class WithUnseen:
@@ -259,7 +271,8 @@ def _once(known: Known, weights: Weights, work_out: Callable[[Weights], ndarray]
             return result
     result = work_out(weights)
     if not weights.flags.writeable:
-        known[:] = [*known[1 - KEPT :], (ref(weights), result)]
+        alive = [one for one in known if one[0]() is not None]
+        known[:] = [*alive[1 - KEPT :], (ref(weights), result)]
     return result
 
 

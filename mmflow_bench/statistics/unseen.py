@@ -57,13 +57,16 @@ def unseen_weights(images: int, of: int | None = None) -> Float[ndarray, "draw i
     step = (generator.permutation(DRAWS) + 0.5) / DRAWS
     if of is None:
         share = 1 - step ** (1 / images)
-        seen = own * (1 - share)[:, None]
+        seen = own
+        seen *= (1 - share)[:, None]
     else:
         differing = _not_drawn(step, images, of)
         share = differing / of
         # Those at hand are there once; the rest of the set is guessed from them.
         seen = (1 + generator.multinomial(of - images - differing, own)) / of
-    weights = np.hstack([seen, share[:, None]]) * (images + 1)
+    weights = np.empty((DRAWS, images + 1))
+    weights[:, :-1], weights[:, -1] = seen, share
+    weights *= images + 1
     weights.setflags(write=False)
     return weights
 

@@ -53,6 +53,13 @@ def by_number(array: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(indices, dictionary)
 
 
+def texts(column: pa.ChunkedArray) -> np.ndarray:
+    """Text by row as Python has it, each held once however many rows it stands in."""
+    array = by_number(column.combine_chunks())
+    names: np.ndarray = np.array(array.dictionary.to_pylist(), object)
+    return np.asarray(names[array.indices.to_numpy()])
+
+
 def ranks(column: pa.ChunkedArray) -> np.ndarray:
     """A number for each value of a column without gaps, in the order of the values, from 0 on."""
     array = by_number(column.combine_chunks())

@@ -60,6 +60,7 @@ class Store:
         self._held = Held()
         # Apart, so that large tables do not take the place of what is asked most often.
         self._finished = Held()
+        self._alike: frozenset[str] = frozenset()
         self._set_aside = SetAside(self.folder)
         with reading(self.folder):
             is_other = is_foreign(self.folder, identity, self._set_aside)
@@ -136,9 +137,15 @@ class Store:
         """Content hashes of the samples that a shard already holds."""
 
         def samples(_: object) -> frozenset[str]:
-            return frozenset(self.read(shard)["sample"].unique().to_pylist())
+            found = frozenset(self.read(shard)["sample"].unique().to_pylist())
+            return self._alike if found == self._alike else found
 
-        return self._look(shard, self._finished, samples, lambda found: _NAME_BYTES * len(found))
+        def size(found: frozenset[str]) -> int:
+            # Most shards hold the same samples: one set of names stands for all of them.
+            is_new, self._alike = found is not self._alike, found
+            return _NAME_BYTES * len(found) if is_new else 0
+
+        return self._look(shard, self._finished, samples, size)
 
     def has_lost(self, shard: Shard) -> bool:
         """Whether a file of a shard was damaged at any time, whatever was measured since."""

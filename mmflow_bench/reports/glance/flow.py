@@ -122,20 +122,19 @@ def _description(record: RunRecord) -> str:
 
 
 def _layers(record: RunRecord) -> int:
-    curves = (len(row["relative_change"]) for row in record.samples)
+    curves = (int(one.values.shape[1]) for one in record.sweeps)
     # The lens has the embedding as well.
-    lenses = (len(row["probability"]) - 1 for row in record.lens)
+    lenses = (int(one.values.shape[1]) - 1 for one in record.lens)
     return max(*curves, *lenses, record.results.checkpoint.decoder_layers or 0, 0)
 
 
 def _cases(record: RunRecord) -> Iterator[Case]:
     for probe, (sign, said) in CASES.items():
-        rows = [
-            row["probability"][1:]
-            for row in record.lens
-            if row["probe"] == probe and row["variant"] == "normed"
+        read = [
+            one.values[:, 1:]
+            for one in record.lens
+            if (one.probe, one.variant) == (probe, "normed") and one.values.shape[1] > 1
         ]
-        finite = [row for row in rows if row and np.isfinite(row).all()]
-        if finite:
-            mean = np.mean(np.array(finite, dtype=float), axis=0)
+        if read:
+            mean = np.concatenate(read).mean(axis=0)
             yield Case(sign=sign, said=said, probability=tuple(map(float, mean)))

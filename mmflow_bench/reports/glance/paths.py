@@ -20,8 +20,8 @@ from mmflow_bench.mechanisms.bands import NEGLIGIBLE, least_effect
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.places import drop_of
 from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.runs.curves import SweptCurves
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.tables import SweepRow
 
 
 class Lane(StrEnum):
@@ -129,23 +129,17 @@ def paths_of(record: RunRecord, *, width: int) -> tuple[Path, ...]:
 
 def _paths(record: RunRecord, width: int) -> Iterator[Path]:
     for edge in EDGES:
-        rows = [row for row in record.samples if _is_of(row, edge, width)]
-        # Of a sample whose answer has no probability there is no change.
-        rows = [row for row in rows if np.isfinite(row["relative_change"]).all()]
-        if rows:
-            yield _path(edge, rows, record, width)
+        asked = edge.name, Method.MASKED, width
+        swept = [one for one in record.sweeps if (one.edge, one.method, one.window) == asked]
+        if swept:
+            yield _path(edge, swept, record, width)
 
 
-def _is_of(row: SweepRow, edge: Edge, width: int) -> bool:
-    is_main = row["method"] == Method.MASKED and row["window"] == width
-    return is_main and row["edge"] == edge.name and len(row["relative_change"]) > 0
-
-
-def _path(edge: Edge, rows: Sequence[SweepRow], record: RunRecord, width: int) -> Path:
+def _path(edge: Edge, swept: Sequence[SweptCurves], record: RunRecord, width: int) -> Path:
     curve = Curve(
         name=edge.words,
-        values=np.array([row["relative_change"] for row in rows], dtype=float),
-        image_ids=tuple(row["image_id"] for row in rows),
+        values=np.concatenate([one.values for one in swept]),
+        image_ids=tuple(image for one in swept for image in one.image_ids),
         width=width,
         alpha=record.alpha,
         noise_floor=record.results.noise_floor or 0.0,
@@ -155,9 +149,9 @@ def _path(edge: Edge, rows: Sequence[SweepRow], record: RunRecord, width: int) -
         edge=edge,
         state=state,
         stretches=() if state is State.ABSENT else tuple(_stretches(curve, state)),
-        samples=len(rows),
+        samples=len(curve.image_ids),
         images=len(set(curve.image_ids)),
-        tasks=len({row["task"] for row in rows}),
+        tasks=len(swept),
     )
 
 

@@ -6,14 +6,16 @@ where that is inlined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.mechanisms.declared import in_order
+from mmflow_bench.runs.curves import SampledCurves
 from mmflow_bench.runs.rows import Item, grouped
 from mmflow_bench.statistics.resampling import ImageMeans, bootstrap_weights
 from mmflow_bench.statistics.simultaneous import deviations, sup_t_band
@@ -94,6 +96,25 @@ def drawn(
         high=high,
         style=style,
         samples=len(kept),
+    )
+
+
+def mean_curves(
+    curves: Iterable[SampledCurves], by: str, names: Mapping[Any, str], alpha: float
+) -> tuple[Series, ...]:
+    """The mean of each curve of one task; one has one style wherever it is drawn.
+
+    Args:
+        curves: No two alike in `by`.
+        by: What tells them apart, e.g. `edge`.
+        names: What of it is drawn, and what it is called.
+        alpha: Error rate of the bands.
+    """
+    known = {getattr(one, by): one for one in curves}
+    return tuple(
+        drawn(name, known[label].values, known[label].image_ids, style=style, alpha=alpha)
+        for style, (label, name) in enumerate(names.items())
+        if label in known
     )
 
 

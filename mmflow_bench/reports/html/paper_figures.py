@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from mmflow_bench.reports.blind import blind_note
-from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn, overlaid
+from mmflow_bench.reports.html.figures import (
+    Figure,
+    Panel,
+    Series,
+    by_task,
+    mean_curves,
+    overlaid,
+)
 from mmflow_bench.reports.html.part_figures import (
     FEWEST_WIDTHS,
     PART_EDGES,
@@ -23,6 +27,7 @@ from mmflow_bench.reports.html.piece_figures import piece_figures
 from mmflow_bench.reports.html.removal_figures import removal_figures
 from mmflow_bench.reports.html.semantics_figures import semantics_figures
 from mmflow_bench.reports.html.sink_figures import NORM_ROWS, WITHOUT_SINKS, sink_figures
+from mmflow_bench.runs.curves import SampledCurves, SweptCurves
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import MechanismRow, grouped
 
@@ -38,16 +43,6 @@ class _Drawn(NamedTuple):
     title: str
     caption: str
     edges: tuple[str, ...]
-
-
-class _Curve(NamedTuple):
-    """One sample's curve, and what tells it from others of its sample."""
-
-    task: str
-    question_id: str
-    image_id: str
-    label: str
-    values: list[float]
 
 
 _EDGES = {
@@ -119,7 +114,9 @@ def _with_blind(figure: Figure, record: RunRecord) -> Figure:
 
 def main_width(record: RunRecord) -> int:
     """The window of the run: the widest that its masked sweeps have in common, 0 without any."""
-    widths = Counter(row["window"] for row in record.samples if row["method"] == MASKED)
+    widths = Counter[int]()
+    for one in _sweeps(record, method=MASKED):
+        widths[one.window] += len(one.question_ids)
     setting = record.results.settings.get("window")
     if isinstance(setting, int) and setting in widths:
         return setting
@@ -132,7 +129,7 @@ def shown_edge(edge: str) -> str:
 
 def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
     known = PART_EDGES.union(WITHOUT_SINKS, *(figure.edges for figure in _EDGES.values()))
-    others = sorted(_measured(record, "edge", method=MASKED) - known)
+    others = sorted({one.edge for one in _sweeps(record, method=MASKED)} - known)
     targets = grouped(others, lambda edge: edge.split("->")[-1].replace("_", " "))
     rest = {
         f"into-{target.replace(' ', '_')}": _Drawn(
@@ -154,8 +151,8 @@ def _edge_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Fig
 
 
 def _edge_panels(edges: Iterable[str], record: RunRecord) -> Panels:
-    curves = _sweeps(record, "edge", method=MASKED, window=main_width(record))
-    return _means(curves, {edge: shown_edge(edge) for edge in edges}, record.alpha)
+    curves = _sweeps(record, method=MASKED, window=main_width(record))
+    return _means(curves, "edge", {edge: shown_edge(edge) for edge in edges}, record.alpha)
 
 
 def _lens_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Figure]:
@@ -173,26 +170,19 @@ def _lens_figures(record: RunRecord, baseline: RunRecord | None) -> Iterator[Fig
 
 
 def _lens_panels(variant: str, record: RunRecord) -> Panels:
-    curves = [
-        _Curve(row["task"], row["question_id"], row["image_id"], row["probe"], row["probability"])
-        for row in record.lens
-        if row["variant"] == variant
-    ]
-    return _means(curves, _PROBES, record.alpha)
+    curves = [one for one in record.lens if one.variant == variant]
+    return _means(curves, "probe", _PROBES, record.alpha)
 
 
 def _window_figures(record: RunRecord) -> Iterator[Figure]:
-    for edge in sorted(_measured(record, "edge", method=MASKED)):
-        widths = sorted(map(int, _measured(record, "window", method=MASKED, edge=edge)))
-        names = {str(width): f"{width} layers" if width > 1 else "1 layer" for width in widths}
-        curves = _sweeps(record, "window", method=MASKED, edge=edge)
-        panels = _means(curves, names, record.alpha) if len(widths) > 1 else {}
-        several = {
-            task: series
-            for task, series in panels.items()
-            # Where there are more, they are one study.
-            if 1 < len(series) < FEWEST_WIDTHS
-        }
+    by_edge = grouped(_sweeps(record, method=MASKED), lambda one: one.edge)
+    for edge, curves in sorted(by_edge.items()):
+        widths = sorted({one.window for one in curves})
+        names = {width: f"{width} layers" if width > 1 else "1 layer" for width in widths}
+        of_task = grouped(curves, lambda one: one.task).values()
+        # Where there are more, they are one study.
+        few = [one for these in of_task if 1 < len(these) < FEWEST_WIDTHS for one in these]
+        several = _means(few, "window", names, record.alpha)
         title = f"Window size: {shown_edge(edge)} (Figs. 7, 8)"
         caption = "The same edge cut in windows of several widths."
         yield _folded(f"window-{_in_ids(edge)}", title, caption, several)
@@ -201,14 +191,14 @@ def _window_figures(record: RunRecord) -> Iterator[Figure]:
 def _second_opinions(record: RunRecord) -> Iterator[Figure]:
     """One figure for each edge that was cut by several methods, on the samples of all of them."""
     width = main_width(record)
-    rows = [row for row in record.samples if row["window"] == width and row["method"] != MASKED]
-    for edge in sorted({row["edge"] for row in rows}):
-        curves: list[_Curve] = []
-        for of_task in _by_task(_sweeps(record, "method", window=width, edge=edge)).values():
-            asked = [{one.question_id for one in of_task if one.label == m} for m in METHODS]
-            common = set.intersection(*filter(None, asked))
-            curves += [one for one in of_task if one.question_id in common]
-        panels = _means(curves, {name: name for name in METHODS}, record.alpha)
+    at_width = _sweeps(record, window=width)
+    for edge in sorted({one.edge for one in at_width if one.method != MASKED}):
+        curves: list[SweptCurves] = []
+        of_edge = (one for one in at_width if one.edge == edge and one.method in METHODS)
+        for of_task in by_task(of_edge, lambda one: one.task).values():
+            common = set.intersection(*(set(one.question_ids) for one in of_task))
+            curves += [one.of_questions(common) for one in of_task]
+        panels = _means(curves, "method", {name: name for name in METHODS}, record.alpha)
         title = f"Second opinions: {shown_edge(edge)}"
         caption = "The same edge cut by other methods, on the samples that all of them saw."
         yield _folded(f"methods-{_in_ids(edge)}", title, caption, panels)
@@ -273,39 +263,19 @@ def _with_baseline(
     return tuple(both)
 
 
-def _sweeps(record: RunRecord, by: str, **wanted: object) -> list[_Curve]:
-    curves = []
-    # Once for all columns: there are hundreds of thousands of rows.
-    said, expected = itemgetter(by, *wanted), tuple(wanted.values())
-    for row in record.samples:
-        label, *found = said(row)
-        if tuple(found) == expected:
-            place = row["task"], row["question_id"], row["image_id"]
-            curves.append(_Curve(*place, str(label), row["relative_change"]))
-    return curves
+def _sweeps(record: RunRecord, **wanted: object) -> list[SweptCurves]:
+    return [
+        one
+        for one in record.sweeps
+        if all(getattr(one, name) == value for name, value in wanted.items())
+    ]
 
 
-def _by_task(curves: Collection[_Curve]) -> dict[str, list[_Curve]]:
-    return by_task(curves, lambda one: one.task)
-
-
-def _measured(record: RunRecord, by: str, **wanted: object) -> set[str]:
-    return {one.label for one in _sweeps(record, by, **wanted)}
-
-
-def _means(curves: Collection[_Curve], names: Mapping[str, str], alpha: float) -> Panels:
-    """The mean of each label that has a name, by task; a label has one style in every panel."""
+def _means(
+    curves: Sequence[SampledCurves], by: str, names: Mapping[Any, str], alpha: float
+) -> Panels:
+    """The mean of each curve that has a name, by task; a name has one style in every panel."""
     return {
-        task: tuple(
-            drawn(
-                name,
-                np.array([one.values for one in chosen], dtype=float),
-                [one.image_id for one in chosen],
-                style=style,
-                alpha=alpha,
-            )
-            for style, (label, name) in enumerate(names.items())
-            if (chosen := [one for one in of_task if one.label == label])
-        )
-        for task, of_task in _by_task(curves).items()
+        task: mean_curves(of_task, by, names, alpha)
+        for task, of_task in by_task(curves, lambda one: one.task).items()
     }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-import numpy as np
-
-from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
+from mmflow_bench.reports.html.figures import Figure, Panel, by_task, mean_curves
+from mmflow_bench.runs.curves import SweptCurves
 from mmflow_bench.runs.reading import RunRecord
 from mmflow_bench.runs.rows import grouped
-from mmflow_bench.runs.tables import SweepRow
 
 _MASKED = "masked"
 FEWEST_WIDTHS = 3
@@ -49,13 +46,13 @@ PART_EDGES = frozenset(edge for _, edges in _FIGURES.values() for edge in edges)
 
 def part_figures(record: RunRecord, *, window: int, y_label: str) -> Iterator[Figure]:
     """A figure for each kind of edge between parts of the question, in windows of one width."""
-    rows = [row for row in record.samples if _is_masked(row) and row["window"] == window]
+    at_width = [one for one in _masked(record) if one.window == window]
     for name, (title, edges) in _FIGURES.items():
         names = {edge: _shown(edge) for edge in edges}
         panels = [
             Panel(title=task, series=series)
-            for task, of_task in by_task(rows, _task).items()
-            if (series := _series(of_task, "edge", names, record.alpha))
+            for task, of_task in by_task(at_width, lambda one: one.task).items()
+            if (series := mean_curves(of_task, "edge", names, record.alpha))
         ]
         yield Figure(
             id=name,
@@ -71,13 +68,13 @@ def part_figures(record: RunRecord, *, window: int, y_label: str) -> Iterator[Fi
 def window_study(record: RunRecord, *, y_label: str) -> Iterator[Figure]:
     """One figure with a panel for each edge that was cut in windows of many widths."""
     panels = []
-    for task, of_task in by_task(filter(_is_masked, record.samples), _task).items():
-        for edge, rows in grouped(of_task, lambda row: row["edge"]).items():
-            widths = sorted({row["window"] for row in rows})
+    for task, of_task in by_task(_masked(record), lambda one: one.task).items():
+        for edge, curves in grouped(of_task, lambda one: one.edge).items():
+            widths = sorted(one.window for one in curves)
             if len(widths) < FEWEST_WIDTHS:
                 continue
             names = {width: f"{width} layers" if width > 1 else "1 layer" for width in widths}
-            series = _series(rows, "window", names, record.alpha)
+            series = mean_curves(curves, "window", names, record.alpha)
             panels.append(Panel(title=f"{_shown(edge)}, {task}", series=series))
     yield Figure(
         id="window-study",
@@ -89,33 +86,8 @@ def window_study(record: RunRecord, *, y_label: str) -> Iterator[Figure]:
     )
 
 
-def _series(
-    rows: Sequence[SweepRow], by: str, names: Mapping[Any, str], alpha: float
-) -> tuple[Series, ...]:
-    """The mean curve of each value of a column; one has one style in all panels."""
-    labelled: dict[object, list[SweepRow]] = {}
-    for row in rows:
-        labelled.setdefault(dict(row)[by], []).append(row)
-    series = (
-        drawn(
-            name,
-            np.array([row["relative_change"] for row in labelled[label]], dtype=float),
-            [row["image_id"] for row in labelled[label]],
-            style=style,
-            alpha=alpha,
-        )
-        for style, (label, name) in enumerate(names.items())
-        if label in labelled
-    )
-    return tuple(one for one in series if one.values)
-
-
-def _is_masked(row: SweepRow) -> bool:
-    return row["method"] == _MASKED
-
-
-def _task(row: SweepRow) -> str:
-    return row["task"]
+def _masked(record: RunRecord) -> list[SweptCurves]:
+    return [one for one in record.sweeps if one.method == _MASKED]
 
 
 def _shown(edge: str) -> str:

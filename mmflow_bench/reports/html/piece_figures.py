@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
-from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
+from mmflow_bench.reports.html.figures import Figure, Panel, by_task, mean_curves
+from mmflow_bench.runs.curves import SweptCurves
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.tables import SweepRow
 
 _FIGURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pieces-into-last": (
@@ -31,16 +29,16 @@ def piece_figures(record: RunRecord, *, window: int, y_label: str) -> Iterator[F
 
     Both sides are of the samples whose answers have several pieces, in windows of `window` layers.
     """
-    last = [row for row in record.pieces if row["window"] == window]
-    asked = {_place(row) for row in last}
-    first = [row for row in record.samples if _place(row) in asked] if asked else []
+    last = [one for one in record.pieces if one.window == window]
+    first = _first_pieces(record, last)
     for name, (title, edges) in _FIGURES.items():
+        names = {edge: edge.replace("->", " → ") for edge in edges}
         pieces = {"first": by_task(first, _task), "last": by_task(last, _task)}
         panels = [
             Panel(title=f"{task}, {piece} sub-word", series=series)
             for task in pieces["last"]
             for piece, of_task in pieces.items()
-            if (series := _series(of_task.get(task, ()), edges, record.alpha))
+            if (series := mean_curves(of_task.get(task, ()), "edge", names, record.alpha))
         ]
         yield Figure(
             id=name,
@@ -53,25 +51,17 @@ def piece_figures(record: RunRecord, *, window: int, y_label: str) -> Iterator[F
         )
 
 
-def _series(rows: Sequence[SweepRow], edges: Sequence[str], alpha: float) -> tuple[Series, ...]:
-    """The mean curve of each edge; an edge has one style on either side."""
-    return tuple(
-        drawn(
-            edge.replace("->", " → "),
-            np.array([row["relative_change"] for row in chosen], dtype=float),
-            [row["image_id"] for row in chosen],
-            style=style,
-            alpha=alpha,
-        )
-        for style, edge in enumerate(edges)
-        if (chosen := [row for row in rows if row["edge"] == edge])
-    )
+def _first_pieces(record: RunRecord, last: Sequence[SweptCurves]) -> list[SweptCurves]:
+    """The sweeps of the same samples, read at the first piece."""
+    known = {_place(one): one for one in record.sweeps}
+    pairs = [(known.get(_place(one)), one) for one in last]
+    return [one.of_questions(set(other.question_ids)) for one, other in pairs if one is not None]
 
 
-def _task(row: SweepRow) -> str:
-    return row["task"]
+def _task(one: SweptCurves) -> str:
+    return one.task
 
 
-def _place(row: SweepRow) -> tuple[str, str, str, int, str]:
+def _place(one: SweptCurves) -> tuple[str, str, str, int]:
     """What tells sweeps apart, whichever piece they are read at."""
-    return row["task"], row["edge"], row["method"], row["window"], row["question_id"]
+    return one.task, one.edge, one.method, one.window

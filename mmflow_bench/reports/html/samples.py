@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,8 @@ from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, shown_edge
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.rows import Item, grouped
-from mmflow_bench.runs.tables import Patches, QuestionRow, SweepRow
+from mmflow_bench.runs.rows import Item
+from mmflow_bench.runs.tables import Patches, QuestionRow
 from mmflow_bench.store.address import local_folder
 
 PER_TASK = 14
@@ -60,14 +60,21 @@ def shown_samples(record: RunRecord, *, has_pictures: bool = True) -> list[Shown
     rows = [row for of_task in asked.values() for row in spread(of_task)]
     pictures = thumbnails(record, rows) if has_pictures else {}
     width = main_width(record)
-    cut = (one for one in record.samples if (one["method"], one["window"]) == (MASKED, width))
-    curves = grouped(cut, lambda one: (one["task"], one["question_id"]))
+    cut = [one for one in record.sweeps if (one.method, one.window) == (MASKED, width)]
+    places = [(one, {q: i for i, q in enumerate(one.question_ids)}) for one in cut]
     return [
         ShownSample(
             row=row,
             picture=pictures.get(row["image_id"]),
             overlay=overlay(row),
-            figure=_own_figure(row, curves.get((row["task"], row["question_id"]), [])),
+            figure=_own_figure(
+                row,
+                {
+                    one.edge: one.values[place[row["question_id"]]].tolist()
+                    for one, place in places
+                    if one.task == row["task"] and row["question_id"] in place
+                },
+            ),
         )
         for row in rows
     ]
@@ -115,18 +122,17 @@ def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> Ma
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(kind, *numbers)
 
 
-def _own_figure(row: QuestionRow, sweeps: Sequence[SweepRow]) -> Figure | None:
-    strongest = sorted(
-        sweeps, key=lambda one: (min(one["relative_change"], default=0), one["edge"])
-    )
+def _own_figure(row: QuestionRow, curves: Mapping[str, list[float]]) -> Figure | None:
+    """The curves of one sample, by edge."""
+    strongest = sorted(curves, key=lambda edge: (min(curves[edge]), edge))
     series = tuple(
         Series(
-            name=shown_edge(one["edge"]),
-            values=tuple(round(value, 6) for value in one["relative_change"]),
+            name=shown_edge(edge),
+            values=tuple(round(value, 6) for value in curves[edge]),
             style=style,
             samples=1,
         )
-        for style, one in enumerate(strongest[:MOST_EDGES])
+        for style, edge in enumerate(strongest[:MOST_EDGES])
     )
     if not series:
         return None

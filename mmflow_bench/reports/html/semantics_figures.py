@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
+from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, mean_curves
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.tables import SemanticsRow
 
 Y_LABEL = "share of the likeliest tokens lost (1 - J)"
 ON_AVERAGE = "mean over tasks"
@@ -42,11 +42,15 @@ _IMAGE = _Drawn(
 def semantics_figures(record: RunRecord) -> Iterator[Figure]:
     """A figure for the modules and one for the image, where they were measured."""
     for name, figure in (("semantics-modules", _MODULES), ("semantics-image", _IMAGE)):
-        rows = [row for row in record.semantics if row["without"] in figure.names]
-        windows = sorted({row["window"] for row in rows})
+        lost = [
+            replace(one, values=1 - one.values)
+            for one in record.semantics
+            if one.without in figure.names
+        ]
+        windows = sorted({one.window for one in lost})
         panels = [
-            Panel(title=task, series=_series(of_task, figure.names, record.alpha))
-            for task, of_task in by_task(rows, lambda row: row["task"]).items()
+            Panel(title=task, series=mean_curves(of_task, "without", figure.names, record.alpha))
+            for task, of_task in by_task(lost, lambda one: one.task).items()
         ]
         if len(panels) > 1:
             panels.append(_average(panels))
@@ -58,23 +62,6 @@ def semantics_figures(record: RunRecord) -> Iterator[Figure]:
             x_label=figure.x_label,
             panels=tuple(panels),
         )
-
-
-def _series(
-    rows: Sequence[SemanticsRow], names: Mapping[str, str], alpha: float
-) -> tuple[Series, ...]:
-    """The mean loss of each; one has one style in every panel."""
-    return tuple(
-        drawn(
-            name,
-            1 - np.array([row["similarity"] for row in chosen], dtype=float),
-            [row["image_id"] for row in chosen],
-            style=style,
-            alpha=alpha,
-        )
-        for style, (without, name) in enumerate(names.items())
-        if (chosen := [row for row in rows if row["without"] == without])
-    )
 
 
 def _average(panels: Sequence[Panel]) -> Panel:

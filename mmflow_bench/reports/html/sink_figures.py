@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
-
-from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
+from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, mean_curves
 from mmflow_bench.runs.reading import RunRecord
-from mmflow_bench.runs.tables import SweepRow
 
 NORM_ROWS = ("sink-norms", "sink-count", "sink-count-projected")
 """Mechanisms whose curve is the distribution of norms; of several, the first is drawn."""
@@ -32,21 +29,25 @@ def sink_figures(record: RunRecord, *, window: int) -> Iterator[Figure]:
         window: Width of the windows that are drawn, in layers.
     """
     yield _norms(record)
-    sweeps = [row for row in record.samples if row["method"] == "masked"]
+    sweeps = [one for one in record.sweeps if (one.method, one.window) == ("masked", window)]
     for name, (words, without) in _KINDS.items():
         edges = {
             f"{of}{suffix}->question": f"{of} patches{said}"
             for suffix, said in (("_patches", ""), (f"_{without}", " without sinks"))
             for of in ("related", "other")
         }
-        rows = [row for row in sweeps if row["edge"] in edges and row["window"] == window]
-        has_any = any(row["edge"] in WITHOUT_SINKS for row in rows)
+        shown = [one for one in sweeps if one.edge in edges]
+        has_any = any(one.edge in WITHOUT_SINKS for one in shown)
+        panels = (
+            Panel(title=task, series=mean_curves(of_task, "edge", edges, record.alpha))
+            for task, of_task in by_task(shown, lambda one: one.task).items()
+        )
         yield Figure(
             id=f"without-{name}",
             title=f"Related and other patches, with and without {words}",
             caption=f"Relative change of the answer's probability. Windows of {window} layers.",
             y_label="change in probability",
-            panels=_panels(rows, edges, record.alpha) if has_any else (),
+            panels=tuple(panels) if has_any else (),
             is_folded=True,
         )
 
@@ -71,24 +72,4 @@ def _norms(record: RunRecord) -> Figure:
             for row in rows
         ),
         is_folded=True,
-    )
-
-
-def _panels(rows: Sequence[SweepRow], edges: dict[str, str], alpha: float) -> tuple[Panel, ...]:
-    return tuple(
-        Panel(
-            title=task,
-            series=tuple(
-                drawn(
-                    name,
-                    np.array([row["relative_change"] for row in chosen], dtype=float),
-                    [row["image_id"] for row in chosen],
-                    style=style,
-                    alpha=alpha,
-                )
-                for style, (edge, name) in enumerate(edges.items())
-                if (chosen := [row for row in of_task if row["edge"] == edge])
-            ),
-        )
-        for task, of_task in by_task(rows, lambda row: row["task"]).items()
     )

@@ -108,6 +108,10 @@ def test_refused_samples_are_counted_by_reason(stored: StoredResults) -> None:
         row = {"sample": key, "scope": scope, "reason": "no-boxes", "message": ""}
         stored.store.append({UNSCORED: [row]}, sample=key)
     assert stored.refusals("T", [SWEEP, OTHER, BLIND]) == {"image->last": {"no-boxes": 1}}
+    assert stored.refusals("T", [OTHER]) == {}
+    row = {"sample": second, "scope": SWEEP.shard.name, "reason": "no-boxes", "message": ""}
+    stored.store.append({UNSCORED: [row]}, sample="again")
+    assert stored.refusals("T", [SWEEP, OTHER, BLIND]) == {"image->last": {"no-boxes": 2}}
 
 
 def test_rows_are_those_of_their_samples(stored: StoredResults) -> None:

@@ -26,6 +26,10 @@ def areas(**changes) -> Areas:
     return Areas(table=AreaTable(task="ChooseAttr", **IDS, **table), alpha=0.05)
 
 
+def test_a_traceback_does_not_write_out_the_numbers_of_every_patch() -> None:
+    assert "array" not in repr(areas()) + repr(norms())
+
+
 def norms(**changes) -> Norms:
     tower = (np.array([20.0, 30.0, 90.0, 30.0]), np.full(2, 10.0), np.array([60.0, 10.0]))
     given = {

@@ -15,8 +15,8 @@ def test_reads_what_was_written(tmp_path):
     record = read_run(write_made_up_run(tmp_path))
     assert record.rows == ROWS
     assert record.name == "made/up"
-    assert len(record.samples) == 4 * 3 * 2
-    assert len(record.lens) == 4 * 2 * 2
+    assert sum(len(one.question_ids) for one in record.sweeps) == 4 * 3 * 2
+    assert sum(len(one.question_ids) for one in record.lens) == 4 * 2 * 2
     assert len(record.removal) == 4
     assert record.questions[0]["patches"]["related"] == [1, 5]
     assert read_run(tmp_path / "results.json").rows == record.rows
@@ -68,7 +68,7 @@ def test_a_run_of_which_only_the_results_were_kept_has_rows_without_curves(tmp_p
     record = read_run(tmp_path)
     assert [row.id for row in record.rows] == [row.id for row in ROWS]
     assert {row.model for row in record.rows} == {"made_up"}
-    assert (record.samples, record.lens, record.questions, record.answers) == ([], [], [], [])
+    assert (record.sweeps, record.lens, record.questions, record.answers) == ((), (), [], [])
 
 
 def test_a_user_is_told_in_the_words_of_the_command(tmp_path):

@@ -12,6 +12,7 @@ from mmflow_bench.statistics.resampling import (
     DRAWS,
     ImageMeans,
     ImageStatistic,
+    between,
     bootstrap_weights,
     image_means,
     jackknife_weights,
@@ -30,6 +31,42 @@ def test_draws_are_as_large_as_the_sample_and_the_same_every_time():
     assert (weights.sum(axis=1) == 17).all()
     bootstrap_weights.cache_clear()
     assert (bootstrap_weights(17) == weights).all()
+
+
+def test_what_is_left_out_is_its_default_and_the_same_draws():
+    assert bootstrap_weights(19) is bootstrap_weights(19, None)
+    assert unseen_weights(19) is unseen_weights(19, None)
+
+
+def test_draws_of_which_one_image_has_very_many_keep_their_numbers():
+    weights = bootstrap_weights(2, 5000)
+    assert weights.max() > 255
+    assert (weights.sum(axis=1) == 5000).all()
+    assert ImageMeans(np.eye(2), ["a", "b"]).curves(weights).sum(axis=1) == pytest.approx(1.0)
+
+
+def test_a_part_of_shared_draws_is_multiplied_once_for_both_ends_of_an_unseen_image(monkeypatch):
+    products = []
+    totals = ImageMeans.totals
+
+    def counted(self, weights):
+        known = len(self._known)
+        found = totals(self, weights)
+        products.extend([weights.shape] * (len(self._known) > known))
+        return found
+
+    monkeypatch.setattr(ImageMeans, "totals", counted)
+    generator = np.random.default_rng(2)
+    groups = [[f"{name}{i}" for i in range(20)] for name in "ab"]
+    parts = []
+    for ids in groups:
+        means = ImageMeans(generator.standard_normal((20, 1)), ids)
+        ends = [means.with_unseen(np.array([end])) for end in (-1.0, 1.0)]
+        low, high = (lambda w, end=end: end.curves(w)[:, 0] for end in ends)
+        parts.append(ImageStatistic(means.images, first_layer(means).statistic, between(low, high)))
+    low, high = joined(np.subtract, parts).unseen()
+    assert (low < high).all()
+    assert products == [(DRAWS, 21)] * 2
 
 
 def test_many_images_are_left_out_in_groups_that_cover_all():

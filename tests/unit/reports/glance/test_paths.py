@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from flows import BASE, LAYERS, drop, flow_record, hill
+from flows import BASE, drop, flow_record, hill
 
 from mmflow_bench.reports.glance.flow import glance_of
 from mmflow_bench.reports.glance.paths import State
@@ -44,17 +45,16 @@ def test_what_is_negligible_beside_a_drop_is_no_stretch_of_its_own(tmp_path):
     assert [s.first for s in found.stretches] == [3]
 
 
-def test_other_methods_other_widths_and_samples_without_a_number_do_not_count(tmp_path):
+def test_other_methods_and_other_widths_do_not_count(tmp_path):
     record = flow_record(tmp_path, {"question->last": hill(2, 6, 0.5)}, spread=0.1)
-    rows = list(record.samples)
+    (own,) = record.sweeps
     strange = [
-        {**rows[0], "method": "counterfactual", "relative_change": [5.0] * LAYERS},
-        {**rows[0], "window": 1, "relative_change": [5.0] * LAYERS},
-        {**rows[0], "relative_change": [math.nan] * LAYERS},
+        replace(own, method="counterfactual", values=np.full_like(own.values, 5.0)),
+        replace(own, window=1, values=np.full_like(own.values, 5.0)),
     ]
-    record.__dict__["samples"] = [*rows, *strange]
+    record.__dict__["sweeps"] = (own, *strange)
     (path,) = glance_of(record).paths
-    assert path.samples == len(rows)
+    assert path.samples == len(own.question_ids)
     assert path.effect == pytest.approx(0.5, abs=0.02)
 
 

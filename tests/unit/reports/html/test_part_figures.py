@@ -5,26 +5,29 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from mmflow_bench.reports.html.part_figures import PART_EDGES, part_figures, window_study
 from mmflow_bench.reports.html.svg import STYLES
+from mmflow_bench.runs.curves import SweptCurves
 
 
 def record(*asked: tuple[str, str, int], method: str = "masked") -> Any:
     """Two images for each task, edge and width; the wider the window, the deeper the drop."""
-    rows = [
-        {
-            "task": task,
-            "edge": edge,
-            "window": window,
-            "method": method,
-            "question_id": str(image),
-            "image_id": str(image),
-            "relative_change": [0.0, -0.01 * window, -0.02 * image],
-        }
+    sweeps = [
+        SweptCurves(
+            task=task,
+            edge=edge,
+            window=window,
+            method=method,
+            question_ids=("0", "1"),
+            image_ids=("0", "1"),
+            base_probability=np.ones(2),
+            values=np.array([[0.0, -0.01 * window, -0.02 * image] for image in range(2)]),
+        )
         for task, edge, window in asked
-        for image in range(2)
     ]
-    return SimpleNamespace(samples=rows, alpha=0.05)
+    return SimpleNamespace(sweeps=sweeps, alpha=0.05)
 
 
 def test_a_study_of_windows_has_a_panel_for_each_edge_and_a_curve_for_each_width():

@@ -54,7 +54,7 @@ def test_both_sub_words_are_drawn_of_the_samples_that_have_both(run):
 def test_edges_and_runs_without_last_pieces_have_no_figure(run, tmp_path):
     assert figure_of(run, "pieces-into-last") is None
     plain = write_made_up_run(tmp_path / "plain")
-    assert read_run(plain).pieces == []
+    assert read_run(plain).pieces == ()
     assert not [one for one in figures_of(read_run(plain)) if one.id.startswith("pieces")]
 
 
