@@ -54,6 +54,7 @@ $(ENVIRONMENT)/suites.ready: $(ENVIRONMENT)/torch.ready pyproject.toml
 $(ENVIRONMENT)/test.ready: $(ENVIRONMENT)/suites.ready pyproject.toml
 	$(PIP) --editable '.[test]'
 	$(PIP) --editable '.[real,report]' || echo 'some tests are skipped'
+	$(PIP) --editable '.[remote,scale]' || echo 'tests of fleets and of S3 are skipped'
 	touch $@
 
 $(ENVIRONMENT)/site.ready: $(ENVIRONMENT)/suites.ready pyproject.toml
