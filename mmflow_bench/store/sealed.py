@@ -23,6 +23,8 @@ from mmflow_bench.store.shards import Damaged, Shard
 
 SEAL = "mmflow-seal"
 """Key in the metadata of a Parquet file, and in a JSON file."""
+_WORTH_THREADS = 2**20
+"""Bytes of a file from which threads save more time than it takes to wake them."""
 
 
 def identity_digest(identity: Mapping[str, object]) -> str:
@@ -130,7 +132,7 @@ def _parsed(path: Path) -> tuple[pa.Table, str]:
         file = pq.ParquetFile(
             pa.BufferReader(data), page_checksum_verification=True, read_dictionary=texts
         )
-        table = file.read()
+        table = file.read(use_threads=len(data) > _WORTH_THREADS)
         # Offsets and text that do not fit would only be noticed where they are used.
         table.validate(full=True)
         seal = (file.metadata.metadata or {}).get(SEAL.encode(), b"").decode()

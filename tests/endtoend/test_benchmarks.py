@@ -61,3 +61,12 @@ def test_growth_is_told_of_everything_that_it_depends_on(tmp_path: Path) -> None
         assert counted[name][0] < counted[name][1]
     for name in ("image_positions", "questions_per_image"):
         assert counted[name][0] > counted[name][1]
+
+
+def test_a_shared_store_is_timed_by_the_packs_in_it(tmp_path: Path) -> None:
+    output = tmp_path / "packs.json"
+    run("shared_store.py", "--packs=2", "--shards=2", "--samples=1", f"--output={output}")
+    (store,) = json.loads(output.read_text())["stores"]
+    assert store.pop("packs") == 2
+    assert len(store) == 3
+    assert all(spent > 0 for spent in store.values())
