@@ -18,8 +18,9 @@ def test_every_option_is_one_of_the_command_line() -> None:
     fields = set(_names().values())
     # Short for a part of model_args.
     assert set(Options.__annotations__) - fields == {"dtype"}
-    # Which checkpoint and which mechanisms are arguments of their own.
-    assert fields - set(Options.__annotations__) == {"models", "mechanisms"}
+    # Which checkpoint and which mechanisms are arguments of their own; fleets are of one command.
+    fleets = {"shard", "engine", "address", "workers", "worker_cores"}
+    assert fields - set(Options.__annotations__) == {"models", "mechanisms", *fleets}
 
 
 def test_values_mean_what_their_texts_mean_on_the_command_line() -> None:
