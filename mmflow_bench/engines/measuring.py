@@ -195,6 +195,8 @@ def engine_of(
 
             cpus = (settings.workers or 1) * settings.worker_cores
             stack.enter_context(connected(settings.address, cpus=cpus))
+            # Ray has taken SIGTERM for itself.
+            stop.listen()
             from mmflow_bench.engines.ray_fleet import RayFleet
 
             fleet = RayFleet(recipe, workers=settings.workers, cores=settings.worker_cores)

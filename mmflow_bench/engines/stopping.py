@@ -31,10 +31,15 @@ class Stop:
         return _FROM_SHELLS + self.signal
 
     def __enter__(self) -> Stop:
-        # Python hands signals to the main thread alone.
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        self._before = self.listen()
         return self
+
+    def listen(self) -> dict[int, Any]:
+        """Hear signals from now on, whoever did before, which is returned."""
+        # Python hands them to the main thread alone.
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._hear) for number in _SIGNALS}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

@@ -321,3 +321,18 @@ def test_the_command_makes_a_cluster_of_its_own_and_leaves_no_process(tmp_path: 
         assert "ray" not in ended.stderr.lower()
     assert stored(tmp_path / "ray") == stored(tmp_path / "here")
     wait_until(lambda: not processes_with(mark))
+
+
+def test_a_command_that_is_asked_to_end_finishes_what_it_is_at(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    environment = os.environ | {"MARK": mark, "MMFLOW_CACHE": str(tmp_path)}
+    environment.pop("RAY_ADDRESS", None)
+    command = [*COMMAND, "--limit=30", "--engine=ray", "--workers=1"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as child:
+        wait_until(lambda: list(tmp_path.glob("*/journal/answers*")) or child.poll() is not None)
+        child.terminate()
+        _, said = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 128 + signal.SIGTERM, said
+    assert "every sample that was measured is kept" in said
+    assert list(tmp_path.glob("*/answers.parquet"))
+    wait_until(lambda: not processes_with(mark))
