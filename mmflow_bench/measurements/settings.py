@@ -72,14 +72,7 @@ def parse_shard(text: str) -> str:
 
 def parse_workers(text: str) -> int | None:
     """How many workers, or None for as many as there is room for."""
-    if text == "auto":
-        return None
-    try:
-        return whole_number("--workers", text, least=1)
-    except ValueError as error:
-        raise ValueError(
-            f"--workers takes `auto` or a positive whole number, got {text[:80]!r}"
-        ) from error
+    return _number_or_auto("--workers", text)
 
 
 def parse_worker_cores(text: str) -> int:
@@ -104,13 +97,18 @@ def parse_seed(text: str) -> int:
 
 def parse_batch_size(text: str) -> int | None:
     """Samples per clean pass, or None for as many as memory allows."""
+    return _number_or_auto("--batch-size", text)
+
+
+def _number_or_auto(option: str, text: str) -> int | None:
+    """A positive number, or None for `auto`; a ValueError for other texts."""
     if text == "auto":
         return None
     try:
-        return whole_number("--batch-size", text, least=1)
+        return whole_number(option, text, least=1)
     except ValueError as error:
         raise ValueError(
-            f"--batch-size takes `auto` or a positive whole number, got {text!r}"
+            f"{option} takes `auto` or a positive whole number, got {text[:80]!r}"
         ) from error
 
 
