@@ -59,6 +59,7 @@ SHAPE_CHECKED = (
     "mmflow_bench.mechanisms.places",
     "mmflow_bench.mechanisms.regions",
     "mmflow_bench.mechanisms.removal",
+    "mmflow_bench.runs.curves",
     "mmflow_bench.baselines.paired_values",
     "mmflow_bench.baselines.row_values",
     "mmflow_bench.reports.glance.paths",
