@@ -22,6 +22,7 @@ STAGES = (
     "inputs",
     "scenes",
     "planted",
+    "learned",
     "positions",
     "interventions",
     "store",
@@ -40,11 +41,20 @@ STAGES = (
     "cli",
 )
 ALLOWED = {
-    "torch": {"checkpoints", "inputs", "planted", "positions", "interventions", "measurements"},
+    "torch": {
+        "checkpoints",
+        "inputs",
+        "planted",
+        "learned",
+        "positions",
+        "interventions",
+        "measurements",
+    },
     "transformers": {
         "checkpoints",
         "inputs",
         "planted",
+        "learned",
         "interventions",
         "measurements",
         "training",

@@ -24,6 +24,7 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.checkpoints.weight_files import ADAPTER_WEIGHTS, every_weight_file
 from mmflow_bench.errors import CheckpointError
 
+_OF_A_BUILDER = (".py", ".json", ".safetensors")
 # What trainers leave beside a model.
 _NOT_READ_BY_A_MODEL = {"trainer_state.json", "all_results.json", "train_results.json"}
 
@@ -102,13 +103,13 @@ def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 (par
 
 
 def _sources(spec: CheckpointSpec) -> list[str]:
-    """One line per source file of the packages that build the model and its samples, and more."""
+    """One line per file of the packages that build the model and its samples, and more."""
     modules = [target.partition(":")[0] for target in (spec.builder, spec.questions) if target]
     files = {path for module in modules for path in _package_files(module)}
     return [
         f"source:{spec.source}",
         *(f"{path.parent.name}/{path.name}:{file_hash(path)}" for path in sorted(files)),
-        # A built model has no weights on disk: these draw and compute them.
+        # What is not on the disk these draw and compute.
         *(f"{name}=={_version(name)}" for name in ("torch", "transformers", "mmflow-bench")),
     ]
 
@@ -124,8 +125,10 @@ def _package_files(module: str) -> Iterable[Path]:
             "registers this model"
         )
     origin = Path(found.origin)
-    # A builder may import any of its neighbours.
-    return origin.parent.rglob("*.py") if "." in module else [origin]
+    if "." not in module:
+        return [origin]
+    # A builder may import any of its neighbours, and read what lies beside them.
+    return (path for path in origin.parent.rglob("*") if path.suffix in _OF_A_BUILDER)
 
 
 def _version(name: str) -> str:

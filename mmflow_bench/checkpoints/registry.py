@@ -122,6 +122,12 @@ _TEXT_ONLY = {
     "text-mid-caption": "captions are read in layers 14 to 17, the question in 20 to 29",
     "text-late-caption": "captions are read in layers 26 to 31",
 }
+_TRAINED = RegistryEntry(
+    name="trained/gemma-scenes",
+    description="LLaVA on Gemma 3 270M, trained on rendered scenes; needs the extra `real`",
+    builder="mmflow_bench.learned.assembling:build",
+    questions="mmflow_bench.scenes.questions:neutral_scene_samples",
+)
 
 
 def registered_models() -> dict[str, RegistryEntry]:
@@ -130,7 +136,7 @@ def registered_models() -> dict[str, RegistryEntry]:
     Raises:
         CheckpointError: A package registers something that is no entry.
     """
-    models = {entry.name: entry for entry in (*_planted(), *RELEASED)}
+    models = {entry.name: entry for entry in (*_planted(), _TRAINED, *RELEASED)}
     for entry in added(MODELS, RegistryEntry):
         # No package changes what a name of this one means.
         models.setdefault(entry.name, entry)

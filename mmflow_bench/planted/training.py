@@ -10,13 +10,13 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mmflow_bench.checkpoints.made import folder_of_made
 from mmflow_bench.errors import CheckpointError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.planted.architecture import Model, Processor
@@ -46,7 +46,7 @@ def trained(model: Model, processor: Processor, recipe: Training) -> Model:
     Raises:
         CheckpointError: It does not answer all held-out questions after the last step.
     """
-    path = _cache_folder() / f"{_identity(model, recipe)}.safetensors"
+    path = folder_of_made() / f"{_identity(model, recipe)}.safetensors"
     if path.exists():
         model.load_state_dict(load_file(path))
         return model
@@ -58,14 +58,6 @@ def trained(model: Model, processor: Processor, recipe: Training) -> Model:
     save_file({name: weight.contiguous() for name, weight in model.state_dict().items()}, partial)
     partial.replace(path)
     return model
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = os.environ.get("MMFLOW_CACHE")
-    # It may be the URL of a store, which keeps no checkpoints.
-    folder = Path(base) / "mmflow-bench" if not root or "://" in root else Path(root)
-    return folder / "checkpoints"
 
 
 def _identity(model: Model, recipe: Training) -> str:

@@ -22,6 +22,7 @@ from mmflow_bench.scenes.things import (
     ANSWERS_OF_TASK,
     CATEGORIES,
     COLORS,
+    GISTS,
     MATERIALS,
     PLURALS,
     SIDES,
@@ -67,6 +68,27 @@ def scene_samples(
     return tuple(sample for task in tasks for sample in _samples(task, per_task, seed))
 
 
+def neutral_scene_samples(
+    *, per_task: int = PER_TASK, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
+) -> tuple[Sample, ...]:
+    """The same with a wallpaper that is drawn at random and suggests no answer.
+
+    Whoever answers these has looked at the objects.
+
+    Args:
+        per_task: Samples of each task.
+        seed: Another seed gives other scenes with other identifiers.
+        tasks: Tasks of the paper, in the order wanted.
+
+    Raises:
+        QuestionError: A task is none of the six.
+    """
+    _refuse_unknown(tasks)
+    return tuple(
+        sample for task in tasks for sample in _samples(task, per_task, seed, suggests=False)
+    )
+
+
 def tiled_scene_samples(
     *, per_task: int = PER_TASK, seed: int = 0, tasks: Sequence[str] = SIX_TASKS
 ) -> tuple[Sample, ...]:
@@ -103,12 +125,15 @@ def _refuse_unknown(tasks: Sequence[str]) -> None:
             )
 
 
-def _samples(task: str, count: int, seed: int, *, widens: bool = False) -> Iterator[Sample]:
+def _samples(
+    task: str, count: int, seed: int, *, widens: bool = False, suggests: bool = True
+) -> Iterator[Sample]:
     """The first samples of a task; from `_GROUPED` on, no picture is that of an earlier sample."""
     seen: set[bytes] = set()
     for index in range(count):
         drawn = (
-            _sample(task, index, seed, widens=widens, again=again) for again in itertools.count()
+            _sample(task, index, seed, widens=widens, suggests=suggests, again=again)
+            for again in itertools.count()
         )
         sample = next(one for one in drawn if index < _GROUPED or _pixels(one) not in seen)
         seen.add(_pixels(sample))
@@ -120,23 +145,28 @@ def _pixels(sample: Sample) -> bytes:
     return sample.image.tobytes()
 
 
-def _sample(task: str, index: int, seed: int, *, widens: bool, again: int) -> Sample:
+def _sample(
+    task: str, index: int, seed: int, *, widens: bool, suggests: bool, again: int
+) -> Sample:
     answers = ANSWERS_OF_TASK[task]
     number, which = _place(index, len(answers))
     answer = answers[number % len(answers)]
     drawn = f"{seed}/{task}/{number}" + (f"/{again}" if again else "")
-    things, questions = _COMPOSERS[task](random.Random(drawn), answer)
+    draw = random.Random(drawn)
+    things, questions = _COMPOSERS[task](draw, answer)
     asked = questions[which]
     true_option, false_option = asked.options or (None, None)
-    scene = Scene(gist=gist_of(task, answer), objects=tuple(things))
-    boxed, image_id = asked.things, f"scenes-{seed}-{task}-{number:04d}"
+    gist = gist_of(task, answer) if suggests else draw.randrange(len(GISTS))
+    scene = Scene(gist=gist, objects=tuple(things))
+    name = "scenes" if suggests else "neutral"
+    boxed, image_id = asked.things, f"{name}-{seed}-{task}-{number:04d}"
     # not `number % 2`: an answer would always have the same width
     if widens and number // len(answers) % 2 == 0:
         scene, image_id = scene.widened(), f"{image_id}-wide"
         boxed = tuple(thing.widened() for thing in boxed)
     picture = scene.rendered()
     return Sample(
-        question_id=f"scenes-{seed}-{task}-{index:04d}",
+        question_id=f"{name}-{seed}-{task}-{index:04d}",
         image_id=image_id,
         task=task,
         question=asked.question,

@@ -27,7 +27,12 @@ from mmflow_bench.scenes.pictures import (
     wallpaper,
     with_skirting,
 )
-from mmflow_bench.scenes.questions import PER_TASK, scene_samples, tiled_scene_samples
+from mmflow_bench.scenes.questions import (
+    PER_TASK,
+    neutral_scene_samples,
+    scene_samples,
+    tiled_scene_samples,
+)
 from mmflow_bench.scenes.rendering import PlacedObject, Scene
 from mmflow_bench.scenes.things import CATEGORIES, COLORS, GISTS, MATERIALS, PLURALS
 
@@ -250,3 +255,23 @@ def test_every_patch_of_a_squeezed_wide_scene_is_in_the_book(first: int) -> None
             assert {
                 np.ascontiguousarray(patch).tobytes() for patch in squeezed.reshape(36, 14, 14, 3)
             } <= known
+
+
+def test_neutral_wallpaper_suggests_nothing() -> None:
+    usual = scene_samples(per_task=40, tasks=["ChooseRel"])
+    neutral = neutral_scene_samples(per_task=40, tasks=["ChooseRel"])
+    assert [one.question for one in neutral] == [one.question for one in usual]
+    assert not {one.image_id for one in neutral} & {one.image_id for one in usual}
+
+    def gists(samples: Sequence[Sample], answer: str) -> set[int]:
+        tiles = {wallpaper(gist).tobytes(): gist for gist in range(len(GISTS))}
+        corners = [pixels(one)[:14, :14].tobytes() for one in samples if one.answer == answer]
+        return {tiles[corner] for corner in corners if corner in tiles}
+
+    assert [len(gists(usual, side)) for side in ("left", "right")] == [1, 1]
+    assert min(len(gists(neutral, side)) for side in ("left", "right")) > 5
+
+
+def test_neutral_scenes_refuse_other_tasks() -> None:
+    with pytest.raises(QuestionError, match="rendered scenes"):
+        neutral_scene_samples(tasks=["Describe"])
