@@ -29,7 +29,7 @@ LABELS = {"right": "answered", **{edge: f"lost without {edge}" for edge in EDGES
 
 
 def measured(checkpoint: Path, tasks: list[str], per_task: int) -> list[dict[str, object]]:
-    """Of each task: the share that is right, and the deepest drop of the mean curve of each edge."""
+    """Of each task: the share that is right, and the deepest drop of each mean curve."""
     spec = resolve_spec(
         str(checkpoint),
         CheckpointSettings(models=(str(checkpoint),), model_args={"dtype": "float32"}),
