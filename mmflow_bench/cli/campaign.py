@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import click
@@ -85,7 +86,7 @@ def _numbers(part: Part, found: Foreseen) -> Iterator[str]:
 
 def _run(asked: Campaign, *, is_again: bool) -> bool:
     """Whether anything is left."""
-    with only_one(asked.output):
+    with only_one(asked.output), _terminable():
         ledger = Ledger(asked.output)
         ended: list[Outcome] = []
         try:
@@ -103,6 +104,16 @@ def _run(asked: Campaign, *, is_again: bool) -> bool:
             page = write_leaderboard(runs, asked.output / SITE, latest=True)
             say(f"leaderboard: {page}")
     return any(outcome.state not in ("done", "known") for outcome in ended)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A block in which SIGTERM is Ctrl-C: a job that is cancelled leaves no run behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _begin(asked: Campaign, part: Part) -> None:

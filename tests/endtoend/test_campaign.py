@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,20 +68,29 @@ def test_it_is_foretold_run_and_not_run_again(campaign: Campaign, tmp_path: Path
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
-def test_ctrl_c_ends_a_campaign_and_the_same_command_goes_on(
-    campaign: Campaign, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_stopped_leaves_no_run_and_the_same_command_goes_on(
+    number: signal.Signals, campaign: Campaign, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "mmflow_bench", "campaign", str(tmp_path / "campaign.yaml")]
     begun = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        # What runs in the background of a shell ignores Ctrl-C, and so do its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "store").glob("*/*.lock")):
         assert begun.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    # As a terminal does: to all of its processes.
-    os.killpg(begun.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        # As a terminal does: to all of its processes.
+        os.killpg(begun.pid, number)
+    else:
+        begun.send_signal(number)
     said = begun.communicate()[0].decode()
     assert begun.returncode == 1, said
     assert "the same command goes on" in said
