@@ -56,7 +56,7 @@ def measured(checkpoint: Path, tasks: list[str], per_task: int) -> list[dict[str
 def draw(rows: list[dict[str, object]], picture: Path) -> None:
     """A panel for each task, by training step."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure = Figure(figsize=(4.2 * len(tasks), 3.2), layout="constrained")
+    figure = Figure(figsize=(4 * len(tasks) + 2, 3), layout="constrained")
     for axes, task in zip(np.atleast_1d(figure.subplots(1, len(tasks))), tasks, strict=True):
         of_task = [row for row in rows if row["task"] == task]
         steps = [row["step"] for row in of_task]
@@ -64,7 +64,7 @@ def draw(rows: list[dict[str, object]], picture: Path) -> None:
             values = 100 * np.array([row[name] for row in of_task], float)
             axes.plot(steps, values, marker=".", label=label)
         axes.set(title=task, xlabel="step", ylabel="%", ylim=(-5, 105))
-    axes.legend(fontsize="x-small")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(picture)
 
 
