@@ -1,4 +1,4 @@
-"""Where checkpoints are kept that a program makes: in the user's cache, beside measurements."""
+"""Folders in the user's cache: that of measurements, and of checkpoints that a program makes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 from pathlib import Path
 
 
-def folder_of_made() -> Path:
-    """The folder; it may not be there yet."""
+def cache_folder() -> Path:
+    """$MMFLOW_CACHE where it names a folder, else `mmflow-bench` in the user's cache folder."""
+    chosen = os.environ.get("MMFLOW_CACHE")
+    # It may be the URL of a store, in front of which a folder lies in the usual place.
+    if chosen and "://" not in chosen:
+        return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = os.environ.get("MMFLOW_CACHE")
-    # It may be the URL of a store, which keeps no checkpoints.
-    folder = Path(base) / "mmflow-bench" if not root or "://" in root else Path(root)
-    return folder / "checkpoints"
+    return Path(base) / "mmflow-bench"
+
+
+def folder_of_made() -> Path:
+    """Where checkpoints are kept that were made; it may not be there yet."""
+    return cache_folder() / "checkpoints"

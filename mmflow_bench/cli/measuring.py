@@ -72,7 +72,7 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
     if settings.shard:
         # Ranks of one machine share its accelerators; must come before one is looked for.
-        choose_accelerator(f"gw{os.environ.get('LOCAL_RANK', '')}", asked.checkpoint.device)
+        choose_accelerator(os.environ.get("LOCAL_RANK"), asked.checkpoint.device)
     bar = bar_of_command()
     measurements = asked.open(bar)
     try:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmflow_bench.checkpoints.made import cache_folder
 from mmflow_bench.errors import StoreError
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.names import SUITES, Suite
@@ -136,23 +137,15 @@ def default_cache() -> Path | StoreAddress:
     """
     chosen = os.environ.get("MMFLOW_CACHE")
     if not chosen or not is_url(chosen):
-        return _cache_folder()
+        return cache_folder()
     try:
         return _address(chosen)
     except ValueError as error:
         raise StoreError(f"{error} (MMFLOW_CACHE)") from error
 
 
-def _cache_folder() -> Path:
-    chosen = os.environ.get("MMFLOW_CACHE")
-    if chosen and not is_url(chosen):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "mmflow-bench"
-
-
 def _address(url: str) -> StoreAddress:
-    return StoreAddress.parse(url, beside=_cache_folder())
+    return StoreAddress.parse(url, beside=cache_folder())
 
 
 def parse_cache(text: str, folder: Path = Path()) -> Path | StoreAddress | None:

@@ -61,7 +61,12 @@ def accelerators() -> list[str]:
 
 
 def choose_accelerator(worker: str | None, device: str) -> None:
-    """Give each worker an accelerator of its own; must come before CUDA is used."""
+    """Give each worker an accelerator of its own; must come before CUDA is used.
+
+    Args:
+        worker: Its number, or its name with xdist (`gw3`); None where there is but one.
+        device: What the user has chosen.
+    """
     devices = accelerators()
     number = (worker or "").removeprefix("gw")
     if devices and number.isdecimal() and device in {"auto", "cuda"}:
