@@ -21,6 +21,8 @@ TWIN_FACTOR = 2.0
 probability from 0.2 to 0.9, so that a real change is one in log-odds too."""
 SMALLEST = 1e-4
 """Margin that tens of thousands of images are needed for."""
+DEFAULT_ALPHA = 0.05
+"""Error rate of intervals."""
 SMALLEST_ALPHA = 1e-6
 """Below it no bootstrap has a quantile."""
 DECIDED = 0.8

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from mmflow_bench.baselines.tolerances import DEFAULT_ALPHA, parse_alpha
 from mmflow_bench.cli.options import (
     SHOWN_MESSAGES,
     Asked,
@@ -38,10 +39,11 @@ from mmflow_bench.measurements.selection import in_words
 from mmflow_bench.measurements.sharding import Slice
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.mechanisms.declared import DeclaredTest, chosen_tests
-from mmflow_bench.mechanisms.rounds import Round, planned_by, rounds_of, slice_of
+from mmflow_bench.mechanisms.looking import said_of
+from mmflow_bench.mechanisms.rounds import Round, decided, planned_by, rounds_of, slice_of
 from mmflow_bench.options import Place, comma_separated
 from mmflow_bench.plugin.processes import choose_accelerator
-from mmflow_bench.reports.progress import stopped
+from mmflow_bench.reports.progress import MeasuringBar, stopped
 
 if TYPE_CHECKING:
     from mmflow_bench.checkpoints.loading import LoadedCheckpoint
@@ -62,13 +64,32 @@ _OUTPUT = click.option(
 @click.command()
 @click.argument("suites", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @asking(Place.MEASURE)
-def measure(suites: tuple[Path, ...], asked: Asked) -> None:
+@click.option(
+    "--stat",
+    type=click.Choice(("bootstrap", "anytime")),
+    default="bootstrap",
+    show_default=True,
+    help="All samples; or, in a random order, as many as a run with --stat=anytime looks at.",
+)
+@click.option(
+    "--alpha",
+    type=Parsed(parse_alpha),
+    default=DEFAULT_ALPHA,
+    show_default=True,
+    help="Error rate of that run.",
+)
+def measure(suites: tuple[Path, ...], asked: Asked, stat: str, alpha: float) -> None:
     """Measure what the mechanisms read and keep it in the store.
 
     The mechanisms of SUITES, files of tests or folders of them; those that ship without any. A
     later `pytest suites/ --from-cache` with the same --model and --questions needs no GPU.
     """
     settings = asked.measurement
+    if stat == "anytime" and settings.shard:
+        raise click.UsageError(
+            "--stat=anytime takes all samples, got a part of them "
+            f"(--shard={settings.shard}); leave one of them out: --engine=ray divides the work too"
+        )
     chosen = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
     if settings.shard:
         # Ranks of one machine share its accelerators; must come before one is looked for.
@@ -77,22 +98,47 @@ def measure(suites: tuple[Path, ...], asked: Asked) -> None:
     measurements = asked.open(bar)
     try:
         with engine_of(asked.checkpoint, settings, measurements, progress=bar) as engine:
-            rounds = _rounds(chosen, measurements, engine)
-            for one in rounds:
-                engine.measure(one)
+            if "decoder_layers" not in measurements.provenance:
+                engine.load()
+            if stat == "anytime":
+                measured = _until_decided(chosen, measurements, engine, alpha=alpha, bar=bar)
+            else:
+                measured = _all_of(chosen, measurements, engine)
     except Stopped as stop:
         say(stopped(settings.cache), to_error=True)
         click.get_current_context().exit(stop.exit_code)
-    echo_counts(rounds[0].measurements)
+    echo_counts(measured)
 
 
-def _rounds(
+def _until_decided(
+    chosen: Iterable[DeclaredTest],
+    measurements: Measurements,
+    engine: Engine,
+    *,
+    alpha: float,
+    bar: MeasuringBar,
+) -> Measurements:
+    """Measure what some tests need to be decided; what was looked at in the end."""
+    looking = decided(
+        chosen, measurements, alpha=alpha, measure=engine.measure, bar=bar, tell=bar.say
+    )
+    say(said_of(looking), to_error=True)
+    return looking.closing().opened
+
+
+def _all_of(
     chosen: Iterable[DeclaredTest], measurements: Measurements, engine: Engine
-) -> list[Round]:
+) -> Measurements:
+    """Measure what some tests read of all samples, or of a shard; what was looked at."""
+    rounds = _rounds(chosen, measurements)
+    for one in rounds:
+        engine.measure(one)
+    return rounds[0].measurements
+
+
+def _rounds(chosen: Iterable[DeclaredTest], measurements: Measurements) -> list[Round]:
     """What is measured here, which may be a shard of what is asked."""
     settings = measurements.settings
-    if "decoder_layers" not in measurements.provenance:
-        engine.load()
     rounds = rounds_of(measurements, planned_by(chosen, measurements), twins=settings.twins)
     if settings.shard:
         rounds = slice_of(rounds, Slice.parse(settings.shard, {}))

@@ -16,6 +16,7 @@ from mmflow_bench.baselines.power import Power, power_of_comparison
 from mmflow_bench.baselines.sources import refuse_incomplete
 from mmflow_bench.baselines.tolerances import (
     DECIDED,
+    DEFAULT_ALPHA,
     parse_alpha,
     parse_power,
     parse_share,
@@ -35,7 +36,6 @@ from mmflow_bench.statistics.power import POWER
 
 PILOT = 20
 """Images per task."""
-DEFAULT_ALPHA = 0.05
 _MODEL = "mmflow_model"
 """What click calls --model, which a variable may have given, too."""
 

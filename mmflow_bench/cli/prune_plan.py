@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mmflow_bench.baselines.tolerances import parse_alpha, parse_loss
+from mmflow_bench.baselines.tolerances import DEFAULT_ALPHA, parse_alpha, parse_loss
 from mmflow_bench.cli.options import (
     Asked,
     Parsed,
@@ -41,8 +41,6 @@ from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.progress import MeasuringBar
 from mmflow_bench.reports.prune_table import render_prune_plan
 from mmflow_bench.statistics.unseen import images_to_show
-
-DEFAULT_ALPHA = 0.05
 
 
 @click.command()

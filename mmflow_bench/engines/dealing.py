@@ -93,18 +93,27 @@ class Dealer(Generic[Item]):
         return tuple(items)
 
     def finish(self, piece: Piece[Item]) -> None:
-        """Count a piece as measured."""
-        self._out.remove(piece)
+        """Count a piece as measured, the first time that it comes back."""
+        if piece in self._out:
+            self._out.remove(piece)
+        elif piece in self._again:
+            # Of a worker that nobody has waited for.
+            self._again.remove(piece)
+            self._waiting -= len(piece.items)
+        else:
+            return
         self.done += len(piece.items)
 
     def lose(self, piece: Piece[Item], *, is_blamed: bool) -> None:
-        """Take back what a worker had that is gone.
+        """Take back what a worker had that is gone, or is not waited for.
 
         Args:
-            piece: What it had.
+            piece: What it had; where another has measured it by now, there is nothing to do.
             is_blamed: Whether it may have died of it: it was at work on it, and nobody has ended
                 it or its machine.
         """
+        if piece not in self._out:
+            return
         self._out.remove(piece)
         if not is_blamed:
             self._take_back([piece])

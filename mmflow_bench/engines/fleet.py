@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol
 
 from mmflow_bench.engines.dealing import Dealer, Item, Piece
+
+logger = logging.getLogger(__name__)
 
 IN_HAND = 2
 """Pieces that a worker has, so that the next one is there when the first is done."""
 PATIENCE = 0.5
 """Seconds after which it is looked whether somebody wants to stop."""
+TIMES_AS_LONG = 4.0
+"""As a sample of any piece so far: who takes longer is not waited for while others have nothing."""
+LEAST_WAIT = 10.0
+"""Seconds for which any worker is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +61,42 @@ class Fleet(Protocol[Item]):
         """
 
 
+@dataclass(slots=True)
+class _Hand(Generic[Item]):
+    """What a worker has, what it is at first."""
+
+    since: float
+    """When it began with that."""
+    pieces: list[Piece[Item]] = field(default_factory=list)
+
+
 class Dealing(Generic[Item]):
     """Who has which pieces; workers stay from one round to the next."""
 
-    def __init__(self, fleet: Fleet[Item]) -> None:
-        self._fleet = fleet
-        self._hands: dict[str, list[Piece[Item]]] = {}
+    def __init__(self, fleet: Fleet[Item], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Deal to a fleet.
+
+        Args:
+            fleet: The workers.
+            clock: Tells seconds.
+        """
+        self._fleet, self._clock = fleet, clock
+        self._hands: dict[str, _Hand[Item]] = {}
+        self._late: dict[str, list[Piece[Item]]] = {}
+        """What workers are at that nobody waits for."""
+        self._longest = 0.0
+        """Seconds for a sample, of the piece that has taken longest."""
+        self._spent, self._looked = 0.0, clock()
 
     @property
     def workers(self) -> int:
         """How many are at work, or could be."""
         return len(self._hands)
+
+    @property
+    def hours(self) -> float:
+        """Of all workers since each could be given work."""
+        return self._spent / 3600
 
     def wait_for_one(self, is_stopped: Callable[[], bool]) -> None:
         """Return once a worker can be given work."""
@@ -96,25 +129,65 @@ class Dealing(Generic[Item]):
                 tell()
 
     def _deal(self, dealer: Dealer[Item]) -> None:
-        hands = [(name, hand) for name, hand in self._hands.items() if len(hand) < IN_HAND]
         for held in range(IN_HAND):
             # The last pieces wait for whoever is free first.
-            if dealer.waiting <= held * self.workers:
-                return
-            for worker, hand in hands:
-                if len(hand) == held and (piece := dealer.next(self.workers)) is not None:
-                    hand.append(piece)
-                    self._fleet.give(worker, piece)
+            if dealer.waiting > held * self.workers:
+                for worker, hand in self._hands.items():
+                    if len(hand.pieces) == held and (piece := dealer.next(self.workers)):
+                        self._give(worker, hand, piece)
+        if not all(hand.pieces for hand in self._hands.values()):
+            self._leave_the_late(dealer)
+
+    def _give(self, worker: str, hand: _Hand[Item], piece: Piece[Item]) -> None:
+        if not hand.pieces:
+            hand.since = self._clock()
+        hand.pieces.append(piece)
+        self._fleet.give(worker, piece)
+
+    def _leave_the_late(self, dealer: Dealer[Item]) -> None:
+        """Take back what workers have that take far too long: another one has nothing to do."""
+        now = self._clock()
+        for worker, hand in list(self._hands.items()):
+            took = now - hand.since
+            if not hand.pieces or took < LEAST_WAIT or not self._longest:
+                continue
+            if took > TIMES_AS_LONG * self._longest * len(hand.pieces[0].items):
+                logger.warning(
+                    "a worker has been at it for %.0f seconds, which is far longer than others: "
+                    "it is not waited for, and what it has is dealt again",
+                    took,
+                )
+                self._late[worker] = self._hands.pop(worker).pieces
+                for piece in reversed(self._late[worker]):
+                    dealer.lose(piece, is_blamed=False)
 
     def _hear(self, dealer: Dealer[Item]) -> None:
         for event in self._fleet.events(PATIENCE):
             if isinstance(event, Ready):
-                self._hands[event.worker] = []
+                self._hands[event.worker] = _Hand(self._clock())
             elif isinstance(event, Finished):
-                self._hands[event.worker].remove(event.piece)
+                self._finish(event.worker, event.piece)
                 dealer.finish(event.piece)
             else:
-                hand = self._hands.pop(event.worker, [])
+                self._late.pop(event.worker, None)
+                hand = self._hands.pop(event.worker, None)
                 # The last one first, so that the one it was at comes first again.
-                for place, piece in reversed(list(enumerate(hand))):
+                for place, piece in reversed(list(enumerate(hand.pieces if hand else []))):
                     dealer.lose(piece, is_blamed=event.is_own_death and not place)
+        now = self._clock()
+        self._spent += (now - self._looked) * (len(self._hands) + len(self._late))
+        self._looked = now
+
+    def _finish(self, worker: str, piece: Piece[Item]) -> None:
+        """Note that a worker is free again, or has one piece less."""
+        now = self._clock()
+        if worker in self._late:
+            self._late[worker].remove(piece)
+            if not self._late[worker]:
+                del self._late[worker]
+                self._hands[worker] = _Hand(now)
+            return
+        hand = self._hands[worker]
+        self._longest = max(self._longest, (now - hand.since) / len(piece.items))
+        hand.pieces.remove(piece)
+        hand.since = now

@@ -20,6 +20,7 @@ from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.session import Measurements, Progress
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.wants import ANSWER_SCOPE, UNSCORED
+from mmflow_bench.mechanisms.numbers import several
 from mmflow_bench.mechanisms.rounds import Round
 
 logger = logging.getLogger(__name__)
@@ -107,11 +108,15 @@ class Spread:
         dealer = Dealer(clusters_of(jobs))
 
         def tell() -> None:
-            self._progress(one.label, dealer.done, dealer.total)
+            self._progress(one.label, dealer.done, dealer.total, self._cost())
 
         tell()
         self._dealing.run(dealer, is_stopped=lambda: bool(self._stop), tell=tell)
         return frozenset(job.key for job in dealer.given_up)
+
+    def _cost(self) -> str:
+        workers, hours = self._dealing.workers, self._dealing.hours
+        return f"{several(workers, 'worker')}, {hours:.2f} worker-hours"
 
     def _refuse_stopped(self) -> None:
         if self._stop:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -37,8 +37,12 @@ Table = TypeVar("Table")
 Value = TypeVar("Value")
 _ATTEMPTS = 3
 """Times that the same is measured before a store counts as one that loses what it is given."""
-Progress = Callable[[str, int, int], None]
-"""Called with what is measured, how many samples are done, and of how many."""
+
+
+class Progress(Protocol):
+    """Told what is measured, how many samples are done, of how many, and what else there is."""
+
+    def __call__(self, label: str, done: int, total: int, note: str = "", /) -> None: ...
 
 
 def asked_samples(spec: CheckpointSpec, settings: MeasurementSettings) -> SampleSet:

@@ -21,6 +21,7 @@ from mmflow_bench.mechanisms.looks import FIRST, looks_of
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.measuring import (
     GuardedMeasurements,
+    Planned,
     PlannedMeasurements,
     asked_of_tasks,
 )
@@ -153,23 +154,57 @@ class Looking:
             at_hand = [min(self.looks[number].images, self._images[task]) for task in tasks]
             yield sum(at_hand), sum(self._images[task] for task in tasks)
 
+    def decide(self, ahead: Callable[[PlannedMeasurements, Mapping[str, Planned]], None]) -> None:
+        """Decide all mechanisms, each at the look that `look_for` finds.
+
+        Args:
+            ahead: Told before each look what is read next, and of which samples.
+        """
+        groups: dict[frozenset[str], list[Question]] = {}
+        for one in self._questions.values():
+            groups.setdefault(one.tasks, []).append(one)
+        waiting = list(groups.values())
+        for number in range(len(self.looks)):
+            asked = asked_of_tasks((one.reads, False) for group in waiting for one in group)
+            ahead(self._of(number, asked), asked)
+            waiting = [rest for group in waiting if (rest := self._look(group, number))]
+            if not waiting:
+                return
+
+    def second_opinions(self) -> Iterator[tuple[PlannedMeasurements, Mapping[str, Planned]]]:
+        """Of each look at which mechanisms were decided: what is asked again, of which samples."""
+        for number, at in sorted(self._at.items()):
+            planned = {task: at.planned(task) for task in at.tasks}
+            asked = {task: one for task, one in planned.items() if one.second_opinions}
+            if asked:
+                yield self._of(number, asked), asked
+
+    def _of(self, number: int, tasks: Iterable[str]) -> PlannedMeasurements:
+        """What a look is at, of those of some tasks that have samples."""
+        return self.on(self.first(number, [task for task in tasks if task in self._images]))
+
     def _decide(self, group: Sequence[Question]) -> None:
         """Ask some mechanisms of the same tasks at one look after the other."""
-        waiting = list(group)
         for number in range(len(self.looks)):
-            at = self.at(number)
-            at.extend(asked_of_tasks((one.reads, False) for one in waiting))
-            ended = {one.name: self._verdict(one, number) for one in waiting}
-            open_ = {name: needed for name, (verdict, needed) in ended.items() if verdict in OPEN}
-            watched = {name for name, (verdict, _) in ended.items() if verdict is Verdict.REPORT}
-            if not open_ or self.looks[number].is_last:
-                # Of what is only observed nothing is asked: it is what the others have needed.
-                self._close(waiting, number)
+            group = self._look(group, number)
+            if not group:
                 return
-            self.tell(self._progress(open_, number))
-            rest = open_.keys() | watched
-            self._close([one for one in waiting if one.name not in rest], number)
-            waiting = [one for one in waiting if one.name in rest]
+
+    def _look(self, waiting: Sequence[Question], number: int) -> list[Question]:
+        """Ask some mechanisms of the same tasks at one look; those that it does not decide."""
+        at = self.at(number)
+        at.extend(asked_of_tasks((one.reads, False) for one in waiting))
+        ended = {one.name: self._verdict(one, number) for one in waiting}
+        open_ = {name: needed for name, (verdict, needed) in ended.items() if verdict in OPEN}
+        watched = {name for name, (verdict, _) in ended.items() if verdict is Verdict.REPORT}
+        if not open_ or self.looks[number].is_last:
+            # Of what is only observed nothing is asked: it is what the others have needed.
+            self._close(waiting, number)
+            return []
+        self.tell(self._progress(open_, number))
+        rest = open_.keys() | watched
+        self._close([one for one in waiting if one.name not in rest], number)
+        return [one for one in waiting if one.name in rest]
 
     def _close(self, closed: Sequence[Question], number: int) -> None:
         self._decided |= {one.name: number for one in closed}

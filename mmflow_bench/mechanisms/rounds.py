@@ -1,17 +1,22 @@
-"""What `mmflow measure` asks of the samples, as rounds: all of them, then part by other methods."""
+"""What `mmflow measure` asks of the samples, as rounds: all of them, then part by other methods.
+
+Or, where it ends when all is decided, more and more of them.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.sharding import Slice, dealt
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.declared import DeclaredTest
-from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
-from mmflow_bench.mechanisms.watching import watched
+from mmflow_bench.mechanisms.looking import Looking, Question
+from mmflow_bench.mechanisms.measuring import Bar, Planned, PlannedMeasurements, asked_of_tasks
+from mmflow_bench.mechanisms.watching import called, watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,65 @@ def rounds_of(
         part = measurements.part()
         rounds.append(Round(label="second opinions", measurements=part, wants=again))
     return rounds
+
+
+def decided(
+    tests: Iterable[DeclaredTest],
+    measurements: Measurements,
+    *,
+    alpha: float,
+    measure: Callable[[Round], None],
+    bar: Bar,
+    tell: Callable[[str], None],
+) -> Looking:
+    """Measure more and more samples, until every mechanism is decided or none is left.
+
+    Args:
+        tests: Of the mechanisms.
+        measurements: Of all samples, of a checkpoint whose facts are known.
+        alpha: Error rate, whenever it ends.
+        measure: Measures what a round lacks.
+        bar: Closed whenever something has been read.
+        tell: Told how many mechanisms are open.
+
+    Returns:
+        The looks that have decided them, those that `--stat=anytime` finds by itself.
+    """
+    settings = measurements.settings
+    whole = PlannedMeasurements(measurements, plan={}, window=settings.window, bar=bar)
+    looking = Looking(
+        whole,
+        list(_questions(tests, measurements.paper_model)),
+        alpha=alpha,
+        others=lambda _: {},
+        tell=tell,
+    )
+
+    def ahead(at: PlannedMeasurements, asked: Mapping[str, Planned]) -> None:
+        images = sum(at.opened.samples.images(task) for task in at.tasks)
+        wants = {task: at.resolved(asked[task].wants) for task in at.tasks}
+        measure(Round(label=f"first {images} images", measurements=at.opened, wants=wants))
+
+    looking.decide(ahead)
+    for at, asked in looking.second_opinions() if settings.twins else ():
+        again = {task: at.resolved(asked[task].second_opinions) for task in at.tasks}
+        measure(Round(label="second opinions", measurements=at.opened.part(), wants=again))
+    return looking
+
+
+def _questions(tests: Iterable[DeclaredTest], paper_model: str | None) -> Iterator[Question]:
+    for test in tests:
+        about = test.declaration
+        if not about.is_about(paper_model):
+            continue
+        for case, reads in zip(test.cases, watched(test), strict=True):
+            yield Question(
+                name=f"{about.id}{dict(case)}",
+                declared=about,
+                reads=reads,
+                is_asked_again=about.tier == "holds",
+                run=partial(called, test.function, case),
+            )
 
 
 def slice_of(rounds: Sequence[Round], part: Slice) -> list[Round]:

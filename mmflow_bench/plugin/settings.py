@@ -11,6 +11,7 @@ import pytest
 
 from mmflow_bench.baselines.tolerances import (
     DECIDED,
+    DEFAULT_ALPHA,
     DEFAULTS,
     parse_alpha,
     parse_share,
@@ -57,7 +58,7 @@ class Settings:
     checkpoint: CheckpointSettings = nested(CheckpointSettings)
     measurement: MeasurementSettings = nested(MeasurementSettings)
     alpha: float = setting(
-        0.05,
+        DEFAULT_ALPHA,
         "error rate of every interval (default 0.05: 95% intervals)",
         metavar="A",
         number=float,

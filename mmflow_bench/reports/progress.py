@@ -33,6 +33,8 @@ def stopped(cache: Path | StoreAddress | None) -> str:
 class MeasuringBar:
     """Shows what is being measured; call it with a label, the samples done, and their number.
 
+    And a note, where there is more to say.
+
     Without a terminal it draws nothing, so that captured output stays clean; a run whose logging
     is switched on for INFO finds a line a minute there.
     """
@@ -57,17 +59,17 @@ class MeasuringBar:
         self._bars: dict[str, TaskID] = {}
         self._pace = _Pace()
 
-    def __call__(self, label: str, done: int, total: int) -> None:
+    def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
         if line := self._pace.line(label, done, total):
-            logger.info(line)
+            logger.info(f"{line}; {note}" if note else line)
         if self._file is None:
             return
         if self._progress is None:
             self._shown.enter_context(self._visibly())
             self._progress = self._started(self._file)
         if label not in self._bars:
-            self._bars[label] = self._progress.add_task(plain(label), total=total)
-        self._progress.update(self._bars[label], completed=done, total=total)
+            self._bars[label] = self._progress.add_task(plain(label), total=total, note="")
+        self._progress.update(self._bars[label], completed=done, total=total, note=plain(note))
 
     def say(self, line: str) -> None:
         """Tell how far a run is, between two measurements."""
@@ -108,6 +110,7 @@ class MeasuringBar:
             MofNCompleteColumn(),
             SpeedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(file=file),
             transient=True,
         )

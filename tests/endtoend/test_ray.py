@@ -180,7 +180,7 @@ def test_nodes_that_are_lost_and_one_that_comes(
     questions = watched_questions(tmp_path, per_task=PER_TASK, seconds=0.2)
     before: set[int] = set()
 
-    def change(_: str, done: int, __: int) -> None:
+    def change(_: str, done: int, *__: object) -> None:
         if done and not before:
             before.update(workers_seen(tmp_path))
             for node in set(cluster.list_all_nodes()) - {cluster.head_node}:

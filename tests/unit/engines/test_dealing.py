@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmflow_bench.engines.dealing import DEATHS, MOST_SAMPLES, Dealer, Piece
-from mmflow_bench.engines.fleet import IN_HAND, Dealing, Finished, Lost, Ready
+from mmflow_bench.engines.fleet import IN_HAND, LEAST_WAIT, Dealing, Finished, Lost, Ready
 
 CLUSTERS = st.lists(st.integers(1, 4), max_size=25).map(
     lambda sizes: [[f"{image}.{n}" for n in range(size)] for image, size in enumerate(sizes)]
@@ -186,3 +186,93 @@ def test_nothing_to_do_waits_for_no_worker() -> None:
             pytest.fail(f"waited {patience} for nothing")
 
     Dealing(Nobody()).run(Dealer([]), is_stopped=lambda: False)
+
+
+class Slow:
+    """Workers that take a second for an item, and one or more that take much longer."""
+
+    def __init__(self, workers: int, takes: dict[str, float]) -> None:
+        self.now = 0.0
+        self._takes = takes
+        self._starting = [str(number) for number in range(workers)]
+        self._hands: dict[str, list[Piece[str]]] = {one: [] for one in self._starting}
+        self._begun = dict.fromkeys(self._starting, 0.0)
+        self.measured: Counter[str] = Counter()
+
+    def recover(self) -> None:
+        self._takes = {}
+
+    def begin_again(self, takes: dict[str, float]) -> None:
+        self.now, self._takes = 0.0, takes
+        self.measured.clear()
+
+    def give(self, worker: str, piece: Piece[str]) -> None:
+        if not self._hands[worker]:
+            self._begun[worker] = self.now
+        self._hands[worker].append(piece)
+
+    def _ends(self, worker: str) -> float:
+        each = self._takes.get(worker, 1.0)
+        return self._begun[worker] + each * len(self._hands[worker][0].items)
+
+    def events(self, patience: float) -> Iterator[Ready | Finished[str]]:
+        if self._starting:
+            yield Ready(self._starting.pop())
+            return
+        busy = {worker: self._ends(worker) for worker, hand in self._hands.items() if hand}
+        first = min(busy, key=lambda worker: busy[worker], default=None)
+        if first is None or busy[first] > self.now + patience:
+            self.now += patience
+            return
+        self.now = self._begun[first] = max(self.now, busy[first])
+        piece = self._hands[first].pop(0)
+        self.measured.update(piece.items)
+        yield Finished(first, piece)
+
+
+@given(CLUSTERS, st.integers(2, 4), st.sampled_from([8.0, 40.0, 1e9]), st.integers(1, 3))
+def test_nobody_waits_for_a_worker_that_takes_far_longer(
+    clusters: list[list[str]], workers: int, slowness: float, slow: int
+) -> None:
+    # The last ones to start are given pieces first.
+    names = [str(number) for number in range(workers)]
+    takes = dict.fromkeys(names[::-1][: min(slow, workers - 1)], slowness)
+    fleet = Slow(workers, {})
+    dealing = Dealing(fleet, clock=lambda: fleet.now)
+    # How long a sample takes is known from then on.
+    dealing.run(Dealer([["first"]]), is_stopped=lambda: False)
+    fleet.begin_again(takes)
+    dealer = Dealer(clusters)
+    dealing.run(dealer, is_stopped=lambda: False)
+    items = [item for cluster in clusters for item in cluster]
+    assert dealer.done == dealer.total == len(items)
+    assert set(fleet.measured) == set(items)
+    again = fleet.measured.total() - len(items)
+    assert again <= len(takes) * MOST_SAMPLES * IN_HAND
+    alone = len(items) / (workers - len(takes))
+    assert fleet.now <= alone + len(takes) * (LEAST_WAIT + 6 * MOST_SAMPLES)
+
+
+def test_a_piece_that_comes_back_late_is_counted_once_and_its_worker_goes_on() -> None:
+    fleet = Slow(2, {"1": 30.0})
+    dealing = Dealing(fleet, clock=lambda: fleet.now)
+    first = Dealer([["a"], ["b"], ["c"]])
+    dealing.run(first, is_stopped=lambda: False)
+    assert first.done == 3
+    assert dealing.workers == 1
+    # What comes back now is of a round that is over; from then on it is as fast as the other.
+    fleet.recover()
+    second = Dealer([[str(n)] for n in range(60)])
+    dealing.run(second, is_stopped=lambda: False)
+    assert second.done == 60
+    assert dealing.workers == 2
+    assert 3 < sum(fleet.measured[one] for one in "abc") <= 3 + IN_HAND
+    assert dealing.hours == pytest.approx(2 * fleet.now / 3600, rel=0.1)
+
+
+def test_all_that_is_out_with_a_worker_that_hangs_is_left_when_somebody_wants_to_stop() -> None:
+    fleet = Slow(2, {"1": 1e9})
+    dealer = Dealer([[str(n)] for n in range(40)])
+    Dealing(fleet, clock=lambda: fleet.now).run(dealer, is_stopped=lambda: dealer.done >= 5)
+    assert dealer.is_over
+    assert 5 <= dealer.done < 40
