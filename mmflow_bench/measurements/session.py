@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
@@ -39,6 +39,7 @@ _ATTEMPTS = 3
 """Times that the same is measured before a store counts as one that loses what it is given."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told what is measured, how many samples are done, of how many, and what else there is."""
 

@@ -22,6 +22,9 @@ from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.scenes.questions import scene_samples
 
+HANGS = 600.0
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class WatchedImage:
@@ -34,12 +37,15 @@ class WatchedImage:
     """The process that deals."""
     seconds: float = 0.0
     is_deadly: bool = False
+    hangs: bool = False
+    """Whether the first worker to open it waits for a long time."""
 
     def read_bytes(self) -> bytes:
         if os.getpid() != self.dealer:
+            is_first = self.path.stem not in opened_by_workers(self.log.parent)
             with self.log.open("a") as log:
                 log.write(f"{self.path.stem} {os.getpid()}\n")
-            time.sleep(self.seconds)
+            time.sleep(HANGS if self.hangs and is_first else self.seconds)
             if self.is_deadly:
                 os.kill(os.getpid(), signal.SIGKILL)
         return self.path.read_bytes()
@@ -54,9 +60,17 @@ class DiesLoading(Worker):
 
 
 def watched_questions(
-    folder: Path, *, per_task: int, seconds: float = 0.0, deadly: Collection[int] = ()
+    folder: Path,
+    *,
+    per_task: int,
+    seconds: float = 0.0,
+    deadly: Collection[int] = (),
+    hanging: Collection[int] = (),
 ) -> QuestionFile:
-    """Rendered scenes with watched images; those at the places of `deadly` kill who opens them."""
+    """Rendered scenes with watched images.
+
+    Those at the places of `deadly` kill who opens them, those of `hanging` hold up the first.
+    """
     samples = []
     for number, one in enumerate(
         scene_samples(per_task=per_task, tasks=("ChooseAttr", "ChooseCat"))
@@ -66,7 +80,14 @@ def watched_questions(
         one.image.save(file, "PNG")
         path = folder / f"{one.question_id.replace('/', '_')}.png"
         path.write_bytes(file.getvalue())
-        image = WatchedImage(path, folder / "log", os.getpid(), seconds, number in deadly)
+        image = WatchedImage(
+            path,
+            folder / "log",
+            os.getpid(),
+            seconds,
+            is_deadly=number in deadly,
+            hangs=number in hanging,
+        )
         samples.append(replace(one, image=image))
     return QuestionFile(samples=tuple(samples), unscored=(), fingerprint="watched")
 

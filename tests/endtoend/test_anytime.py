@@ -61,6 +61,34 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
     return run
 
 
+def test_what_was_measured_ahead_decides_a_run_that_measures_nothing(
+    run: Callable[..., Ended], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    cache = tmp_path_factory.getbasetemp() / "ahead"
+    ahead = run_module(
+        "mmflow_bench.cli",
+        ["measure", *CHOSEN],
+        cwd=SUITES.parent,
+        env=os.environ | {"MMFLOW_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+    )
+    assert ahead.returncode == 0, ahead.stderr
+    assert "mechanisms looked at" in ahead.stderr
+    found = run("--from-cache", store="ahead")
+    assert found.code == 0, found.printed
+    assert found.rows == run().rows
+
+
+def test_a_part_of_the_samples_decides_nothing() -> None:
+    refused = run_module(
+        "mmflow_bench.cli",
+        ["measure", *CHOSEN, "--shard=1/2"],
+        cwd=SUITES.parent,
+        env=dict(os.environ),
+    )
+    assert refused.returncode == 2
+    assert "--stat=anytime takes all samples, got a part of them (--shard=1/2)" in refused.stderr
+
+
 @pytest.fixture(scope="module")
 def once(run: Callable[..., Ended]) -> Ended:
     return run()

@@ -26,6 +26,7 @@ from watched_images import is_of, opened_by_workers, watched_questions, workers_
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.checkpoints.settings import CheckpointSettings
+from mmflow_bench.engines import fleet
 from mmflow_bench.engines.dealing import DEATHS, MOST_SAMPLES
 from mmflow_bench.engines.fleet import IN_HAND
 from mmflow_bench.engines.measuring import WORKER_DIED, Stopped, engine_of
@@ -36,8 +37,10 @@ from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements, Progress
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.sharding import Slice
+from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.mechanisms.measuring import Planned
-from mmflow_bench.mechanisms.rounds import Round, rounds_of, slice_of
+from mmflow_bench.mechanisms.rounds import Round, decided, rounds_of, slice_of
+from mmflow_bench.reports.progress import MeasuringBar
 
 pytestmark = pytest.mark.slow
 
@@ -217,6 +220,45 @@ def test_a_sample_that_kills_is_counted_with_its_reason_and_all_others_are_measu
     before = opened_by_workers(tmp_path)
     measure(opened(tmp_path / "cache", questions, cluster.address))
     assert opened_by_workers(tmp_path) == before
+
+
+def test_a_worker_that_hangs_holds_nobody_up(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "LEAST_WAIT", 1.0)
+    # Opened by the second piece that is dealt, or by the third.
+    questions = watched_questions(tmp_path, per_task=PER_TASK, hanging=[3])
+    began = time.monotonic()
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert time.monotonic() - began < watched_images.HANGS / 2
+    assert stored(tmp_path / "cache") == plain
+    assert max(opened_by_workers(tmp_path).values()) == 2
+
+
+def test_a_fleet_ends_when_all_is_decided_as_one_process_does(cluster: Any, tmp_path: Path) -> None:
+    questions = watched_questions(tmp_path, per_task=4 * PER_TASK)
+    chosen = chosen_tests(patterns=["q-last-drop", "acc-95"])
+    checkpoint = CheckpointSettings(models=("planted/mini",))
+    for name, address in {"plain": None, "fleet": cluster.address}.items():
+        measurements = opened(tmp_path / name, questions, address)
+        with engine_of(
+            checkpoint, measurements.settings, measurements, progress=lambda *_: None
+        ) as engine:
+            engine.load() if address else measurements.checkpoint
+            looking = decided(
+                chosen,
+                measurements,
+                alpha=0.05,
+                measure=engine.measure,
+                bar=MeasuringBar(None),
+                tell=lambda _: None,
+            )
+        reached, of = looking.reached()
+        assert 0 < reached < of
+    assert workers_seen(tmp_path)
+        assert len(opened_by_workers(tmp_path)) in (0, reached)
+    assert opened_by_workers(tmp_path)
+    assert stored(tmp_path / "fleet") == stored(tmp_path / "plain")
 
 
 def test_ctrl_c_finishes_what_is_in_hand_and_the_next_run_goes_on(
