@@ -256,8 +256,6 @@ def test_a_fleet_ends_when_all_is_decided_as_one_process_does(cluster: Any, tmp_
         reached, of = looking.reached()
         assert 0 < reached < of
     assert workers_seen(tmp_path)
-        assert len(opened_by_workers(tmp_path)) in (0, reached)
-    assert opened_by_workers(tmp_path)
     assert stored(tmp_path / "fleet") == stored(tmp_path / "plain")
 
 
