@@ -14,12 +14,10 @@ from mmflow_bench.baselines.paired_experiment import NotComparable
 from mmflow_bench.baselines.paired_records import BaselineComparison
 from mmflow_bench.baselines.tolerances import (
     DECIDED,
-    DEFAULT_ALPHA,
-    parse_alpha,
     parse_share,
     parse_tolerance,
 )
-from mmflow_bench.cli.options import ALLOW_INCOMPLETE, Parsed
+from mmflow_bench.cli.options import ALLOW_INCOMPLETE, ALPHA, Parsed
 from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.reports.columns import has_colours, terminal_width
 from mmflow_bench.reports.comparison_table import render_comparison
@@ -75,7 +73,7 @@ def bless(
     help="Share of the comparable rows that must be shown to be unchanged.",
 )
 @click.option("--tolerance", type=Parsed(parse_tolerance), help="0.1, 10% or effect=0.1,depth=0.1")
-@click.option("--alpha", type=Parsed(parse_alpha), default=DEFAULT_ALPHA, show_default=True)
+@ALPHA
 @click.option("--json", "is_json", is_flag=True, help="comparison.json on standard output.")
 @click.option("--offline", is_flag=True, help="Never ask a hub.")
 @ALLOW_INCOMPLETE

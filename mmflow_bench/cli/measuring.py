@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from mmflow_bench.baselines.tolerances import DEFAULT_ALPHA, parse_alpha
 from mmflow_bench.cli.options import (
+    ALPHA,
     SHOWN_MESSAGES,
     Asked,
     Parsed,
@@ -71,13 +71,7 @@ _OUTPUT = click.option(
     show_default=True,
     help="All samples; or, in a random order, as many as a run with --stat=anytime looks at.",
 )
-@click.option(
-    "--alpha",
-    type=Parsed(parse_alpha),
-    default=DEFAULT_ALPHA,
-    show_default=True,
-    help="Error rate of that run.",
-)
+@ALPHA
 def measure(suites: tuple[Path, ...], asked: Asked, stat: str, alpha: float) -> None:
     """Measure what the mechanisms read and keep it in the store.
 

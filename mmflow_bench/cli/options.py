@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from mmflow_bench.baselines.tolerances import DEFAULT_ALPHA, parse_alpha
 from mmflow_bench.checkpoints.settings import CheckpointSettings, resolve_spec
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.cli.saying import say
@@ -50,6 +51,15 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+ALPHA = click.option(
+    "--alpha",
+    type=Parsed(parse_alpha),
+    default=DEFAULT_ALPHA,
+    show_default=True,
+    help="Error rate of every interval.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

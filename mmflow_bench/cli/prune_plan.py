@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from mmflow_bench.baselines.tolerances import DEFAULT_ALPHA, parse_alpha, parse_loss
+from mmflow_bench.baselines.tolerances import parse_loss
 from mmflow_bench.cli.options import (
+    ALPHA,
     Asked,
     Parsed,
     asking,
@@ -51,7 +52,7 @@ from mmflow_bench.statistics.unseen import images_to_show
     show_default=True,
     help="Accuracy that may be lost: 0.02 or 2%.",
 )
-@click.option("--alpha", type=Parsed(parse_alpha), default=DEFAULT_ALPHA, show_default=True)
+@ALPHA
 @click.option(
     "--repeats",
     type=click.IntRange(1, 100),
