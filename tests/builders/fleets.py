@@ -30,6 +30,8 @@ WORKERS = 2
 PATIENCE = 120
 ROOM = 80 * 2**20
 """Bytes for objects on a node; Ray takes no less."""
+HEAD = {"num_cpus": 0, "object_store_memory": ROOM, "include_dashboard": False}
+NODE = {"num_cpus": 1, "object_store_memory": ROOM}
 
 
 @contextmanager
@@ -43,23 +45,29 @@ def ray_cluster(*, nodes: int, **head: object) -> Iterator[Any]:
 
     # Workers as urgent as this process: on a machine with other work they would wait for ever.
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
-    few = {"num_cpus": 0, "object_store_memory": ROOM, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args=few | head)
+    found = Cluster(initialize_head=True, head_node_args=HEAD | head)
     try:
         for _ in range(nodes):
-            found.add_node(num_cpus=1, object_store_memory=ROOM)
+            found.add_node(**NODE)
         yield found
     finally:
         found.shutdown()
 
 
-def opened(cache: Path, questions: QuestionFile, address: str | None = None) -> Measurements:
+def opened(
+    cache: Path,
+    questions: QuestionFile,
+    address: str | None = None,
+    *,
+    from_cache: bool = False,
+) -> Measurements:
     settings = MeasurementSettings(
         cache=cache,
         self_test=False,
         engine="ray" if address else "local",
         address=address,
         workers=WORKERS,
+        from_cache=from_cache,
     )
     checkpoint = resolve_checkpoint("planted/mini")
     return Measurements(checkpoint, SampleSet(questions), settings)

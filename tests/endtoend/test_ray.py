@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 import watched_images
 from fleets import (
+    NODE,
     PATIENCE,
-    ROOM,
     WORKERS,
     beside,
     measure,
@@ -118,7 +118,7 @@ def test_nodes_that_are_lost_and_one_that_comes(
             before.update(workers_seen(tmp_path))
             for node in set(cluster.list_all_nodes()) - {cluster.head_node}:
                 cluster.remove_node(node, allow_graceful=False)
-            cluster.add_node(num_cpus=1, object_store_memory=ROOM)
+            cluster.add_node(**NODE)
 
     measurements = opened(tmp_path / "cache", questions, cluster.address)
     measure(measurements, progress=change)
