@@ -105,42 +105,57 @@ def _run(campaign: Campaign, part: Part, ledger: Ledger, asked: str, seconds: fl
     child = subprocess.Popen(
         [*command, f"--mmflow-output={folder}"], cwd=campaign.folder, stdin=subprocess.DEVNULL
     )
-    is_late = False
     try:
-        code = child.wait(None if seconds == float("inf") else seconds)
-    except subprocess.TimeoutExpired:
-        is_late, code = True, _stop(child)
+        why = _awaited(child, seconds)
     except BaseException:
-        _stop(child)
         ended = _Ended("stopped", time.monotonic() - begun, None, "it was stopped")
         _kept(ledger, part, ended, asked)
         raise
     taken = time.monotonic() - begun
     made = sorted(set(folder.glob(f"*/{RESULTS}")) - before)
-    return _judged(campaign, made, code, is_late=is_late, seconds=taken)
+    return _judged(campaign, made, child.returncode, stopped=why, seconds=taken)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> int:
-    """End a run as Ctrl-C does, which may have reached it already."""
+def _awaited(child: subprocess.Popen[bytes], seconds: float) -> str:
+    """Why a run was stopped, when it has ended; nothing where it did so by itself.
+
+    Raises:
+        KeyboardInterrupt: The user stops it.
+    """
+    try:
+        child.wait(None if seconds == float("inf") else seconds)
+    except subprocess.TimeoutExpired:
+        return f"its hours are used up{_stop(child)}"
+    except BaseException:
+        _stop(child)
+        raise
+    return ""
+
+
+def _stop(child: subprocess.Popen[bytes]) -> str:
+    """End a run as Ctrl-C does, which may have reached it already; what else is to be said."""
     child.terminate()
     try:
-        return child.wait(PATIENCE)
-    except BaseException:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"; it did not end within {PATIENCE:g} s when it was asked to, and was killed"
+    finally:
+        # Does nothing to one that has ended.
         child.kill()
         child.wait()
-        raise
+    return ""
 
 
 def _judged(
-    campaign: Campaign, made: list[Path], code: int, *, is_late: bool, seconds: float
+    campaign: Campaign, made: list[Path], code: int, *, stopped: str, seconds: float
 ) -> _Ended:
     """What a run has come to, by the folder that it has left."""
-    if is_late:
-        why = "its hours are used up"
+    if stopped:
+        why = stopped
     elif not made:
         why = f"it has ended without verdicts (exit code {code}); see what it said above"
     else:
         why = read_run(made[-1].parent).results.incomplete
     run = made[-1].parent.relative_to(campaign.output).as_posix() if made else None
-    state: Literal["done", "stopped", "failed"] = "stopped" if is_late else "failed"
+    state: Literal["done", "stopped", "failed"] = "stopped" if stopped else "failed"
     return _Ended(state if why else "done", seconds, run, why)

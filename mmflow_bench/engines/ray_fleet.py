@@ -9,10 +9,17 @@ from itertools import count
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 
 from mmflow_bench.engines.dealing import Piece
 from mmflow_bench.engines.fleet import Finished, Lost, Ready
+from mmflow_bench.engines.ray_session import is_head_listening
 from mmflow_bench.engines.worker import Recipe, Worker
 from mmflow_bench.errors import EngineError
 from mmflow_bench.measurements.jobs import Job
@@ -49,13 +56,25 @@ class RayFleet:
         self._actors: dict[str, Any] = {}
         self._out: dict[Any, tuple[str, Piece[Job] | None]] = {}
         """What was asked -> of which worker, and its piece; without one while it loads."""
-        self._failed = 0
+        self._failed, self._has_head = 0, True
         self._looked = self._said = time.monotonic()
         self._fill()
 
     def give(self, worker: str, piece: Piece[Job]) -> None:
-        """Give a worker a piece, which it measures after those that it was given before."""
-        self._out[self._actors[worker].measure.remote(piece.items)] = (worker, piece)
+        """Give a worker a piece, which it measures after those that it was given before.
+
+        Raises:
+            EngineError: It is large, and Ray has no room for it.
+        """
+        try:
+            # One by one: what is below 100 KB goes with the call, however full the store is.
+            given = self._actors[worker].measure.remote(*piece.items)
+        except (ObjectStoreFullError, OutOfDiskError) as error:
+            raise EngineError(
+                "room in Ray's object store for samples above Ray's limit for calls, got none ("
+                f"{_reason(error)}); free it, or start Ray with more --object-store-memory"
+            ) from error
+        self._out[given] = (worker, piece)
 
     def events(self, patience: float) -> Iterator[Ready | Finished[Job] | Lost]:
         """What has happened, as soon as anything has; nothing after so many seconds.
@@ -64,7 +83,7 @@ class RayFleet:
             MMFlowError: A worker refuses, or none can start.
         """
         if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
-            self._fill()
+            self._look()
         waiting = list(self._out)
         if not waiting:
             time.sleep(patience)
@@ -117,6 +136,20 @@ class RayFleet:
         logger.warning("a worker was lost (%s): what it had is given to others", why)
         self._fill()
         return Lost(worker, why, is_own)
+
+    def _look(self) -> None:
+        """Ask for what is missing, or say that there is nobody who could be asked."""
+        self._looked = time.monotonic()
+        is_there = is_head_listening()
+        if is_there:
+            self._fill()
+        elif self._has_head:
+            logger.warning(
+                "the head of the Ray cluster does not answer: Ray ends this command if it stays "
+                "away for a minute. What was measured is kept, and the same command goes on from "
+                "there when there is a cluster again"
+            )
+        self._has_head = is_there
 
     def _fill(self) -> None:
         """Ask for actors that are missing, or that nodes have come for."""

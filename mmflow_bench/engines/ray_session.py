@@ -79,7 +79,7 @@ def _require_listening(address: str | None) -> None:
     if not colon or "://" in host or not port.isdecimal():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
+        _connect(host, port)
     except (OSError, OverflowError) as error:
         raise _unreachable(address, error) from error
 
@@ -88,6 +88,25 @@ def _has_token() -> bool:
     """Whether there is one of the tokens that Ray would look for, and it has not looked yet."""
     is_named = any(os.environ.get(name) for name in _TOKENS)
     return "ray" not in sys.modules and (is_named or (Path.home() / ".ray/auth_token").is_file())
+
+
+def is_head_listening() -> bool:
+    """Whether the head of the cluster takes connections; True where Ray's client stands between."""
+    import ray
+    from ray.util.client import ray as client
+
+    if client.is_connected():
+        return True
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        _connect(host, port)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(host: str, port: str) -> None:
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
 
 
 def _unreachable(address: str | None, error: Exception) -> EngineError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +65,7 @@ class Worker:
             return Refusal.of(error)
         return None
 
-    def measure(self, jobs: Sequence[Job]) -> Refusal | None:
+    def measure(self, *jobs: Job) -> Refusal | None:
         """Measure some samples, each of which is stored when it is finished; or say why not."""
         # torch is imported here, not where whoever deals reads this file.
         from mmflow_bench.measurements.measuring import measure

@@ -20,6 +20,7 @@ from PIL import Image
 from mmflow_bench.engines.worker import Refusal, Worker
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import Sample
+from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.scenes.questions import scene_samples
 
 HANGS = 600.0
@@ -57,6 +58,26 @@ class DiesLoading(Worker):
     def load(self) -> Refusal | None:
         os.kill(os.getpid(), signal.SIGKILL)
         return None
+
+
+class WrongClock(Worker):
+    """A worker on a machine whose clock is hours off, each by others, as its files tell.
+
+    In `clocks` beside the store it notes by how many hours, and of how many files.
+    """
+
+    def measure(self, *jobs: Job) -> Refusal | None:
+        hours = os.getpid() % 48 - 24
+        journal = self._recipe.store / "journal"
+        before = set(journal.iterdir())
+        refusal = super().measure(*jobs)
+        made = set(journal.iterdir()) - before
+        for path in made:
+            then = time.time() + 3600 * hours
+            os.utime(path, (then, then))
+        with (self._recipe.store.parent / "clocks").open("a") as log:
+            log.write(f"{hours} {len(made)}\n")
+        return refusal
 
 
 def watched_questions(

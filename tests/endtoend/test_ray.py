@@ -16,38 +16,40 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import watched_images
+from fleets import (
+    NODE,
+    PATIENCE,
+    WORKERS,
+    beside,
+    measure,
+    opened,
+    processes_with,
+    ray_cluster,
+    stored,
+    wait_until,
+)
 from watched_images import is_of, opened_by_workers, watched_questions, workers_seen
 
-from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.checkpoints.settings import CheckpointSettings
 from mmflow_bench.engines import fleet
 from mmflow_bench.engines.dealing import DEATHS, MOST_SAMPLES
 from mmflow_bench.engines.fleet import IN_HAND
 from mmflow_bench.engines.measuring import WORKER_DIED, Stopped, engine_of
 from mmflow_bench.errors import EngineError, StoreError
-from mmflow_bench.inputs.questions import QuestionFile
-from mmflow_bench.measurements.knockout_sweep import Sweep
-from mmflow_bench.measurements.selection import SampleSet
-from mmflow_bench.measurements.session import Measurements, Progress
-from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.sharding import Slice
 from mmflow_bench.mechanisms.declared import chosen_tests
-from mmflow_bench.mechanisms.measuring import Planned
-from mmflow_bench.mechanisms.rounds import Round, decided, rounds_of, slice_of
+from mmflow_bench.mechanisms.rounds import decided
 from mmflow_bench.reports.progress import MeasuringBar
 
 pytestmark = pytest.mark.slow
 
-SWEEP = Sweep.of("image->question", width=1)
 PER_TASK = 8
-WORKERS = 2
-PATIENCE = 120
 KILLS = int(os.environ.get("MMFLOW_KILLS", "3"))
 """Workers that are killed at random moments; a hundred take minutes."""
 
@@ -55,58 +57,8 @@ KILLS = int(os.environ.get("MMFLOW_KILLS", "3"))
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head without workers and two nodes with one each."""
-    ray = pytest.importorskip("ray", reason='pip install "mmflow-bench[scale]"')
-    from ray.cluster_utils import Cluster
-
-    # Workers cannot import it from where tests do.
-    ray.cloudpickle.register_pickle_by_value(watched_images)
-
-    # Workers as urgent as this process: on a machine with other work they would wait for ever.
-    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
-    few = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **few})
-    found.room = few
-    for _ in range(WORKERS):
-        found.add_node(num_cpus=1, object_store_memory=few["object_store_memory"])
-    yield found
-    found.shutdown()
-
-
-def opened(cache: Path, questions: QuestionFile, address: str | None = None) -> Measurements:
-    settings = MeasurementSettings(
-        cache=cache,
-        self_test=False,
-        engine="ray" if address else "local",
-        address=address,
-        workers=WORKERS,
-    )
-    checkpoint = resolve_checkpoint("planted/mini")
-    return Measurements(checkpoint, SampleSet(questions), settings)
-
-
-def measure(
-    measurements: Measurements,
-    *,
-    part: Slice | None = None,
-    progress: Progress = lambda *_: None,
-) -> list[Round]:
-    """As `mmflow measure` does."""
-    checkpoint = CheckpointSettings(models=("planted/mini",))
-    settings = measurements.settings
-    with engine_of(checkpoint, settings, measurements, progress=progress) as engine:
-        if not measurements.provenance:
-            engine.load()
-        planned = dict.fromkeys(measurements.tasks, Planned((SWEEP,), ()))
-        rounds = rounds_of(measurements, planned, twins=False)
-        if part is not None:
-            rounds = slice_of(rounds, part)
-        for one in rounds:
-            engine.measure(one)
-    return rounds
-
-
-def stored(cache: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in cache.glob("*/*.parquet")}
+    with ray_cluster(nodes=WORKERS) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +67,6 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("plain")
     measure(opened(folder / "cache", watched_questions(folder, per_task=PER_TASK)))
     return stored(folder / "cache")
-
-
-@contextmanager
-def beside(action: Any, *arguments: object) -> Iterator[None]:
-    """An action in a thread of its own while a block runs; it has ended when the block has."""
-    thread = threading.Thread(target=action, args=arguments, daemon=True)
-    thread.start()
-    yield
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_two_workers_leave_the_same_bytes_and_open_each_image_once(
@@ -188,7 +123,7 @@ def test_nodes_that_are_lost_and_one_that_comes(
             before.update(workers_seen(tmp_path))
             for node in set(cluster.list_all_nodes()) - {cluster.head_node}:
                 cluster.remove_node(node, allow_graceful=False)
-            cluster.add_node(num_cpus=1, object_store_memory=cluster.room["object_store_memory"])
+            cluster.add_node(**NODE)
 
     measurements = opened(tmp_path / "cache", questions, cluster.address)
     measure(measurements, progress=change)
@@ -333,18 +268,6 @@ COMMAND = [
     *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--model=planted/mini", "--limit=4"),
     *("--tasks=ChooseAttr", "--no-self-test", "--mechanisms=q-last-drop"),
 ]
-
-
-def processes_with(mark: str) -> list[str]:
-    """Processes that were started with this in their environment."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdecimal() and mark in (folder / "environ").read_text(errors="replace"):
-                found.append((folder / "cmdline").read_text().replace("\0", " ")[:80])
-        except OSError:
-            continue
-    return found
 
 
 def test_the_command_makes_a_cluster_of_its_own_and_leaves_no_process(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,9 @@ def campaign(tmp_path: Path) -> Campaign:
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give runs a program of one's own in place of `mmflow run`."""
 
-    def given(body: str, why: str = "", first: str = "") -> None:
+    def given(body: str, why: str = "") -> None:
         program = tmp_path / "python"
-        text = first + RUN.replace("BODY", body)
-        (tmp_path / "run.py").write_text(text)
+        (tmp_path / "run.py").write_text(RUN.replace("BODY", body))
         program.write_text(f'#!/bin/sh\nexec {PYTHON} {tmp_path / "run.py"} "$@"\n')
         program.chmod(0o755)
         monkeypatch.setattr(running.sys, "executable", str(program))
@@ -182,16 +182,63 @@ def test_ctrl_c_ends_the_run_and_is_written_down(campaign, script, monkeypatch):
     assert [entry["state"] for entry in entries.values()] == ["stopped"]
 
 
-def test_a_run_that_does_not_hear_is_killed(campaign, script, monkeypatch):
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Runs that ignore SIGTERM from their first moment on; each time that one is waited for."""
+    waited: list[subprocess.Popen[bytes]] = []
+    wait = running.subprocess.Popen.wait
+
+    def noted(child, timeout=None):
+        waited.append(child)
+        return wait(child, timeout)
+
+    monkeypatch.setattr(running.subprocess.Popen, "wait", noted)
     monkeypatch.setattr(running, "PATIENCE", 0.2)
-    script("time.sleep(60)", first="import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield waited
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"),
+    [
+        ("checkpoints: [planted/mini, planted/base]\nhours: 0.0003", "left out"),
+        ("checkpoints: [{model: planted/mini, hours: 0.0003}, planted/base]", "done"),
+    ],
+)
+def test_a_run_that_does_not_hear_is_killed_and_the_campaign_goes_on(
+    asked, other, script, deaf, tmp_path
+):
+    script(f"if 'mini' in folder.name: time.sleep(60)\n{KEEPS}")
+    (tmp_path / "campaign.yaml").write_text(asked)
+    campaign = read_campaign(tmp_path / "campaign.yaml")
+    stopped, after = run(campaign)
+    assert (stopped.state, after.state) == ("stopped", other)
+    assert stopped.said.startswith("its hours are used up; it did not end within 0.2 s")
+    assert stopped.said.endswith("was killed")
+    assert deaf[0].returncode == -signal.SIGKILL
+    assert 1 <= Ledger(campaign.output).seconds("planted/mini") < 60
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_or_twice_kills_a_run_that_does_not_hear(
+    times, campaign, script, deaf, monkeypatch
+):
+    script("time.sleep(60)")
+    wait, interrupts = running.subprocess.Popen.wait, [KeyboardInterrupt] * times
+
+    def interrupted(child, timeout=None):
+        if interrupts:
+            raise interrupts.pop()
+        return wait(child, timeout)
+
     campaign.output.mkdir()
-    folder = f"--mmflow-output={campaign.output}/a/b"
-    ended = running.subprocess.Popen([running.sys.executable, folder])
-    await_calls(campaign)
-    with pytest.raises(running.subprocess.TimeoutExpired):
-        running._stop(ended)
-    assert ended.returncode == -signal.SIGKILL
+    monkeypatch.setattr(running.subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(campaign)
+    assert deaf[0].returncode == -signal.SIGKILL
+    entries = json.loads((campaign.output / FILE).read_text())["parts"]
+    assert [entry["state"] for entry in entries.values()] == ["stopped"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_worker_measures_what_a_process_alone_would(tmp_path: Path) -> None:
     for cluster in clusters_of(
         [job for task in there.tasks for job in there.missing(task, [SWEEP])]
     ):
-        assert worker.measure(pickle.loads(pickle.dumps(tuple(cluster)))) is None
+        assert worker.measure(*pickle.loads(pickle.dumps(tuple(cluster)))) is None
     for task in there.tasks:
         there.settle(task, ())
         assert not there.missing(task, [SWEEP])
