@@ -115,13 +115,14 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def processes_with(mark: str) -> list[str]:
-    """Processes that were started with this in their environment."""
-    found = []
+def processes_with(mark: str) -> dict[int, str]:
+    """Processes that were started with this in their environment, and what they are."""
+    found = {}
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdecimal() and mark in (folder / "environ").read_text(errors="replace"):
-                found.append((folder / "cmdline").read_text().replace("\0", " ")[:80])
+                line = (folder / "cmdline").read_text().replace("\0", " ")[:80]
+                found[int(folder.name)] = line
         except OSError:
             continue
     return found
