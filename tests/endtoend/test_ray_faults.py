@@ -6,11 +6,13 @@ Whatever happens, the store ends as one process leaves it.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,13 @@ from fleets import (
     stored,
     wait_until,
 )
+from PIL import Image
 from watched_images import watched_questions
 
+from mmflow_bench.errors import EngineError
+from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.measurements.tables import sweep_rows
+from mmflow_bench.scenes.questions import scene_samples
 
 pytestmark = pytest.mark.slow
 
@@ -180,21 +186,38 @@ def cluster() -> Iterator[Any]:
         yield found
 
 
-def test_an_object_store_that_is_full_keeps_no_fleet_from_measuring(
-    cluster: Any, tmp_path: Path
-) -> None:
-    # Of these, a piece is larger than what Ray sends without room for it.
-    asked = ("--model=planted/base", "--limit=12")
-    spread = ("--engine=ray", f"--address={cluster.address}", "--workers=1")
+@contextmanager
+def full(cluster: Any) -> Iterator[None]:
+    """A block in which somebody else holds all that there is room for on each node."""
     command = [sys.executable, "-c", HOG, cluster.address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hog:
         assert hog.stdout is not None
         held = [int(word) for word in hog.stdout.readline().split()]
         assert len(held) == WORKERS + 1
         assert all(ROOM - 2**18 < one <= ROOM for one in held)
-        found = run(tmp_path / "ray", *asked, *spread)
+        yield
         assert hog.poll() is None
+
+
+def test_an_object_store_that_is_full_keeps_no_fleet_from_measuring(
+    cluster: Any, tmp_path: Path
+) -> None:
+    # Of these, a piece is larger than what Ray sends without room for it.
+    asked = ("--model=planted/base", "--limit=12")
+    with full(cluster):
+        spread = ("--engine=ray", f"--address={cluster.address}", "--workers=1")
+        found = run(tmp_path / "ray", *asked, *spread)
     assert found == run(tmp_path / "here", *asked)
+
+
+def test_a_picture_that_takes_room_in_a_full_object_store_ends_the_run_with_a_word(
+    cluster: Any, tmp_path: Path
+) -> None:
+    noise = Image.frombytes("RGB", (400, 400), random.Random(1).randbytes(400 * 400 * 3))
+    samples = [replace(one, image=noise) for one in scene_samples(per_task=2)]
+    questions = QuestionFile(samples=tuple(samples), unscored=(), fingerprint="large")
+    with full(cluster), pytest.raises(EngineError, match=r"room in Ray's object store .* free it"):
+        measure(opened(tmp_path / "ray", questions, cluster.address))
 
 
 def test_workers_whose_clocks_are_hours_off_leave_the_same_bytes(
