@@ -43,7 +43,7 @@ def connected(address: str | None, *, cpus: int) -> Iterator[None]:
         os.environ.setdefault(name, value)
     _require_listening(address)
     if address is not None and _has_token():
-        # Clusters that `ray start` makes want it where there is one, and are not asked with it.
+        # Clusters of `ray start` want it where their machine has one; others do not mind it.
         os.environ.setdefault(_TOKEN_MODE, "token")
     import ray
 
