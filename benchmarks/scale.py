@@ -49,7 +49,7 @@ class Idle(Worker):
     def load(self) -> Refusal | None:
         return None
 
-    def measure(self, jobs: Sequence[Job]) -> Refusal | None:  # noqa: ARG002
+    def measure(self, *jobs: Job) -> Refusal | None:  # noqa: ARG002
         return None
 
     def nothing(self) -> None:
