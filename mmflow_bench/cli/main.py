@@ -45,7 +45,7 @@ COMMANDS = {
 """Name -> what `mmflow --help` says, which must not wait for any command's imports."""
 _HOME = {
     "ls": "listing",
-    **dict.fromkeys(("measure", "sweep", "lens", "positions"), "measuring"),
+    **dict.fromkeys(("sweep", "lens", "positions"), "rows"),
     **dict.fromkeys(("bless", "compare"), "baselines"),
     "leaderboard": "report",
 }

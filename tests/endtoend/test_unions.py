@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
-from mmflow_bench.cli.measuring import parse_edges
+from mmflow_bench.cli.rows import parse_edges
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Edge, Knockout, layer_window

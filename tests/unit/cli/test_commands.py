@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from mmflow_bench.cli.listing import aligned
 from mmflow_bench.cli.main import COMMANDS, imported, main
-from mmflow_bench.cli.measuring import _write
 from mmflow_bench.cli.options import Asked
+from mmflow_bench.cli.rows import _write
 from mmflow_bench.errors import SelectionError, StoreError
 from mmflow_bench.mechanisms.declared import chosen_tests
 from mmflow_bench.options import Place, options_of
