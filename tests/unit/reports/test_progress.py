@@ -81,3 +81,19 @@ def test_a_log_that_is_asked_for_has_a_line_a_minute(monkeypatch, caplog):
         "ChooseAttr: 180 of 240 samples, 1.0 samples/s, 60 s left",
         "ChooseAttr: 240 of 240 samples, 1.0 samples/s, 0 s left",
     ]
+
+
+def test_what_a_fleet_costs_stands_beside_its_progress(monkeypatch, caplog):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    file = Terminal()
+    bar = MeasuringBar(file)
+    with caplog.at_level(logging.INFO):
+        bar("all samples", 0, 10, "2 workers, 0.00 worker-hours")
+        now[0] = 900.0
+        bar("all samples", 10, 10, "2 workers, 0.50 worker-hours")
+    bar.close()
+    assert "2 workers, 0.50 worker-hours" in file.getvalue()
+    assert caplog.messages[-1].endswith("0 s left; 2 workers, 0.50 worker-hours")
