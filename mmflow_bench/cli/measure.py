@@ -70,6 +70,7 @@ def measure(suites: tuple[Path, ...], asked: Asked, stat: str, alpha: float) -> 
     except Stopped as stop:
         say(stopped(settings.cache), to_error=True)
         click.get_current_context().exit(stop.exit_code)
+    bar.close()
     echo_counts(measured)
 
 
@@ -85,6 +86,7 @@ def _until_decided(
     looking = decided(
         chosen, measurements, alpha=alpha, measure=engine.measure, bar=bar, tell=bar.say
     )
+    bar.close()
     say(said_of(looking), to_error=True)
     return looking.closing().opened
 
