@@ -1,15 +1,14 @@
 """The information flow of one checkpoint, as mechanisms ask for it: the fixture `flow`.
 
 `flow("question -> last", task)` is a curve over layers, `flow.lens("answer", task)` a curve over
-depths, `flow.blind(task)` what is answered without the image; `appendices.py` and
-`further.py` have the rest. What a
-checkpoint or its samples cannot have raises `NotApplicable`; a name that nothing has, of a task, a
-role, a probe or a checkpoint, is a mistake of the test.
+depths; `answers.py`, `appendices.py` and `further.py` have the rest. What a checkpoint or its
+samples cannot have raises `NotApplicable`; a name that nothing has, of a task, a role, a probe or a
+checkpoint, is a mistake of the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -18,35 +17,30 @@ import numpy as np
 from mmflow_bench.errors import NOT_FINITE
 from mmflow_bench.inputs.samples import SIX_TASKS, VQA_TASKS, Sample, Unscored
 from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Method, window_width
-from mmflow_bench.measurements.blind import Blind, Blinding
-from mmflow_bench.measurements.first_token import FirstToken
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
-from mmflow_bench.measurements.records import AnswerCount
 from mmflow_bench.measurements.selection import Order
 from mmflow_bench.measurements.wants import OfSamples, Want
+from mmflow_bench.mechanisms.answers import AnswerReadings, images_of
 from mmflow_bench.mechanisms.appendices import AppendixReadings
 from mmflow_bench.mechanisms.bands import B2
-from mmflow_bench.mechanisms.blind import BlindControl
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Known
 from mmflow_bench.mechanisms.further import FurtherReadings
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.looks import Look, drawn_in
-from mmflow_bench.mechanisms.means import sample_mean
 from mmflow_bench.mechanisms.measured import Measured
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, PAPER_MODELS
 from mmflow_bench.mechanisms.pieces import Piece, piece_table
 from mmflow_bench.mechanisms.verdicts import Inconclusive, NotApplicable, Undecided
 from mmflow_bench.names import one_of
 from mmflow_bench.statistics.betting import Drawn
-from mmflow_bench.statistics.combining import clopper_pearson
 from mmflow_bench.statistics.intervals import Interval
 
 
-class Flow(AppendixReadings, FurtherReadings):
+class Flow(AnswerReadings, AppendixReadings, FurtherReadings):
     """Curves of one checkpoint, measured when they are asked for."""
 
     def __init__(
@@ -232,63 +226,7 @@ class Flow(AppendixReadings, FurtherReadings):
         """The largest relative change that a knockout of no edge made, in any sample."""
         counts = [self._measurements.accuracy(task) for task in self.tasks]
         scored, name = sum(count.scored for count in counts), "largest change without a knockout"
-        return self.exact(self.noise_floor, name, scored, _images(counts))
-
-    def accuracy(self, *tasks: str) -> Estimate:
-        """The share of scored samples answered correctly, pooled over tasks."""
-        for task in tasks:
-            self._require_samples(task)
-        counts = [self._measurements.accuracy(task) for task in tasks]
-        correct, scored = sum(c.correct for c in counts), sum(c.scored for c in counts)
-        if not scored:
-            raise NotApplicable(f"no sample of {', '.join(tasks)} could be scored")
-        name = f"accuracy on {', '.join(tasks)}"
-        outcomes = {q: one for count in counts for q, one in count.outcomes.items()}
-        if drawn := self._drawn(tasks, list(outcomes)):
-            return sample_mean(
-                np.array([is_correct for _, is_correct in outcomes.values()], float),
-                [image for image, _ in outcomes.values()],
-                name=name,
-                unit="fraction",
-                bounds=(0.0, 1.0),
-                alpha=self._whole_alpha,
-                drawn=drawn,
-            )
-        return self._proportion(correct, scored, _images(counts), name)
-
-    def blind(self, task: str) -> BlindControl:
-        """What is answered without the image, and with another one in its place.
-
-        Raises:
-            NotApplicable: No sample of the task has an image.
-        """
-        removed = self.table(
-            task, Blind(blinding=Blinding.REMOVED), lacked="an image to be taken away"
-        )
-        exchanged = self._measurements.table(task, Blind(blinding=Blinding.EXCHANGED))
-        other = exchanged if exchanged.question_ids else None
-        return BlindControl(
-            removed=removed,
-            exchanged=other,
-            alpha=self._whole_alpha,
-            draw=lambda table, kept: self._drawn([task], [table.question_ids[i] for i in kept]),
-        )
-
-    def line_break_share(self, task: str) -> Estimate:
-        """The share of answers that begin with a line break.
-
-        Raises:
-            NotApplicable: The prompts end with one that belongs to the answer.
-        """
-        self._require_samples(task)
-        want = FirstToken()
-        table = self._measurements.table(task, want)
-        if not table.texts:
-            why = self._refusals(task, want.name)
-            raise NotApplicable(f"no first token of {task} to look at{why}")
-        count = sum("\n" in text and not text.strip() for text in table.texts)
-        name, images = f"answers on {task} that begin with a line break", len(set(table.image_ids))
-        return self._proportion(count, len(table.texts), images, name)
+        return self.exact(self.noise_floor, name, scored, images_of(counts))
 
     def require(self, *tasks: str) -> None:
         """Refuse unless the checkpoint has samples of the tasks, and masters them."""
@@ -408,21 +346,12 @@ class Flow(AppendixReadings, FurtherReadings):
             selected = ", ".join(self.tasks) or "none"
             raise NotApplicable(f"no samples of task {task} (there are: {selected})")
 
-    def _proportion(self, successes: int, trials: int, images: int | None, name: str) -> Estimate:
-        interval = clopper_pearson(successes, trials, alpha=self._alpha)
-        known = Known(successes / trials, interval, images, (successes, trials))
-        return Estimate(source=known, name=name, unit="fraction", n=trials, alpha=self._alpha)
-
     def exact(
         self, value: float, name: str, n: int, images: int | None, *, unit: str = "fraction"
     ) -> Estimate:
         """A number of these `n` samples themselves, which is known without an interval."""
         known = Known(value, Interval(value, value), images)
         return Estimate(source=known, name=name, unit=unit, n=n, alpha=self._alpha)
-
-
-def _images(counts: Iterable[AnswerCount]) -> int | None:
-    return len({image for count in counts for image in count.image_ids}) or None
 
 
 def _require_of_the_paper(*names: str) -> None:
