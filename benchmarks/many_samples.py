@@ -24,7 +24,7 @@ from PIL import Image
 from mmflow_bench.checkpoints.default import DEFAULT_MODEL
 from mmflow_bench.inputs.question_sets import GQA, SHIPPED
 from mmflow_bench.inputs.questions import read_questions
-from mmflow_bench.measurements.selection import Limit, select
+from mmflow_bench.measurements.limits import Limit, select
 from mmflow_bench.names import SUITES
 
 ROOT = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import NOT_FINITE, BaselineError
+from mmflow_bench.measurements.order import Order, place_of
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.selection import Order, place_of
 from mmflow_bench.measurements.wants import ANSWER_SCOPE
 from mmflow_bench.names import Suite, is_wanted, matches
 from mmflow_bench.runs.curves import SampledCurves

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmflow_bench.baselines.gate_set import GateRow
 from mmflow_bench.baselines.paired_values import RunValues, SampleCurves
-from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve

@@ -2,170 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from hashlib import sha256
 from itertools import chain
 
 from mmflow_bench.errors import MechanismError, SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, Unscored, sample_fingerprint
+from mmflow_bench.measurements.limits import Limit, by_image, selected
+from mmflow_bench.measurements.order import END, Order, place_of
 from mmflow_bench.measurements.records import FEW_IMAGES
-from mmflow_bench.names import matches, refuse_unmatched
+from mmflow_bench.names import matches
 
 PART = 3
 """Of so many images one is looked at for a second opinion, of two where they would be few."""
 FEWEST_OF_PART = 4
 """Images, where a task has as many."""
-
-_FORM = "a number of images per task (20), a share (0.1) or a range (10-20)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A part of each task's images: a count, a share in (0, 1) or a 0-based half-open range.
-
-    Images are what intervals are taken over: all samples of a chosen image are chosen with it.
-    """
-
-    start: int = 0
-    stop: int | None = None
-    share: float | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Limit:
-        """The limit that `--limit` spells: `20`, `0.1` or `10-20`.
-
-        >>> Limit.parse("10-20")
-        Limit(start=10, stop=20, share=None)
-
-        Raises:
-            ValueError: The text is none of the three, or selects nothing.
-        """
-        first, dash, second = text.strip().partition("-")
-        try:
-            if not dash and "." in first:
-                limit = cls(share=float(first))
-            else:
-                limit = cls(start=int(first), stop=int(second)) if dash else cls(stop=int(first))
-        except ValueError as error:
-            raise ValueError(f"--limit takes {_FORM}, got {text!r}") from error
-        if limit.share is not None and not 0 < limit.share < 1:
-            raise ValueError(f"--limit takes {_FORM}, got {text!r}")
-        if limit.stop is not None and limit.stop <= limit.start:
-            raise ValueError(f"--limit takes {_FORM} that selects something, got {text!r}")
-        return limit
-
-    def of(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        """The samples of the chosen images, images counted in the order of their first samples."""
-        images = list(_by_image(samples))
-        stop = self.stop if self.share is None else max(1, round(self.share * len(images)))
-        chosen = frozenset(images[self.start : stop])
-        return [sample for sample in samples if sample.image_id in chosen]
-
-
-def select(
-    samples: Sequence[Sample],
-    *,
-    tasks: Sequence[str] = (),
-    limit: Limit | None = None,
-    seed: int | None = None,
-) -> dict[str, tuple[Sample, ...]]:
-    """Samples by task, in file order, cut to `limit`.
-
-    `tasks` are names or glob patterns, all tasks when empty; None as the limit stands for
-    everything of each. A seed shuffles the images of each task before the cut, so that a limited
-    run is a random subset; samples of one image stay together.
-
-    Raises:
-        SelectionError: The limit begins beyond the last image of every task.
-    """
-    by_task: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if matches(sample.task, tasks):
-            by_task.setdefault(sample.task, []).append(sample)
-    if seed is not None:
-        for task, members in sorted(by_task.items()):
-            by_task[task] = _shuffled(members, random.Random(f"{seed}/{task}"))
-    chosen = {
-        task: tuple(limit.of(members) if limit else members) for task, members in by_task.items()
-    }
-    if limit and by_task and not any(chosen.values()):
-        most = max(len({sample.image_id for sample in members}) for members in by_task.values())
-        raise SelectionError(
-            f"a limit that leaves an image of some task, got one that begins at {limit.start} "
-            f"(--limit); the largest task has {most}"
-        )
-    return chosen
-
-
-def selected(
-    file: QuestionFile,
-    *,
-    tasks: Sequence[str] = (),
-    limit: Limit | None = None,
-    seed: int | None = None,
-) -> dict[str, tuple[Sample, ...]]:
-    """The same of a question file, each of whose names and patterns must be of one of its tasks.
-
-    Raises:
-        SelectionError: A task that is asked for, or the limit, selects nothing.
-    """
-    # Of rows that do not say their task nothing is known, and their reasons are told instead.
-    if file.tasks:
-        refuse_unmatched(
-            tasks,
-            file.tasks,
-            option="--tasks",
-            what="a task of the questions",
-            advice="check the names, or --questions",
-        )
-    return select(file.samples, tasks=tasks, limit=limit, seed=seed)
-
-
-def place_of(key: str, seed: int | None) -> str:
-    """Where a sample is in the random order, by the hash of its content; --seed makes another."""
-    return sha256(f"{seed or 0}/{key}".encode()).hexdigest()
-
-
-END = "~"
-"""After every place in an order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """Some samples of a task, in a random order that was fixed before any was looked at."""
-
-    samples: tuple[tuple[str, str], ...]
-    """Place and question id of each, in order, as far as every sample of the order is at hand."""
-    missing: str
-    """The place of the first that is not; `END` where all are at hand."""
-    of: int
-    """Samples of the task."""
-    seen: float
-    """Share of its images that are at hand."""
-    looks: int
-    """How many looks share an error rate, before the one at everything."""
-
-    @property
-    def question_ids(self) -> tuple[str, ...]:
-        return tuple(question for _, question in self.samples)
-
-    @classmethod
-    def pooled(cls, orders: Sequence[Order]) -> Order:
-        """The order of the samples of several tasks together: places are comparable."""
-        missing = min(order.missing for order in orders)
-        every = sorted(chain.from_iterable(order.samples for order in orders))
-        return cls(
-            samples=tuple(one for one in every if one[0] < missing),
-            missing=missing,
-            of=sum(order.of for order in orders),
-            seen=min(order.seen for order in orders),
-            looks=max(order.looks for order in orders),
-        )
 
 
 class SampleSet:
@@ -333,21 +186,8 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))
 
 
-def _by_image(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    images: dict[str, list[Sample]] = {}
-    for sample in samples:
-        images.setdefault(sample.image_id, []).append(sample)
-    return images
-
-
-def _shuffled(samples: Sequence[Sample], draw: random.Random) -> list[Sample]:
-    images = list(_by_image(samples).values())
-    draw.shuffle(images)
-    return [sample for members in images for sample in members]
-
-
 def _part_of(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    images = list(_by_image(samples))
+    images = list(by_image(samples))
     step = PART if len(images) >= PART * FEW_IMAGES else PART - 1
     step = max(1, min(step, len(images) // FEWEST_OF_PART))
     # One of each `step` in a row, at a place that moves on: answers that take turns all occur.

@@ -25,8 +25,10 @@ from mmflow_bench.measurements.described import answered, described
 from mmflow_bench.measurements.identity import are_facts, store_identity
 from mmflow_bench.measurements.jobs import Job, Mastery
 from mmflow_bench.measurements.lens import LENSES, PUBLISHED_LENSES
+from mmflow_bench.measurements.limits import Limit
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.records import AnswerCount, Followed
-from mmflow_bench.measurements.selection import Limit, Order, SampleSet
+from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.measurements.stored import Refusals, StoredResults
 from mmflow_bench.measurements.wants import ANSWERS, PATCHES, UNSCORED, Want, resolved

@@ -54,7 +54,7 @@ def parse_limit(text: str) -> str:
     Raises:
         ValueError: It is neither a number of images, a share nor a range.
     """
-    from mmflow_bench.measurements.selection import Limit
+    from mmflow_bench.measurements.limits import Limit
 
     Limit.parse(text)
     return text

@@ -20,7 +20,7 @@ from mmflow_bench.interventions.knockout import STUDIED_WIDTHS, Method, window_w
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import PROBES, VARIANTS, Lens
-from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.wants import OfSamples, Want
 from mmflow_bench.mechanisms.answers import AnswerReadings, images_of
 from mmflow_bench.mechanisms.appendices import AppendixReadings

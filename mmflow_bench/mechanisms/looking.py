@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import Declaration, require_applicable

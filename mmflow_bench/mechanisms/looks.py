@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmflow_bench.measurements.selection import Order
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.statistics.betting import Drawn
 
 FIRST, STEP, FINE = 16, 8, 64

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.selection import Order
 from mmflow_bench.measurements.wants import Want
 
 Table = TypeVar("Table")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from mmflow_bench.inputs.samples import Sample, Unscored
+from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.records import AnswerCount
-from mmflow_bench.measurements.selection import Order, SampleSet
+from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.measured import Measured

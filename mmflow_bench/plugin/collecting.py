@@ -17,7 +17,7 @@ from mmflow_bench.baselines.gate_set import GateRow, gate_rows
 from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MechanismError
 from mmflow_bench.measurements.asking import asked_questions
-from mmflow_bench.measurements.selection import Limit, selected
+from mmflow_bench.measurements.limits import Limit, selected
 from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.looking import Question

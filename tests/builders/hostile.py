@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from mmflow_bench.baselines.gate import GATE, GateDecision
 from mmflow_bench.baselines.paired_records import FILE, BaselineComparison
 from mmflow_bench.baselines.tolerances import DEFAULTS
-from mmflow_bench.measurements.selection import END
+from mmflow_bench.measurements.order import END
 from mmflow_bench.runs.folder import (
     ANSWERS,
     LENS,

@@ -10,7 +10,9 @@ from PIL import Image
 from mmflow_bench.errors import SelectionError
 from mmflow_bench.inputs.questions import QuestionFile
 from mmflow_bench.inputs.samples import UNKNOWN_TASK, Sample, Unscored
-from mmflow_bench.measurements.selection import END, Limit, Order, SampleSet, select
+from mmflow_bench.measurements.limits import Limit, select
+from mmflow_bench.measurements.order import END, Order
+from mmflow_bench.measurements.selection import SampleSet
 
 
 def samples(count: int, task: str = "ChooseAttr") -> list[Sample]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmflow_bench.measurements.selection import END, Order
+from mmflow_bench.measurements.order import END, Order
 from mmflow_bench.mechanisms.bands import Band
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.lens import LensCurve
