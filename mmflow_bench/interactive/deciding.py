@@ -14,12 +14,8 @@ from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.measuring import (
-    GuardedMeasurements,
-    Planned,
-    PlannedMeasurements,
-    asked_of_tasks,
-)
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
+from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements, asked_of_tasks
 from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import matches

@@ -17,14 +17,10 @@ from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.looks import FIRST, looks_of
 from mmflow_bench.mechanisms.measured import Measured
-from mmflow_bench.mechanisms.measuring import (
-    GuardedMeasurements,
-    Planned,
-    PlannedMeasurements,
-    asked_of_tasks,
-)
+from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements, asked_of_tasks
 from mmflow_bench.mechanisms.verdicts import Verdict, verdict_of
 from mmflow_bench.mechanisms.watching import Reads
 

@@ -12,8 +12,9 @@ from mmflow_bench.checkpoints.spec import CheckpointSpec
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.measurements.selection import SampleSet
 from mmflow_bench.measurements.session import Measurements
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.looking import Looking
-from mmflow_bench.mechanisms.measuring import GuardedMeasurements, Planned, PlannedMeasurements
+from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements
 from mmflow_bench.plugin.processes import choose_accelerator
 from mmflow_bench.plugin.run import Run
 from mmflow_bench.reports.progress import MeasuringBar

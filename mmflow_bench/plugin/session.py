@@ -18,8 +18,9 @@ from mmflow_bench.errors import MMFlowError
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declaring import require_applicable
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.looking import said_of
-from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
+from mmflow_bench.mechanisms.measuring import PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import Reported
 from mmflow_bench.plugin.closing import show_tables, summarize, write_runs
 from mmflow_bench.plugin.collecting import (

@@ -17,7 +17,8 @@ from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.mechanisms.flow import Flow
-from mmflow_bench.mechanisms.measuring import GuardedMeasurements, PlannedMeasurements
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
+from mmflow_bench.mechanisms.measuring import PlannedMeasurements
 from mmflow_bench.mechanisms.verdicts import NotApplicable, PreconditionFailed
 from mmflow_bench.reports.progress import MeasuringBar
 from mmflow_bench.scenes.descriptions import described_scene_samples

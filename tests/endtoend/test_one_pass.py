@@ -19,7 +19,8 @@ from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.measurements.records import Followed
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
-from mmflow_bench.mechanisms.measuring import GuardedMeasurements, Planned, PlannedMeasurements
+from mmflow_bench.mechanisms.guarded import GuardedMeasurements
+from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements
 from mmflow_bench.reports.progress import MeasuringBar
 from mmflow_bench.scenes.questions import scene_samples
 

@@ -133,7 +133,8 @@ def test_breaks_the_second_time(flow):
 
 
 def test_a_guard_answers_what_it_has_been_taught_and_nothing_else():
-    from mmflow_bench.mechanisms.measuring import GuardedMeasurements, SecondOpinions
+    from mmflow_bench.mechanisms.guarded import GuardedMeasurements
+    from mmflow_bench.mechanisms.measuring import SecondOpinions
 
     assert not {"__getattr__", "__getattribute__"} & {*vars(GuardedMeasurements)}
     asked = {name for name in dir(Measured) if not name.startswith("_")}
