@@ -70,7 +70,8 @@ def tune(folder: Path, name: str, lesson: Lesson, recipe: Recipe) -> None:
 def quantise(folder: Path, bits: int, group: int | None) -> None:
     """The shipped checkpoint, its adapter merged, with rounded matrices in the language model."""
     model, processor = assembling.build("trained/gemma-scenes")
-    round_matrices(model.model.language_model.layers, bits, group)
+    moved = round_matrices(model.model.language_model.layers, bits, group)
+    print(f"{folder.name}: matrices moved by {100 * moved:.1f}% of their norm")
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
 

@@ -13,12 +13,21 @@ ROUNDINGS = {"int8": (8, None), "int4": (4, 32)}
 """Name -> bits, and how many weights of a row share a scale; None is the whole row."""
 
 
-def round_matrices(layers: nn.Module, bits: int, group: int | None) -> None:
-    """Round every matrix in place; each of its rows makes one output channel."""
+def round_matrices(layers: nn.Module, bits: int, group: int | None) -> float:
+    """Round every matrix in place, each of whose rows makes one output channel.
+
+    Returns:
+        How far they have moved together, as a share of their norm.
+    """
+    moved = total = 0.0
     with torch.no_grad():
         for module in layers.modules():
             if isinstance(module, nn.Linear):
-                module.weight.copy_(rounded(module.weight, bits, group))
+                found = rounded(module.weight, bits, group)
+                moved += (found - module.weight).square().sum().item()
+                total += module.weight.square().sum().item()
+                module.weight.copy_(found)
+    return float((moved / total) ** 0.5)
 
 
 def rounded(weight: Tensor, bits: int, group: int | None = None) -> Tensor:

@@ -93,6 +93,17 @@ def test_weights_are_rounded_to_the_nearest_of_few_levels(bits, group, levels) -
     assert len(found[0].unique()) > (levels if group else 100)
 
 
+def test_how_far_matrices_have_moved_is_told() -> None:
+    from rounding import round_matrices
+
+    layers = torch.nn.ModuleList([torch.nn.Linear(2, 1), torch.nn.LayerNorm(2)])
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.tensor([[7.0, 0.4]]))
+    moved = round_matrices(layers, 4, None)
+    assert layers[0].weight.tolist() == [[7.0, 0.0]]
+    assert moved == pytest.approx(0.4 / (49 + 0.16) ** 0.5)
+
+
 def test_every_fine_tune_loads_and_begins_at_the_shipped_one(
     shipped: Path, cache: Path, tmp_path: Path
 ) -> None:
