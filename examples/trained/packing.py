@@ -6,7 +6,7 @@ question: they are computed once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,9 @@ from mmflow_bench.scenes.pictures import GRID
 
 PATCHES = GRID * GRID
 _IMAGE, _PADDING = 0, -1
+
+Written = Callable[[str], str]
+"""An answer in lower case -> as it is to be given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,23 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def answer_id(tokenizer: PreTrainedTokenizerBase, answer: str) -> int:
-    """The one token of an answer, capitalised as LLaVA's are."""
-    ids = tokenizer.encode(f" {answer.capitalize()}", add_special_tokens=False)
+def answer_id(
+    tokenizer: PreTrainedTokenizerBase, answer: str, written: Written = str.capitalize
+) -> int:
+    """The one token of an answer, capitalised as LLaVA's are or in another way."""
+    ids = tokenizer.encode(f" {written(answer)}", add_special_tokens=False)
     if len(ids) != 1:
         raise ValueError(f"an answer of one token, got {answer!r}, which has {len(ids)}")
     return int(ids[0])
 
 
-def pack(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[tuple[str, str]]]) -> Batch:
+def pack(
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Sequence[tuple[str, str]]],
+    written: Written = str.capitalize,
+) -> Batch:
     """Questions with their answers, one sequence of them for each image."""
-    packed = [_row(tokenizer, row) for row in rows]
+    packed = [_row(tokenizer, row, written) for row in rows]
     length = max(len(ids) for ids, *_ in packed)
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     positions, segments = torch.zeros_like(ids), torch.full_like(ids, _PADDING)
@@ -74,7 +83,7 @@ def pack(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[tuple[str, 
 
 
 def _row(
-    tokenizer: PreTrainedTokenizerBase, asked: Sequence[tuple[str, str]]
+    tokenizer: PreTrainedTokenizerBase, asked: Sequence[tuple[str, str]], written: Written
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     ids = [tokenizer.bos_token_id, *[0] * PATCHES]
     begin = len(ids)
@@ -82,7 +91,7 @@ def _row(
     for number, (question, answer) in enumerate(asked, 1):
         prompt = prompt_ids(tokenizer, question)
         ends.append(len(ids) + len(prompt) - 1)
-        ids += [*prompt, answer_id(tokenizer, answer)]
+        ids += [*prompt, answer_id(tokenizer, answer, written)]
         positions += range(begin, begin + len(prompt) + 1)
         segments += [number] * (len(prompt) + 1)
     return ids, positions, segments, ends

@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from lora import SCALE
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmflow_bench.learned.assembling import SIGHT
 
 _LAYERS = "base_model.model.model.language_model.layers."
 _PROJECTOR = "multi_modal_projector."
+_ADAPTER = "adapter_model.safetensors"
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -33,14 +35,8 @@ def ship_adapter(folder: Path, trained: Mapping[str, Tensor], rank: int) -> None
         rank: Of the adapter.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for name, tensor in trained.items():
-        if name.startswith("projector."):
-            inner = name.removeprefix("projector.")
-            tensors[f"base_model.model.model.{_PROJECTOR}{inner}"] = tensor
-        else:
-            tensors[f"{_LAYERS}{name}.weight"] = tensor
-    save_file(_half(tensors), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    tensors = {_shipped_name(name): tensor for name, tensor in trained.items()}
+    save_file(_half(tensors), folder / _ADAPTER, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
         "base_model_name_or_path": "../base",
@@ -53,6 +49,20 @@ def ship_adapter(folder: Path, trained: Mapping[str, Tensor], rank: int) -> None
         "task_type": "CAUSAL_LM",
     }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def restore_adapter(folder: Path, trained: Mapping[str, Tensor]) -> None:
+    """Put what `ship_adapter` has written back in its place."""
+    tensors = load_file(folder / _ADAPTER)
+    with torch.no_grad():
+        for name, weight in trained.items():
+            weight.copy_(tensors[_shipped_name(name)])
+
+
+def _shipped_name(name: str) -> str:
+    if name.startswith("projector."):
+        return f"base_model.model.model.{_PROJECTOR}{name.removeprefix('projector.')}"
+    return f"{_LAYERS}{name}.weight"
 
 
 def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:

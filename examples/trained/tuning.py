@@ -8,23 +8,22 @@ and answers and some thousand others, drawn anew at every step, instead of all 2
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from lessons import Lesson, training_batch
 from lora import add_lora
 from packing import PATCHES, Batch, answer_id, pack
 from runs import Progress, Recipe, Run
 from safetensors.torch import load_file
-from scenes import asked, second_lesson, training_scene
 from shipping import ship_adapter
 from torch import Tensor, nn
-from tower import pixels, states
+from tower import states
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
-from mmflow_bench.inputs.samples import Sample, Task
+from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.scenes.questions import neutral_scene_samples
 from mmflow_bench.scenes.things import ANSWERS
 
@@ -113,23 +112,17 @@ class Student:
         return (logits.argmax(-1) == self.wanted(batch)).all(-1)
 
 
-def training_batch(
-    step: int, recipe: Recipe, tokenizer: PreTrainedTokenizerBase
-) -> tuple[Tensor, Batch]:
-    """Scenes of a step with several questions about each."""
-    draw = random.Random(f"{recipe.seed}/language/{step}")
-    is_first = step < recipe.steps
-    scenes = [training_scene(draw, least=1 if is_first else 2) for _ in range(recipe.scenes)]
-    rows = []
-    for scene in scenes:
-        tasks = tuple(Task) if is_first else second_lesson(draw)
-        questions = asked(draw, scene, recipe.questions, tasks)
-        rows.append([(one.text, one.answer) for one in questions])
-    return pixels(scenes), pack(tokenizer, rows)
+def train_language_model(
+    run: Run, recipe: Recipe, student: Student, lesson: Lesson | None = None
+) -> None:
+    """Train, or go on from where the run's folder was left.
 
-
-def train_language_model(run: Run, recipe: Recipe, student: Student) -> None:
-    """Train, or go on from where the run's folder was left."""
+    Args:
+        run: Its folder and log.
+        recipe: How many steps, how fast.
+        student: Changed in place.
+        lesson: What it is taught; `training_batch` if it is not said.
+    """
     weights = student.trained
     slow = [weight for name, weight in weights.items() if name.startswith("projector.")]
     fast = [weight for name, weight in weights.items() if not name.startswith("projector.")]
@@ -147,7 +140,7 @@ def train_language_model(run: Run, recipe: Recipe, student: Student) -> None:
     last = recipe.steps + recipe.more_steps
     with Progress("language model", last, run, done=begin) as progress:
         for step in range(begin, last):
-            images, batch = training_batch(step, recipe, student.tokenizer)
+            images, batch = (lesson or training_batch)(step, recipe, student.tokenizer)
             generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
             loss = student.loss(images, batch, generator)
             optimizer.zero_grad()

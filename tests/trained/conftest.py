@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_gemma import tiny_gemma
+from tiny_gemma import TINY, tiny_gemma
+
+from mmflow_bench.learned import assembling
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "trained"
 
@@ -37,3 +39,22 @@ def without_gemma(monkeypatch: pytest.MonkeyPatch) -> None:
     import make
 
     monkeypatch.setattr(make, "read_language_model", lambda _: tiny_gemma())
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "checkpoints"
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_gemma: None) -> Path:
+    """A small training in the place of what ships."""
+    del without_gemma
+    import make
+    from runs import Recipe
+
+    make.main(tmp_path / "run", Recipe(**TINY))
+    monkeypatch.setattr(assembling, "SHIPPED", tmp_path / "run")
+    monkeypatch.setattr(assembling, "read_language_model", lambda _: tiny_gemma())
+    return tmp_path / "run"

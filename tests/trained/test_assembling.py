@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_gemma import TINY, tiny_gemma
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.loading import load_checkpoint
@@ -18,25 +17,6 @@ from mmflow_bench.learned import assembling, language
 from mmflow_bench.scenes.questions import neutral_scene_samples
 
 NAME = "trained/gemma-scenes"
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MMFLOW_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "checkpoints"
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_gemma: None) -> Path:
-    """A small training in the place of what ships."""
-    del without_gemma
-    import make
-    from runs import Recipe
-
-    make.main(tmp_path / "run", Recipe(**TINY))
-    monkeypatch.setattr(assembling, "SHIPPED", tmp_path / "run")
-    monkeypatch.setattr(assembling, "read_language_model", lambda _: tiny_gemma())
-    return tmp_path / "run"
 
 
 def test_the_registered_name_is_base_and_adapter_in_single_precision(
