@@ -18,7 +18,7 @@ PATIENCE = 0.5
 """Seconds after which it is looked whether somebody wants to stop."""
 TIMES_AS_LONG = 4.0
 """As a sample of any piece so far: who takes longer is not waited for while others have nothing."""
-LEAST_WAIT = 10.0
+LEAST_WAIT = 60.0
 """Seconds for which any worker is waited for."""
 
 

@@ -254,7 +254,7 @@ def test_nobody_waits_for_a_worker_that_takes_far_longer(
 
 
 def test_a_piece_that_comes_back_late_is_counted_once_and_its_worker_goes_on() -> None:
-    fleet = Slow(2, {"1": 30.0})
+    fleet = Slow(2, {"1": 300.0})
     dealing = Dealing(fleet, clock=lambda: fleet.now)
     first = Dealer([["a"], ["b"], ["c"]])
     dealing.run(first, is_stopped=lambda: False)
