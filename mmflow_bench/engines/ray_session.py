@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 
 from mmflow_bench.errors import EngineError
 
@@ -18,7 +17,6 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_TOKEN_MODE, _TOKENS = "RAY_AUTH_MODE", ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _SECONDS_TO_ANSWER = 10.0
 _OBJECTS = 128 * 2**20
 """Bytes for objects on their way: jobs are small, and what is measured goes to the store."""
@@ -42,9 +40,6 @@ def connected(address: str | None, *, cpus: int) -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     _require_listening(address)
-    if address is not None and _has_token():
-        # Clusters of `ray start` want it where their machine has one; others do not mind it.
-        os.environ.setdefault(_TOKEN_MODE, "token")
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -84,12 +79,6 @@ def _require_listening(address: str | None) -> None:
         raise _unreachable(address, error) from error
 
 
-def _has_token() -> bool:
-    """Whether there is one of the tokens that Ray would look for, and it has not looked yet."""
-    is_named = any(os.environ.get(name) for name in _TOKENS)
-    return "ray" not in sys.modules and (is_named or (Path.home() / ".ray/auth_token").is_file())
-
-
 def is_head_listening() -> bool:
     """Whether the head of the cluster takes connections; True where Ray's client stands between."""
     import ray
@@ -112,8 +101,8 @@ def _connect(host: str, port: str) -> None:
 def _unreachable(address: str | None, error: Exception) -> EngineError:
     return EngineError(
         f"a Ray cluster that can be reached, got {_first_line(error)} (--address="
-        f"{address or 'of this machine'}); start one with `ray start --head`, set RAY_AUTH_TOKEN "
-        "where it wants a token, or leave --address out"
+        f"{address or 'of this machine'}); start one with `ray start --head`, set "
+        "RAY_AUTH_MODE=token where it wants a token, or leave --address out"
     )
 
 

@@ -85,6 +85,20 @@ def test_two_workers_leave_the_same_bytes_and_open_each_image_once(
     assert not list((tmp_path / "cache").glob("*/*.fleet"))
 
 
+def test_a_worker_that_hangs_holds_nobody_up(
+    cluster: Any, plain: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Before the tests that take nodes away: with one worker there is nobody else.
+    monkeypatch.setattr(fleet, "LEAST_WAIT", 1.0)
+    # Opened by the second piece that is dealt, or by the third.
+    questions = watched_questions(tmp_path, per_task=PER_TASK, hanging=[3])
+    began = time.monotonic()
+    measure(opened(tmp_path / "cache", questions, cluster.address))
+    assert time.monotonic() - began < watched_images.HANGS / 2
+    assert stored(tmp_path / "cache") == plain
+    assert max(opened_by_workers(tmp_path).values()) == 2
+
+
 def test_workers_killed_at_random_moments_lose_nothing(cluster: Any, tmp_path: Path) -> None:
     draw, seconds, per_task = random.Random(7), 0.3, PER_TASK * KILLS // 3
     questions = watched_questions(tmp_path, per_task=per_task, seconds=seconds)
@@ -155,19 +169,6 @@ def test_a_sample_that_kills_is_counted_with_its_reason_and_all_others_are_measu
     before = opened_by_workers(tmp_path)
     measure(opened(tmp_path / "cache", questions, cluster.address))
     assert opened_by_workers(tmp_path) == before
-
-
-def test_a_worker_that_hangs_holds_nobody_up(
-    cluster: Any, plain: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fleet, "LEAST_WAIT", 1.0)
-    # Opened by the second piece that is dealt, or by the third.
-    questions = watched_questions(tmp_path, per_task=PER_TASK, hanging=[3])
-    began = time.monotonic()
-    measure(opened(tmp_path / "cache", questions, cluster.address))
-    assert time.monotonic() - began < watched_images.HANGS / 2
-    assert stored(tmp_path / "cache") == plain
-    assert max(opened_by_workers(tmp_path).values()) == 2
 
 
 def test_a_fleet_ends_when_all_is_decided_as_one_process_does(cluster: Any, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_nodes_are_asked_for_and_the_token_of_the_machine_is_shown(tmp_path: Pat
     (tmp_path / ".ray" / "auth_token").write_text(uuid.uuid4().hex)
     environment = os.environ | {"MARK": uuid.uuid4().hex, "HOME": str(tmp_path)}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    environment["RAY_AUTH_MODE"] = "token"
     spread = ["--engine=ray", f"--address=127.0.0.1:{PORT}", f"--workers={WORKERS}"]
     with growing(tmp_path, environment):
         for name, options in {"here": [], "ray": spread}.items():
@@ -120,4 +121,4 @@ def test_nodes_are_asked_for_and_the_token_of_the_machine_is_shown(tmp_path: Pat
             timeout=2 * PATIENCE,
         )
     assert refused.returncode == 2
-    assert "set RAY_AUTH_TOKEN where it wants a token" in refused.stderr
+    assert "RAY_AUTH_MODE=token where it wants a token" in refused.stderr
