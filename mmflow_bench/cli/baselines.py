@@ -12,11 +12,7 @@ from mmflow_bench.baselines.comparing import compared_runs
 from mmflow_bench.baselines.gate import gate_decision
 from mmflow_bench.baselines.paired_experiment import NotComparable
 from mmflow_bench.baselines.paired_records import BaselineComparison
-from mmflow_bench.baselines.tolerances import (
-    DECIDED,
-    parse_share,
-    parse_tolerance,
-)
+from mmflow_bench.baselines.tolerances import DECIDED, parse_share, parse_tolerance
 from mmflow_bench.cli.options import ALLOW_INCOMPLETE, ALPHA, Parsed
 from mmflow_bench.cli.saying import say, say_json
 from mmflow_bench.reports.columns import has_colours, terminal_width

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmflow_bench.cli.options import (
-    ALPHA,
-    Asked,
-    asking,
-    bar_of_command,
-    echo_counts,
-)
+from mmflow_bench.cli.options import ALPHA, Asked, asking, bar_of_command, echo_counts
 from mmflow_bench.cli.saying import say
 from mmflow_bench.engines.measuring import Engine, Stopped, engine_of
 from mmflow_bench.measurements.sharding import Slice
