@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ IN_HAND = 2
 PATIENCE = 0.5
 """Seconds after which it is looked whether somebody wants to stop."""
 TIMES_AS_LONG = 4.0
-"""As a sample of any piece so far: who takes longer is not waited for while others have nothing."""
+"""As the quickest worker has ever taken: who does is not waited for while others have nothing."""
 LEAST_WAIT = 60.0
 """Seconds for which any worker is waited for."""
 
@@ -84,8 +85,8 @@ class Dealing(Generic[Item]):
         self._hands: dict[str, _Hand[Item]] = {}
         self._late: dict[str, list[Piece[Item]]] = {}
         """What workers are at that nobody waits for."""
-        self._longest = 0.0
-        """Seconds for a sample, of the piece that has taken longest."""
+        self._longest: dict[str, float] = {}
+        """Worker -> seconds for a sample, of the piece that has taken it longest."""
         self._spent, self._looked = 0.0, clock()
 
     @property
@@ -147,11 +148,13 @@ class Dealing(Generic[Item]):
     def _leave_the_late(self, dealer: Dealer[Item]) -> None:
         """Take back what workers have that take far too long: another one has nothing to do."""
         now = self._clock()
+        # Of the quickest: all that a slow worker has done so far was slow as well.
+        longest = min(self._longest.values(), default=math.inf)
         for worker, hand in list(self._hands.items()):
             took = now - hand.since
-            if not hand.pieces or took < LEAST_WAIT or not self._longest:
+            if not hand.pieces or took < LEAST_WAIT:
                 continue
-            if took > TIMES_AS_LONG * self._longest * len(hand.pieces[0].items):
+            if took > TIMES_AS_LONG * longest * len(hand.pieces[0].items):
                 logger.warning(
                     "a worker has been at it for %.0f seconds, which is far longer than others: "
                     "it is not waited for, and what it has is dealt again",
@@ -188,6 +191,7 @@ class Dealing(Generic[Item]):
                 self._hands[worker] = _Hand(now)
             return
         hand = self._hands[worker]
-        self._longest = max(self._longest, (now - hand.since) / len(piece.items))
+        took = (now - hand.since) / len(piece.items)
+        self._longest[worker] = max(self._longest.get(worker, 0.0), took)
         hand.pieces.remove(piece)
         hand.since = now

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,11 @@ ROOM = 80 * 2**20
 """Bytes for objects on a node; Ray takes no less."""
 HEAD = {"num_cpus": 0, "object_store_memory": ROOM, "include_dashboard": False}
 NODE = {"num_cpus": 1, "object_store_memory": ROOM}
+COMMAND = [
+    *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--tasks=ChooseAttr"),
+    *("--no-self-test", "--mechanisms=q-last-drop"),
+]
+"""Measures little, of whatever checkpoint."""
 
 
 @contextmanager
@@ -43,6 +50,8 @@ def ray_cluster(*, nodes: int, **head: object) -> Iterator[Any]:
     # Workers cannot import it from where tests do.
     ray.cloudpickle.register_pickle_by_value(watched_images)
 
+    # A node takes the signal for itself, and keeps it when it is gone.
+    before = signal.getsignal(signal.SIGTERM)
     # Workers as urgent as this process: on a machine with other work they would wait for ever.
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
     found = Cluster(initialize_head=True, head_node_args=HEAD | head)
@@ -52,6 +61,7 @@ def ray_cluster(*, nodes: int, **head: object) -> Iterator[Any]:
         yield found
     finally:
         found.shutdown()
+        signal.signal(signal.SIGTERM, before)
 
 
 def opened(

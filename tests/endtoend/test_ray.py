@@ -11,7 +11,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from typing import Any
 import pytest
 import watched_images
 from fleets import (
+    COMMAND,
     NODE,
     PATIENCE,
     WORKERS,
@@ -265,10 +265,7 @@ def test_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
         measure(opened(tmp_path / "cache", questions, "127.0.0.1:1"))
 
 
-COMMAND = [
-    *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--model=planted/mini", "--limit=4"),
-    *("--tasks=ChooseAttr", "--no-self-test", "--mechanisms=q-last-drop"),
-]
+MEASURE = [*COMMAND, "--model=planted/mini", "--limit=4"]
 
 
 def test_the_command_makes_a_cluster_of_its_own_and_leaves_no_process(tmp_path: Path) -> None:
@@ -278,7 +275,7 @@ def test_the_command_makes_a_cluster_of_its_own_and_leaves_no_process(tmp_path: 
     for name, options in {"here": [], "ray": ["--engine=ray", "--workers=2"]}.items():
         environment["MMFLOW_CACHE"] = str(tmp_path / name)
         ended = subprocess.run(
-            [*COMMAND, *options], env=environment, capture_output=True, text=True, check=True
+            [*MEASURE, *options], env=environment, capture_output=True, text=True, check=True
         )
         assert ended.stdout.startswith("ChooseAttr: ")
         assert len(ended.stdout.splitlines()) == 1
@@ -291,7 +288,7 @@ def test_a_command_that_is_asked_to_end_finishes_what_it_is_at(tmp_path: Path) -
     mark = uuid.uuid4().hex
     environment = os.environ | {"MARK": mark, "MMFLOW_CACHE": str(tmp_path)}
     environment.pop("RAY_ADDRESS", None)
-    command = [*COMMAND, "--limit=30", "--engine=ray", "--workers=1"]
+    command = [*MEASURE, "--limit=30", "--engine=ray", "--workers=1"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as child:
         wait_until(lambda: list(tmp_path.glob("*/journal/answers*")) or child.poll() is not None)
         child.terminate()

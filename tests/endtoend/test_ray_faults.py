@@ -20,6 +20,7 @@ import psutil
 import pytest
 import watched_images
 from fleets import (
+    COMMAND,
     HEAD,
     NODE,
     PATIENCE,
@@ -44,10 +45,6 @@ pytestmark = pytest.mark.slow
 
 PER_TASK = 8
 MINI = ("--model=planted/mini", "--limit=20")
-COMMAND = [
-    *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--tasks=ChooseAttr"),
-    *("--no-self-test", "--mechanisms=q-last-drop"),
-]
 # Objects that are in use can neither be moved to a disk nor forgotten.
 HOG = """
 import sys, numpy, ray

@@ -7,24 +7,20 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from fleets import PATIENCE, ROOM, WORKERS, processes_with, stored, wait_until
+from fleets import COMMAND, PATIENCE, ROOM, WORKERS, processes_with, stored, wait_until
 
 pytestmark = pytest.mark.slow
 
 PORT = 6379
 """Where the nodes that Ray's own stand-in for a cloud starts look for their head."""
 WORKER = {"CPU": 1, "object_store_memory": ROOM}
-COMMAND = [
-    *(sys.executable, "-m", "mmflow_bench.cli", "measure", "--model=planted/mini", "--limit=8"),
-    *("--tasks=ChooseAttr", "--no-self-test", "--mechanisms=q-last-drop"),
-]
+MEASURE = [*COMMAND, "--model=planted/mini", "--limit=8"]
 
 
 def kinds_of_nodes() -> dict[str, object]:
@@ -105,7 +101,7 @@ def test_nodes_are_asked_for_and_the_token_of_the_machine_is_shown(tmp_path: Pat
     with growing(tmp_path, environment):
         for name, options in {"here": [], "ray": spread}.items():
             subprocess.run(
-                [*COMMAND, *options],
+                [*MEASURE, *options],
                 env=environment | {"MMFLOW_CACHE": str(tmp_path / name)},
                 check=True,
                 timeout=2 * PATIENCE,
@@ -114,7 +110,7 @@ def test_nodes_are_asked_for_and_the_token_of_the_machine_is_shown(tmp_path: Pat
         # Nobody else is let in.
         (tmp_path / ".ray" / "auth_token").write_text(uuid.uuid4().hex)
         refused = subprocess.run(
-            [*COMMAND, *spread],
+            [*MEASURE, *spread],
             env=environment | {"MMFLOW_CACHE": str(tmp_path / "other")},
             capture_output=True,
             text=True,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmflow_bench.engines.dealing import DEATHS, MOST_SAMPLES, Dealer, Piece
@@ -231,6 +231,8 @@ class Slow:
 
 
 @given(CLUSTERS, st.integers(2, 4), st.sampled_from([8.0, 40.0, 1e9]), st.integers(1, 3))
+# The slow one has done something before: that it takes as long as ever is no excuse.
+@example(clusters=[["0"], ["1"], ["2", "3", "4"]], workers=2, slowness=40.0, slow=1)
 def test_nobody_waits_for_a_worker_that_takes_far_longer(
     clusters: list[list[str]], workers: int, slowness: float, slow: int
 ) -> None:
