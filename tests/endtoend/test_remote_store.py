@@ -1,8 +1,9 @@
-"""Real runs that share a store at a URL, on a network disk and on an S3 that fails now and then."""
+"""Real runs that share a store at a URL: a network disk, and stand-ins for three object stores."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -137,3 +138,50 @@ def test_a_bucket_or_a_key_that_is_not_there_is_one_line(bucket, changed, said, 
     assert (ended.returncode, line.startswith("mmflow: ")) == (2, True)
     assert said in line
     assert f"s3://{bucket}/store" in line
+
+
+@pytest.mark.slow
+def test_google_storage_is_a_store(folder, plain):
+    pytest.importorskip("gcsfs", reason="gcsfs is not installed: pip install '.[remote]'")
+    emulator = pytest.importorskip("gcp_storage_emulator.server", reason="pip install '.[remote]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    server.start()
+    env = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
+    try:
+        assert sweep(folder, "writer", "gs://bucket/store", env=env)[0] == plain
+        assert sweep(folder, "gs", "gs://bucket/store", "--from-cache", env=env)[0] == plain
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def hub(tmp_path) -> Iterator[tuple[str, dict[str, str], object]]:
+    pytest.importorskip("werkzeug", reason="moto is not installed: pip install '.[remote]'")
+    from hub_server import REPOSITORY, hub_server
+
+    with hub_server(token="secret") as (address, found):
+        env = {"HF_ENDPOINT": address, "HF_TOKEN": "secret", "HF_HOME": str(tmp_path)}
+        yield f"hf://datasets/{REPOSITORY}/store", env, found
+
+
+@pytest.mark.slow
+def test_a_dataset_repository_is_a_store(hub, folder, plain):
+    url, env, repository = hub
+    assert sweep(folder, "committer", url, env=env)[0] == plain
+    # Who it is of, and a pack for each task: whatever is uploaded is a commit.
+    assert repository.commits == len(repository.files) == 4
+    assert sweep(folder, "hf", url, "--from-cache", env=env)[0] == plain
+    assert repository.commits == 4
+
+
+@pytest.mark.slow
+def test_a_repository_that_one_may_not_write_to_keeps_no_run_from_its_end(hub, folder, plain):
+    url, env, repository = hub
+    table, said = sweep(folder, "guest", url, env=env | {"HF_TOKEN": "another"})
+    assert table == plain
+    assert "nothing can be uploaded" in said
+    assert not repository.files
+    assert sweep(folder, "guest", url, env=env)[0] == plain
+    assert repository.files
