@@ -106,6 +106,12 @@ class Sweep:
         model = self.checkpoint.model
         return model(**self.inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
 
+    @torch.inference_mode()
+    def generating(self) -> Tensor:
+        """The plain pass that generating begins with: it keeps keys and values of all layers."""
+        model = self.checkpoint.model
+        return model(**self.inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
+
     def clean(self) -> CleanPass:
         return clean_passes(self.checkpoint, [self.inputs])[0]
 

@@ -15,15 +15,14 @@ from pathlib import Path
 
 import torch
 from lessons import LESSONS, Lesson
+from questions import write_questions
 from rounding import ROUNDINGS, round_matrices
 from runs import Recipe, Run
 from shipping import restore_adapter, ship_adapter
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 from tuning import Student, train_language_model
 
-from mmflow_bench.inputs.writing import write_samples
 from mmflow_bench.learned import assembling
-from mmflow_bench.scenes.questions import neutral_scene_samples
 
 NAMES = (*LESSONS, *ROUNDINGS)
 RECIPE = Recipe(seed=7, steps=20, learning_rate=2e-4, warm_up=5, check_every=20)
@@ -42,15 +41,6 @@ def main(folder: Path, names: tuple[str, ...], recipe: Recipe) -> None:
         elif not (folder / name).exists():
             quantise(folder / name, *ROUNDINGS[name])
         print(folder / name, flush=True)
-
-
-def write_questions(folder: Path) -> None:
-    """The held-out questions of the shipped checkpoint, as `--questions` reads them."""
-    (folder / "images").mkdir(exist_ok=True)
-    samples = neutral_scene_samples()
-    for sample in samples:
-        sample.image.save(folder / "images" / f"{sample.image_id}.png")
-    write_samples([replace(one, image=None) for one in samples], folder / "questions.jsonl")
 
 
 def tune(folder: Path, name: str, lesson: Lesson, recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ from mmflow_bench.checkpoints.loading import load_checkpoint
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.questions import read_questions
-from mmflow_bench.scenes.questions import neutral_scene_samples
+from mmflow_bench.scenes.questions import PER_TASK, neutral_scene_samples
 
 STEPS = range(40)
 
@@ -139,13 +139,16 @@ def test_int4_is_the_merged_checkpoint_rounded(shipped: Path, cache: Path, tmp_p
     assert torch.equal(found.get_parameter(matrix), rounded(merged.get_parameter(matrix), 4, 32))
 
 
-def test_questions_are_those_of_the_shipped_checkpoint(tmp_path: Path) -> None:
-    import finetunes
+@pytest.mark.parametrize("per_task", [PER_TASK, PER_TASK + 3])
+def test_questions_are_those_of_the_shipped_checkpoint(per_task: int, tmp_path: Path) -> None:
+    from questions import write_questions
 
-    finetunes.write_questions(tmp_path)
+    write_questions(tmp_path, per_task)
     file = read_questions(tmp_path / "questions.jsonl", images=tmp_path / "images")
     assert not file.unscored
-    for found, own in zip(file.samples, neutral_scene_samples(), strict=True):
+    assert len(file.samples) == 6 * per_task
+    asked = [one for one in file.samples if int(one.question_id.rpartition("-")[2]) < PER_TASK]
+    for found, own in zip(asked, neutral_scene_samples(), strict=True):
         assert (found.question_id, found.question, found.answer) == (
             own.question_id,
             own.question,
