@@ -142,6 +142,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         ),
         "peers": peers,
         "memory_of_plain": peak_memory(name, options, "plain"),
+        "memory_of_generating": peak_memory(name, options, "generating"),
         "memory": peak_memory(name, options, "fast"),
     }
 
@@ -179,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--width", type=int, default=512)
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--centres", type=int, default=3, help="layers at which others are timed")
-    options.add_argument("--peak", choices=["plain", "fast"], help=argparse.SUPPRESS)
+    options.add_argument("--peak", choices=["plain", "generating", "fast"], help=argparse.SUPPRESS)
     options.add_argument("--output", type=Path, help="write the numbers as JSON")
     return options
 
