@@ -80,9 +80,12 @@ def finish(
     row = item.stash.get(ROW, None)
     if call.when != "call" or row is None:
         return
-    outcome = outcome_of(_ending(item, row, error, report), policy_of(run.settings))
+    ending = _ending(item, row, error, report)
+    outcome = outcome_of(ending, policy_of(run.settings))
     apply(outcome, report)
-    row = replace(row, outcome=outcome.word, seconds=round(call.duration, 4))
+    # A mark of the user's says what is expected, too.
+    expected = row.expected if ending.xfail is None else str(Verdict.FAILS)
+    row = replace(row, outcome=outcome.word, expected=expected, seconds=round(call.duration, 4))
     if report.failed and outcome.text is None and is_told_by_table(item.config, row, error):
         report.longrepr = str(error).strip().partition("\n")[0]
         # So pytest marks what a debugger has shown, to leave it out of FAILURES.

@@ -211,7 +211,7 @@ def _verdict(row: MechanismRow) -> str:
     sign = SIGNS.get(row.verdict, UNKNOWN)
     if row.baseline == "drift":
         return f"≠ {row.verdict}"
-    known = {"xfailed": " (known)", "xpassed": " (new)"}.get(row.outcome, "")
+    known = " (known)" if row.is_known_failure else " (new)" if row.outcome == "xpassed" else ""
     return f"{sign.terminal} {row.verdict}{known}{'*' if row.remark else ''}"
 
 

@@ -76,7 +76,7 @@ class MechanismResult:
     """A task, or `all` for a statement across tasks."""
     verdict: Annotated[str, OneOf(VERDICTS)]
     expected: Annotated[str, OneOf(VERDICTS)]
-    """The verdict that the checkpoint's record or its baseline says to expect."""
+    """The verdict that the checkpoint's record, its baseline or a mark of the user's expects."""
     outcome: Annotated[str, OneOf(OUTCOMES)]
     estimate: float | None = None
     low: float | None = None
@@ -103,6 +103,11 @@ class MechanismResult:
     """Empty where none is kept."""
     test: str = field(default="", metadata=_not_in("blessed", "properties", "junit", "index"))
     """The pytest node id."""
+
+    @property
+    def is_known_failure(self) -> bool:
+        """Whether it fails as expected; one that a gate does not ask for passes too, and is not."""
+        return (self.expected, self.outcome) == ("fails", "xfailed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +184,7 @@ def verdict_line(rows: Sequence[MechanismRow]) -> str:
     """The same in words, with those that are expected to fail."""
     said = []
     for verdict, count in verdict_counts(rows).items():
-        known = sum(row.verdict == verdict and row.outcome == "xfailed" for row in rows)
+        known = sum(row.verdict == verdict and row.is_known_failure for row in rows)
         said.append(f"{count} {verdict}" + (f" ({known} as expected)" if known else ""))
     return ", ".join(said)
 

@@ -40,7 +40,7 @@ def row(**changes: object) -> MechanismRow:
 ROWS = [
     row(),
     row(task="QueryAttr", verdict="inconclusive", outcome="inconclusive"),
-    row(task="LogicalObj", verdict="fails", outcome="xfailed"),
+    row(task="LogicalObj", verdict="fails", expected="fails", outcome="xfailed"),
     row(task="ChooseRel", verdict="holds", outcome="xpassed"),
     row(task="ChooseAttr", verdict="holds", outcome="failed", baseline="drift"),
     row(id="lens-order", section="Sec. 6, the logit lens", estimate=0.5, unit="depth", curve=()),
