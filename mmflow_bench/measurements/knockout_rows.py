@@ -68,7 +68,8 @@ def _measured(
         for one in planned:
             merge(rows, _measured([one], method, work))
         return rows
-    work.logits.update(zip(silent, logits[len(knockouts) :], strict=True))
+    # A part of the others would keep all of them for as long.
+    work.logits.update(zip(silent, logits[len(knockouts) :].clone(), strict=True))
     of_sweeps = logits[: len(knockouts)].split(work.checkpoint.decoder_layers)
     for (sweep, _), of_sweep in zip(planned, of_sweeps, strict=True):
         # One edge that overflows must not hide the others.

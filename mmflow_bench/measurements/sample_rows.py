@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
+from weakref import WeakMethod
 
 from torch import Tensor
 
@@ -68,7 +69,15 @@ class SampleAtWork:
 
     @cached_property
     def roles(self) -> RolePositions:
-        return resolve_roles(self.encoded, self.checkpoint, self._find_sinks)
+        # Held by this object, they must not hold it: memory of a ring is given back late.
+        method = WeakMethod(self._find_sinks)
+
+        def find_sinks(role: Role) -> frozenset[int]:
+            found = method()
+            assert found is not None
+            return found(role)
+
+        return resolve_roles(self.encoded, self.checkpoint, find_sinks)
 
     @cached_property
     def features(self) -> PatchFeatures:

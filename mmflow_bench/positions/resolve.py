@@ -45,7 +45,9 @@ def resolve_roles(
                 raise resolver.error(role, "at least one position", "none", "empty-role")
             positions[role] = found
         except PositionError as error:
-            unavailable[role] = error
+            # Kept for as long as the sample: its traceback would keep everything that the callers
+            # hold, in a ring that only the garbage collector finds.
+            unavailable[role] = error.with_traceback(None)
     return RolePositions(positions=positions, unavailable=unavailable, find_sinks=find_sinks)
 
 

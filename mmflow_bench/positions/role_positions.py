@@ -27,8 +27,9 @@ class RolePositions:
     def __getitem__(self, role: Role) -> Positions:
         if role in MEASURED_ROLES:
             return self._measured(Role(role))
-        if role in self.unavailable:
-            raise self.unavailable[role]
+        if (known := self.unavailable.get(role)) is not None:
+            # Another one, for whoever raises an error hangs a traceback on it.
+            raise PositionError(*known.args, reason=known.reason)
         return self.positions[role]
 
     def union(self, roles: Iterable[Role]) -> Positions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.cli.main import main
 from mmflow_bench.inputs.writing import write_samples
+from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements import measuring
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
@@ -169,3 +171,23 @@ def test_what_tests_of_ones_own_read_can_be_measured_beforehand(own, pytester, p
     result.assert_outcomes(passed=8)
     assert (before, sum(passes)) == (before, before)
     assert before >= 6
+
+
+def test_what_a_sample_took_is_given_back_as_soon_as_it_is_done(tmp_path: Path) -> None:
+    def held() -> int:
+        return sum(type(one) is CleanPass for one in gc.get_objects())
+
+    command = ["measure", "--model=planted/mini", "--limit=2", "--suite=all", "--no-self-test"]
+    gc.collect()
+    before = held()
+    # It counts objects, few of which hold gigabytes: nothing may wait for it.
+    gc.disable()
+    try:
+        ended = CliRunner().invoke(
+            main, [*command, "--tasks=ChooseAttr,QueryAttr", f"--mmflow-cache={tmp_path}"]
+        )
+        left = held() - before
+    finally:
+        gc.enable()
+    assert ended.exit_code == 0, ended.output
+    assert left == 0
