@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
-from weakref import WeakMethod
+from weakref import proxy
 
 from torch import Tensor
 
@@ -70,13 +70,7 @@ class SampleAtWork:
     @cached_property
     def roles(self) -> RolePositions:
         # Held by this object, they must not hold it: memory of a ring is given back late.
-        method = WeakMethod(self._find_sinks)
-
-        def find_sinks(role: Role) -> frozenset[int]:
-            found = method()
-            assert found is not None
-            return found(role)
-
+        find_sinks = partial(SampleAtWork._find_sinks, proxy(self))
         return resolve_roles(self.encoded, self.checkpoint, find_sinks)
 
     @cached_property
