@@ -11,18 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from werkzeug import Request, Response
-from werkzeug.serving import WSGIRequestHandler, make_server
+from wsgi_server import served
 
 REPOSITORY = "somebody/measurements"
 _API = f"/api/datasets/{REPOSITORY}/"
 _FILES = f"/datasets/{REPOSITORY}/resolve/"
-
-
-class _Silent(WSGIRequestHandler):
-    """Requests are not written down."""
-
-    def log(self, *_: object) -> None:
-        """Nothing."""
 
 
 class Hub:
@@ -133,11 +126,5 @@ class Hub:
 def hub_server(token: str) -> Iterator[tuple[str, Hub]]:
     """Address of a hub whose one repository is empty, and the hub."""
     hub = Hub(token)
-    server = make_server("127.0.0.1", 0, hub, threaded=True, request_handler=_Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", hub
-    finally:
-        server.shutdown()
-        thread.join()
+    with served(hub) as address:
+        yield address, hub

@@ -9,19 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.request import Request, urlopen
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from wsgi_server import served
 
 _SLOW_DOWN = (
     b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
     b"<Message>Please reduce your request rate.</Message></Error>"
 )
-
-
-class _Silent(WSGIRequestHandler):
-    """Requests are counted, not written down."""
-
-    def log(self, *_: object) -> None:
-        """Nothing."""
 
 
 class Refusing:
@@ -62,18 +55,11 @@ def s3_server(share: float = 0.0, seed: int = 0) -> Iterator[tuple[str, Refusing
     from moto.server import DomainDispatcherApplication, create_backend_app
 
     front = Refusing(DomainDispatcherApplication(create_backend_app), 0.0, seed)
-    server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with served(front) as address:
         urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
         urlopen(Request(f"{address}/bucket", method="PUT")).close()
         front.share = share
         yield address, front
-    finally:
-        server.shutdown()
-        thread.join()
 
 
 def environment(address: str) -> dict[str, str]:
