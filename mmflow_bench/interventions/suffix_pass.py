@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ keys and values there as (intervention, kv_head, position, dim)."""
 
 _Done = tuple[CutEdges | Skipped, ...]
 """Told apart by which they are, since windows of one edge share what they do."""
+_Different = tuple[int, _Done]
+"""A row from some layer on: the row of the batch that it was before, and what is done to it."""
 
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
@@ -66,6 +69,8 @@ class SuffixPass:
     see: See | None = None
     layer: int = -1
     """That the pass has reached."""
+    _states: Tensor | None = None
+    """Of all rows that there will be, where they grow in place."""
     _first: int = 0
     """Row of the batch with which the portion begins that the layer is at."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
@@ -83,9 +88,11 @@ class SuffixPass:
             for layer, done in row.by_layer().items():
                 self._at_work.setdefault(layer, {})[i] = done
 
-    def logits(self) -> Float[Tensor, "intervention vocab"]:
-        """Logits of the last position under each intervention."""
-        return self._run([-1])[self._places]
+    def logits_into(self, found: Float[Tensor, "_ vocab"], rows: Sequence[int]) -> None:
+        """Write the logits of the last position under each intervention into its row of `found`."""
+        logits = self._run([-1])
+        for row, place in zip(rows, self._places, strict=True):
+            found[row] = logits[place]
 
     def readings(
         self, positions: Sequence[int], read: Read
@@ -186,13 +193,29 @@ class SuffixPass:
             (before if has_trace[before] else 0, at_work.get(i, ()))
             for i, before in enumerate(self._places)
         ]
-        # The clean row first, and neighbours alike: attention takes those together.
-        ordered = sorted({(0, ()): None, **dict.fromkeys(asked)}, key=lambda key: bool(key[1]))
+        ordered = _ordered({(0, ()): None, **dict.fromkeys(asked)}, len(hidden))
         places = {key: place for place, key in enumerate(ordered)}
         self._places = [places[key] for key in asked]
         self._done = {place: key[1] for key, place in places.items() if key[1]}
-        kept = [before for before, _ in ordered]
-        return hidden if kept == list(range(len(hidden))) else hidden[kept]
+        return self._chosen(hidden, [before for before, _ in ordered])
+
+    def _chosen(
+        self, hidden: Float[Tensor, "row position hidden"], rows: Sequence[int]
+    ) -> Float[Tensor, "different position hidden"]:
+        """These rows of the batch; none is copied that stays where it is."""
+        before = list(range(len(hidden)))
+        if rows == before:
+            return hidden
+        if rows[: len(before)] != before:
+            return hidden[rows]
+        if self._states is None or self._states.device != hidden.device:
+            # With the clean one, there are no more that differ.
+            self._states = hidden.new_empty(len(self.rows) + 1, *hidden.shape[1:])
+        states = self._states[: len(rows)]
+        if hidden.data_ptr() != states.data_ptr():
+            states[: len(before)] = hidden
+        states[len(before) :] = hidden[rows[len(before) :]]
+        return states
 
     def _attend(
         self,
@@ -260,3 +283,21 @@ class SuffixPass:
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
+
+
+def _ordered(different: Iterable[_Different], rows: int) -> list[_Different]:
+    """The clean row first, and neighbours alike, since attention takes those together.
+
+    If that can be had, rows of the batch, of which there are so many, stay where they are.
+    """
+    different = list(different)
+    first: dict[int, _Different] = {}
+    for one in different:
+        first.setdefault(one[0], one)
+    if len(first) == rows:
+        staying = [first[row] for row in range(rows)]
+        known = set(staying)
+        ordered = staying + [one for one in different if one not in known]
+        if sum(bool(one[1]) != bool(other[1]) for one, other in pairwise(ordered)) <= 1:
+            return ordered
+    return sorted(different, key=lambda one: bool(one[1]))

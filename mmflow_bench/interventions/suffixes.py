@@ -83,7 +83,7 @@ def knockout_logits(
     most = min(max_positions, positions_in_a_pass(checkpoint, clean.length))
     for start, rows in _passes(placed, clean, max_rows, most):
         run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, most, see)
-        found[[places[row.intervention] for row in rows]] = run.logits()
+        run.logits_into(found, [places[row.intervention] for row in rows])
     is_each_once = len(places) == len(knockouts)
     return found if is_each_once else found[[places[one] for one in knockouts]]
 
