@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 
 import pytest
 import torch
@@ -77,6 +78,11 @@ install_import_hook(SHAPE_CHECKED, TYPECHECKER)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+
+# Runs within a test forget the modules that they were the first to import, and beartype goes on
+# asking for the classes of those.
+for module in SHAPE_CHECKED:
+    import_module(module)
 
 from mmflow_bench.checkpoints.parts import Parts, parts_of  # noqa: E402
 

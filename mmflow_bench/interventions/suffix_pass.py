@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,6 +21,7 @@ from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
 from mmflow_bench.interventions.portions import in_portions, last_mlp_at, positions_at_work
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.traces import traces
 
@@ -88,16 +89,18 @@ class SuffixPass:
             for layer, done in row.by_layer().items():
                 self._at_work.setdefault(layer, {})[i] = done
 
-    def logits_into(self, found: Float[Tensor, "_ vocab"], rows: Sequence[int]) -> None:
-        """Write the logits of the last position under each intervention into its row of `found`."""
-        logits = self._run([-1])
-        for row, place in zip(rows, self._places, strict=True):
-            found[row] = logits[place]
+    def logits(self, readout: Readout) -> Iterator[Tensor]:
+        """What is kept of the logits of the last position, intervention by intervention."""
+        kept = readout.read(self._run([-1]))
+        return (kept[place] for place in self._places)
 
     def readings(
-        self, positions: Sequence[int], read: Read
-    ) -> tuple[Float[Tensor, "intervention vocab"], Tensor]:
-        """The logits, and what `read` keeps of final hidden states of positions from `start` on."""
+        self, positions: Sequence[int], read: Read, readout: Readout
+    ) -> tuple[Tensor, Tensor]:
+        """Of the logits, and what `read` keeps of final hidden states from `start` on.
+
+        Both have one entry for each intervention.
+        """
         kept: list[Tensor] = []
         own = [position - self.start for position in positions]
 
@@ -105,8 +108,8 @@ class SuffixPass:
             kept.append(read(normed[:, own]))
 
         with norm_hook(self.checkpoint.parts, see):
-            logits = self._run([*own, -1])[self._places]
-        return logits, kept[-1][self._places]
+            logits = readout.read(self._run([*own, -1]))
+        return logits[self._places], kept[-1][self._places]
 
     def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
         """The logits of the batch; of the last states, those at `read` are right."""

@@ -11,7 +11,7 @@ one full forward pass each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.knockout import Intervention, Method
 from mmflow_bench.interventions.planning import Planner, Row, joined
 from mmflow_bench.interventions.portions import positions_in_a_pass
+from mmflow_bench.interventions.readout import Readout, all_logits, no_logits
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.suffix_pass import Read, See, SuffixPass
 
@@ -41,8 +42,8 @@ def knockout_logits(
     max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
     see: See | None = None,
-    known: Mapping[Intervention, Tensor] | None = None,
-) -> Float[Tensor, "knockout vocab"]:
+    readout: Readout | None = None,
+) -> Float[Tensor, "knockout *kept"]:
     """Logits of the last position under each knockout or other intervention, in the order given.
 
     A knockout that names only edges that the model's own mask hides anyway, or no target, gives
@@ -52,8 +53,8 @@ def knockout_logits(
     Equal ones are computed once. No more than `max_rows` of them go through the decoder together,
     and fewer where suffixes are long: `max_positions` in all. For the counterfactual method, values
     come from the clean pass `counterfactual`. Of what goes through the suffix pass `see` is told
-    keys and values, for whoever goes on from there. Logits that are `known`, by the same method,
-    are not computed again.
+    keys and values, for whoever goes on from there. With a `readout` what it keeps of logits takes
+    their place; what it has of an intervention is not computed again, and the rest is added to it.
 
     Raises:
         KnockoutError: A knockout does not fit the sample or leaves a query without keys; the
@@ -66,24 +67,27 @@ def knockout_logits(
             "a counterfactual clean pass with the counterfactual method and with no other, got "
             f"{'one' if counterfactual else 'none'} (method {method})"
         )
+    readout = readout or all_logits()
+    unchanged = readout.read(clean.logits[None])
     if not knockouts:
-        return clean.logits.new_empty(0, clean.logits.shape[0])
+        return unchanged[:0]
     planner = Planner(clean, method, counterfactual, _heads(checkpoint))
-    known = known or {}
     places = {one: place for place, one in enumerate(dict.fromkeys(knockouts))}
     # Written to where something is known, so that passes are done before it takes memory.
-    found = clean.logits.new_empty(len(places), clean.logits.shape[0])
+    found = unchanged.new_empty(len(places), *unchanged.shape[1:])
     placed = []
     for one, place in places.items():
-        row = None if one in known else planner.row(one)
+        row = None if one in readout.kept else planner.row(one)
         if row is None:
-            found[place] = known.get(one, clean.logits)
+            found[place] = readout.kept.get(one, unchanged[0])
         else:
             placed.append((planner.starts[min(one.changes)], row))
     most = min(max_positions, positions_in_a_pass(checkpoint, clean.length))
     for start, rows in _passes(placed, clean, max_rows, most):
         run = SuffixPass(checkpoint, clean, start, rows, method, counterfactual, most, see)
-        run.logits_into(found, [places[row.intervention] for row in rows])
+        for row, kept in zip(rows, run.logits(readout), strict=True):
+            found[places[row.intervention]] = kept
+    readout.kept.update(zip(places, found, strict=True))
     is_each_once = len(places) == len(knockouts)
     return found if is_each_once else found[[places[one] for one in knockouts]]
 
@@ -98,14 +102,14 @@ def knockout_readings(
     read: Read,
     max_rows: int = 1024,
     max_positions: int = MOST_POSITIONS,
-    logits: dict[Intervention, Tensor] | None = None,
+    readout: Readout | None = None,
 ) -> Tensor:
     """What `read` keeps of the final hidden states of `positions` under each intervention.
 
     By the masked method, in the order given; of one that changes nothing, such as a knockout with
     no target, the clean states. `read` is given the states of some rows after the final norm, of
-    shape (row, position, hidden), and returns a tensor with one entry for each row. Logits of the
-    last position, which such a pass has too, are entered in `logits`.
+    shape (row, position, hidden), and returns a tensor with one entry for each row. To `readout` is
+    added what it keeps of logits of the last position, which such a pass has too.
 
     Raises:
         KnockoutError: As `knockout_logits`; or there is nothing to read.
@@ -120,16 +124,16 @@ def knockout_readings(
         row = planner.row(each) or Row(intervention=each, parts=())
         first = min([*positions, *(each.changes if row.parts else ())])
         placed.append((planner.starts[first], row))
+    readout = readout or no_logits()
     results: dict[Intervention, Tensor] = {}
     most = min(max_positions, positions_in_a_pass(checkpoint, clean.length))
     for start, rows in _passes(placed, clean, max_rows, most):
         run = SuffixPass(checkpoint, clean, start, rows, Method.MASKED, None, most)
-        of_rows, found = run.readings(positions, read)
+        of_logits, found = run.readings(positions, read, readout)
         results |= _by_intervention(rows, found)
-        if logits is not None:
-            # What changes nothing has the clean logits exactly, wherever they are asked for.
-            pairs = zip(rows, of_rows, strict=True)
-            logits |= {row.intervention: own for row, own in pairs if row.parts}
+        # What changes nothing has the clean logits exactly, wherever they are asked for.
+        changing = [(row, kept) for row, kept in zip(rows, of_logits, strict=True) if row.parts]
+        readout.kept.update((row.intervention, kept) for row, kept in changing)
     return torch.stack([results[each] for each in interventions])
 
 

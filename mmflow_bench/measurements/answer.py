@@ -22,6 +22,7 @@ from mmflow_bench.measurements.wants import Answer
 
 SPARE_TOKENS = 4
 """Tokens decoded beyond the reference answer before an answer counts as longer than it."""
+_PROBABILITIES_AT_ONCE = 2**22
 
 
 def probabilities(
@@ -36,6 +37,23 @@ def probabilities(
     """
     _require_finite(logits, of)
     return torch.softmax(logits.double(), dim=-1)
+
+
+def chances(
+    logits: Float[Tensor, "row vocab"], groups: Sequence[Sequence[int]]
+) -> Float[Tensor, "row group"]:
+    """Of each group of tokens the probability that one of them comes; NaN where there is none.
+
+    In float64 as `probabilities`, few rows at a time, since vocabularies are large.
+    """
+    at_once = max(1, _PROBABILITIES_AT_ONCE // logits.shape[-1])
+    blocks = (torch.softmax(block.double(), dim=-1) for block in logits.split(at_once))
+    return torch.cat(
+        [
+            torch.stack([block[:, list(group)].sum(dim=-1) for group in groups], dim=-1)
+            for block in blocks
+        ]
+    )
 
 
 def _require_finite(logits: Float[Tensor, "*batch vocab"], of: str) -> None:

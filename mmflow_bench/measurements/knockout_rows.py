@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmflow_bench.errors import KnockoutError, SampleError
+from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import first_tokens, probabilities
+from mmflow_bench.measurements.answer import chances
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
@@ -54,12 +57,12 @@ def _measured(
     silent = [work.nothing] if is_masked and work.job.answer is None else []
     try:
         donated = work.donated if method is Method.COUNTERFACTUAL else None
-        logits = work.throttle.knockout_logits(
+        kept = work.throttle.knockout_logits(
             work.clean,
             [*knockouts, *silent],
             method=method,
             counterfactual=donated,
-            known=work.logits if is_masked else None,
+            readout=work.readout if is_masked else Readout(read=partial(_read, work, donated)),
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:
@@ -68,9 +71,7 @@ def _measured(
         for one in planned:
             merge(rows, _measured([one], method, work))
         return rows
-    # A part of the others would keep all of them for as long.
-    work.logits.update(zip(silent, logits[len(knockouts) :].clone(), strict=True))
-    of_sweeps = logits[: len(knockouts)].split(work.checkpoint.decoder_layers)
+    of_sweeps = kept[: len(knockouts)].split(work.checkpoint.decoder_layers)
     for (sweep, _), of_sweep in zip(planned, of_sweeps, strict=True):
         # One edge that overflows must not hide the others.
         try:
@@ -83,23 +84,31 @@ def _measured(
     return rows
 
 
+def _read(
+    work: SampleAtWork, donated: CleanPass | None, logits: Float[Tensor, "row vocab"]
+) -> Float[Tensor, "row kept"]:
+    """What is kept by other methods: beside what is followed the other's answer, the likeliest."""
+    if donated is None:
+        return chances(logits, work.followed)
+    kept = chances(logits, [*work.followed, [int(donated.logits.argmax())]])
+    return torch.cat([kept, logits.argmax(dim=-1, keepdim=True)], dim=-1)
+
+
 def _followed(
-    logits: Float[Tensor, "layer vocab"],
-    sweep: Sweep,
-    work: SampleAtWork,
-    donated: CleanPass | None,
+    kept: Float[Tensor, "layer kept"], sweep: Sweep, work: SampleAtWork, donated: CleanPass | None
 ) -> list[dict[str, object]]:
-    """What is kept of each knockout: the probabilities of answer, reference, other's answer."""
-    of = f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
-    chances = probabilities(logits, of=of)
-    own = work.answer["answer_token_id"]
-    kept: dict[str, list[object]] = {"knockout_probability": chances[:, own].tolist()}
+    """What is stored of each knockout: the probabilities of answer, reference, other's answer."""
+    if bool(kept.isnan().any()):
+        raise NotFiniteError(
+            f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
+        )
+    own, *rest = kept.T.tolist()
+    columns: dict[str, list[object]] = {"knockout_probability": own}
     if work.answer["reference_token_id"] is not None:
-        tokens = sorted(first_tokens(work.checkpoint, work.sample.answer))
-        kept["reference_probability"] = chances[:, tokens].sum(dim=-1).tolist()
+        columns["reference_probability"] = rest.pop(0)
     if donated is not None:
-        token = int(donated.logits.argmax())
-        kept["counterfactual_probability"] = chances[:, token].tolist()
-        has_moved = token != own
-        kept["is_flipped"] = [has_moved and best == token for best in chances.argmax(-1).tolist()]
-    return [dict(zip(kept, values, strict=True)) for values in zip(*kept.values(), strict=True)]
+        token, (other, likeliest) = int(donated.logits.argmax()), rest
+        columns["counterfactual_probability"] = other
+        has_moved = token != work.answer["answer_token_id"]
+        columns["is_flipped"] = [has_moved and best == token for best in likeliest]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -104,7 +104,7 @@ class QuestionSemantics(Want[SemanticsTable]):
         return False
 
     @property
-    def leaves_logits(self) -> bool:
+    def adds_to_readout(self) -> bool:
         """True: of the sweep of an edge nothing is left to compute."""
         return True
 

@@ -7,21 +7,22 @@ positions for.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
 from weakref import proxy
 
-from torch import Tensor
-
 from mmflow_bench.checkpoints.families.layout import ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.errors import KnockoutError, SampleError
+from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.samples import Sample
-from mmflow_bench.interventions.knockout import Intervention, Knockout
+from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import greedy_answer, probabilities
+from mmflow_bench.measurements.answer import chances, first_tokens, greedy_answer
 from mmflow_bench.measurements.donors import Donors
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
@@ -56,8 +57,6 @@ class SampleAtWork:
     clean: CleanPass
     donors: Donors
     answer: Answer
-    logits: dict[Intervention, Tensor] = field(default_factory=dict)
-    """Under masked interventions that one kind of measurement has read and another may need."""
 
     @property
     def checkpoint(self) -> LoadedCheckpoint:
@@ -91,16 +90,32 @@ class SampleAtWork:
         layers = range(self.checkpoint.decoder_layers)
         return Knockout(sources=(), targets=(self.clean.length - 1,), layers=layers)
 
+    @cached_property
+    def followed(self) -> tuple[Sequence[int], ...]:
+        """Tokens of which the probability is kept: of the answer, then of the reference if any."""
+        own = [self.answer["answer_token_id"]]
+        if self.answer["reference_token_id"] is None:
+            return (own,)
+        return own, sorted(first_tokens(self.checkpoint, self.sample.answer))
+
+    @cached_property
+    def readout(self) -> Readout:
+        """Probabilities of what is followed, under masked interventions.
+
+        One kind of measurement has some that another needs.
+        """
+        return Readout(read=partial(chances, groups=self.followed))
+
     def noise(self) -> float:
         """Relative difference that the instrument itself makes.
 
         Raises:
             NotFiniteError: Logits overflow although nothing is cut.
         """
-        (logits,) = self.throttle.knockout_logits(self.clean, [self.nothing], known=self.logits)
-        of = f"a knockout of no edge, sample {self.sample.question_id}"
-        base = self.answer["base_probability"]
-        probability = float(probabilities(logits, of=of)[self.answer["answer_token_id"]])
+        (kept,) = self.throttle.knockout_logits(self.clean, [self.nothing], readout=self.readout)
+        probability, base = float(kept[0]), self.answer["base_probability"]
+        if math.isnan(probability):
+            raise NotFiniteError(f"a knockout of no edge, sample {self.sample.question_id}")
         return abs(probability - base) / base
 
     @cached_property
@@ -149,8 +164,8 @@ def _answer(checkpoint: LoadedCheckpoint, encoded: EncodedSample, clean: CleanPa
 def _wanted_rows(work: SampleAtWork) -> Rows:
     rows: Rows = {}
     asked = [want for want in work.job.wants if work.job.asks(want, work.answer)]
-    # What the question says is read before logits are: such a pass has both.
-    by_kind = sorted(asked, key=lambda want: (not want.leaves_logits, want.measured_by))
+    # What the question says is read before sweeps are: such a pass has both.
+    by_kind = sorted(asked, key=lambda want: (not want.adds_to_readout, want.measured_by))
     for place, wants in groupby(by_kind, key=lambda want: want.measured_by):
         module, _, name = place.partition(":")
         merge(rows, getattr(importlib.import_module(module), name)(list(wants), work))

@@ -99,7 +99,7 @@ def _tokens(
             [nothing, *interventions],
             positions=question,
             read=tokens_read(work.checkpoint.parts.unembedding, of=of),
-            logits=work.logits,
+            readout=work.readout,
         )
         .cpu()
         .numpy()

@@ -157,8 +157,8 @@ class Want(ABC, Generic[Table]):
         return ()
 
     @property
-    def leaves_logits(self) -> bool:
-        """Whether its measurement leaves `SampleAtWork.logits`, and so comes before others."""
+    def adds_to_readout(self) -> bool:
+        """Whether its measurement adds to `SampleAtWork.readout`, and so comes before others."""
         return False
 
     @property

@@ -9,6 +9,7 @@ from random_checkpoints import counting
 from mmflow_bench.inputs.encoding import encode
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Knockout
+from mmflow_bench.interventions.readout import all_logits
 from mmflow_bench.interventions.suffixes import knockout_logits, knockout_readings
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.question_semantics import QuestionSemantics
@@ -49,16 +50,16 @@ def test_what_changes_nothing_is_left_to_the_clean_logits(few_layers):
     nothing, something = (
         Knockout(sources=(source,), targets=(4,), layers=range(2)) for source in (5, 3)
     )
-    logits = {}
+    readout = all_logits()
     knockout_readings(
         checkpoint,
         clean,
         [nothing, something],
         positions=[6],
         read=lambda states: states[:, 0],
-        logits=logits,
+        readout=readout,
     )
-    assert set(logits) == {something}
+    assert set(readout.kept) == {something}
 
 
 def test_rows_are_counted_where_they_first_go_through_a_layer(few_layers):

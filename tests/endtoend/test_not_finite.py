@@ -148,12 +148,12 @@ def test_edges_that_overflow_are_left_out_one_by_one(whole, monkeypatch):
     real = Throttle.knockout_logits
 
     def spoiled(self, clean, knockouts, **how):
-        logits = real(self, clean, knockouts, **how).clone()
+        kept = real(self, clean, knockouts, **how).clone()
         # One layer of the last edge of a method, and of no other; a knockout of no edge may follow.
         edges = len(knockouts) // whole.decoder_layers
         if edges > 1:
-            logits[edges * whole.decoder_layers - 1, 3] = math.nan
-        return logits
+            kept[edges * whole.decoder_layers - 1, 0] = math.nan
+        return kept
 
     monkeypatch.setattr(Throttle, "knockout_logits", spoiled)
     for rows in measured(whole).values():
