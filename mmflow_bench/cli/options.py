@@ -20,14 +20,13 @@ from mmflow_bench.cli.saying import say
 from mmflow_bench.errors import StoreError
 from mmflow_bench.files import is_special, refusing, try_writing_file
 from mmflow_bench.measurements.records import Followed
-from mmflow_bench.measurements.selection import in_words, unusable
+from mmflow_bench.measurements.selection import SHOWN_MESSAGES, in_words, unusable
 from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.options import Option, Place, nested, options_of, settings_of
 from mmflow_bench.reports.mistakes import mistakes
 from mmflow_bench.reports.progress import MeasuringBar, stopped
 
-SHOWN_MESSAGES = 3
 ALLOW_INCOMPLETE = click.option(
     "--allow-incomplete", is_flag=True, help="Also a run that has ended early."
 )

@@ -16,7 +16,6 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from mmflow_bench.cli.options import (
-    SHOWN_MESSAGES,
     Asked,
     Parsed,
     asking,
@@ -31,7 +30,7 @@ from mmflow_bench.errors import SampleError
 from mmflow_bench.files import replace_file, replacing
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Edge
-from mmflow_bench.measurements.selection import in_words
+from mmflow_bench.measurements.selection import SHOWN_MESSAGES, in_words
 from mmflow_bench.measurements.tables import lens_rows, sweep_rows
 from mmflow_bench.options import Place, comma_separated
 

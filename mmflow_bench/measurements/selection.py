@@ -19,6 +19,8 @@ PART = 3
 """Of so many images one is looked at for a second opinion, of two where they would be few."""
 FEWEST_OF_PART = 4
 """Images, where a task has as many."""
+SHOWN_MESSAGES = 3
+"""Full explanations of samples that are left out which people are shown."""
 
 
 class SampleSet:

@@ -15,6 +15,7 @@ from mmflow_bench.measurements.last_piece import LastPiece
 from mmflow_bench.measurements.lens import LensTable
 from mmflow_bench.measurements.question_semantics import SemanticsTable
 from mmflow_bench.measurements.removal import RemovalTable
+from mmflow_bench.measurements.selection import SHOWN_MESSAGES
 from mmflow_bench.measurements.settings import MeasurementSettings
 from mmflow_bench.mechanisms.blind import blind_controls
 from mmflow_bench.mechanisms.measuring import PlannedMeasurements
@@ -29,7 +30,6 @@ from mmflow_bench.runs.tables import (
     write_part,
 )
 
-SHOWN_MESSAGES = 3
 # Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)
 
