@@ -30,7 +30,7 @@ def probabilities(
 ) -> Float[Tensor, "*batch vocab"]:
     """Softmax over the vocabulary in float64, where a relative change of 1e-5 still has digits.
 
-    Every probability that is kept comes from here, so that none of them is NaN; `of` says what of.
+    None of them is NaN; `of` says what of.
 
     Raises:
         NotFiniteError: The logits have no softmax.
