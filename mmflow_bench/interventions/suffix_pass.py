@@ -72,6 +72,8 @@ class SuffixPass:
     """That the pass has reached."""
     _states: Tensor | None = None
     """Of all rows that there will be, where they grow in place."""
+    _grown: Tensor | None = None
+    """The part of it that a layer was given last."""
     _first: int = 0
     """Row of the batch with which the portion begins that the layer is at."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
@@ -215,9 +217,11 @@ class SuffixPass:
             # With the clean one, there are no more that differ.
             self._states = hidden.new_empty(len(self.rows) + 1, *hidden.shape[1:])
         states = self._states[: len(rows)]
-        if hidden.data_ptr() != states.data_ptr():
+        # Layers that take their rows in portions write over what they are given.
+        if hidden is not self._grown:
             states[: len(before)] = hidden
         states[len(before) :] = hidden[rows[len(before) :]]
+        self._grown = states
         return states
 
     def _attend(
