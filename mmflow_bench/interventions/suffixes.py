@@ -132,8 +132,8 @@ def knockout_readings(
         of_logits, found = run.readings(positions, read, readout)
         results |= _by_intervention(rows, found)
         # What changes nothing has the clean logits exactly, wherever they are asked for.
-        changing = [(row, kept) for row, kept in zip(rows, of_logits, strict=True) if row.parts]
-        readout.kept.update((row.intervention, kept) for row, kept in changing)
+        pairs = zip(rows, of_logits, strict=True)
+        readout.kept.update({row.intervention: kept for row, kept in pairs if row.parts})
     return torch.stack([results[each] for each in interventions])
 
 

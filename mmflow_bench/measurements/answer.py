@@ -35,7 +35,7 @@ def probabilities(
     Raises:
         NotFiniteError: The logits have no softmax.
     """
-    _require_finite(logits, of)
+    require_finite(logits, of)
     return torch.softmax(logits.double(), dim=-1)
 
 
@@ -56,9 +56,14 @@ def chances(
     )
 
 
-def _require_finite(logits: Float[Tensor, "*batch vocab"], of: str) -> None:
+def require_finite(values: Float[Tensor, "*batch last"], of: str) -> None:
+    """Refuse logits without a softmax, or chances of such; `of` says what of.
+
+    Raises:
+        NotFiniteError: There are some.
+    """
     # The largest is NaN where any is; minus infinity is a token that the model suppresses.
-    if not bool(logits.amax(dim=-1).isfinite().all()):
+    if not bool(values.amax(dim=-1).isfinite().all()):
         raise NotFiniteError(of)
 
 
@@ -128,7 +133,7 @@ def decoded(checkpoint: LoadedCheckpoint, clean: CleanPass, *, limit: int, of: s
             use_cache=True,
         )
         logits = out.logits[0, -1]
-        _require_finite(logits, of)
+        require_finite(logits, of)
         tokens.append(int(logits.argmax()))
     return without_end(checkpoint, tokens)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Together
-from mmflow_bench.measurements.answer import first_tokens, probabilities
+from mmflow_bench.measurements.answer import probabilities
 from mmflow_bench.measurements.cut_path_rows import seeing
 from mmflow_bench.measurements.head_masks import PAIRS, HeadMasks, random_half
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
@@ -44,16 +44,16 @@ def _rows(want: HeadMasks, work: SampleAtWork) -> list[dict[str, object]]:
     logits = work.throttle.knockout_logits(
         work.clean, [_cut(mask, sources, targets) for mask in masks]
     )
-    tokens = None
-    if work.answer["reference_token_id"] is not None:
-        tokens = sorted(first_tokens(work.checkpoint, work.sample.answer))
+    own, *reference = work.followed
     return [
         {
             "sample": key,
             "mask": number,
             "heads": heads,
-            "log_odds": log_odds(of_mask, [work.answer["answer_token_id"]], want, work),
-            "reference_log_odds": tokens and log_odds(of_mask, tokens, want, work),
+            "log_odds": log_odds(of_mask, own, want, work),
+            "reference_log_odds": log_odds(of_mask, reference[0], want, work)
+            if reference
+            else None,
         }
         for number, of_mask in enumerate(logits)
     ]

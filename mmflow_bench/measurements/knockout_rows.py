@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
+from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
 from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import chances
+from mmflow_bench.measurements.answer import chances, require_finite
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
 from mmflow_bench.measurements.wants import Rows
@@ -98,10 +98,8 @@ def _followed(
     kept: Float[Tensor, "layer kept"], sweep: Sweep, work: SampleAtWork, donated: CleanPass | None
 ) -> list[dict[str, object]]:
     """What is stored of each knockout: the probabilities of answer, reference, other's answer."""
-    if bool(kept.isnan().any()):
-        raise NotFiniteError(
-            f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
-        )
+    of = f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
+    require_finite(kept, of)
     own, *rest = kept.T.tolist()
     columns: dict[str, list[object]] = {"knockout_probability": own}
     if work.answer["reference_token_id"] is not None:

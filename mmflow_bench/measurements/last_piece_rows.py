@@ -7,8 +7,9 @@ from functools import partial
 
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Edge, Knockout, Method, around_every_layer
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import answer_limit, probabilities
+from mmflow_bench.measurements.answer import answer_limit, chances, probabilities, require_finite
 from mmflow_bench.measurements.answer_pieces import answer_pieces, teacher_forced
 from mmflow_bench.measurements.last_piece import SINGLE_TOKEN, LastPiece
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
@@ -70,11 +71,12 @@ def _measured(
         return rows
     method = planned[0][0].sweep.method
     try:
-        logits = work.throttle.knockout_logits(
+        kept = work.throttle.knockout_logits(
             forced,
             [knockout for _, knockouts in planned for knockout in knockouts],
             method=method,
             counterfactual=work.donated if method is Method.COUNTERFACTUAL else None,
+            readout=Readout(read=partial(chances, groups=[[piece]])),
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:
@@ -84,18 +86,18 @@ def _measured(
             alone = _measured([one], forced=forced, piece=piece, base=base, work=work)
             merge(rows, alone)
         return rows
-    of_wants = logits.split(work.checkpoint.decoder_layers)
+    of_wants = kept.split(work.checkpoint.decoder_layers)
     for (want, _), of_want in zip(planned, of_wants, strict=True):
         of = f"a {method} knockout of {want.name}, sample {work.sample.question_id}"
         # One edge that overflows must not hide the others.
         try:
-            knocked = probabilities(of_want, of=of)[:, piece].tolist()
+            require_finite(of_want, of)
         except SampleError as error:
             merge(rows, work.refused(want, error))
             continue
         row = {"sample": work.job.key_of(want), "base_probability": base}
         rows[want.shard] = [
             row | {"layer": layer, "knockout_probability": value}
-            for layer, value in enumerate(knocked)
+            for layer, value in enumerate(of_want[:, 0].tolist())
         ]
     return rows

@@ -7,7 +7,6 @@ positions for.
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,13 +15,18 @@ from weakref import proxy
 
 from mmflow_bench.checkpoints.families.layout import ImageLayout
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint
-from mmflow_bench.errors import KnockoutError, NotFiniteError, SampleError
+from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.inputs.encoding import EncodedSample
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import chances, first_tokens, greedy_answer
+from mmflow_bench.measurements.answer import (
+    chances,
+    first_tokens,
+    greedy_answer,
+    require_finite,
+)
 from mmflow_bench.measurements.donors import Donors
 from mmflow_bench.measurements.jobs import Job
 from mmflow_bench.measurements.memory import Throttle
@@ -113,10 +117,9 @@ class SampleAtWork:
             NotFiniteError: Logits overflow although nothing is cut.
         """
         (kept,) = self.throttle.knockout_logits(self.clean, [self.nothing], readout=self.readout)
-        probability, base = float(kept[0]), self.answer["base_probability"]
-        if math.isnan(probability):
-            raise NotFiniteError(f"a knockout of no edge, sample {self.sample.question_id}")
-        return abs(probability - base) / base
+        require_finite(kept, f"a knockout of no edge, sample {self.sample.question_id}")
+        base = self.answer["base_probability"]
+        return abs(float(kept[0]) - base) / base
 
     @cached_property
     def donated(self) -> CleanPass:
