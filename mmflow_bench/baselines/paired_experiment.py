@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mmflow_bench.baselines.paired_records import TaskPairs
 from mmflow_bench.baselines.paired_values import RunValues
 from mmflow_bench.errors import BaselineError
-from mmflow_bench.runs.tables import AnswerRow
+from mmflow_bench.runs.records import AnswerRow
 
 _KNOWN = {
     "prompt": "prompt (words or tokens around the question)",

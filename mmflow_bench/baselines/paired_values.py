@@ -20,9 +20,9 @@ from mmflow_bench.names import Suite, is_wanted, matches
 from mmflow_bench.runs.curves import SampledCurves
 from mmflow_bench.runs.folder import RESULTS
 from mmflow_bench.runs.reading import RunRecord, named_by_user, read_run
+from mmflow_bench.runs.records import AnswerRow
 from mmflow_bench.runs.results import OrderResult
 from mmflow_bench.runs.rows import grouped
-from mmflow_bench.runs.tables import AnswerRow
 
 Key = tuple[str, str]
 

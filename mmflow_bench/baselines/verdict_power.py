@@ -16,8 +16,8 @@ from mmflow_bench.baselines.power import Power, RowPower, required
 from mmflow_bench.baselines.tolerances import DECIDED
 from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.records import AnswerRow
 from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import AnswerRow
 from mmflow_bench.statistics.power import POWER
 from mmflow_bench.statistics.unseen import images_to_show, unseen_share
 

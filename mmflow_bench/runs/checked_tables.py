@@ -18,7 +18,7 @@ from mmflow_bench.errors import StoreError
 from mmflow_bench.files import require_file
 from mmflow_bench.runs.folder import QUESTIONS
 from mmflow_bench.runs.ranges import refuse_out_of_range
-from mmflow_bench.runs.tables import KEYS, RECORDS, SCHEMAS
+from mmflow_bench.runs.records import KEYS, RECORDS, SCHEMAS
 
 MOST_ROWS, MOST_BYTES = 20_000_000, 2**31
 """Of a table, unpacked; the paper's six sets on one checkpoint are a hundredth of it."""

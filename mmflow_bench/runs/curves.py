@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.runs.folder import LENS, PIECES, SAMPLES, SEMANTICS
-from mmflow_bench.runs.tables import KEYS
+from mmflow_bench.runs.records import KEYS
 from mmflow_bench.store.columns import combined, ranks, texts
 
 CURVES = {

@@ -22,13 +22,7 @@ from mmflow_bench.mechanisms.measuring import PlannedMeasurements
 from mmflow_bench.runs.facts import Facts, TaskFacts
 from mmflow_bench.runs.folder import ANSWERS, LENS, PIECES, QUESTIONS, REMOVAL, SAMPLES, SEMANTICS
 from mmflow_bench.runs.rows import ALL, MechanismRow
-from mmflow_bench.runs.tables import (
-    lens_rows,
-    removal_rows,
-    semantics_rows,
-    sweep_rows,
-    write_part,
-)
+from mmflow_bench.runs.tables import lens_rows, removal_rows, semantics_rows, sweep_rows, write_part
 
 # Every test of a run asks for the conditions, and a question file may be large.
 _content_hash = cache(questions_fingerprint)

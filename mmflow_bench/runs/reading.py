@@ -34,13 +34,9 @@ from mmflow_bench.runs.folder import (
     SEMANTICS,
     results_json,
 )
+from mmflow_bench.runs.records import AnswerRow, QuestionRow, RemovalRow
 from mmflow_bench.runs.results import SCHEMA_VERSION, Results, first_fault
 from mmflow_bench.runs.rows import RESULT_FIELDS, MechanismRow, verdict_counts
-from mmflow_bench.runs.tables import (
-    AnswerRow,
-    QuestionRow,
-    RemovalRow,
-)
 
 Kept = TypeVar("Kept")
 _OF_TABLE = tuple(one.name for one in fields(MechanismRow) if one.name not in RESULT_FIELDS)

@@ -27,9 +27,9 @@ from mmflow_bench.runs.folder import (
     SAMPLES,
     SEMANTICS,
 )
+from mmflow_bench.runs.records import SCHEMAS
 from mmflow_bench.runs.results import Results
 from mmflow_bench.runs.rows import verdict_counts
-from mmflow_bench.runs.tables import SCHEMAS
 
 LAYERS = 5
 CLOSED = {"removed": "image", "method": "masked", "window": 3, "edge": "question->last"}

@@ -13,8 +13,8 @@ from numpy import ndarray
 
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task, drawn
 from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.records import RemovalRow
 from mmflow_bench.runs.rows import grouped
-from mmflow_bench.runs.tables import RemovalRow
 
 _LISTS: tuple[Literal["is_correct", "probability", "operations", "cache_bytes"], ...] = (
     "is_correct",

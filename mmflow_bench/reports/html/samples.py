@@ -27,8 +27,8 @@ from mmflow_bench.measurements.settings import default_cache
 from mmflow_bench.reports.html.figures import Figure, Panel, Series, by_task
 from mmflow_bench.reports.html.paper_figures import CHANGE, MASKED, main_width, shown_edge
 from mmflow_bench.runs.reading import RunRecord
+from mmflow_bench.runs.records import Patches, QuestionRow
 from mmflow_bench.runs.rows import Item
-from mmflow_bench.runs.tables import Patches, QuestionRow
 from mmflow_bench.store.address import local_folder
 
 PER_TASK = 14

@@ -9,7 +9,8 @@ import pytest
 from mmflow_bench.measurements.knockout_sweep import SweepTable
 from mmflow_bench.runs.curves import LensCurves, SweptCurves, sampled_curves
 from mmflow_bench.runs.folder import LENS, SAMPLES
-from mmflow_bench.runs.tables import SCHEMAS, sweep_rows
+from mmflow_bench.runs.records import SCHEMAS
+from mmflow_bench.runs.tables import sweep_rows
 
 IDS = ("q2", "q1", "q3")
 

@@ -26,7 +26,7 @@ from mmflow_bench.files import LARGEST_NUMBER, parsed_json
 from mmflow_bench.runs.checked_tables import MOST_ROWS, read_table
 from mmflow_bench.runs.folder import ANSWERS, LENS, MECHANISMS, QUESTIONS, SAMPLES
 from mmflow_bench.runs.reading import read_run
-from mmflow_bench.runs.tables import SCHEMAS
+from mmflow_bench.runs.records import SCHEMAS
 
 FEW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats()
