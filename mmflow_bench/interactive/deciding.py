@@ -16,7 +16,7 @@ from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements, asked_of_tasks
-from mmflow_bench.mechanisms.verdicts import DECIDED, Verdict
+from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import matches
 from mmflow_bench.runs.judged import UNCOMPARED, doubted, foretold, is_uncompared, judged
@@ -135,21 +135,13 @@ class Decider:
         return replace(row, outcome=outcome.word, seconds=round(perf_counter() - started, 4))
 
     def _with_opinion(self, case: Case, flow: Flow, row: MechanismRow) -> MechanismRow:
-        is_asked = (
-            row.verdict in DECIDED
-            and self._twins
-            and case.declared.tier == "holds"
-            and bool(case.reads.second_opinions)
-        )
+        if not self._twins or not case.reads.second_opinions:
+            return row
 
         def ask(method: Method) -> object:
             return case.run(flow.by(method))
 
-        try:
-            return with_opinion(row, ask) if is_asked else row
-        except MMFlowError as error:
-            self.notes[f"verdicts of {row.model} have no second opinion: {error}"] = None
-            return row
+        return with_opinion(row, ask, tell=lambda note: self.notes.setdefault(note))
 
 
 def _ended(case: Case, flow: Flow) -> tuple[Exception | None, Recorder]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.verdicts import DECIDED, FEW, verdict_of
@@ -22,15 +23,26 @@ ON_FEW = f"second opinion on {FEW}"
 """Beside a verdict that rests on more images than the other methods have seen."""
 
 
-def with_opinion(row: MechanismRow, ask: Callable[[Method], object]) -> MechanismRow:
+def with_opinion(
+    row: MechanismRow, ask: Callable[[Method], object], *, tell: Callable[[str], object]
+) -> MechanismRow:
     """The row, with what the other methods say of its verdict added to its qualifier.
 
+    What is not decided has none, and neither have controls and replications.
+
     Args:
-        row: With a verdict that is decided.
-        ask: Runs the mechanism's test on its flow by another method.
+        row: Of one test of a mechanism.
+        ask: Runs the test on its flow by another method.
+        tell: Told why there is none, where the other methods cannot be asked.
     """
+    if row.verdict not in DECIDED or row.tier != "holds":
+        return row
     recorder = Recorder()
-    verdicts = {method: _verdict(ask, method, recorder) for method in SECOND_OPINIONS}
+    try:
+        verdicts = {method: _verdict(ask, method, recorder) for method in SECOND_OPINIONS}
+    except MMFlowError as error:
+        tell(f"verdicts of {row.model} have no second opinion: {error}")
+        return row
     said = qualifier(
         row.verdict,
         counterfactual=verdicts[Method.COUNTERFACTUAL],
