@@ -12,7 +12,6 @@ from torch import Tensor
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Knockout, Method, around_every_layer
 from mmflow_bench.interventions.readout import Readout
-from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import chances, require_finite
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
@@ -57,12 +56,13 @@ def _measured(
     silent = [work.nothing] if is_masked and work.job.answer is None else []
     try:
         donated = work.donated if method is Method.COUNTERFACTUAL else None
+        other = int(donated.logits.argmax()) if donated is not None else None
         kept = work.throttle.knockout_logits(
             work.clean,
             [*knockouts, *silent],
             method=method,
             counterfactual=donated,
-            readout=work.readout if is_masked else Readout(read=partial(_read, work, donated)),
+            readout=work.readout if is_masked else Readout(read=partial(_read, work, other)),
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:
@@ -75,7 +75,7 @@ def _measured(
     for (sweep, _), of_sweep in zip(planned, of_sweeps, strict=True):
         # One edge that overflows must not hide the others.
         try:
-            followed = _followed(of_sweep, sweep, work, donated)
+            followed = _followed(of_sweep, sweep, work, other)
         except SampleError as error:
             merge(rows, work.refused(sweep, error))
             continue
@@ -85,17 +85,17 @@ def _measured(
 
 
 def _read(
-    work: SampleAtWork, donated: CleanPass | None, logits: Float[Tensor, "row vocab"]
+    work: SampleAtWork, other: int | None, logits: Float[Tensor, "row vocab"]
 ) -> Float[Tensor, "row kept"]:
     """What is kept by other methods: beside what is followed the other's answer, the likeliest."""
-    if donated is None:
+    if other is None:
         return chances(logits, work.followed)
-    kept = chances(logits, [*work.followed, [int(donated.logits.argmax())]])
+    kept = chances(logits, [*work.followed, [other]])
     return torch.cat([kept, logits.argmax(dim=-1, keepdim=True)], dim=-1)
 
 
 def _followed(
-    kept: Float[Tensor, "layer kept"], sweep: Sweep, work: SampleAtWork, donated: CleanPass | None
+    kept: Float[Tensor, "layer kept"], sweep: Sweep, work: SampleAtWork, other: int | None
 ) -> list[dict[str, object]]:
     """What is stored of each knockout: the probabilities of answer, reference, other's answer."""
     of = f"a {sweep.method} knockout of {sweep.name}, sample {work.sample.question_id}"
@@ -104,9 +104,8 @@ def _followed(
     columns: dict[str, list[object]] = {"knockout_probability": own}
     if work.answer["reference_token_id"] is not None:
         columns["reference_probability"] = rest.pop(0)
-    if donated is not None:
-        token, (other, likeliest) = int(donated.logits.argmax()), rest
-        columns["counterfactual_probability"] = other
-        has_moved = token != work.answer["answer_token_id"]
-        columns["is_flipped"] = [has_moved and best == token for best in likeliest]
+    if other is not None:
+        columns["counterfactual_probability"], likeliest = rest
+        has_moved = other != work.answer["answer_token_id"]
+        columns["is_flipped"] = [has_moved and best == other for best in likeliest]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

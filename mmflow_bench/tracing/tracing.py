@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, load_checkpoint
@@ -14,14 +15,17 @@ from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Edge, Knockout, around_every_layer, window_width
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.measurements.answer import (
     case_variants,
+    chances,
     decoded,
     first_line,
     normalised_answer,
     probabilities,
+    require_finite,
 )
 from mmflow_bench.measurements.logit_lens import lens_distributions
 from mmflow_bench.measurements.memory import Throttle
@@ -157,9 +161,10 @@ def _changes(
     """The relative change of the answer's probability under each knockout."""
     throttle = Throttle(checkpoint, None)
     throttle.learn(work.clean)
-    logits = throttle.knockout_logits(work.clean, knockouts)
-    chances = probabilities(logits, of="a knockout")[:, work.token_id].tolist()
-    return [(chance - work.probability) / work.probability for chance in chances]
+    readout = Readout(read=partial(chances, groups=[[work.token_id]]))
+    kept = throttle.knockout_logits(work.clean, knockouts, readout=readout)
+    require_finite(kept, "a knockout")
+    return [(chance - work.probability) / work.probability for chance in kept[:, 0].tolist()]
 
 
 def _with_answer(sample: Sample, answer: str) -> Sample:
