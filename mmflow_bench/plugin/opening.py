@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -116,11 +117,12 @@ def opened_planned(
 
 
 def progress_bar(run: Run) -> MeasuringBar:
-    """A bar on the terminal of this run; on a worker it draws nothing."""
-    reporter = run.config.pluginmanager.get_plugin("terminalreporter")
-    if run.worker is not None or reporter is None:
-        return MeasuringBar(None)
+    """A bar on the terminal of this run; lines there where workers share it."""
     capture = run.config.pluginmanager.get_plugin("capturemanager")
     # While a test runs, pytest's own writer is captured like everything else.
     visibly = capture.global_and_fixture_disabled if capture is not None else nullcontext
-    return MeasuringBar(reporter._tw._file, visibly=visibly)
+    if run.worker is not None:
+        # What xdist leaves to a worker: its standard output is the way to the controller.
+        return MeasuringBar(sys.__stderr__, visibly=visibly, process=run.worker)
+    reporter = run.config.pluginmanager.get_plugin("terminalreporter")
+    return MeasuringBar(reporter._tw._file if reporter is not None else None, visibly=visibly)

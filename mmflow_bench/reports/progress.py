@@ -36,7 +36,8 @@ class MeasuringBar:
     And a note, where there is more to say.
 
     Without a terminal it draws nothing, so that captured output stays clean; a run whose logging
-    is switched on for INFO finds a line a minute there.
+    is switched on for INFO finds a line a minute there. Of several processes that have one terminal
+    each writes such lines in place of a bar.
     """
 
     def __init__(
@@ -44,16 +45,19 @@ class MeasuringBar:
         file: TextIO | None,
         *,
         visibly: Callable[[], AbstractContextManager[object]] = nullcontext,
+        process: str | None = None,
     ) -> None:
         """Draw on `file` if it is a terminal.
 
         Args:
             file: Where to draw; nowhere when None.
             visibly: Makes a context in which `file` reaches the screen, for runs that capture it.
+            process: Name of this one, where others have the same terminal.
         """
         with visibly():
             self._file = file if file is not None and file.isatty() else None
         self._visibly = visibly
+        self._process = process
         self._shown = ExitStack()
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
@@ -61,8 +65,11 @@ class MeasuringBar:
 
     def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
         if line := self._pace.line(label, done, total):
-            logger.info(f"{line}; {note}" if note else line)
-        if self._file is None:
+            line = f"{line}; {note}" if note else line
+            logger.info(line)
+            if self._process is not None:
+                self._write(line)
+        if self._file is None or self._process is not None:
             return
         if self._progress is None:
             self._shown.enter_context(self._visibly())
@@ -74,9 +81,14 @@ class MeasuringBar:
     def say(self, line: str) -> None:
         """Tell how far a run is, between two measurements."""
         logger.info(line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
         if self._file is not None:
+            of = f"{self._process}: " if self._process is not None else ""
             with self._visibly():
-                self._file.write(f"\n{plain(line)}\n")
+                self._file.write(f"\n{of}{plain(line)}\n")
+                self._file.flush()
 
     def close(self) -> None:
         if self._progress is not None:

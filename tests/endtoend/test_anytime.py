@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,8 +220,36 @@ def test_a_gate_finds_a_change(run: Callable[..., Ended]) -> None:
     assert all(row["images"] < 64 for row in compared)
 
 
+@pytest.mark.usefixtures("once")
 def test_it_says_how_many_are_open_while_it_measures(run: Callable[..., Ended]) -> None:
     told = run("--from-cache", "-o", "log_cli=true", "--log-cli-level=INFO")
     said = [line for line in told.printed.splitlines() if "open at 16 images" in line]
     assert said
     assert all("more" in line for line in said)
+
+
+@pytest.mark.usefixtures("once")
+def test_workers_say_it_on_the_terminal_that_they_share(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    own = {"MMFLOW_CACHE": str(tmp_path_factory.getbasetemp() / "store"), "OMP_NUM_THREADS": "1"}
+    place = tmp_path_factory.mktemp("run")
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", *CHOSEN, "--from-cache", "-n", "2"),
+                *(f"--mmflow-output={place}", "-p", "no:cacheprovider"),
+            ],
+            cwd=SUITES.parent,
+            env=os.environ | own,
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            check=True,
+            timeout=300,
+        )
+        said = os.read(ours, 2**16).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert re.search(r"gw[01]: planted_mini: \d+ open at 16 images of a task", said)

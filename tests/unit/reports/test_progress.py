@@ -97,3 +97,25 @@ def test_what_a_fleet_costs_stands_beside_its_progress(monkeypatch, caplog):
     bar.close()
     assert "2 workers, 0.50 worker-hours" in file.getvalue()
     assert caplog.messages[-1].endswith("0 s left; 2 workers, 0.50 worker-hours")
+
+
+def test_processes_that_share_a_terminal_write_lines_with_their_names(monkeypatch):
+    clock = iter([0.0, 30.0, 61.0, 62.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    file = Terminal()
+    bar = MeasuringBar(file, process="gw1")
+    for done in range(1, 5):
+        bar("ChooseAttr", done, 10)
+    bar.say("3 open at 16 images")
+    bar.close()
+    (measured, told) = file.getvalue().split("\n\n")
+    assert measured.startswith("\ngw1: ChooseAttr: 3 of 10 samples, ")
+    assert told == "gw1: 3 open at 16 images\n"
+
+
+def test_what_they_write_to_a_file_stays_clean():
+    file = io.StringIO()
+    bar = MeasuringBar(file, process="gw1")
+    bar("ChooseAttr", 10, 10)
+    bar.say("3 open at 16 images")
+    assert file.getvalue() == ""
