@@ -16,7 +16,7 @@ from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements, asked_of_tasks
-from mmflow_bench.mechanisms.verdicts import Verdict
+from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN, Verdict
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import matches
 from mmflow_bench.runs.judged import UNCOMPARED, doubted, foretold, is_uncompared, judged
@@ -87,7 +87,7 @@ def _cases(test: DeclaredTest, tasks: Sequence[str]) -> Iterator[Case]:
 def plan_of(cases: Sequence[Case], paper_model: str | None) -> dict[str, Planned]:
     """What some mechanisms read of each task, so that it is measured at once."""
     return asked_of_tasks(
-        (case.reads, case.declared.tier == "holds")
+        (case.reads, case.declared.tier == ASKED_AGAIN)
         for case in cases
         if case.declared.is_about(paper_model)
     )

@@ -8,6 +8,7 @@ it goes that of the reference answer, for comparisons over all samples (docs/dec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from mmflow_bench.checkpoints.loading import LoadedCheckpoint
 from mmflow_bench.errors import NotFiniteError
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.extending import cache_of, keeping
+from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.wants import Answer
 
@@ -54,6 +56,11 @@ def chances(
             for block in blocks
         ]
     )
+
+
+def chances_of(groups: Sequence[Sequence[int]]) -> Readout:
+    """Of the logits under interventions the `chances` of these groups of tokens are kept."""
+    return Readout(read=partial(chances, groups=groups))
 
 
 def require_finite(values: Float[Tensor, "*batch last"], of: str) -> None:

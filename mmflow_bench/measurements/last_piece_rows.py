@@ -7,9 +7,8 @@ from functools import partial
 
 from mmflow_bench.errors import KnockoutError, SampleError
 from mmflow_bench.interventions.knockout import Edge, Knockout, Method, around_every_layer
-from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
-from mmflow_bench.measurements.answer import answer_limit, chances, probabilities, require_finite
+from mmflow_bench.measurements.answer import answer_limit, chances_of, probabilities, require_finite
 from mmflow_bench.measurements.answer_pieces import answer_pieces, teacher_forced
 from mmflow_bench.measurements.last_piece import SINGLE_TOKEN, LastPiece
 from mmflow_bench.measurements.sample_rows import SampleAtWork, merge
@@ -76,7 +75,7 @@ def _measured(
             [knockout for _, knockouts in planned for knockout in knockouts],
             method=method,
             counterfactual=work.donated if method is Method.COUNTERFACTUAL else None,
-            readout=Readout(read=partial(chances, groups=[[piece]])),
+            readout=chances_of([[piece]]),
         )
     except (KnockoutError, SampleError) as error:
         if len(planned) == 1:

@@ -22,7 +22,7 @@ from mmflow_bench.interventions.knockout import Knockout
 from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.measurements.answer import (
-    chances,
+    chances_of,
     first_tokens,
     greedy_answer,
     require_finite,
@@ -108,7 +108,7 @@ class SampleAtWork:
 
         One kind of measurement has some that another needs.
         """
-        return Readout(read=partial(chances, groups=self.followed))
+        return chances_of(self.followed)
 
     def noise(self) -> float:
         """Relative difference that the instrument itself makes.

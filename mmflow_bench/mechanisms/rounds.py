@@ -16,6 +16,7 @@ from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.looking import Looking, Question
 from mmflow_bench.mechanisms.measuring import Bar, Planned, PlannedMeasurements, asked_of_tasks
+from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN
 from mmflow_bench.mechanisms.watching import called, watched
 
 
@@ -36,7 +37,7 @@ class Round:
 def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
     """What some tests read of each task of a checkpoint."""
     return asked_of_tasks(
-        (reads, test.declaration.tier == "holds")
+        (reads, test.declaration.tier == ASKED_AGAIN)
         for test in tests
         if test.declaration.is_about(measurements.paper_model)
         for reads in watched(test)
@@ -117,7 +118,7 @@ def _questions(tests: Iterable[DeclaredTest], paper_model: str | None) -> Iterat
                 name=f"{about.id}{dict(case)}",
                 declared=about,
                 reads=reads,
-                is_asked_again=about.tier == "holds",
+                is_asked_again=about.tier == ASKED_AGAIN,
                 run=partial(called, test.function, case),
             )
 

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 
 Tier = Literal["holds", "replicates", "control"]
 """What kind of statement a mechanism is."""
+ASKED_AGAIN: Tier = "holds"
+"""Whose verdicts are asked again by other methods, once decided (docs/decisions/010)."""
 MINIMUM_ACCURACY = 0.90
 """Share of scored samples that must be answered correctly before a mechanism is looked at."""
 

@@ -22,6 +22,7 @@ from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.looking import Question
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
+from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN
 from mmflow_bench.mechanisms.watching import Reads, called, watch
 from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
@@ -196,7 +197,7 @@ def _watched(item: pytest.Item) -> Reads:
 
 def has_second_opinion(item: pytest.Item) -> bool:
     """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
-    return declaration_of(item).tier == "holds"
+    return declaration_of(item).tier == ASKED_AGAIN
 
 
 def expect(run: Run, items: Iterable[pytest.Item]) -> None:

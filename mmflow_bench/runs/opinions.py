@@ -14,7 +14,7 @@ from dataclasses import replace
 from mmflow_bench.errors import MMFlowError
 from mmflow_bench.interventions.knockout import SECOND_OPINIONS, Method
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
-from mmflow_bench.mechanisms.verdicts import DECIDED, FEW, verdict_of
+from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN, DECIDED, FEW, verdict_of
 from mmflow_bench.runs.rows import CONFIRMED, MechanismRow
 
 KNOCKOUT_ONLY = "knockout-only"
@@ -35,7 +35,7 @@ def with_opinion(
         ask: Runs the test on its flow by another method.
         tell: Told why there is none, where the other methods cannot be asked.
     """
-    if row.verdict not in DECIDED or row.tier != "holds":
+    if row.verdict not in DECIDED or row.tier != ASKED_AGAIN:
         return row
     recorder = Recorder()
     try:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mmflow_bench.measurements.question_semantics import SemanticsTable
     from mmflow_bench.measurements.removal import RemovalTable
 
+    _Table = SweepTable | LensTable | SemanticsTable | RemovalTable
+
 _MEASURED = {"question_id": "question_ids", "image_id": "image_ids", "first_layer": "layers"}
 """Columns that measurements call otherwise."""
 
@@ -53,18 +55,14 @@ def removal_rows(tables: Iterable[RemovalTable]) -> pa.Table:
     return _measured(REMOVAL, tables)
 
 
-def _measured(
-    name: str, tables: Iterable[SweepTable | LensTable | SemanticsTable | RemovalTable]
-) -> pa.Table:
+def _measured(name: str, tables: Iterable[_Table]) -> pa.Table:
     """What some measurements have of the columns of the table `name`."""
     schema = SCHEMAS[name]
     parts = [pa.table([_column(table, one) for one in schema], schema=schema) for table in tables]
     return pa.concat_tables([schema.empty_table(), *parts])
 
 
-def _column(
-    table: SweepTable | LensTable | SemanticsTable | RemovalTable, column: pa.Field
-) -> pa.Array:
+def _column(table: _Table, column: pa.Field) -> pa.Array:
     """One value for each sample, also where all have the same."""
     rows = len(table.question_ids)
     values = getattr(table, _MEASURED.get(column.name, column.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from mmflow_bench.checkpoints.loading import LoadedCheckpoint, load_checkpoint
@@ -15,12 +14,11 @@ from mmflow_bench.inputs.images import open_image
 from mmflow_bench.inputs.samples import Sample
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.knockout import Edge, Knockout, around_every_layer, window_width
-from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.selfcheck import prove_exact
 from mmflow_bench.measurements.answer import (
     case_variants,
-    chances,
+    chances_of,
     decoded,
     first_line,
     normalised_answer,
@@ -161,7 +159,7 @@ def _changes(
     """The relative change of the answer's probability under each knockout."""
     throttle = Throttle(checkpoint, None)
     throttle.learn(work.clean)
-    readout = Readout(read=partial(chances, groups=[[work.token_id]]))
+    readout = chances_of([[work.token_id]])
     kept = throttle.knockout_logits(work.clean, knockouts, readout=readout)
     require_finite(kept, "a knockout")
     return [(chance - work.probability) / work.probability for chance in kept[:, 0].tolist()]
