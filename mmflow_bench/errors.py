@@ -32,6 +32,10 @@ class StoreError(MMFlowError):
     """The measurement store cannot be read or written."""
 
 
+class NotStoredError(StoreError):
+    """Only the store may be read, and it lacks something that is asked for."""
+
+
 class BaselineError(MMFlowError):
     """A baseline is missing, unreadable or of another experiment."""
 

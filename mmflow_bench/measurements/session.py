@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mmflow_bench.checkpoints.fingerprint import fingerprint
 from mmflow_bench.checkpoints.spec import CheckpointSpec
-from mmflow_bench.errors import CheckpointError, SelectionError, StoreError
+from mmflow_bench.errors import CheckpointError, NotStoredError, SelectionError, StoreError
 from mmflow_bench.inputs.samples import Sample, Unscored
 from mmflow_bench.interventions.knockout import window_width
 from mmflow_bench.measurements.asking import asked_questions
@@ -143,14 +143,14 @@ class Measurements:
         """The loaded checkpoint; loads it, proves the fast path and remembers its facts.
 
         Raises:
-            StoreError: Only the store may be read (`--from-cache`).
+            NotStoredError: Only the store may be read (`--from-cache`).
             CheckpointError: It cannot be loaded or instrumented.
         """
         if self._whole is not None:
             return self._whole.checkpoint
         if self._checkpoint is None:
             if self.settings.from_cache:
-                raise StoreError(
+                raise NotStoredError(
                     "a store that holds everything asked for, got measurements that are missing "
                     f"(checkpoint {self.name}, --from-cache); run the same command without "
                     "--from-cache where the checkpoint can be loaded, or `mmflow measure`"

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmflow_bench.errors import NotStoredError
 from mmflow_bench.measurements.order import Order
 from mmflow_bench.measurements.wants import Want
 from mmflow_bench.mechanisms.comparisons import Comparison, Recorder, current_recorder
@@ -70,6 +71,8 @@ class Looking:
         self.looks = looks_of(max(self._images.values(), default=1))
         self._at: dict[int, PlannedMeasurements] = {}
         self._decided: dict[str, int] = {}
+        self.cut_short: set[str] = set()
+        """Tests that were open where the store went no further, with `--from-cache`."""
         self.compared: dict[str, Order] = {}
         """Task -> how far its samples were gone through for the sake of a baseline."""
 
@@ -190,7 +193,13 @@ class Looking:
         """Ask some mechanisms of the same tasks at one look; those that it does not decide."""
         at = self.at(number)
         at.extend(asked_of_tasks((one.reads, False) for one in waiting))
-        ended = {one.name: self._verdict(one, number) for one in waiting}
+        try:
+            ended = {one.name: self._verdict(one, number) for one in waiting}
+        except NotStoredError:
+            # What is known whenever one ends is known where the store does: at the look before.
+            self.cut_short |= {one.name for one in waiting}
+            self._close(waiting, number - 1)
+            return []
         open_ = {name: needed for name, (verdict, needed) in ended.items() if verdict in OPEN}
         watched = {name for name, (verdict, _) in ended.items() if verdict is Verdict.REPORT}
         if not open_ or self.looks[number].is_last:
@@ -210,6 +219,9 @@ class Looking:
         """How a test ends at a look, and how many images it may need.
 
         None for a crash, which its own run will show.
+
+        Raises:
+            NotStoredError: The store goes as far as the look before, and may be read only.
         """
         recorder = Recorder()
         token = current_recorder.set(recorder)
@@ -219,6 +231,8 @@ class Looking:
             require_applicable(question.declared, flow)
             question.run(flow)
         except Exception as error:  # Of any kind: the test is run again where it counts.
+            if number and isinstance(error, NotStoredError):
+                raise
             verdict = verdict_of(error)
         finally:
             current_recorder.reset(token)
@@ -254,8 +268,11 @@ def said_of(looking: Looking) -> str:
         return ""
     shares = [at_hand / of for at_hand, of in used]
     reached, of = looking.reached()
-    return (
+    said = (
         f"{len(used)} mechanisms looked at {sum(shares) / len(shares):.0%} of the images on "
         f"average ({min(shares):.0%} to {max(shares):.0%}); measured were {reached} of {of} "
         "images, task by task"
     )
+    if looking.cut_short:
+        said += f"; {len(looking.cut_short)} are open where the store ends (--from-cache)"
+    return said
