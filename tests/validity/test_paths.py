@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import many_images
 import pytest
+from many_images import of_many
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.measurements.session import Measurements
@@ -32,13 +31,9 @@ REPORTED = [name for name in ROWS if name not in DECIDED]
 @cache
 def flow(name: str) -> Flow:
     settings: dict[str, Any] = {"limit": "1-3", "tasks": (TASK,), "self_test": False}
-    measured: Any = Measurements.open(
-        resolve_checkpoint(f"planted/{name}"), MeasurementSettings(**settings)
-    )
-    table: Callable[..., Any] = measured.table
+    spec = resolve_checkpoint(f"planted/{name}")
     # Few images show nothing of those that were not looked at.
-    measured.table = lambda task, want: many_images.many_samples(table(task, want))
-    return Flow(measured)
+    return Flow(of_many(Measurements.open(spec, MeasurementSettings(**settings))))
 
 
 def verdict(row: str, name: str) -> tuple[Verdict, float]:
