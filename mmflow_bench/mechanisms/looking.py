@@ -274,5 +274,5 @@ def said_of(looking: Looking) -> str:
         "images, task by task"
     )
     if looking.cut_short:
-        said += f"; {len(looking.cut_short)} are open where the store ends (--from-cache)"
+        said += f"; open where the store ends (--from-cache): {len(looking.cut_short)}"
     return said

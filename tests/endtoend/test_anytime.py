@@ -153,7 +153,7 @@ def test_the_store_decides_as_far_as_it_goes(run: Callable[..., Ended]) -> None:
     assert {row["verdict"] for row in accuracy} == {"inconclusive"}
     shown = {row["task"]: row["images"] for row in few.rows}
     assert sum(row["images"] for row in accuracy) <= sum(shown.values()) < 128
-    assert "are open where the store ends (--from-cache)" in both.printed
+    assert "open where the store ends (--from-cache): 1" in both.printed
 
 
 def test_another_seed_is_another_order(once: Ended, run: Callable[..., Ended]) -> None:
