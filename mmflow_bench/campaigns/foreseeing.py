@@ -46,7 +46,7 @@ def foresee(part: Part, suites: Sequence[Path]) -> Foreseen:
     # Before it was first loaded nothing is known of a checkpoint, and nothing was measured.
     known = held if held.provenance else pilot
     tests = chosen_tests(suites, patterns=settings.mechanisms, suite=settings.suite)
-    rounds = rounds_of(known, planned_by(tests, known), twins=settings.twins)
+    rounds = rounds_of(known, planned_by(tests, known))
     whole, rest = sizes(rounds), missing(rounds)
     seconds = 0.0
     if any(rest):

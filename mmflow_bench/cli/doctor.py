@@ -130,7 +130,7 @@ def cost(asked: Asked) -> Finding:
     fresh = replace(asked.measurement, cache=None, from_cache=False, refresh=False)
     opened = replace(asked, measurement=fresh).open()
     tests = chosen_tests((), patterns=fresh.mechanisms, suite=fresh.suite)
-    rounds = rounds_of(opened, planned_by(tests, opened), twins=fresh.twins)
+    rounds = rounds_of(opened, planned_by(tests, opened))
     each, counts = paces(rounds), sizes(rounds)
     if not each:
         return Finding("cost", "no mechanism reads these tasks: nothing is measured")

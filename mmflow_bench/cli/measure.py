@@ -98,7 +98,7 @@ def _all_of(
 def _rounds(chosen: Iterable[DeclaredTest], measurements: Measurements) -> list[Round]:
     """What is measured here, which may be a shard of what is asked."""
     settings = measurements.settings
-    rounds = rounds_of(measurements, planned_by(chosen, measurements), twins=settings.twins)
+    rounds = rounds_of(measurements, planned_by(chosen, measurements))
     if settings.shard:
         rounds = slice_of(rounds, Slice.parse(settings.shard, {}))
         own, every = _images_in(rounds[0].measurements), _images_in(measurements)

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from mmflow_bench.errors import MechanismError, MMFlowError, NoComparison, SelectionError
 from mmflow_bench.interventions.knockout import Method
+from mmflow_bench.measurements.session import Measurements
 from mmflow_bench.mechanisms.comparisons import Recorder, current_recorder
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
@@ -84,12 +85,12 @@ def _cases(test: DeclaredTest, tasks: Sequence[str]) -> Iterator[Case]:
             yield Case(test, given, watch(partial(test.function, **given)))
 
 
-def plan_of(cases: Sequence[Case], paper_model: str | None) -> dict[str, Planned]:
+def plan_of(cases: Sequence[Case], measurements: Measurements) -> dict[str, Planned]:
     """What some mechanisms read of each task, so that it is measured at once."""
     return asked_of_tasks(
-        (case.reads, case.declared.tier == ASKED_AGAIN)
+        (case.reads, measurements.settings.twins and case.declared.tier == ASKED_AGAIN)
         for case in cases
-        if case.declared.is_about(paper_model)
+        if case.declared.is_about(measurements.paper_model)
     )
 
 

@@ -93,7 +93,7 @@ class Run:
         self._refuse_incorrect()
         tests = chosen_tests([Path(one) for one in suites], patterns=mechanisms, suite=chosen)
         cases = cases_of(tests, self.settings.measurement.tasks)
-        self._planned.extend(plan_of(cases, self.measurements.paper_model))
+        self._planned.extend(plan_of(cases, self.measurements))
         decider = Decider(
             self._planned,
             slug=slug(self.name),

@@ -34,7 +34,8 @@ class Planned:
 
     wants: tuple[Want[object], ...] = ()
     second_opinions: tuple[Want[object], ...] = ()
-    """The same by other methods, of the tests whose verdicts are asked again."""
+    """The same by other methods, of the tests whose verdicts are asked again; and what tests ask of
+    these by themselves."""
 
 
 def asked_of_tasks(tests: Iterable[tuple[Reads, bool]]) -> dict[str, Planned]:
@@ -50,7 +51,12 @@ def asked_of_tasks(tests: Iterable[tuple[Reads, bool]]) -> dict[str, Planned]:
             wants.setdefault(task, {}).update(dict.fromkeys(read))
         for task, read in reads.second_opinions.items() if is_asked_again else ():
             again.setdefault(task, {}).update(dict.fromkeys(read))
-    return {task: Planned(tuple(read), tuple(again.get(task, ()))) for task, read in wants.items()}
+        for task, read in reads.of_part.items():
+            again.setdefault(task, {}).update(dict.fromkeys(read))
+    return {
+        task: Planned(tuple(wants.get(task, ())), tuple(again.get(task, ())))
+        for task in wants | again
+    }
 
 
 class PassedOn:

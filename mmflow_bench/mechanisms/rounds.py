@@ -37,17 +37,15 @@ class Round:
 def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
     """What some tests read of each task of a checkpoint."""
     return asked_of_tasks(
-        (reads, test.declaration.tier == ASKED_AGAIN)
+        (reads, measurements.settings.twins and test.declaration.tier == ASKED_AGAIN)
         for test in tests
         if test.declaration.is_about(measurements.paper_model)
         for reads in watched(test)
     )
 
 
-def rounds_of(
-    measurements: Measurements, planned: Mapping[str, Planned], *, twins: bool
-) -> list[Round]:
-    """Everything that is planned of a checkpoint; second opinions only with `twins`."""
+def rounds_of(measurements: Measurements, planned: Mapping[str, Planned]) -> list[Round]:
+    """Everything that is planned of a checkpoint."""
     width = measurements.settings.window or measurements.width
     layers = measurements.decoder_layers
     plan = {task: planned.get(task, Planned()) for task in measurements.tasks}
@@ -57,7 +55,7 @@ def rounds_of(
 
     first = by_task({task: one.wants for task, one in plan.items()})
     rounds = [Round(label="all samples", measurements=measurements, wants=first)]
-    if twins:
+    if any(one.second_opinions for one in plan.values()):
         again = by_task({task: one.second_opinions for task, one in plan.items()})
         part = measurements.part()
         rounds.append(Round(label="second opinions", measurements=part, wants=again))
@@ -90,7 +88,7 @@ def decided(
     whole = PlannedMeasurements(measurements, plan={}, window=settings.window, bar=bar)
     looking = Looking(
         whole,
-        list(_questions(tests, measurements.paper_model)),
+        list(_questions(tests, measurements)),
         alpha=alpha,
         others=lambda _: {},
         tell=tell,
@@ -102,23 +100,23 @@ def decided(
         measure(Round(label=f"first {images} images", measurements=at.opened, wants=wants))
 
     looking.decide(ahead)
-    for at, asked in looking.second_opinions() if settings.twins else ():
+    for at, asked in looking.second_opinions():
         again = {task: at.resolved(asked[task].second_opinions) for task in at.tasks}
         measure(Round(label="second opinions", measurements=at.opened.part(), wants=again))
     return looking
 
 
-def _questions(tests: Iterable[DeclaredTest], paper_model: str | None) -> Iterator[Question]:
+def _questions(tests: Iterable[DeclaredTest], measurements: Measurements) -> Iterator[Question]:
     for test in tests:
         about = test.declaration
-        if not about.is_about(paper_model):
+        if not about.is_about(measurements.paper_model):
             continue
         for case, reads in zip(test.cases, watched(test), strict=True):
             yield Question(
                 name=f"{about.id}{dict(case)}",
                 declared=about,
                 reads=reads,
-                is_asked_again=about.tier == ASKED_AGAIN,
+                is_asked_again=measurements.settings.twins and about.tier == ASKED_AGAIN,
                 run=partial(called, test.function, case),
             )
 

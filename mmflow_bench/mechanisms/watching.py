@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple, TypeVar
 
 from mmflow_bench.inputs.samples import SIX_TASKS, Sample, Unscored
@@ -48,6 +48,8 @@ class Reads:
 
     wants: Mapping[str, tuple[Want[object], ...]] = field(default_factory=dict)
     """By task, in the order of asking."""
+    of_part: Mapping[str, tuple[Want[object], ...]] = field(default_factory=dict)
+    """By task, what it reads of part of the samples by itself."""
     asked: tuple[Asked, ...] = ()
     """What it has asked of estimates, in the order of asking."""
 
@@ -95,6 +97,7 @@ def watch(test: Callable[[Flow], object]) -> Reads:
         current_recorder.reset(token)
     return Reads(
         wants={task: tuple(wants) for task, wants in watched.read.items()},
+        of_part={task: tuple(wants) for task, wants in watched.of_part.read.items() if wants},
         asked=tuple(watcher.asked()),
     )
 
@@ -155,6 +158,10 @@ class _Watched:
     def __init__(self) -> None:
         self.read: dict[str, dict[Want[object], None]] = {}
 
+    @cached_property
+    def of_part(self) -> _WatchedPart:
+        return _WatchedPart(self)
+
     def ensure(self, task: str, wants: Collection[Want[object]] = ()) -> None:
         self.read.setdefault(task, {}).update(dict.fromkeys(wants))
 
@@ -185,8 +192,23 @@ class _Watched:
         return {}
 
     def part(self) -> Measured:
-        # What is read of part of the samples is no part of the plan for all of them.
-        return _Watched()
+        return self.of_part
+
+
+class _WatchedPart(_Watched):
+    """Part of the samples: what the other methods are asked of them, and no more."""
+
+    def __init__(self, whole: _Watched) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def table(self, task: str, want: Want[Table]) -> Table:
+        if want.is_second_opinion:
+            return super().table(task, want)
+        return self._whole.table(task, want)
+
+    def part(self) -> Measured:
+        return self
 
 
 class _WatchingFlow(Flow):

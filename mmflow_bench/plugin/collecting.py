@@ -197,7 +197,8 @@ def _watched(item: pytest.Item) -> Reads:
 
 def has_second_opinion(item: pytest.Item) -> bool:
     """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
-    return declaration_of(item).tier == ASKED_AGAIN
+    twins = run_of(item.config).settings.measurement.twins
+    return twins and declaration_of(item).tier == ASKED_AGAIN
 
 
 def expect(run: Run, items: Iterable[pytest.Item]) -> None:

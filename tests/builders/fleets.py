@@ -96,7 +96,7 @@ def measure(
         if not measurements.provenance:
             engine.load()
         planned = dict.fromkeys(measurements.tasks, Planned((SWEEP,), ()))
-        rounds = rounds_of(measurements, planned, twins=False)
+        rounds = rounds_of(measurements, planned)
         if part is not None:
             rounds = slice_of(rounds, part)
         for one in rounds:

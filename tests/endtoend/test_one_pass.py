@@ -173,6 +173,23 @@ def test_what_tests_of_ones_own_read_can_be_measured_beforehand(own, pytester, p
     assert before >= 6
 
 
+def test_what_tests_ask_of_part_of_the_samples_is_measured_without_second_opinions_too(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    asked = [
+        *("--model=planted/mini", "--tasks=ChooseAttr", "--limit=2", "--no-self-test"),
+        *("--no-twins", "--mechanisms=x-cf-flips,q-last-drop", f"--mmflow-cache={tmp_path}"),
+    ]
+    done = CliRunner().invoke(main, ["measure", *asked])
+    assert done.exit_code == 0, done.output
+    # The one edge of `x-cf-flips`, and not what verdicts would be asked again.
+    exchanged = {path.name for path in tmp_path.glob("*/*counterfactual*.parquet")}
+    assert exchanged == {"counterfactual.image-to-question.counterfactual.w3.parquet"}
+    suites = Path(__file__).parents[2] / "suites"
+    result = pytester.runpytest_inprocess(str(suites), *asked, "--from-cache", "--gate=none")
+    result.assert_outcomes(passed=2)
+
+
 def test_what_a_sample_took_is_given_back_as_soon_as_it_is_done(tmp_path: Path) -> None:
     def held() -> int:
         return sum(type(one) is CleanPass for one in gc.get_objects())

@@ -26,7 +26,7 @@ def opened(cache: Path) -> list[Round]:
         MeasurementSettings(tasks=TASKS, limit="3", cache=cache, self_test=False),
     )
     planned = dict.fromkeys(TASKS, Planned((SWEEP,), (OTHER,)))
-    return rounds_of(measurements, planned, twins=True)
+    return rounds_of(measurements, planned)
 
 
 def measure(rounds: Sequence[Round]) -> None:

@@ -7,6 +7,7 @@ from mmflow_bench.interventions.knockout import Method
 from mmflow_bench.measurements.knockout_sweep import Sweep
 from mmflow_bench.measurements.lens import Lens
 from mmflow_bench.mechanisms.flow import Flow
+from mmflow_bench.mechanisms.measuring import asked_of_tasks
 from mmflow_bench.mechanisms.several import all_of, at_least
 from mmflow_bench.mechanisms.watching import watch
 
@@ -70,6 +71,21 @@ def test_second_opinions_are_the_same_wants_by_the_other_methods():
         Sweep.of("image->last", method=Method.COUNTERFACTUAL),
         Sweep.of("image->last", method=Method.UNNORMALISED),
     }
+
+
+def test_what_a_test_asks_of_part_of_the_samples_is_planned_whatever_is_asked_again():
+    def exchanged(flow):
+        part = flow.by(Method.UNNORMALISED)
+        part("image -> last", TASK)
+        part.lens("answer", TASK)
+
+    reads = watch(exchanged)
+    other = Sweep.of("image->last", method=Method.UNNORMALISED)
+    assert reads.of_part == {TASK: (other,)}
+    planned = asked_of_tasks([(reads, False)])[TASK]
+    assert planned.second_opinions == (other,)
+    # What is no other method's is read of all of them.
+    assert planned.wants == watch(lambda flow: flow.lens("answer", TASK)).wants[TASK]
 
 
 @pytest.mark.parametrize(
