@@ -198,6 +198,8 @@ class Looking:
         except NotStoredError:
             # What is known whenever one ends is known where the store does: at the look before.
             self.cut_short |= {one.name for one in waiting}
+            if number not in self._decided.values():
+                del self._at[number]
             self._close(waiting, number - 1)
             return []
         open_ = {name: needed for name, (verdict, needed) in ended.items() if verdict in OPEN}
