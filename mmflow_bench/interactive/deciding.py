@@ -17,7 +17,7 @@ from mmflow_bench.mechanisms.declaring import Declaration, require_applicable
 from mmflow_bench.mechanisms.flow import Flow
 from mmflow_bench.mechanisms.guarded import GuardedMeasurements
 from mmflow_bench.mechanisms.measuring import Planned, PlannedMeasurements, asked_of_tasks
-from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN, Verdict
+from mmflow_bench.mechanisms.verdicts import Verdict
 from mmflow_bench.mechanisms.watching import Reads, watch
 from mmflow_bench.names import matches
 from mmflow_bench.runs.judged import UNCOMPARED, doubted, foretold, is_uncompared, judged
@@ -88,7 +88,7 @@ def _cases(test: DeclaredTest, tasks: Sequence[str]) -> Iterator[Case]:
 def plan_of(cases: Sequence[Case], measurements: Measurements) -> dict[str, Planned]:
     """What some mechanisms read of each task, so that it is measured at once."""
     return asked_of_tasks(
-        (case.reads, measurements.settings.twins and case.declared.tier == ASKED_AGAIN)
+        (case.reads, case.declared.is_asked_again(twins=measurements.settings.twins))
         for case in cases
         if case.declared.is_about(measurements.paper_model)
     )

@@ -20,7 +20,7 @@ from mmflow_bench.errors import MechanismError
 from mmflow_bench.interventions.knockout import Edge
 from mmflow_bench.mechanisms.bands import EVERYWHERE, Band
 from mmflow_bench.mechanisms.paper import FURTHER_MODELS, OWN, PAPER_MODELS
-from mmflow_bench.mechanisms.verdicts import Tier
+from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN, Tier
 from mmflow_bench.names import SUITES, Suite, one_of
 
 if TYPE_CHECKING:
@@ -113,6 +113,10 @@ class Declaration:
         """Whether it applies to a checkpoint, by the paper's name of it if it has one."""
         is_chosen = not self.only_for or paper_model in self.only_for
         return is_chosen and paper_model not in self.not_for
+
+    def is_asked_again(self, *, twins: bool) -> bool:
+        """Whether its verdict is asked again by other methods (docs/decisions/010)."""
+        return twins and self.tier == ASKED_AGAIN
 
     def expected_of(self, paper_model: str) -> Literal["holds", "fails"] | None:
         """The verdict that the paper's words on a checkpoint mean; None where it has none.

@@ -16,7 +16,6 @@ from mmflow_bench.measurements.wants import Want, resolved
 from mmflow_bench.mechanisms.declared import DeclaredTest
 from mmflow_bench.mechanisms.looking import Looking, Question
 from mmflow_bench.mechanisms.measuring import Bar, Planned, PlannedMeasurements, asked_of_tasks
-from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN
 from mmflow_bench.mechanisms.watching import called, watched
 
 
@@ -37,7 +36,7 @@ class Round:
 def planned_by(tests: Iterable[DeclaredTest], measurements: Measurements) -> dict[str, Planned]:
     """What some tests read of each task of a checkpoint."""
     return asked_of_tasks(
-        (reads, measurements.settings.twins and test.declaration.tier == ASKED_AGAIN)
+        (reads, test.declaration.is_asked_again(twins=measurements.settings.twins))
         for test in tests
         if test.declaration.is_about(measurements.paper_model)
         for reads in watched(test)
@@ -116,7 +115,7 @@ def _questions(tests: Iterable[DeclaredTest], measurements: Measurements) -> Ite
                 name=f"{about.id}{dict(case)}",
                 declared=about,
                 reads=reads,
-                is_asked_again=measurements.settings.twins and about.tier == ASKED_AGAIN,
+                is_asked_again=about.is_asked_again(twins=measurements.settings.twins),
                 run=partial(called, test.function, case),
             )
 

@@ -22,7 +22,6 @@ from mmflow_bench.mechanisms.declared import repeated, shipped, tasks_of
 from mmflow_bench.mechanisms.declaring import declaration, refuse_conflict
 from mmflow_bench.mechanisms.looking import Question
 from mmflow_bench.mechanisms.measuring import Planned, asked_of_tasks
-from mmflow_bench.mechanisms.verdicts import ASKED_AGAIN
 from mmflow_bench.mechanisms.watching import Reads, called, watch
 from mmflow_bench.names import is_wanted, matches, refuse_outside, refuse_unmatched
 from mmflow_bench.plugin.golden import expected_verdict
@@ -196,9 +195,9 @@ def _watched(item: pytest.Item) -> Reads:
 
 
 def has_second_opinion(item: pytest.Item) -> bool:
-    """Whether a verdict on this test is asked again by other methods (docs/decisions/010)."""
+    """Whether a verdict on this test is asked again by other methods in this run."""
     twins = run_of(item.config).settings.measurement.twins
-    return twins and declaration_of(item).tier == ASKED_AGAIN
+    return declaration_of(item).is_asked_again(twins=twins)
 
 
 def expect(run: Run, items: Iterable[pytest.Item]) -> None:

@@ -23,7 +23,7 @@ from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
 
 # Plugins of other people's packages that take seconds to say nothing.
-LIGHTER = {"PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:anyio"}
+WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio"
 OWN = (
     "mmflow_bench",
     "suites",
@@ -45,7 +45,7 @@ def run_module(
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """What `python -m MODULE ARGUMENTS` would do, with standard input at its end."""
-    environment = LIGHTER | dict(os.environ if env is None else env)
+    environment = {"PYTEST_ADDOPTS": WITHOUT_PLUGINS} | dict(os.environ if env is None else env)
     with tempfile.TemporaryDirectory() as place:
         request = {
             "module": module,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import WITHOUT_PLUGINS
 
 # pytester forgets what an inner run has imported: what every run needs is imported once, out here.
 for name in (
@@ -36,10 +37,10 @@ def test_question_to_last_drops(flow, task):
 def test_image_to_question_drops(flow, task):
     assert flow("image -> question", task).peak <= -0.1
 """
-INI = """[pytest]
+INI = f"""[pytest]
 addopts =
     --import-mode=importlib --strict-markers
-    -p no:cacheprovider -p no:hypothesispytest -p no:anyio
+    -p no:cacheprovider {WITHOUT_PLUGINS}
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from many_images import many_samples
+from many_images import of_many
 
 from mmflow_bench.checkpoints.registry import resolve_checkpoint
 from mmflow_bench.inputs.questions import QuestionFile
@@ -27,7 +27,7 @@ def verdicts(name: str) -> dict[str, Verdict | None]:
     samples = scene_samples(per_task=1, tasks=["ChooseAttr", "QueryAttr"])
     file = QuestionFile(samples=samples, unscored=(), fingerprint="")
     settings = MeasurementSettings(self_test=False)
-    flow = Flow(Measurements(resolve_checkpoint(name), SampleSet(file), settings))
+    flow = Flow(of_many(Measurements(resolve_checkpoint(name), SampleSet(file), settings)))
     found = {}
     for test in declared_in([ROWS]):
         ending = None
@@ -50,10 +50,6 @@ def verdicts(name: str) -> dict[str, Verdict | None]:
     ],
 )
 def test_rows_fail_exactly_where_late_layers_need_the_image(
-    monkeypatch: pytest.MonkeyPatch, name: str, expected: dict[str, str]
+    name: str, expected: dict[str, str]
 ) -> None:
-    table = Measurements.table
-    monkeypatch.setattr(
-        Measurements, "table", lambda self, task, want: many_samples(table(self, task, want))
-    )
     assert verdicts(name) == expected
