@@ -26,7 +26,7 @@ class Piece(Generic[Item]):
 
     items: tuple[Item, ...]
     deaths: int = 0
-    """Workers that have died while they measured it alone."""
+    """Workers that have died while they had it alone, without other items."""
 
 
 class Dealer(Generic[Item]):
@@ -109,8 +109,7 @@ class Dealer(Generic[Item]):
 
         Args:
             piece: What it had; where another has measured it by now, there is nothing to do.
-            is_blamed: Whether it may have died of it: it was at work on it, and nobody has ended
-                it or its machine.
+            is_blamed: Whether it may have died of it: nobody has ended it or its machine.
         """
         if piece not in self._out:
             return

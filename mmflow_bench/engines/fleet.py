@@ -174,9 +174,10 @@ class Dealing(Generic[Item]):
             else:
                 self._late.pop(event.worker, None)
                 hand = self._hands.pop(event.worker, None)
-                # The last one first, so that the one it was at comes first again.
-                for place, piece in reversed(list(enumerate(hand.pieces if hand else []))):
-                    dealer.lose(piece, is_blamed=event.is_own_death and not place)
+                # That it had finished the first may be lost with it, so that all are blamed. The
+                # last comes first, so that the one it was at is the next to be dealt.
+                for piece in reversed(hand.pieces if hand else []):
+                    dealer.lose(piece, is_blamed=event.is_own_death)
         now = self._clock()
         self._spent += (now - self._looked) * (len(self._hands) + len(self._late))
         self._looked = now
