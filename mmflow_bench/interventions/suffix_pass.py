@@ -188,7 +188,7 @@ class SuffixPass:
         self, layer: int, hidden: Float[Tensor, "row position hidden"]
     ) -> Float[Tensor, "different position hidden"]:
         """One row for all that have the same state so far and the same done to them here."""
-        self.layer = layer
+        self.layer, self._first = layer, 0
         if layer == 0:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]

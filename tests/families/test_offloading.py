@@ -89,6 +89,28 @@ def test_offloaded_weights_change_no_number(
         torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
+def test_layers_that_are_offloaded_after_layers_that_take_a_few_rows_at_a_time(
+    family_checkpoint, photo_sample, monkeypatch
+):
+    """The rows of an offloaded layer, which takes all at once, begin with the first of all."""
+    monkeypatch.setattr("mmflow_bench.interventions.portions._LITTLE", 0)
+    whole = family_checkpoint("llava_next")
+    model = copy.deepcopy(whole.model)
+    parts = replace(whole, model=model, parts=parts_of(model))
+    for layer in parts.parts.decoder_layers[1:]:
+        _in_memory(layer, None)
+    encoded = encode(photo_sample(), whole)
+    roles = resolve_roles(encoded, whole)
+    inputs = {"input_ids": encoded.input_ids[None], **encoded.model_inputs}
+    (clean,) = clean_passes(parts, [inputs])
+    asked = [
+        Knockout(sources=(position,), targets=roles["question"], layers=range(3))
+        for position in roles["image"][:64]
+    ]
+    expected, got = (knockout_logits(one, clean, asked) for one in (whole, parts))
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_folder_loaded_in_parts(family_checkpoint, photo_sample, tmp_path):
     """`from_pretrained(device_map=...)`, some of it on disk, as with --model-args=device_map=."""
     whole = family_checkpoint("llava_next")
