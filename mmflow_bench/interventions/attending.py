@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from mmflow_bench.interventions.cuts import Cut, Shared, mask_of, prefix_parts
 from mmflow_bench.interventions.fused import fused_attention
 from mmflow_bench.interventions.knockout import Method
 
@@ -25,48 +25,6 @@ _SCORES_AT_ONCE = 2**27
 # Where there are no scores: entries of masks, counted as if every head had its own.
 _MASKED_AT_ONCE = 2**25
 _BITS = math.log2(math.e)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """The edges that one row of the batch is without."""
-
-    edges: Bool[Tensor, "query key"]
-    """True where cut; queries of the suffix, keys of prefix and suffix."""
-    sources: Tensor
-    """Key positions, for replaced values."""
-    targets: Tensor
-    """Query positions counted from the start of the suffix, for replaced values."""
-    heads: tuple[int, ...] | None = None
-    """Where they are cut; None for every head."""
-
-    def in_heads(self, count: int, kv_heads: int) -> Bool[Tensor, "kv_head group query key"]:
-        """The edges by head, of which `count` share `kv_heads` keys and values."""
-        if self.heads is None:
-            return self.edges[None, None]
-        is_cut = torch.zeros(count, dtype=torch.bool, device=self.edges.device)
-        is_cut[list(self.heads)] = True
-        return is_cut.view(kv_heads, -1, 1, 1) & self.edges
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What all rows of a batch have in common at one layer."""
-
-    keys: Float[Tensor, "kv_head prefix dim"]
-    values: Float[Tensor, "kv_head prefix dim"]
-    hidden: Bool[Tensor, "query key"]
-    """True where the model's own mask hides a key of prefix or suffix from a query."""
-    hides_prefix: bool
-    """Whether any of that is in the prefix, as with sliding windows."""
-    replaced_values: Float[Tensor, "kv_head other_key dim"] | None
-    """Values of the counterfactual sample."""
-    method: Method
-    """What cutting means."""
-    scaling: float
-    """Factor on scores."""
-    softcap: float | None
-    """Bound that scores are squeezed into, where the family has one."""
 
 
 def attend(
@@ -123,31 +81,15 @@ def _by_scores(
 def _fused(
     query: Tensor, key: Tensor, value: Tensor, shared: Shared, cuts: Sequence[Sequence[Cut]]
 ) -> Float[Tensor, "row query head dim"]:
-    prefix, suffix = (shared.keys, shared.values), (key, value)
+    length = shared.keys.shape[1]
     return fused_attention(
         query,
-        prefix,
-        suffix,
-        mask=_mask(shared, cuts, query),
-        hides_prefix=shared.hides_prefix or any(cuts),
+        (shared.keys, shared.values),
+        (key, value),
+        parts=prefix_parts(shared, cuts, query),
+        mask=mask_of(shared, cuts, query, slice(length, None)),
         scaling=shared.scaling,
     )
-
-
-def _mask(
-    shared: Shared, cuts: Sequence[Sequence[Cut]], query: Tensor
-) -> Float[Tensor, "row kv_head group query key"]:
-    """What is added to scores; an axis along which all is alike has length 1."""
-    heads, kv_heads = query.shape[1], shared.keys.shape[0]
-    is_by_head = any(cut.heads is not None for of_row in cuts for cut in of_row)
-    by_head = (kv_heads, heads // kv_heads) if is_by_head else (1, 1)
-    rows = len(cuts) if any(cuts) else 1
-    mask = query.new_zeros(rows, *by_head, *shared.hidden.shape)
-    mask.masked_fill_(shared.hidden, -torch.inf)
-    for row, of_row in enumerate(cuts):
-        for cut in of_row:
-            mask[row].masked_fill_(cut.in_heads(heads, kv_heads), -torch.inf)
-    return mask
 
 
 class _Block:

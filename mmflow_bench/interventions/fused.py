@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,38 +14,75 @@ from torch import Tensor
 _kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some queries, and what they see of the prefix."""
+
+    places: Tensor | None = None
+    """Of queries among those of all rows, one row after the other; None for all."""
+    seen: Tensor | None = None
+    """Keys that they see; None for all."""
+    mask: Float[Tensor, "#kv_head #group place key"] | None = None
+    """Added to scores."""
+
+
 def fused_attention(
     query: Float[Tensor, "row head query dim"],
     prefix: tuple[Float[Tensor, "kv_head prefix dim"], Float[Tensor, "kv_head prefix dim"]],
     suffix: tuple[Float[Tensor, "row kv_head query dim"], Float[Tensor, "row kv_head query dim"]],
     *,
-    mask: Float[Tensor, "#row #kv_head #group query key"],
-    hides_prefix: bool,
+    parts: Sequence[Part],
+    mask: Float[Tensor, "#row #kv_head #group query query"],
     scaling: float,
 ) -> Float[Tensor, "row query head dim"]:
     """What queries read from keys and values of the prefix, which is not empty, and of the suffix.
 
-    `mask` is added to scores; where it is nothing but zeros in the prefix, `hides_prefix` is false.
-    Every query sees a key.
+    Every query is in one of the `parts`. `mask` is added to scores of the suffix. Every query sees
+    a key.
     """
     rows, heads, queries, dim = query.shape
-    keys, values = prefix
-    kv_heads, length, _ = keys.shape
+    kv_heads = prefix[0].shape[0]
     group = heads // kv_heads
-    grouped = query.reshape(rows, kv_heads, group * queries, dim)
-    own = mask[..., length:].expand(rows, -1, group, -1, -1).flatten(2, 3)
-    of_suffix, suffix_sum = _read(grouped, *suffix, own, scaling)
+    by_row = query.view(rows, kv_heads, group, queries, dim)
+    own = mask.expand(rows, -1, group, -1, -1).flatten(2, 3)
+    of_suffix, suffix_sum = _read(by_row.flatten(2, 3), *suffix, own, scaling)
     # The queries of all rows are one sequence, so that the prefix is read once.
-    joined = grouped.transpose(0, 1).flatten(1, 2)[None]
-    common = mask[..., :length].expand(rows, -1, group, -1, -1).transpose(0, 1)
-    hidden = common.flatten(1, 3)[None] if hides_prefix else None
-    of_prefix, prefix_sum = _read(joined, keys[None], values[None], hidden, scaling)
-    by_row = (kv_heads, rows, group * queries)
-    of_prefix = of_prefix.view(*by_row, dim).transpose(0, 1)
-    prefix_sum = prefix_sum.view(by_row).transpose(0, 1)
+    joined = by_row.permute(1, 2, 0, 3, 4).flatten(2, 3)
+    of_prefix, prefix_sum = (
+        read.unflatten(2, (rows, queries)).movedim(2, 0).flatten(2, 3)
+        for read in _of_prefix(joined, prefix, parts, scaling)
+    )
     share = torch.sigmoid(prefix_sum - suffix_sum)[..., None].to(query.dtype)
     read = torch.lerp(of_suffix, of_prefix, share)
     return read.view(rows, heads, queries, dim).transpose(1, 2)
+
+
+def _of_prefix(
+    query: Float[Tensor, "kv_head group place dim"],
+    prefix: tuple[Float[Tensor, "kv_head prefix dim"], Float[Tensor, "kv_head prefix dim"]],
+    parts: Sequence[Part],
+    scaling: float,
+) -> tuple[Float[Tensor, "kv_head group place dim"], Float[Tensor, "kv_head group place"]]:
+    """What is read by all parts, and the logarithms of the sums of its weights."""
+    read = torch.empty_like(query)
+    logarithm = torch.empty(query.shape[:-1], dtype=_wide(query), device=query.device)
+    for part in parts:
+        asked = query if part.places is None else query[:, :, part.places]
+        keys, values = (of if part.seen is None else of[:, part.seen] for of in prefix)
+        mask = part.mask
+        if mask is not None:
+            mask = mask.expand(-1, query.shape[1], -1, -1).flatten(1, 2)[None]
+        of_part, sums = _read(asked.flatten(1, 2)[None], keys[None], values[None], mask, scaling)
+        of_part, sums = of_part.view_as(asked), sums.view(asked.shape[:-1])
+        if part.places is None:
+            return of_part, sums
+        read[:, :, part.places], logarithm[:, :, part.places] = of_part, sums
+    return read, logarithm
+
+
+def _wide(query: Tensor) -> torch.dtype:
+    """Of the logarithms that the kernel tells."""
+    return torch.promote_types(query.dtype, torch.float32)
 
 
 def _read(
@@ -53,6 +93,10 @@ def _read(
     scaling: float,
 ) -> tuple[Float[Tensor, "batch head query dim"], Float[Tensor, "batch head query"]]:
     """What is read, and the logarithm of the sum of its weights."""
+    if not key.shape[2]:
+        # The kernel ends the process.
+        blind = torch.full(query.shape[:-1], -torch.inf, dtype=_wide(query), device=query.device)
+        return torch.zeros_like(query), blind
     read, logarithm = _kernel(query, key, value, attn_mask=mask, scale=scaling)
     if mask is not None and bool((is_blind := mask.amax(dim=-1) == -torch.inf).any()):
         # The kernel says that such a query has divided by one.

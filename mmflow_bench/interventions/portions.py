@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.parts import Instrumentable, Parts, module_of
 from mmflow_bench.errors import CheckpointError
 
+Needed = Callable[[int, int], Sequence[int] | None]
 _Forward = Callable[..., Any]
 
 # Hidden states, queries, keys, values and sums that are alive at one time within a layer.
@@ -73,28 +76,48 @@ def in_portions(parts: Parts, positions: int, begin: Callable[[int], None]) -> I
 
 
 @contextmanager
-def last_mlp_at(parts: Parts, positions: Sequence[int]) -> Iterator[None]:
-    """The last layer's MLP adds something at `positions` alone, when nothing else is read of it."""
-    chosen = list(positions)
+def sparing_mlps(parts: Parts, needed: Needed) -> Iterator[None]:
+    """MLPs compute what is needed; elsewhere they add what they have added to the first row.
 
-    def sparing(forward: _Forward) -> _Forward:
-        def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
-            if hidden.dim() != 3:
-                return forward(hidden, *arguments, **named)
-            given = forward(hidden[:, chosen], *arguments, **named)
-            states = _states(given)
-            whole = states.new_zeros(*hidden.shape[:2], states.shape[-1])
-            # A mixture of experts may give one row for each token of the batch.
-            whole[:, chosen] = states.view(len(hidden), len(chosen), -1)
-            return _with_states(given, whole if states.dim() == 3 else whole.flatten(0, 1))
-
-        return run
-
+    Asked of a layer and a number of rows, which follow those that the layer was given before,
+    `needed` names places among all positions of these, in order; None is all of them. Where the
+    first row is not needed either, nothing is added.
+    """
     with _Replaced() as replaced:
-        # Where it goes by a name of its own, it adds something everywhere.
+        # Where they go by a name of their own, they compute everything.
         with suppress(CheckpointError):
-            replaced.forward(module_of(parts.decoder_layers[-1], "mlp"), sparing)
+            for layer, block in enumerate(parts.decoder_layers):
+                replaced.forward(module_of(block, "mlp"), partial(_sparing, layer, needed))
         yield
+
+
+def _sparing(layer: int, needed: Needed, forward: _Forward) -> _Forward:
+    first_row: list[Tensor] = []
+
+    def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
+        if hidden.dim() != 3:
+            return forward(hidden, *arguments, **named)
+        rows, positions, _ = hidden.shape
+        places = needed(layer, rows)
+        if places is None:
+            given = forward(hidden, *arguments, **named)
+            if not first_row:
+                first_row.append(_states(given).view(rows, positions, -1)[0].clone())
+            return given
+        index = torch.tensor(places, device=hidden.device)
+        given = forward(hidden.flatten(0, 1)[index][None], *arguments, **named)
+        # A mixture of experts may give one row for each token of the batch.
+        states = _states(given).flatten(0, -2)
+        if not first_row:
+            own = sum(place < positions for place in places)
+            first_row.append(states.new_zeros(positions, states.shape[-1]))
+            first_row[0][index[:own]] = states[:own]
+        whole = first_row[0].repeat(rows, 1)
+        whole[index] = states
+        is_flat = _states(given).dim() == 2
+        return _with_states(given, whole if is_flat else whole.view(rows, positions, -1))
+
+    return run
 
 
 class _Replaced:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from mmflow_bench.checkpoints.parts import Instrumentable, module_of
 from mmflow_bench.errors import KnockoutError, NotFiniteError
-from mmflow_bench.interventions.attending import Cut, Shared, attend
+from mmflow_bench.interventions.attending import attend
 from mmflow_bench.interventions.attention import attention_function, check_arguments
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
+from mmflow_bench.interventions.cuts import Cut, Shared, few_seen
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
-from mmflow_bench.interventions.portions import in_portions, last_mlp_at, positions_at_work
+from mmflow_bench.interventions.portions import in_portions, positions_at_work, sparing_mlps
 from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.traces import traces
@@ -82,6 +84,8 @@ class SuffixPass:
     """Of every row, its place in the batch."""
     _done: dict[int, _Done] = field(default_factory=dict)
     """What is done in this layer, by the places in the batch that it is done to."""
+    _begun: set[int] = field(default_factory=set)
+    """Places in the batch that were the clean row until this layer."""
     _at_work: dict[int, dict[int, _Done]] = field(default_factory=dict)
     """What is done, by layer and row; rows to which nothing is done there are not named."""
 
@@ -125,7 +129,7 @@ class SuffixPass:
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
             in_portions(parts, min(self.max_positions, at_work), self._begin),
-            last_mlp_at(parts, read),
+            sparing_mlps(parts, partial(self._needed, read)),
             ExitStack() as hooks,
         ):
             self._hook_modules(hooks)
@@ -135,6 +139,31 @@ class SuffixPass:
 
     def _begin(self, row: int) -> None:
         self._first = row
+
+    def _needed(self, read: Sequence[int], layer: int, rows: int) -> list[int] | None:
+        """Where MLPs compute something of the portion at hand, in its positions row by row.
+
+        Of the last layer's nothing else is read. What is cut in a row that was clean changes the
+        targets alone: at all other positions it is the clean row still.
+        """
+        positions = self.clean.length - self.start
+        if layer == len(self.clean.keys) - 1:
+            of_row = sorted({position % positions for position in read})
+            return [row * positions + position for row in range(rows) for position in of_row]
+        begun = {place - self._first for place in self._begun} & set(range(rows))
+        if not begun:
+            return None
+        done = self._done_in(rows)
+        return [
+            row * positions + position
+            for row in range(rows)
+            for position in (self._targets(done[row]) if row in begun else range(positions))
+        ]
+
+    def _targets(self, done: _Done) -> list[int]:
+        """Positions of the suffix at which something is cut."""
+        targets = {target for does in done if isinstance(does, CutEdges) for target in does.targets}
+        return sorted(target - self.start for target in targets)
 
     def _hook_modules(self, hooks: ExitStack) -> None:
         """What is skipped is set to zero where the module returns it."""
@@ -176,11 +205,13 @@ class SuffixPass:
                 torch.tensor(positions, dtype=torch.long, device=device)
                 for positions in (does.sources, does.targets)
             )
+            edges = does.among(range(self.start, self.clean.length)).to(device)
             self._cuts[key] = Cut(
-                edges=does.among(range(self.start, self.clean.length)).to(device),
+                edges=edges,
                 sources=sources,
                 targets=targets - self.start,
                 heads=does.heads,
+                seen=few_seen(edges, targets - self.start, self.start),
             )
         return self._cuts[key]
 
@@ -202,6 +233,11 @@ class SuffixPass:
         places = {key: place for place, key in enumerate(ordered)}
         self._places = [places[key] for key in asked]
         self._done = {place: key[1] for key, place in places.items() if key[1]}
+        self._begun = {
+            place
+            for place, done in self._done.items()
+            if ordered[place][0] == 0 and all(isinstance(does, CutEdges) for does in done)
+        }
         return self._chosen(hidden, [before for before, _ in ordered])
 
     def _chosen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.continuing import SuffixStates
 from mmflow_bench.interventions.definition import definition_logits
 from mmflow_bench.interventions.knockout import Knockout, Method, Module, Skip, Together
-from mmflow_bench.interventions.portions import last_mlp_at
+from mmflow_bench.interventions.suffix_pass import SuffixPass
 from mmflow_bench.interventions.suffixes import knockout_logits, knockout_readings
 
 LAYERS = 10
@@ -71,22 +73,21 @@ def test_modules_are_skipped_in_the_rows_that_are_meant(tiny_checkpoint, tiny_sa
         assert_equal(logits, definition_logits(checkpoint, sample.inputs, intervention))
 
 
-def _widths(checkpoint, module):
-    """Of every layer, the largest shape in which one of its modules is called."""
-    seen = {}
-
-    def hook(layer):
-        def before(_, given):
-            rows, positions = given[0].shape[:2]
-            seen[layer] = max(seen.get(layer, (0, 0)), (rows, positions))
-
-        return before
-
+@contextmanager
+def _counted(checkpoint, module):
+    """Of every layer, at how many positions at once one of its modules works, call by call."""
+    seen = {layer: [] for layer in range(LAYERS)}
     handles = [
-        getattr(block.mlp, module).register_forward_pre_hook(hook(layer))
+        block.get_submodule(module).register_forward_pre_hook(
+            lambda _, given, layer=layer: seen[layer].append(given[0].shape[:-1].numel())
+        )
         for layer, block in enumerate(checkpoint.parts.decoder_layers)
     ]
-    return seen, handles
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @pytest.mark.usefixtures("little_memory")
@@ -95,17 +96,38 @@ def test_a_layer_works_on_no_more_than_a_sequence_and_the_last_on_what_is_read(
 ):
     checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
     clean = clean_passes(checkpoint, [sample.inputs])[0]
-    seen, handles = _widths(checkpoint, "down_proj")
-    try:
-        knockout_logits(checkpoint, clean, knockouts(sample))
-        *layers, last = (seen[layer] for layer in range(LAYERS))
-    finally:
-        for handle in handles:
-            handle.remove()
-    assert all(rows * positions <= clean.length for rows, positions in layers)
-    assert max(rows for rows, _ in layers) > 1
-    assert last[1] == 1
-    assert all("forward" not in vars(layer) for layer in checkpoint.parts.decoder_layers)
+    asked = knockouts(sample)
+    with _counted(checkpoint, "mlp.down_proj") as seen:
+        knockout_logits(checkpoint, clean, asked)
+    assert all(at_once <= clean.length for layer in seen.values() for at_once in layer)
+    assert max(len(layer) for layer in seen.values()) > 2
+    # A position of each knockout, and of the clean row of both passes.
+    assert sum(seen[LAYERS - 1]) == len(asked) + 2
+    modules = [(layer, layer.mlp) for layer in checkpoint.parts.decoder_layers]
+    assert all("forward" not in vars(one) for of_layer in modules for one in of_layer)
+
+
+@pytest.mark.parametrize("portion", [0, 2**25])
+def test_where_a_row_is_still_the_clean_one_nothing_is_computed_again(
+    tiny_checkpoint, tiny_sample, monkeypatch, portion
+):
+    monkeypatch.setattr("mmflow_bench.interventions.portions._LITTLE", portion)
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    sources, targets = sample.image, sample.question
+    asked = [
+        Knockout(sources=sources, targets=targets, layers=range(first, first + 3))
+        for first in range(0, LAYERS - 4)
+    ]
+    with _counted(checkpoint, "mlp.down_proj") as seen:
+        fast = knockout_logits(checkpoint, clean, asked)
+    whole = clean.length - min(targets)
+    assert len(targets) < whole
+    for layer in range(LAYERS - 4):
+        assert sum(seen[layer]) == (1 + layer) * whole + len(targets)
+    assert sum(seen[LAYERS - 2]) == (1 + len(asked)) * whole
+    for knockout, logits in zip(asked, fast, strict=True):
+        assert_equal(logits, definition_logits(checkpoint, sample.inputs, knockout))
 
 
 @pytest.mark.usefixtures("little_memory")
@@ -117,9 +139,7 @@ def test_states_that_are_read_are_right_in_the_last_layer(
     positions = [sample.question[1], sample.question[-1]]
     asked = {"positions": positions, "read": lambda states: states}
     sparing = knockout_readings(checkpoint, clean, knockouts(sample), **asked)
-    everywhere = "mmflow_bench.interventions.suffix_pass.last_mlp_at"
-    whole = list(range(clean.length - sample.question[0]))
-    monkeypatch.setattr(everywhere, lambda parts, _: last_mlp_at(parts, whole))
+    monkeypatch.setattr(SuffixPass, "_needed", lambda *_: None)
     full = knockout_readings(checkpoint, clean, knockouts(sample)[:8], **asked)
     torch.testing.assert_close(sparing[:8], full, rtol=1e-5, atol=1e-6)
 

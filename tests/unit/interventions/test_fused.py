@@ -5,15 +5,39 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmflow_bench.interventions.fused import fused_attention
+from mmflow_bench.interventions.fused import Part, fused_attention
 
 ROWS, KV_HEADS, QUERIES, PREFIX, DIM = 3, 2, 4, 5, 8
 
 
+def at_once(mask):
+    """One part with all queries."""
+    return [Part(mask=mask.permute(1, 2, 0, 3, 4).flatten(2, 3))]
+
+
+def one_by_one(mask):
+    """A part for each query, with the keys that it sees."""
+    places = mask[:, 0, 0].flatten(0, 1)
+    return [
+        Part(places=torch.tensor([place]), seen=(row == 0).nonzero()[:, 0])
+        for place, row in enumerate(places)
+    ]
+
+
+def mixed(mask):
+    """Some with what they see, others with what is added to their scores."""
+    of_rows = mask.permute(1, 2, 0, 3, 4).flatten(2, 3)
+    rest = torch.arange(3, of_rows.shape[2])
+    return [*one_by_one(mask)[:3], Part(places=rest, mask=of_rows[:, :, rest])]
+
+
 @pytest.mark.parametrize("group", [1, 3])
-@pytest.mark.parametrize("by_head", [False, True])
+@pytest.mark.parametrize(
+    ("by_head", "parts_of"),
+    [(False, at_once), (True, at_once), (False, one_by_one), (False, mixed)],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_prefix_and_suffix_are_weighed_as_one(group, by_head, dtype):
+def test_prefix_and_suffix_are_weighed_as_one(group, by_head, parts_of, dtype):
     torch.manual_seed(0)
     heads = group * KV_HEADS
     query = torch.randn(ROWS, heads, QUERIES, DIM, dtype=dtype)
@@ -29,7 +53,12 @@ def test_prefix_and_suffix_are_weighed_as_one(group, by_head, dtype):
     hidden[0, ..., 1, PREFIX] = False
     mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, -torch.inf)
     read = fused_attention(
-        query, tuple(prefix), tuple(suffix), mask=mask, hides_prefix=True, scaling=0.3
+        query,
+        tuple(prefix),
+        tuple(suffix),
+        parts=parts_of(mask[..., :PREFIX]),
+        mask=mask[..., PREFIX:],
+        scaling=0.3,
     )
     keys, values = (
         torch.cat([shared.expand(ROWS, -1, -1, -1), own], dim=2).repeat_interleave(group, dim=1)
