@@ -83,16 +83,23 @@ def sparing_mlps(parts: Parts, needed: Needed) -> Iterator[None]:
     `needed` names places among all positions of these, in order; None is all of them. Where the
     first row is not needed either, nothing is added.
     """
+    # Of one layer at a time, since small things that are kept tear memory to pieces.
+    first_row: dict[int, Tensor] = {}
     with _Replaced() as replaced:
         # Where they go by a name of their own, they compute everything.
         with suppress(CheckpointError):
             for layer, block in enumerate(parts.decoder_layers):
-                replaced.forward(module_of(block, "mlp"), partial(_sparing, layer, needed))
+                sparing = partial(_sparing, layer, needed, first_row)
+                replaced.forward(module_of(block, "mlp"), sparing)
         yield
 
 
-def _sparing(layer: int, needed: Needed, forward: _Forward) -> _Forward:
-    first_row: list[Tensor] = []
+def _sparing(
+    layer: int, needed: Needed, first_row: dict[int, Tensor], forward: _Forward
+) -> _Forward:
+    def keep(added: Tensor) -> None:
+        first_row.clear()
+        first_row[layer] = added
 
     def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
         if hidden.dim() != 3:
@@ -101,18 +108,18 @@ def _sparing(layer: int, needed: Needed, forward: _Forward) -> _Forward:
         places = needed(layer, rows)
         if places is None:
             given = forward(hidden, *arguments, **named)
-            if not first_row:
-                first_row.append(_states(given).view(rows, positions, -1)[0].clone())
+            if layer not in first_row:
+                keep(_states(given).view(rows, positions, -1)[0].clone())
             return given
         index = torch.tensor(places, device=hidden.device)
         given = forward(hidden.flatten(0, 1)[index][None], *arguments, **named)
         # A mixture of experts may give one row for each token of the batch.
         states = _states(given).flatten(0, -2)
-        if not first_row:
+        if layer not in first_row:
             own = sum(place < positions for place in places)
-            first_row.append(states.new_zeros(positions, states.shape[-1]))
-            first_row[0][index[:own]] = states[:own]
-        whole = first_row[0].repeat(rows, 1)
+            keep(states.new_zeros(positions, states.shape[-1]))
+            first_row[layer][index[:own]] = states[:own]
+        whole = first_row[layer].repeat(rows, 1)
         whole[index] = states
         is_flat = _states(given).dim() == 2
         return _with_states(given, whole if is_flat else whole.view(rows, positions, -1))
