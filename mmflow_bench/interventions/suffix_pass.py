@@ -84,8 +84,8 @@ class SuffixPass:
     """Of every row, its place in the batch."""
     _done: dict[int, _Done] = field(default_factory=dict)
     """What is done in this layer, by the places in the batch that it is done to."""
-    _begun: set[int] = field(default_factory=set)
-    """Places in the batch that were the clean row until this layer."""
+    _begun: dict[int, list[int]] = field(default_factory=dict)
+    """Of places in the batch that were the clean row until this layer, positions that are cut."""
     _at_work: dict[int, dict[int, _Done]] = field(default_factory=dict)
     """What is done, by layer and row; rows to which nothing is done there are not named."""
 
@@ -150,20 +150,14 @@ class SuffixPass:
         if layer == len(self.clean.keys) - 1:
             of_row = sorted({position % positions for position in read})
             return [row * positions + position for row in range(rows) for position in of_row]
-        begun = {place - self._first for place in self._begun} & set(range(rows))
-        if not begun:
+        places = range(self._first, self._first + rows)
+        if self._begun.keys().isdisjoint(places):
             return None
-        done = self._done_in(rows)
         return [
             row * positions + position
-            for row in range(rows)
-            for position in (self._targets(done[row]) if row in begun else range(positions))
+            for row, place in enumerate(places)
+            for position in self._begun.get(place, range(positions))
         ]
-
-    def _targets(self, done: _Done) -> list[int]:
-        """Positions of the suffix at which something is cut."""
-        targets = {target for does in done if isinstance(does, CutEdges) for target in does.targets}
-        return sorted(target - self.start for target in targets)
 
     def _hook_modules(self, hooks: ExitStack) -> None:
         """What is skipped is set to zero where the module returns it."""
@@ -201,17 +195,15 @@ class SuffixPass:
         """What a row is without; made once for all rows that share their edges."""
         key = (id(does), device)
         if key not in self._cuts:
-            sources, targets = (
-                torch.tensor(positions, dtype=torch.long, device=device)
-                for positions in (does.sources, does.targets)
-            )
+            sources = torch.tensor(does.sources, dtype=torch.long, device=device)
+            targets = torch.tensor(does.targets, dtype=torch.long, device=device) - self.start
             edges = does.among(range(self.start, self.clean.length)).to(device)
             self._cuts[key] = Cut(
                 edges=edges,
                 sources=sources,
-                targets=targets - self.start,
+                targets=targets,
                 heads=does.heads,
-                seen=few_seen(edges, targets - self.start, self.start),
+                seen=few_seen(edges, targets, self.start),
             )
         return self._cuts[key]
 
@@ -233,11 +225,12 @@ class SuffixPass:
         places = {key: place for place, key in enumerate(ordered)}
         self._places = [places[key] for key in asked]
         self._done = {place: key[1] for key, place in places.items() if key[1]}
-        self._begun = {
-            place
-            for place, done in self._done.items()
-            if ordered[place][0] == 0 and all(isinstance(does, CutEdges) for does in done)
-        }
+        self._begun = {}
+        for place, done in self._done.items():
+            cuts = [does for does in done if isinstance(does, CutEdges)]
+            if ordered[place][0] == 0 and len(cuts) == len(done):
+                targets = {target for does in cuts for target in does.targets}
+                self._begun[place] = sorted(target - self.start for target in targets)
         return self._chosen(hidden, [before for before, _ in ordered])
 
     def _chosen(
