@@ -23,14 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from forked import run_module
+from printed import TOLERANCE, says_the_same
 
 from mmflow_bench.cli.main import main
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 REWRITE = bool(os.environ.get("MMFLOW_REWRITE_GOLDENS"))
-TOLERANCE = 2e-3
-NUMBER = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
 HASH = re.compile(r"(?<![\w.])[0-9a-f]{16}\b")
 CLOSING = re.compile(r"\d+ [a-z][a-z -]+(: |$)|baseline: |not comparable: |gate \(|no verdict: ")
 TELLING = re.compile(
@@ -315,20 +314,6 @@ def _differences(where: str, old: Any, new: Any) -> Iterator[str]:
 def _alike(old: Any, new: Any) -> bool:
     if isinstance(old, float) and isinstance(new, float | int):
         return math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    if (
-        isinstance(old, str)
-        and isinstance(new, str)
-        and NUMBER.sub("#", old) == NUMBER.sub("#", new)
-    ):
-        pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
-        return all(_alike_in_print(*pair) for pair in pairs)
+    if isinstance(old, str) and isinstance(new, str):
+        return says_the_same(old, new)
     return bool(old == new)
-
-
-def _alike_in_print(old: str, new: str) -> bool:
-    """Within the tolerance, or one apart in the last place that is printed."""
-    digits = len(re.split(r"[.e]", old)[1])
-    last_place = 1.01 * 10.0**-digits if "e" not in old else 0.0
-    return math.isclose(
-        float(old), float(new), rel_tol=TOLERANCE, abs_tol=max(TOLERANCE, last_place)
-    )
