@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +14,7 @@ from mmflow_bench.interventions.fused import Part
 from mmflow_bench.interventions.knockout import Method
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cut:
     """The edges that one row of the batch is without."""
 
@@ -25,8 +26,16 @@ class Cut:
     """Query positions counted from the start of the suffix, for replaced values."""
     heads: tuple[int, ...] | None = None
     """Where they are cut; None for every head."""
-    seen: Tensor | None = None
-    """Keys of the prefix that targets still see, where all see the same few."""
+    prefix: int
+    """Number of keys before the suffix."""
+
+    @cached_property
+    def seen(self) -> Tensor | None:
+        """Keys of the prefix that targets still see, if all see the same and less than half."""
+        cut = self.edges[self.targets, : self.prefix]
+        seen = (~cut[0]).nonzero()[:, 0]
+        is_few = 2 * len(seen) < self.prefix and bool((cut == cut[0]).all())
+        return seen if is_few else None
 
     def in_heads(self, count: int, kv_heads: int) -> Bool[Tensor, "kv_head group query key"]:
         """The edges by head, of which `count` share `kv_heads` keys and values."""
@@ -55,14 +64,6 @@ class Shared:
     """Factor on scores."""
     softcap: float | None
     """Bound that scores are squeezed into, where the family has one."""
-
-
-def few_seen(edges: Bool[Tensor, "query key"], targets: Tensor, length: int) -> Tensor | None:
-    """Keys of a prefix that targets still see, if all see the same and less than half of them."""
-    cut = edges[targets, :length]
-    seen = (~cut[0]).nonzero()[:, 0]
-    is_few = 2 * len(seen) < length and bool((cut == cut[0]).all())
-    return seen if is_few else None
 
 
 def mask_of(

@@ -19,7 +19,7 @@ from mmflow_bench.errors import KnockoutError, NotFiniteError
 from mmflow_bench.interventions.attending import attend
 from mmflow_bench.interventions.attention import attention_function, check_arguments
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
-from mmflow_bench.interventions.cuts import Cut, Shared, few_seen
+from mmflow_bench.interventions.cuts import Cut, Shared
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
 from mmflow_bench.interventions.portions import in_portions, positions_at_work, sparing_mlps
@@ -203,7 +203,7 @@ class SuffixPass:
                 sources=sources,
                 targets=targets,
                 heads=does.heads,
-                seen=few_seen(edges, targets, self.start),
+                prefix=self.start,
             )
         return self._cuts[key]
 
