@@ -26,15 +26,14 @@ class Cut:
     """Query positions counted from the start of the suffix, for replaced values."""
     heads: tuple[int, ...] | None = None
     """Where they are cut; None for every head."""
-    prefix: int
-    """Number of keys before the suffix."""
 
     @cached_property
     def seen(self) -> Tensor | None:
         """Keys of the prefix that targets still see, if all see the same and less than half."""
-        cut = self.edges[self.targets, : self.prefix]
+        queries, keys = self.edges.shape
+        cut = self.edges[self.targets, : keys - queries]
         seen = (~cut[0]).nonzero()[:, 0]
-        is_few = 2 * len(seen) < self.prefix and bool((cut == cut[0]).all())
+        is_few = 2 * len(seen) < cut.shape[1] and bool((cut == cut[0]).all())
         return seen if is_few else None
 
     def in_heads(self, count: int, kv_heads: int) -> Bool[Tensor, "kv_head group query key"]:

@@ -198,13 +198,7 @@ class SuffixPass:
             sources = torch.tensor(does.sources, dtype=torch.long, device=device)
             targets = torch.tensor(does.targets, dtype=torch.long, device=device) - self.start
             edges = does.among(range(self.start, self.clean.length)).to(device)
-            self._cuts[key] = Cut(
-                edges=edges,
-                sources=sources,
-                targets=targets,
-                heads=does.heads,
-                prefix=self.start,
-            )
+            self._cuts[key] = Cut(edges=edges, sources=sources, targets=targets, heads=does.heads)
         return self._cuts[key]
 
     def _enter(
