@@ -6,8 +6,7 @@ import math
 import re
 
 TOLERANCE = 2e-3
-FIGURE = re.compile(r" *[+-]?\d+\.\d+(?:e[+-]?\d+)?")
-"""With what pads it in a column."""
+FIGURE = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
 
 
 def says_the_same(old: str, new: str) -> bool:
