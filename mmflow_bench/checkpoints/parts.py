@@ -113,23 +113,25 @@ def parts_of(model: PreTrainedModel) -> Parts:
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "attention": ("self_attn", "attention", "attn"),
     "mlp": ("mlp", "feed_forward", "block_sparse_moe"),
+    "query": ("q_proj",),
+    "output": ("o_proj", "out_proj", "dense"),
 }
-"""What decoder layers call their two modules."""
+"""What decoder layers call their two modules, and attention two of its projections."""
 
 
-def module_of(layer: nn.Module, kind: str) -> nn.Module:
-    """The attention or the MLP of a decoder layer.
+def module_of(module: nn.Module, kind: str) -> nn.Module:
+    """The attention or the MLP of a decoder layer, or a projection of its attention.
 
     Raises:
-        CheckpointError: The layer has none under a known name.
+        CheckpointError: It has none under a known name.
     """
     for name in _MODULES[kind]:
-        found = getattr(layer, name, None)
+        found = getattr(module, name, None)
         if isinstance(found, nn.Module):
             return found
     raise CheckpointError(
         f"decoder layers with {kind} under one of {', '.join(_MODULES[kind])}, got "
-        f"{type(layer).__name__} without; modules of this kind of decoder cannot be skipped"
+        f"{type(module).__name__} without; modules of this kind of decoder cannot be skipped"
     )
 
 

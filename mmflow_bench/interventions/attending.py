@@ -34,16 +34,22 @@ def attend(
     *,
     shared: Shared,
     cuts: Mapping[int, Sequence[Cut]],
+    asked: Mapping[int, Sequence[int]],
 ) -> Float[Tensor, "row query head dim"]:
     """What every query of the suffix reads, each row without its own cut edges.
 
-    Keys and values of the prefix are in `shared`. Rows that `cuts` does not name are whole.
+    Keys and values of the prefix are in `shared`. Rows that `cuts` does not name are whole. Of rows
+    that `asked` names, other queries may be told anything.
     """
     read = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
     for rows in _portions(query, value, shared, cuts):
-        of_rows = [cuts.get(row, ()) for row in range(rows.start, rows.stop)]
-        part = _fused if _is_fused(query, value, shared, of_rows) else _by_scores
-        read[rows] = part(query[rows], key[rows], value[rows], shared, of_rows)
+        places = range(rows.start, rows.stop)
+        of_rows = [cuts.get(row, ()) for row in places]
+        given = query[rows], key[rows], value[rows], shared, of_rows
+        if _is_fused(query, value, shared, of_rows):
+            read[rows] = _fused(*given, [asked.get(row) for row in places])
+        else:
+            read[rows] = _by_scores(*given)
     return read
 
 
@@ -79,14 +85,19 @@ def _by_scores(
 
 
 def _fused(
-    query: Tensor, key: Tensor, value: Tensor, shared: Shared, cuts: Sequence[Sequence[Cut]]
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    shared: Shared,
+    cuts: Sequence[Sequence[Cut]],
+    asked: Sequence[Sequence[int] | None],
 ) -> Float[Tensor, "row query head dim"]:
     length = shared.keys.shape[1]
     return fused_attention(
         query,
         (shared.keys, shared.values),
         (key, value),
-        parts=prefix_parts(shared, cuts, query),
+        parts=prefix_parts(shared, cuts, query, asked),
         mask=mask_of(shared, cuts, query, slice(length, None)),
         scaling=shared.scaling,
     )

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from mmflow_bench.checkpoints.parts import Instrumentable, Parts
 from mmflow_bench.errors import KnockoutError
 from mmflow_bench.interventions.attention import attention_function
+from mmflow_bench.interventions.portions import sparing
 from mmflow_bench.interventions.recording import CleanPass, Recording
 
 # Model inputs with one entry per token; everything else belongs to the images.
@@ -49,10 +50,16 @@ def clean_passes(
         layer_hooks(checkpoint.parts, recording.enter_layer),
         position_hook(checkpoint.parts, recording.see_positions),
         norm_hook(checkpoint.parts, recording.finish),
+        sparing(checkpoint.parts, _last_positions, only_last=True),
     ):
         logits = last_logits(checkpoint, inputs)
     recording.check_complete()
     return [recording.sample(index, offset, logits[index]) for index, offset in enumerate(padding)]
+
+
+def _last_positions(rows: int, positions: int) -> list[int]:
+    # Of the last layer's states nothing else is read.
+    return [(row + 1) * positions - 1 for row in range(rows)]
 
 
 def refuse_outside(checkpoint: Instrumentable, layers: Collection[int]) -> None:

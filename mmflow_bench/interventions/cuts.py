@@ -80,26 +80,36 @@ def mask_of(
     return mask
 
 
-def prefix_parts(shared: Shared, cuts: Sequence[Sequence[Cut]], query: Tensor) -> list[Part]:
+def prefix_parts(
+    shared: Shared,
+    cuts: Sequence[Sequence[Cut]],
+    query: Tensor,
+    asked: Sequence[Sequence[int] | None],
+) -> list[Part]:
     """Queries by what they see of the prefix: the same few keys, what a mask leaves, or all.
 
-    The rest of the prefix is not looked at for those that see a few.
+    The rest of the prefix is not looked at for those that see a few, and none of it for those that
+    are not `asked` of a row; None asks all.
     """
     length, queries = shared.keys.shape[1], query.shape[2]
     if shared.hides_prefix or _is_by_head(cuts):
         mask = mask_of(shared, cuts, query, slice(length)).expand(len(cuts), -1, -1, -1, -1)
         return [Part(mask=mask.permute(1, 2, 0, 3, 4).flatten(2, 3))]
+    is_whole = torch.zeros(len(cuts), queries, dtype=torch.bool)
+    for is_asked, positions in zip(is_whole, asked, strict=True):
+        is_asked[slice(None) if positions is None else list(positions)] = True
+    is_whole = is_whole.flatten()
     few: dict[int, tuple[Cut, list[int]]] = {}
     masked: dict[int, list[Cut]] = {}
     for row, of_row in enumerate(cuts):
         for cut in of_row:
-            places = (row * queries + cut.targets).tolist()
-            if cut.seen is not None and len(of_row) == 1:
+            placed = row * queries + cut.targets
+            places = placed[is_whole[placed]].tolist()
+            if places and cut.seen is not None and len(of_row) == 1:
                 few.setdefault(id(cut), (cut, []))[1].extend(places)
                 continue
             for place in places:
                 masked.setdefault(place, []).append(cut)
-    is_whole = torch.ones(len(cuts) * queries, dtype=torch.bool)
     parts = []
     for cut, places in few.values():
         parts.append(Part(places=torch.tensor(places), seen=cut.seen))

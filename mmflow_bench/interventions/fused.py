@@ -37,8 +37,8 @@ def fused_attention(
 ) -> Float[Tensor, "row query head dim"]:
     """What queries read from keys and values of the prefix, which is not empty, and of the suffix.
 
-    Every query is in one of the `parts`. `mask` is added to scores of the suffix. Every query sees
-    a key.
+    A query that is in none of the `parts` reads the suffix alone. `mask` is added to scores of the
+    suffix. Every query sees a key.
     """
     rows, heads, queries, dim = query.shape
     kv_heads = prefix[0].shape[0]
@@ -64,8 +64,7 @@ def _of_prefix(
     scaling: float,
 ) -> tuple[Float[Tensor, "kv_head group place dim"], Float[Tensor, "kv_head group place"]]:
     """What is read by all parts, and the logarithms of the sums of its weights."""
-    read = torch.empty_like(query)
-    logarithm = torch.empty(query.shape[:-1], dtype=_wide(query), device=query.device)
+    read, logarithm = _nothing(query)
     for part in parts:
         asked = query if part.places is None else query[:, :, part.places]
         keys, values = (of if part.seen is None else of[:, part.seen] for of in prefix)
@@ -80,9 +79,12 @@ def _of_prefix(
     return read, logarithm
 
 
-def _wide(query: Tensor) -> torch.dtype:
-    """Of the logarithms that the kernel tells."""
-    return torch.promote_types(query.dtype, torch.float32)
+def _nothing(query: Tensor) -> tuple[Tensor, Tensor]:
+    """What is read of no key."""
+    # The kernel tells logarithms of this precision.
+    wide = torch.promote_types(query.dtype, torch.float32)
+    blind = torch.full(query.shape[:-1], -torch.inf, dtype=wide, device=query.device)
+    return torch.zeros_like(query), blind
 
 
 def _read(
@@ -95,8 +97,7 @@ def _read(
     """What is read, and the logarithm of the sum of its weights."""
     if not key.shape[2]:
         # The kernel ends the process.
-        blind = torch.full(query.shape[:-1], -torch.inf, dtype=_wide(query), device=query.device)
-        return torch.zeros_like(query), blind
+        return _nothing(query)
     read, logarithm = _kernel(query, key, value, attn_mask=mask, scale=scaling)
     if mask is not None and bool((is_blind := mask.amax(dim=-1) == -torch.inf).any()):
         # The kernel says that such a query has divided by one.

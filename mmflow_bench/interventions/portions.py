@@ -14,6 +14,8 @@ from mmflow_bench.checkpoints.parts import Instrumentable, Parts, module_of
 from mmflow_bench.errors import CheckpointError
 
 Needed = Callable[[int, int], Sequence[int] | None]
+"""Of so many rows with so many positions, which follow those that the layer was given before:
+places among all positions of these, in order; None is all of them."""
 _Forward = Callable[..., Any]
 
 # Hidden states, queries, keys, values and sums that are alive at one time within a layer.
@@ -76,50 +78,64 @@ def in_portions(parts: Parts, positions: int, begin: Callable[[int], None]) -> I
 
 
 @contextmanager
-def sparing_mlps(parts: Parts, needed: Needed) -> Iterator[None]:
+def sparing(parts: Parts, needed: Needed, *, only_last: bool = False) -> Iterator[None]:
     """MLPs compute what is needed; elsewhere they add what they have added to the first row.
 
-    Asked of a layer and a number of rows, which follow those that the layer was given before,
-    `needed` names places among all positions of these, in order; None is all of them. Where the
-    first row is not needed either, nothing is added.
+    In the last layer the same goes for queries and for what attention adds. Where the first row is
+    not needed either, nothing is added. Modules that go by a name of their own compute everything.
     """
     # Of one layer at a time, since small things that are kept tear memory to pieces.
-    first_row: dict[int, Tensor] = {}
+    first_row: dict[tuple[int, str], Tensor] = {}
     with _Replaced() as replaced:
-        # Where they go by a name of their own, they compute everything.
-        with suppress(CheckpointError):
-            for layer, block in enumerate(parts.decoder_layers):
-                sparing = partial(_sparing, layer, needed, first_row)
-                replaced.forward(module_of(block, "mlp"), sparing)
+        count = len(parts.decoder_layers)
+        for layer in range(count - 1 if only_last else 0, count):
+            for kind, module in _spared(parts, layer):
+                replaced.forward(module, partial(_sparing, (layer, kind), needed, first_row))
         yield
 
 
+def _spared(parts: Parts, layer: int) -> Iterator[tuple[str, nn.Module]]:
+    block = parts.decoder_layers[layer]
+    with suppress(CheckpointError):
+        yield "mlp", module_of(block, "mlp")
+    if layer == len(parts.decoder_layers) - 1:
+        for kind in ("query", "output"):
+            with suppress(CheckpointError):
+                yield kind, module_of(module_of(block, "attention"), kind)
+
+
 def _sparing(
-    layer: int, needed: Needed, first_row: dict[int, Tensor], forward: _Forward
+    own: tuple[int, str],
+    needed: Needed,
+    first_row: dict[tuple[int, str], Tensor],
+    forward: _Forward,
 ) -> _Forward:
+    layer, _ = own
+
     def keep(added: Tensor) -> None:
-        first_row.clear()
-        first_row[layer] = added
+        if any(other != layer for other, _ in first_row):
+            first_row.clear()
+        first_row[own] = added
 
     def run(hidden: Tensor, *arguments: Any, **named: Any) -> Any:
         if hidden.dim() != 3:
             return forward(hidden, *arguments, **named)
         rows, positions, _ = hidden.shape
-        places = needed(layer, rows)
+        places = needed(rows, positions)
         if places is None:
             given = forward(hidden, *arguments, **named)
-            if layer not in first_row:
+            if own not in first_row:
                 keep(_states(given).view(rows, positions, -1)[0].clone())
             return given
         index = torch.tensor(places, device=hidden.device)
         given = forward(hidden.flatten(0, 1)[index][None], *arguments, **named)
         # A mixture of experts may give one row for each token of the batch.
         states = _states(given).flatten(0, -2)
-        if layer not in first_row:
-            own = sum(place < positions for place in places)
+        if own not in first_row:
+            known = sum(place < positions for place in places)
             keep(states.new_zeros(positions, states.shape[-1]))
-            first_row[layer][index[:own]] = states[:own]
-        whole = first_row[layer].repeat(rows, 1)
+            first_row[own][index[:known]] = states[:known]
+        whole = first_row[own].repeat(rows, 1)
         whole[index] = states
         is_flat = _states(given).dim() == 2
         return _with_states(given, whole if is_flat else whole.view(rows, positions, -1))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +21,7 @@ from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.cuts import Cut, Shared
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
 from mmflow_bench.interventions.planning import CutEdges, Row, Skipped
-from mmflow_bench.interventions.portions import in_portions, positions_at_work, sparing_mlps
+from mmflow_bench.interventions.portions import in_portions, positions_at_work, sparing
 from mmflow_bench.interventions.readout import Readout
 from mmflow_bench.interventions.recording import CleanPass
 from mmflow_bench.interventions.traces import traces
@@ -88,6 +87,10 @@ class SuffixPass:
     """Of places in the batch that were the clean row until this layer, positions that are cut."""
     _at_work: dict[int, dict[int, _Done]] = field(default_factory=dict)
     """What is done, by layer and row; rows to which nothing is done there are not named."""
+    _read: list[int] = field(default_factory=list)
+    """Positions of which the last states are read."""
+    _clean_read: Tensor | None = None
+    """What the clean row's queries have read in this layer, where a row begins to differ."""
 
     def __post_init__(self) -> None:
         self._places = [0] * len(self.rows)
@@ -120,6 +123,7 @@ class SuffixPass:
     def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
         """The logits of the batch; of the last states, those at `read` are right."""
         parts = self.checkpoint.parts
+        self._read = sorted({at % (self.clean.length - self.start) for at in read})
         at_work = positions_at_work(self.checkpoint, self.clean.length)
         inputs = {
             "inputs_embeds": self.clean.embeddings[None, self.start :],
@@ -129,7 +133,7 @@ class SuffixPass:
             attention_function(parts.decoder, self._attend, with_masks=False),
             layer_hooks(parts, self._enter),
             in_portions(parts, min(self.max_positions, at_work), self._begin),
-            sparing_mlps(parts, partial(self._needed, read)),
+            sparing(parts, self._needed),
             ExitStack() as hooks,
         ):
             self._hook_modules(hooks)
@@ -140,23 +144,25 @@ class SuffixPass:
     def _begin(self, row: int) -> None:
         self._first = row
 
-    def _needed(self, read: Sequence[int], layer: int, rows: int) -> list[int] | None:
-        """Where MLPs compute something of the portion at hand, in its positions row by row.
+    def _asked(self, rows: int) -> dict[int, Sequence[int]]:
+        """Where something is computed in rows of the portion at hand; everywhere in the others.
 
-        Of the last layer's nothing else is read. What is cut in a row that was clean changes the
-        targets alone: at all other positions it is the clean row still.
+        Of the last layer's nothing is read elsewhere. What is cut in a row that was clean changes
+        the targets alone: at all other positions it is the clean row still.
         """
-        positions = self.clean.length - self.start
-        if layer == len(self.clean.keys) - 1:
-            of_row = sorted({position % positions for position in read})
-            return [row * positions + position for row in range(rows) for position in of_row]
-        places = range(self._first, self._first + rows)
-        if self._begun.keys().isdisjoint(places):
+        if self.layer == len(self.clean.keys) - 1:
+            return dict.fromkeys(range(rows), self._read)
+        within = {place - self._first: targets for place, targets in self._begun.items()}
+        return {row: targets for row, targets in within.items() if 0 <= row < rows}
+
+    def _needed(self, rows: int, positions: int) -> list[int] | None:
+        asked = self._asked(rows)
+        if not asked:
             return None
         return [
             row * positions + position
-            for row, place in enumerate(places)
-            for position in self._begun.get(place, range(positions))
+            for row in range(rows)
+            for position in asked.get(row, range(positions))
         ]
 
     def _hook_modules(self, hooks: ExitStack) -> None:
@@ -276,7 +282,20 @@ class SuffixPass:
             scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
             softcap=softcap,
         )
-        return attend(query, key, value, shared=shared, cuts=cuts), None
+        asked = self._asked(len(query))
+        read = attend(query, key, value, shared=shared, cuts=cuts, asked=asked)
+        self._leave_clean(read)
+        return read, None
+
+    def _leave_clean(self, read: Float[Tensor, "row query head dim"]) -> None:
+        """Beside what is cut, rows that begin to differ here read what the clean row reads."""
+        if self._begun and self._first == 0:
+            self._clean_read = read[0].clone()
+        for place, targets in self._begun.items():
+            if 0 <= (row := place - self._first) < len(read):
+                assert self._clean_read is not None
+                others = sorted({*range(read.shape[1])}.difference(targets))
+                read[row, others] = self._clean_read[others]
 
     def _show(self, key: Tensor, value: Tensor) -> None:
         """Tell of the keys and values of this portion."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from mmflow_bench.interventions import fused
 from mmflow_bench.interventions.clean import clean_passes
 from mmflow_bench.interventions.continuing import SuffixStates
 from mmflow_bench.interventions.definition import definition_logits
@@ -77,34 +78,80 @@ def test_modules_are_skipped_in_the_rows_that_are_meant(tiny_checkpoint, tiny_sa
 def _counted(checkpoint, module):
     """Of every layer, at how many positions at once one of its modules works, call by call."""
     seen = {layer: [] for layer in range(LAYERS)}
-    handles = [
-        block.get_submodule(module).register_forward_pre_hook(
-            lambda _, given, layer=layer: seen[layer].append(given[0].shape[:-1].numel())
-        )
-        for layer, block in enumerate(checkpoint.parts.decoder_layers)
-    ]
+    modules = [block.get_submodule(module) for block in checkpoint.parts.decoder_layers]
+    for layer, one in enumerate(modules):
+
+        def forward(hidden, layer=layer, before=one.forward):
+            seen[layer].append(hidden.shape[:-1].numel())
+            return before(hidden)
+
+        one.forward = forward
     try:
         yield seen
     finally:
-        for handle in handles:
-            handle.remove()
+        for one in modules:
+            del one.forward
+
+
+SPARED = ("mlp.down_proj", "self_attn.q_proj", "self_attn.o_proj")
 
 
 @pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("module", SPARED)
 def test_a_layer_works_on_no_more_than_a_sequence_and_the_last_on_what_is_read(
-    tiny_checkpoint, tiny_sample
+    tiny_checkpoint, tiny_sample, module
 ):
     checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
     clean = clean_passes(checkpoint, [sample.inputs])[0]
     asked = knockouts(sample)
-    with _counted(checkpoint, "mlp.down_proj") as seen:
+    with _counted(checkpoint, module) as seen:
         knockout_logits(checkpoint, clean, asked)
     assert all(at_once <= clean.length for layer in seen.values() for at_once in layer)
     assert max(len(layer) for layer in seen.values()) > 2
     # A position of each knockout, and of the clean row of both passes.
     assert sum(seen[LAYERS - 1]) == len(asked) + 2
-    modules = [(layer, layer.mlp) for layer in checkpoint.parts.decoder_layers]
-    assert all("forward" not in vars(one) for of_layer in modules for one in of_layer)
+    modules = checkpoint.model.modules()
+    assert all("forward" not in vars(one) for one in modules)
+
+
+@pytest.mark.parametrize("module", SPARED)
+def test_a_clean_pass_computes_of_the_last_layer_what_is_read(tiny_checkpoint, tiny_sample, module):
+    checkpoint, samples = tiny_checkpoint("llama"), [tiny_sample(1), tiny_sample(2)]
+    with _counted(checkpoint, module) as seen:
+        several = clean_passes(checkpoint, [sample.inputs for sample in samples])
+    whole = sum(clean.length for clean in several)
+    assert all(sum(seen[layer]) >= whole for layer in range(LAYERS - 1))
+    assert sum(seen[LAYERS - 1]) == len(samples)
+
+
+def test_queries_that_nobody_asks_read_nothing_of_the_prefix(
+    tiny_checkpoint, tiny_sample, monkeypatch
+):
+    checkpoint, sample = tiny_checkpoint("llama"), tiny_sample(1)
+    clean = clean_passes(checkpoint, [sample.inputs])[0]
+    seen = {layer: 0 for layer in range(LAYERS)}
+
+    def counting(query, prefix, parts, scaling):
+        layer = next(
+            i for i, keys in enumerate(clean.keys) if keys.data_ptr() == prefix[0].data_ptr()
+        )
+        seen[layer] += sum(
+            query.shape[2] if part.places is None else len(part.places) for part in parts
+        )
+        return of_prefix(query, prefix, parts, scaling)
+
+    of_prefix = fused._of_prefix
+    monkeypatch.setattr(fused, "_of_prefix", counting)
+    sources, targets = sample.image, sample.question
+    asked = [
+        Knockout(sources=sources, targets=targets, layers=range(first, first + 3))
+        for first in range(0, LAYERS - 4)
+    ]
+    knockout_logits(checkpoint, clean, asked)
+    whole = clean.length - min(targets)
+    for layer in range(LAYERS - 4):
+        assert seen[layer] == (1 + layer) * whole + len(targets)
+    assert seen[LAYERS - 1] == 1 + len(asked)
 
 
 @pytest.mark.parametrize("portion", [0, 2**25])
@@ -139,7 +186,7 @@ def test_states_that_are_read_are_right_in_the_last_layer(
     positions = [sample.question[1], sample.question[-1]]
     asked = {"positions": positions, "read": lambda states: states}
     sparing = knockout_readings(checkpoint, clean, knockouts(sample), **asked)
-    monkeypatch.setattr(SuffixPass, "_needed", lambda *_: None)
+    monkeypatch.setattr(SuffixPass, "_asked", lambda *_: {})
     full = knockout_readings(checkpoint, clean, knockouts(sample)[:8], **asked)
     torch.testing.assert_close(sparing[:8], full, rtol=1e-5, atol=1e-6)
 
