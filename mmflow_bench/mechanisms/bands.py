@@ -34,6 +34,7 @@ TIMES_FLOOR = 3
 """No verdict may rest on an effect below this many times the noise floor (docs/decisions/002)."""
 ROUNDING = 1e-4
 """Nor on one below this, where a knockout of nothing changes nothing: processors differ by less."""
+HIDDEN = "what there is may be the instrument's noise, or an effect: measure with dtype=float32"
 
 
 def least_effect(noise_floor: float) -> float:
@@ -43,6 +44,16 @@ def least_effect(noise_floor: float) -> float:
         noise_floor: The largest change that a knockout of nothing makes.
     """
     return max(TIMES_FLOOR * noise_floor, ROUNDING)
+
+
+def hidden_by_noise(effect: float, floor: float) -> str:
+    """Why nothing is decided where no effect is seen; empty where there is none.
+
+    Args:
+        effect: The largest one that was measured, as a fraction or a probability.
+        floor: Up to this, an effect may be the instrument's own noise.
+    """
+    return HIDDEN if ROUNDING < effect <= floor else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.bands import EVERYWHERE, NEGLIGIBLE, Band, least_effect
+from mmflow_bench.mechanisms.bands import (
+    EVERYWHERE,
+    NEGLIGIBLE,
+    Band,
+    hidden_by_noise,
+    least_effect,
+)
 from mmflow_bench.mechanisms.beyond import Beyond
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.estimates import Estimate
@@ -220,7 +226,9 @@ class Curve:
         )
         source = replace(source, seen=self._seen)
         estimate = one._estimate(f"correlation with {other.name}", _none)
-        return replace(estimate, source=source, unit="ratio", floor=0.0)
+        flattest = min(float(np.ptp(curve.means.mean)) for curve in (one, two))
+        obstacle = hidden_by_noise(flattest, self._least_drop)
+        return replace(estimate, source=source, unit="ratio", floor=0.0, obstacle=obstacle)
 
     @cached_property
     def is_present(self) -> Comparison:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.measurements.records import FEW_IMAGES
+from mmflow_bench.mechanisms.bands import hidden_by_noise
 from mmflow_bench.mechanisms.comparisons import Comparison
 from mmflow_bench.mechanisms.evidence import Evidence, Kind, Known, evidence_of
 from mmflow_bench.mechanisms.numbers import formatted, sparkline
@@ -198,7 +199,9 @@ class Estimate:
         ) -> Float[ndarray, "draw"]:
             return above / np.where(np.abs(below) > other.floor, below, np.nan)
 
-        return combined(ratio, [self, other], name=name, unit="ratio", floor=floor)
+        quotient = combined(ratio, [self, other], name=name, unit="ratio", floor=floor)
+        hidden = hidden_by_noise(abs(other.value), other.floor)
+        return replace(quotient, obstacle=quotient.obstacle or hidden)
 
     def __repr__(self) -> str:
         number = formatted(self.value, self.unit)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mmflow_bench.errors import MechanismError
-from mmflow_bench.mechanisms.bands import least_effect
+from mmflow_bench.mechanisms.bands import hidden_by_noise, least_effect
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.thresholds import refuse_empty, refuse_unmeant
@@ -179,6 +179,9 @@ class LensCurve:
             wager = bet.wager_on(
                 self.values[:, columns], self.drawn, bet.Reading.HIGHEST, bounds=ends
             )
+        seen, obstacle = float(self.means.mean.max()), ""
+        if is_place:
+            obstacle = hidden_by_noise(seen, least_effect(self.noise_floor))
         return Estimate(
             source=ImageStatistic(
                 self.means.images,
@@ -192,6 +195,7 @@ class LensCurve:
             alpha=self.alpha,
             curve=tuple(self.means.mean.tolist()),
             floor=self.noise_floor,
+            obstacle=obstacle,
             twin=twin,
             wager=wager,
             looks=self.drawn.looks if self.drawn else 1.0,

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from mmflow_bench.mechanisms.bands import hidden_by_noise
 from mmflow_bench.statistics import curves as read
 from mmflow_bench.statistics.resampling import (
     ImageMeans,
@@ -85,7 +86,8 @@ def drop_of(
     each = -min(1.0, float(-mean[inner].sum()) / reach)
     early, late = np.zeros(means.mean.shape), np.zeros(means.mean.shape)
     early[columns[:reach]], late[columns[-reach:]] = each, each
-    return Drop(layers, possible, early, late, NOT_SHOWN if is_hidden else "")
+    obstacle = NOT_SHOWN if is_hidden else hidden_by_noise(float(-mean.min()), floor)
+    return Drop(layers, possible, early, late, obstacle)
 
 
 def place_of(means: ImageMeans, drop: Drop, place: Place, *, counts_unseen: bool) -> ImageStatistic:

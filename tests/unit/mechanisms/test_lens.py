@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmflow_bench.errors import MechanismError
+from mmflow_bench.mechanisms.bands import HIDDEN
 from mmflow_bench.mechanisms.evidence import Kind
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.verdicts import InstrumentDependent
@@ -77,10 +78,17 @@ def test_an_onset_is_at_half_of_the_maximum_and_not_before():
 
 
 def test_what_never_rises_above_the_noise_has_no_onset_and_no_claim_on_it_holds():
-    flat = lens([1e-4] * 9, noise_floor=1e-4)
+    flat = lens([5e-5] * 9, noise_floor=1e-4)
     assert np.isnan(flat.onset.value)
     assert (flat.onset >= 0.0).verdict == "fails"
     assert (flat.onset <= 1.0).verdict == "fails"
+
+
+def test_what_the_noise_may_hide_is_not_said_to_be_absent():
+    low = lens([2e-3] * 9, noise_floor=1e-3)
+    assert np.isnan(low.onset.value)
+    for claim in (low.onset >= 0.0, low.onset <= 1.0):
+        assert (claim.verdict, claim.reason) == ("inconclusive", HIDDEN)
 
 
 def test_probes_are_added_and_subtracted_on_the_samples_of_both():
