@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
+from suite_runs import suite_run
 
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
@@ -29,7 +26,6 @@ from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.looks import looks_of
 from mmflow_bench.statistics.betting import Drawn
 
-SUITES = Path(__file__).parents[1] / "suites"
 LAYERS, ALPHA = 20, 0.05
 DECIDED = ("holds", "fails")
 Set = np.ndarray
@@ -132,24 +128,7 @@ def _holds(estimate: Estimate, truth: float) -> bool:
 
 def verdicts(model: str, *options: str) -> dict[tuple[str, str], dict[str, Any]]:
     """What a run of the core suite says, by mechanism and task."""
-    return {(row["id"], row["task"]): row for row in _run(model, *options)["mechanisms"]}
-
-
-def _run(model: str, *options: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pytest", str(SUITES), f"--model={model}", *options]
-        command += ["-q", "-p", "no:cacheprovider", "-n", "2", f"--mmflow-output={folder}"]
-        ended = subprocess.run(
-            command, cwd=SUITES.parent, capture_output=True, text=True, env=os.environ, check=False
-        )
-        found = [*Path(folder).glob("*/results.json")]
-        if not found:
-            raise SystemExit(ended.stdout + ended.stderr)
-        results: dict[str, Any] = json.loads(found[0].read_text())
-        comparison = found[0].with_name("comparison.json")
-        if comparison.exists():
-            results["compared"] = json.loads(comparison.read_text())["rows"]
-        return results
+    return {(row["id"], row["task"]): row for row in suite_run(model, *options)["mechanisms"]}
 
 
 def samples_used(model: str) -> dict[str, Any]:
@@ -188,7 +167,7 @@ def gates() -> Iterator[tuple[str, dict[str, Any]]]:
     for model in ("planted/base", "planted/middle-readout"):
         told = {}
         for stat in ("anytime", "bootstrap"):
-            rows = _run(model, f"--stat={stat}", *options)["compared"]
+            rows = suite_run(model, f"--stat={stat}", *options)["compared"]
             told[stat] = {
                 "verdicts": dict(Counter(row["verdict"] for row in rows)),
                 "images": dict(Counter(row["images"] for row in rows)),
@@ -204,7 +183,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="(default: planted/base, planted/trained)")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
-    found: dict[str, Any] = {"machine": {"processor": platform.processor() or platform.machine()}}
+    found: dict[str, Any] = {"machine": machine()}
     if chosen.only in (None, "errors"):
         found["errors"] = {
             case: misses(case, samples=chosen.samples, runs=chosen.runs) for case in CASES
