@@ -26,6 +26,12 @@ from mmflow_bench.names import SUITES
 PRECISIONS = ("float32", "bfloat16", "float16")
 MODELS = ("planted/base", "planted/trained")
 DECIDED = ("holds", "fails")
+HEAD = """\
+# Every verdict in half precision
+
+Written by `python benchmarks/half_precision.py --page docs/half-precision.md`: what is said of the
+same weights in three precisions. [What it means](performance.md#half-precision).
+"""
 Rows = Mapping[tuple[str, str], dict[str, Any]]
 
 
@@ -51,37 +57,44 @@ def compared(model: str, options: Sequence[str]) -> dict[str, Any]:
     }
     rows = {precision: rows_of(results) for precision, results in runs.items()}
     reference = rows["float32"]
+    asked = [
+        key
+        for key in reference
+        if any(own[key]["verdict"] != "not-applicable" for own in rows.values())
+    ]
     return {
         "noise_floor": {precision: results["noise_floor"] for precision, results in runs.items()},
         "of_float32": {
             precision: dict(
-                Counter(change(reference[key]["verdict"], own[key]["verdict"]) for key in reference)
+                Counter(change(reference[key]["verdict"], own[key]["verdict"]) for key in asked)
             )
             for precision, own in rows.items()
-            if own is not reference
+            if precision != "float32"
         },
         "rows": [
             {
                 "id": key[0],
                 "task": key[1],
-                "unit": row["unit"],
+                "unit": reference[key]["unit"],
                 **{
                     precision: {name: own[key][name] for name in ("estimate", "verdict")}
                     for precision, own in rows.items()
                 },
             }
-            for key, row in reference.items()
+            for key in asked
         ],
     }
 
 
 def page(models: Mapping[str, Mapping[str, Any]]) -> str:
-    """The whole of it as a table for each checkpoint; what was asked nowhere is left out."""
-    return "\n".join(line for name, found in models.items() for line in section(name, found))
+    """The whole of it, as tables for each checkpoint."""
+    lines = (line for name, found in models.items() for line in section(name, found))
+    return "\n".join([HEAD, *lines])
 
 
 def section(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {name}\n"
+    yield f"{len(found['rows'])} verdicts.\n"
     yield f"| | {' | '.join(PRECISIONS)} |"
     yield "|---|" + "---|" * len(PRECISIONS)
     floors = (f"{found['noise_floor'][precision]:.1e}" for precision in PRECISIONS)
@@ -93,13 +106,12 @@ def section(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield f"| mechanism | task | {' | '.join(PRECISIONS)} |"
     yield "|---|---|" + "---|" * len(PRECISIONS)
     for row in found["rows"]:
-        of_all = [row[precision] for precision in PRECISIONS]
-        if any(one["verdict"] != "not-applicable" for one in of_all):
-            cells = [
-                f"{formatted(one['estimate'], row['unit'], is_aligned=True)} {one['verdict']}"
-                for one in of_all
-            ]
-            yield f"| {row['id']} | {row['task']} | {' | '.join(map(str.strip, cells))} |"
+        cells = [
+            f"{formatted(row[precision]['estimate'], row['unit'], is_aligned=True)} "
+            f"{row[precision]['verdict']}".strip()
+            for precision in PRECISIONS
+        ]
+        yield f"| {row['id']} | {row['task']} | {' | '.join(cells)} |"
     yield ""
 
 

@@ -70,3 +70,17 @@ def test_a_shared_store_is_timed_by_the_packs_in_it(tmp_path: Path) -> None:
     assert store.pop("packs") == 2
     assert len(store) == 3
     assert all(spent > 0 for spent in store.values())
+
+
+def test_every_verdict_is_told_in_every_precision(tmp_path: Path) -> None:
+    output, page = tmp_path / "half.json", tmp_path / "half.md"
+    few = ("--model=planted/mini", "--tasks=ChooseAttr", "--limit=3")
+    run("half_precision.py", *few, f"--output={output}", f"--page={page}")
+    found = json.loads(output.read_text())["models"]["planted/mini"]
+    assert set(found["noise_floor"]) == {"float32", *found["of_float32"]}
+    for counts in found["of_float32"].values():
+        assert sum(counts.values()) == len(found["rows"]) > 20
+        # Its weights are written, and as good as exact in any precision.
+        assert "the opposite" not in counts
+    lines = page.read_text().splitlines()
+    assert all(any(f"| {row['id']} |" in line for line in lines) for row in found["rows"])
