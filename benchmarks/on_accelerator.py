@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from accelerate import cpu_offload
 from knockout_speed import PEERS, difference
+from machine import machine
 from random_checkpoints import counting
 from random_sweeps import GEOMETRIES, Geometry, Sweep
 
@@ -164,7 +165,7 @@ def main() -> None:
     asked = options.parse_args()
     name = torch.cuda.get_device_name() if asked.device == "cuda" else "processor, reduced size"
     peak = next((peak for known, peak in PEAKS.items() if known in name), None)
-    told = {"device": name, "torch": torch.__version__, "steps": []}
+    told = {"device": name, "machine": machine(), "steps": []}
     began = time.monotonic()
     for step in steps(asked.device, peak):
         told["steps"].append(step)
