@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from mmflow_bench.checkpoints.parts import Instrumentable, module_of
 from mmflow_bench.errors import KnockoutError, NotFiniteError
 from mmflow_bench.interventions.attending import attend
 from mmflow_bench.interventions.attention import attention_function, check_arguments
+from mmflow_bench.interventions.batch import Batch, Done
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.cuts import Cut, Shared
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
@@ -31,11 +31,6 @@ Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
 See = Callable[[int, int, Sequence[Intervention], Tensor, Tensor], None]
 """Called in every layer with the layer, the first position of the suffix, interventions, and their
 keys and values there as (intervention, kv_head, position, dim)."""
-
-_Done = tuple[CutEdges | Skipped, ...]
-"""Told apart by which they are, since windows of one edge share what they do."""
-_Different = tuple[int, _Done]
-"""A row from some layer on: the row of the batch that it was before, and what is done to it."""
 
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
@@ -79,29 +74,19 @@ class SuffixPass:
     """Row of the batch with which the portion begins that the layer is at."""
     _hidden: dict[tuple[int, torch.device], tuple[Tensor, bool]] = field(default_factory=dict)
     _cuts: dict[tuple[int, torch.device], Cut] = field(default_factory=dict)
-    _places: list[int] = field(init=False)
-    """Of every row, its place in the batch."""
-    _done: dict[int, _Done] = field(default_factory=dict)
-    """What is done in this layer, by the places in the batch that it is done to."""
-    _begun: dict[int, list[int]] = field(default_factory=dict)
-    """Of places in the batch that were the clean row until this layer, positions that are cut."""
-    _at_work: dict[int, dict[int, _Done]] = field(default_factory=dict)
-    """What is done, by layer and row; rows to which nothing is done there are not named."""
+    _batch: Batch = field(init=False)
     _read: list[int] = field(default_factory=list)
     """Positions of which the last states are read."""
     _clean_read: Tensor | None = None
     """What the clean row's queries have read in this layer, where a row begins to differ."""
 
     def __post_init__(self) -> None:
-        self._places = [0] * len(self.rows)
-        for i, row in enumerate(self.rows):
-            for layer, done in row.by_layer().items():
-                self._at_work.setdefault(layer, {})[i] = done
+        self._batch = Batch(self.rows)
 
     def logits(self, readout: Readout) -> Iterator[Tensor]:
         """What is kept of the logits of the last position, intervention by intervention."""
         kept = readout.read(self._run([-1]))
-        return (kept[place] for place in self._places)
+        return (kept[place] for place in self._batch.places)
 
     def readings(
         self, positions: Sequence[int], read: Read, readout: Readout
@@ -118,7 +103,7 @@ class SuffixPass:
 
         with norm_hook(self.checkpoint.parts, see):
             logits = readout.read(self._run([*own, -1]))
-        return logits[self._places], kept[-1][self._places]
+        return logits[self._batch.places], kept[-1][self._batch.places]
 
     def _run(self, read: Sequence[int]) -> Float[Tensor, "row vocab"]:
         """The logits of the batch; of the last states, those at `read` are right."""
@@ -152,8 +137,12 @@ class SuffixPass:
         """
         if self.layer == len(self.clean.keys) - 1:
             return dict.fromkeys(range(rows), self._read)
-        within = {place - self._first: targets for place, targets in self._begun.items()}
-        return {row: targets for row, targets in within.items() if 0 <= row < rows}
+        within = {place - self._first: targets for place, targets in self._batch.begun.items()}
+        return {
+            row: sorted(target - self.start for target in targets)
+            for row, targets in within.items()
+            if 0 <= row < rows
+        }
 
     def _needed(self, rows: int, positions: int) -> list[int] | None:
         asked = self._asked(rows)
@@ -192,9 +181,9 @@ class SuffixPass:
 
         return after
 
-    def _done_in(self, rows: int) -> dict[int, _Done]:
+    def _done_in(self, rows: int) -> dict[int, Done]:
         """What is done to the rows of this portion, of which there are so many."""
-        within = {place - self._first: done for place, done in self._done.items()}
+        within = {place - self._first: done for place, done in self._batch.done.items()}
         return {row: done for row, done in within.items() if 0 <= row < rows}
 
     def _cut(self, does: CutEdges, device: torch.device) -> Cut:
@@ -210,28 +199,11 @@ class SuffixPass:
     def _enter(
         self, layer: int, hidden: Float[Tensor, "row position hidden"]
     ) -> Float[Tensor, "different position hidden"]:
-        """One row for all that have the same state so far and the same done to them here."""
         self.layer, self._first = layer, 0
         if layer == 0:
             # What the clean pass saw, whatever the model made of `inputs_embeds` on the way here.
             hidden = self.clean.embeddings[None, self.start :]
-        has_trace = traces(hidden)
-        at_work = self._at_work.get(layer, {})
-        asked = [
-            (before if has_trace[before] else 0, at_work.get(i, ()))
-            for i, before in enumerate(self._places)
-        ]
-        ordered = _ordered({(0, ()): None, **dict.fromkeys(asked)}, len(hidden))
-        places = {key: place for place, key in enumerate(ordered)}
-        self._places = [places[key] for key in asked]
-        self._done = {place: key[1] for key, place in places.items() if key[1]}
-        self._begun = {}
-        for place, done in self._done.items():
-            cuts = [does for does in done if isinstance(does, CutEdges)]
-            if ordered[place][0] == 0 and len(cuts) == len(done):
-                targets = {target for does in cuts for target in does.targets}
-                self._begun[place] = sorted(target - self.start for target in targets)
-        return self._chosen(hidden, [before for before, _ in ordered])
+        return self._chosen(hidden, self._batch.enter(layer, traces(hidden)))
 
     def _chosen(
         self, hidden: Float[Tensor, "row position hidden"], rows: Sequence[int]
@@ -284,17 +256,20 @@ class SuffixPass:
         )
         asked = self._asked(len(query))
         read = attend(query, key, value, shared=shared, cuts=cuts, asked=asked)
-        self._leave_clean(read)
+        self._leave_clean(read, asked)
         return read, None
 
-    def _leave_clean(self, read: Float[Tensor, "row query head dim"]) -> None:
+    def _leave_clean(
+        self, read: Float[Tensor, "row query head dim"], asked: Mapping[int, Sequence[int]]
+    ) -> None:
         """Beside what is cut, rows that begin to differ here read what the clean row reads."""
-        if self._begun and self._first == 0:
+        if self._batch.begun and self._first == 0:
             self._clean_read = read[0].clone()
-        for place, targets in self._begun.items():
-            if 0 <= (row := place - self._first) < len(read):
+        for place in self._batch.begun:
+            row = place - self._first
+            if row in asked:
                 assert self._clean_read is not None
-                others = sorted({*range(read.shape[1])}.difference(targets))
+                others = sorted({*range(read.shape[1])}.difference(asked[row]))
                 read[row, others] = self._clean_read[others]
 
     def _show(self, key: Tensor, value: Tensor) -> None:
@@ -303,7 +278,7 @@ class SuffixPass:
             return
         here = [
             (row.intervention, place - self._first)
-            for row, place in zip(self.rows, self._places, strict=True)
+            for row, place in zip(self.rows, self._batch.places, strict=True)
             if 0 <= place - self._first < len(key)
         ]
         if here:
@@ -332,21 +307,3 @@ class SuffixPass:
                 f"apart (family {self.checkpoint.parts.name}, from position {self.start}); this "
                 "kind of decoder cannot be measured"
             )
-
-
-def _ordered(different: Iterable[_Different], rows: int) -> list[_Different]:
-    """The clean row first, and neighbours alike, since attention takes those together.
-
-    If that can be had, rows of the batch, of which there are so many, stay where they are.
-    """
-    different = list(different)
-    first: dict[int, _Different] = {}
-    for one in different:
-        first.setdefault(one[0], one)
-    if len(first) == rows:
-        staying = [first[row] for row in range(rows)]
-        known = set(staying)
-        ordered = staying + [one for one in different if one not in known]
-        if sum(bool(one[1]) != bool(other[1]) for one, other in pairwise(ordered)) <= 1:
-            return ordered
-    return sorted(different, key=lambda one: bool(one[1]))

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_sweeps import WINDOW, Geometry, Sweep
 
+from mmflow_bench.interventions.batch import ordered
 from mmflow_bench.interventions.knockout import Module
 from mmflow_bench.interventions.planning import Skipped
-from mmflow_bench.interventions.suffix_pass import SuffixPass, _ordered
+from mmflow_bench.interventions.suffix_pass import SuffixPass
 
 ROWS = 4
 ONE, OTHER = ((Skipped(module=Module.MLP, positions=(at,)),) for at in range(2))
@@ -21,18 +22,18 @@ DONE = st.sampled_from([(), ONE, OTHER])
 @given(st.lists(st.tuples(st.integers(0, ROWS - 1), DONE), unique=True))
 def test_rows_are_ordered_with_the_clean_one_first_and_neighbours_alike(asked):
     different = list(dict.fromkeys([(0, ()), *asked]))
-    ordered = _ordered(different, ROWS)
-    assert len(ordered) == len(different)
-    assert set(ordered) == set(different)
-    assert ordered[0] == (0, ())
-    assert sum(bool(a[1]) != bool(b[1]) for a, b in pairwise(ordered)) <= 1
+    found = ordered(different, ROWS)
+    assert len(found) == len(different)
+    assert set(found) == set(different)
+    assert found[0] == (0, ())
+    assert sum(bool(a[1]) != bool(b[1]) for a, b in pairwise(found)) <= 1
 
 
 def test_rows_that_are_all_there_stay_and_new_ones_go_behind_them():
     before = [(0, ()), (1, ()), (2, ONE), (0, ONE), (2, ())]
     # What is cut no more is as the clean row is: it comes before what still is.
-    assert _ordered(before, 3) == [(0, ()), (1, ()), (2, ()), (2, ONE), (0, ONE)]
-    assert _ordered([before[0], before[3], *before[1:3]], 3) == before[:4]
+    assert ordered(before, 3) == [(0, ()), (1, ()), (2, ()), (2, ONE), (0, ONE)]
+    assert ordered([before[0], before[3], *before[1:3]], 3) == before[:4]
 
 
 def test_the_paper_s_sweep_copies_rows_only_while_windows_that_begin_together_end(monkeypatch):
