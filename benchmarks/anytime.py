@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 from machine import machine
-from suite_runs import suite_run
+from suite_runs import by_mechanism, suite_run
 
 from mmflow_bench.mechanisms.curves import Curve
 from mmflow_bench.mechanisms.estimates import Estimate
 from mmflow_bench.mechanisms.lens import LensCurve
 from mmflow_bench.mechanisms.looks import looks_of
+from mmflow_bench.mechanisms.verdicts import DECIDED
 from mmflow_bench.statistics.betting import Drawn
 
 LAYERS, ALPHA = 20, 0.05
-DECIDED = ("holds", "fails")
 Set = np.ndarray
 """Curves of all samples of a finite set, of shape (sample, layer)."""
 
@@ -126,16 +126,11 @@ def _holds(estimate: Estimate, truth: float) -> bool:
     return bool(estimate.low - 1e-6 <= truth <= estimate.high + 1e-6)
 
 
-def verdicts(model: str, *options: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """What a run of the core suite says, by mechanism and task."""
-    return {(row["id"], row["task"]): row for row in suite_run(model, *options)["mechanisms"]}
-
-
 def samples_used(model: str) -> dict[str, Any]:
     """The core suite by and by beside the same on all samples."""
     options = ("--no-twins", "--gate=none")
-    by_and_by = verdicts(model, "--stat=anytime", *options)
-    at_once = verdicts(model, "--stat=bootstrap", *options)
+    by_and_by = by_mechanism(suite_run(model, "--stat=anytime", *options))
+    at_once = by_mechanism(suite_run(model, "--stat=bootstrap", *options))
     decided = [key for key, row in by_and_by.items() if row["verdict"] in DECIDED]
     both = [key for key in decided if at_once[key]["verdict"] in DECIDED]
 

@@ -18,26 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine
-from suite_runs import suite_run
+from suite_runs import by_mechanism, suite_run
 
 from mmflow_bench.mechanisms.numbers import formatted
+from mmflow_bench.mechanisms.verdicts import DECIDED
 from mmflow_bench.names import SUITES
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 MODELS = ("planted/base", "planted/trained")
-DECIDED = ("holds", "fails")
 HEAD = """\
 # Every verdict in half precision
 
 Written by `python benchmarks/half_precision.py --page docs/half-precision.md`: what is said of the
 same weights in three precisions. [What it means](performance.md#half-precision).
 """
-Rows = Mapping[tuple[str, str], dict[str, Any]]
-
-
-def rows_of(results: Mapping[str, Any]) -> Rows:
-    """By mechanism and task."""
-    return {(row["id"], row["task"]): row for row in results["mechanisms"]}
 
 
 def change(before: str, after: str) -> str:
@@ -55,7 +49,7 @@ def compared(model: str, options: Sequence[str]) -> dict[str, Any]:
         precision: suite_run(model, f"--model-args=dtype={precision}", *options)
         for precision in PRECISIONS
     }
-    rows = {precision: rows_of(results) for precision, results in runs.items()}
+    rows = {precision: by_mechanism(results) for precision, results in runs.items()}
     reference = rows["float32"]
     asked = [
         key

@@ -26,3 +26,8 @@ def suite_run(model: str, *options: str) -> dict[str, Any]:
         if comparison.exists():
             results["compared"] = json.loads(comparison.read_text(encoding="utf-8"))["rows"]
         return results
+
+
+def by_mechanism(results: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of `results.json` by mechanism and task."""
+    return {(row["id"], row["task"]): row for row in results["mechanisms"]}

@@ -64,19 +64,28 @@ def _of_prefix(
     scaling: float,
 ) -> tuple[Float[Tensor, "kv_head group place dim"], Float[Tensor, "kv_head group place"]]:
     """What is read by all parts, and the logarithms of the sums of its weights."""
+    if parts and parts[0].places is None:
+        return _of_part(query, prefix, parts[0], scaling)
     read, logarithm = _nothing(query)
     for part in parts:
-        asked = query if part.places is None else query[:, :, part.places]
-        keys, values = (of if part.seen is None else of[:, part.seen] for of in prefix)
-        mask = part.mask
-        if mask is not None:
-            mask = mask.expand(-1, query.shape[1], -1, -1).flatten(1, 2)[None]
-        of_part, sums = _read(asked.flatten(1, 2)[None], keys[None], values[None], mask, scaling)
-        of_part, sums = of_part.view_as(asked), sums.view(asked.shape[:-1])
-        if part.places is None:
-            return of_part, sums
+        of_part, sums = _of_part(query[:, :, part.places], prefix, part, scaling)
         read[:, :, part.places], logarithm[:, :, part.places] = of_part, sums
     return read, logarithm
+
+
+def _of_part(
+    query: Float[Tensor, "kv_head group place dim"],
+    prefix: tuple[Float[Tensor, "kv_head prefix dim"], Float[Tensor, "kv_head prefix dim"]],
+    part: Part,
+    scaling: float,
+) -> tuple[Float[Tensor, "kv_head group place dim"], Float[Tensor, "kv_head group place"]]:
+    """The same of the queries of one part."""
+    keys, values = (of if part.seen is None else of[:, part.seen] for of in prefix)
+    mask = part.mask
+    if mask is not None:
+        mask = mask.expand(-1, query.shape[1], -1, -1).flatten(1, 2)[None]
+    read, sums = _read(query.flatten(1, 2)[None], keys[None], values[None], mask, scaling)
+    return read.view_as(query), sums.view(query.shape[:-1])
 
 
 def _nothing(query: Tensor) -> tuple[Tensor, Tensor]:

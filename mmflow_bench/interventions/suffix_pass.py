@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,7 +16,7 @@ from mmflow_bench.checkpoints.parts import Instrumentable, module_of
 from mmflow_bench.errors import KnockoutError, NotFiniteError
 from mmflow_bench.interventions.attending import attend
 from mmflow_bench.interventions.attention import attention_function, check_arguments
-from mmflow_bench.interventions.batch import Batch, Done
+from mmflow_bench.interventions.batch import Batch
 from mmflow_bench.interventions.clean import last_logits, layer_hooks, norm_hook
 from mmflow_bench.interventions.cuts import Cut, Shared
 from mmflow_bench.interventions.knockout import Intervention, Method, Module
@@ -31,6 +31,8 @@ Read = Callable[[Float[Tensor, "row position hidden"]], Tensor]
 See = Callable[[int, int, Sequence[Intervention], Tensor, Tensor], None]
 """Called in every layer with the layer, the first position of the suffix, interventions, and their
 keys and values there as (intervention, kv_head, position, dim)."""
+
+_Told = TypeVar("_Told")
 
 # How far the clean row of a suffix may be from the clean pass, in probability. Rounding stays far
 # below; wrong positions or masks go far beyond.
@@ -137,11 +139,9 @@ class SuffixPass:
         """
         if self.layer == len(self.clean.keys) - 1:
             return dict.fromkeys(range(rows), self._read)
-        within = {place - self._first: targets for place, targets in self._batch.begun.items()}
         return {
             row: sorted(target - self.start for target in targets)
-            for row, targets in within.items()
-            if 0 <= row < rows
+            for row, targets in self._within(self._batch.begun, rows).items()
         }
 
     def _needed(self, rows: int, positions: int) -> list[int] | None:
@@ -172,7 +172,7 @@ class SuffixPass:
             output = given if isinstance(given, Tensor) else given[0]
             # A mixture of experts may give one row for each token of the batch.
             added = output.reshape(-1, self.clean.length - self.start, output.shape[-1]).clone()
-            for row, done in self._done_in(len(added)).items():
+            for row, done in self._within(self._batch.done, len(added)).items():
                 for does in done:
                     if isinstance(does, Skipped) and does.module is kind:
                         added[row, [at - self.start for at in does.positions]] = 0
@@ -181,10 +181,10 @@ class SuffixPass:
 
         return after
 
-    def _done_in(self, rows: int) -> dict[int, Done]:
-        """What is done to the rows of this portion, of which there are so many."""
-        within = {place - self._first: done for place, done in self._batch.done.items()}
-        return {row: done for row, done in within.items() if 0 <= row < rows}
+    def _within(self, told: Mapping[int, _Told], rows: int) -> dict[int, _Told]:
+        """What is told of places in the batch, by the rows of this portion: there are so many."""
+        own = {place - self._first: one for place, one in told.items()}
+        return {row: one for row, one in own.items() if 0 <= row < rows}
 
     def _cut(self, does: CutEdges, device: torch.device) -> Cut:
         """What a row is without; made once for all rows that share their edges."""
@@ -240,7 +240,7 @@ class SuffixPass:
         self._show(key, value)
         cuts = {
             row: [self._cut(does, query.device) for does in done if isinstance(does, CutEdges)]
-            for row, done in self._done_in(len(query)).items()
+            for row, done in self._within(self._batch.done, len(query)).items()
         }
         hidden, hides_prefix = self._hidden_on(query.device)
         donor = self.counterfactual
@@ -265,12 +265,10 @@ class SuffixPass:
         """Beside what is cut, rows that begin to differ here read what the clean row reads."""
         if self._batch.begun and self._first == 0:
             self._clean_read = read[0].clone()
-        for place in self._batch.begun:
-            row = place - self._first
-            if row in asked:
-                assert self._clean_read is not None
-                others = sorted({*range(read.shape[1])}.difference(asked[row]))
-                read[row, others] = self._clean_read[others]
+        for row in asked.keys() & self._within(self._batch.begun, len(read)):
+            assert self._clean_read is not None
+            others = sorted({*range(read.shape[1])}.difference(asked[row]))
+            read[row, others] = self._clean_read[others]
 
     def _show(self, key: Tensor, value: Tensor) -> None:
         """Tell of the keys and values of this portion."""
